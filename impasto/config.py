@@ -1,0 +1,62 @@
+"""The one way a setting is declared.
+
+A configuration is a frozen, flat, keyword-only pydantic dataclass. The docstring under a field is its help, the
+`Annotated` bounds are its limits, a `Literal` lists its choices. The command line, the record in a picture, and the
+tables of the documentation are read from it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class PaintingConfig:
+    """What every method lets one choose."""
+
+    size: Annotated[int, Ge(0), Le(65536)] = 512
+    """Longer side of the picture, and of every style, in pixels; 0 keeps the content's own size."""
+    style_mix: tuple[Annotated[float, Ge(0)], ...] = ()
+    """Weight of each style picture; none means equal weights."""
+    seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
+    """Seed of everything random: the same seed on the same machine gives the same picture."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda, cuda:1, mps."""
+    precision: Precision = "auto"
+    """Arithmetic of the convolutions; auto is bf16 where the processor has it, else fp32."""
+
+
+def check_settings(config: type[Any], method: str, settings: dict[str, Any]) -> Any:
+    """The checked configuration of a method.
+
+    Raises:
+        ValueError: in one line, naming the setting, its value and what would be right.
+    """
+    try:
+        return TypeAdapter(config).validate_python(settings)
+    except ValidationError as error:
+        raise ValueError(_explain(error, config, method)) from None
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """A configuration as plain JSON values; `check_settings` reads them back."""
+    plain: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
+    return plain
+
+
+def _explain(error: ValidationError, config: type[Any], method: str) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "unexpected_keyword_argument":
+        known = ", ".join(config.__dataclass_fields__)
+        return f"method {method!r} has no setting {name!r}; it has: {known}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
