@@ -1,0 +1,124 @@
+"""Backbones: frozen networks whose features judge a picture. Only a backbone knows its mean, scale and channel order.
+
+To add one, write a file here with a class under `@BACKBONES.add("name")`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+
+from impasto.chain import Chain, Convolution, Layer, Pool, Pooling
+from impasto.normalisation import mean_activations
+from impasto.registry import Registry
+from impasto.types import Features, Image
+
+
+class Backbone(ABC):
+    """A frozen network.
+
+    Features come normalised: the mean activation of every layer over ordinary pictures is 1, so that a weight means
+    the same on every layer and every network (the "normalised" network of Gatys, Ecker & Bethge, CVPR 2016).
+
+    Args:
+        pooling: what stands for the network's max pooling.
+        device: where the weights lie and the features are computed.
+        dtype: of the convolutions and of the features, `float32`, `bfloat16` or `float64`.
+    """
+
+    summary: ClassVar[str]
+    weights: ClassVar[str | None] = None
+    """Name in the weights manifest; `None` where nothing needs to be fetched."""
+    note: ClassVar[str | None] = None
+    """What one should know before judging a picture painted with it."""
+    layers: ClassVar[tuple[str, ...]]
+    """Every layer that `encode` knows, from the picture up."""
+    content_layers: ClassVar[tuple[str, ...]]
+    style_layers: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None: ...
+
+    @abstractmethod
+    def encode(self, image: Image, layers: Sequence[str]) -> Features:
+        """Features `(B, C, h, w)` of `layers` for an image `(B, 3, H, W)` in [0, 1], plus the image as `"image"`.
+
+        Computes no deeper than the deepest layer asked for.
+        """
+
+    @classmethod
+    def check_layers(cls, layers: Sequence[str], name: str) -> None:
+        """Raises `ValueError` for a layer that this network does not have."""
+        for layer in layers:
+            if layer not in cls.layers:
+                raise ValueError(f"{name} has no layer {layer!r}; it has: {', '.join(cls.layers)}")
+
+
+BACKBONES: Registry[Backbone] = Registry("backbone", "impasto.backbones")
+
+
+def load_backbone(
+    name: str,
+    *,
+    pooling: Pooling = "max",
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Backbone:
+    """The backbone called `name`, ready to encode. Raises `ValueError` where the name or its weights are missing."""
+    return BACKBONES[name](pooling=pooling, device=torch.device(device), dtype=dtype)
+
+
+def block_names(convolutions: Sequence[int]) -> tuple[str, ...]:
+    """Layer names of a chain with so many convolutions in each block: `relu1_1`, `relu1_2`, `pool1`, ..."""
+    names = []
+    for block, count in enumerate(convolutions, 1):
+        names += [f"relu{block}_{i}" for i in range(1, count + 1)] + [f"pool{block}"]
+    return tuple(names)
+
+
+class ChainBackbone(Backbone):
+    """A backbone whose body is a `Chain`: the normalisation is folded into its weights and costs nothing."""
+
+    mean: ClassVar[tuple[float, float, float]]
+    """RGB in [0, 1], subtracted from the picture."""
+    mean_activations: ClassVar[tuple[float, ...] | None] = None
+    """Mean of every ReLU's output over ordinary pictures; measured on the bundled pictures where it is not known."""
+
+    @abstractmethod
+    def convolutions(self) -> list[Convolution]:
+        """The convolutions from the picture up, named as in `layers`, for RGB in [0, 1] minus `mean`."""
+
+    def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None:
+        raw = {layer.name: layer for layer in self.convolutions()}
+        if self.mean_activations is None:
+            means = self._measure(raw)
+        else:
+            means = dict(zip(raw, self.mean_activations, strict=True))
+        layers: list[Layer] = []
+        below = 1.0
+        for name in self.layers:
+            if name not in raw:
+                layers.append(Pool(name))
+                continue
+            here = means[name]
+            layers.append(Convolution(name, raw[name].weight * (below / here), raw[name].bias / here))
+            below = here
+        self._mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
+        self._chain = Chain(layers, pooling=pooling, device=device, dtype=dtype)
+
+    def encode(self, image: Image, layers: Sequence[str]) -> Features:
+        deep = [name for name in layers if name != "image"]
+        features = self._chain(image - self._mean.to(image.dtype), deep) if deep else {}
+        return {"image": image, **features}
+
+    def _measure(self, raw: dict[str, Convolution]) -> dict[str, float]:
+        layers = [raw.get(name, Pool(name)) for name in self.layers]
+        chain = Chain(layers, pooling="max", device=torch.device("cpu"), dtype=torch.float32)
+        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
+        return mean_activations(
+            lambda image: chain(image - mean, list(raw)),
+            [tensor for layer in raw.values() for tensor in (layer.weight, layer.bias)],
+        )

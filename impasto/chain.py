@@ -1,0 +1,195 @@
+"""A chain of 3x3 convolutions with ReLU, and pooling: the body of the VGG family, run as fast as the device can.
+
+On a CPU the chain is differentiated by hand. oneDNN fuses each convolution with its ReLU, the weights are packed once,
+and the gradient with respect to the input of a convolution is again a convolution, with the kernel turned around.
+Elsewhere, and in float64, plain autograd does the same. A test holds the two to the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Pooling = Literal["max", "average"]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """3x3 convolution, stride 1, zero padding 1, then ReLU."""
+
+    name: str
+    weight: Tensor  # (C_out, C_in, 3, 3)
+    bias: Tensor  # (C_out,)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """2x2 pooling, stride 2; an odd last row or column is dropped."""
+
+    name: str
+
+
+Layer = Convolution | Pool
+
+
+class Chain:
+    """Runs `layers` in order and returns the activations that are asked for, no deeper than the deepest of them.
+
+    Weights are frozen: the only gradient is that of the input. `dtype` is the precision of the convolutions.
+    """
+
+    def __init__(self, layers: Iterable[Layer], *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None:
+        self.layers = [_moved(layer, device, dtype) for layer in layers]
+        self.pooling: Pooling = pooling
+        self.dtype = dtype
+        self.device = device
+        has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        self._fused = device.type == "cpu" and dtype is not torch.float64 and has_onednn
+        self._packed: dict[str, _PackedConvolution] = {}
+
+    def __call__(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Activations `(B, C, H, W)` of the layers called `names`, for normalised pixels `(B, 3, H, W)`.
+
+        Raises `ValueError` where a picture is too small for the deepest layer asked for.
+        """
+        depth = 1 + max(i for i, layer in enumerate(self.layers) if layer.name in names)
+        layers = self.layers[:depth]
+        pools = sum(isinstance(layer, Pool) for layer in layers)
+        if min(pixels.shape[-2:]) < 2**pools:
+            raise ValueError(
+                f"a picture of {pixels.shape[-1]}x{pixels.shape[-2]} pixels is too small for layer "
+                f"{layers[-1].name}, which needs at least {2**pools} on each side"
+            )
+        pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        if self._fused:
+            outputs = _FusedChain.apply(pixels, self, layers, tuple(names))  # type: ignore[no-untyped-call]
+            return dict(zip(names, outputs, strict=True))
+        return self._plain(pixels, layers, names)
+
+    def _plain(self, x: Tensor, layers: Sequence[Layer], names: Sequence[str]) -> dict[str, Tensor]:
+        taps = {}
+        for layer in layers:
+            if isinstance(layer, Convolution):
+                x = F.relu(F.conv2d(x, layer.weight, layer.bias, padding=1))
+            else:
+                x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+            if layer.name in names:
+                taps[layer.name] = x
+        return taps
+
+    def packed(self, layer: Convolution) -> _PackedConvolution:
+        """The layer's weights in oneDNN's own layout, packed at first use."""
+        if layer.name not in self._packed:
+            self._packed[layer.name] = _PackedConvolution(layer)
+        return self._packed[layer.name]
+
+
+class _PackedConvolution:
+    """A convolution's kernel, and the turned kernel of its gradient, in the layout oneDNN computes with."""
+
+    _geometry = ((1, 1), (1, 1), (1, 1), 1)  # padding, stride, dilation, groups
+
+    def __init__(self, layer: Convolution) -> None:
+        turned = layer.weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, 3, 3)
+        pack = torch.ops.mkldnn._reorder_convolution_weight
+        self._weight = pack(layer.weight, *self._geometry)
+        self._turned = pack(turned, *self._geometry)
+        self._bias = layer.bias
+
+    def relu(self, x: Tensor) -> Tensor:
+        """ReLU of the convolution of `x`, in one pass."""
+        run = torch.ops.mkldnn._convolution_pointwise
+        return run(x, self._weight, self._bias, *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
+
+    def input_gradient(self, gradient: Tensor, plus: Tensor | None) -> Tensor:
+        """Gradient of the input for the `gradient` of the output, added to `plus` in the same pass."""
+        run = torch.ops.mkldnn._convolution_pointwise
+        if plus is None:
+            return run(gradient, self._turned, None, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
+        added = ("add", 1.0, None, [], None)
+        return run.binary(gradient, plus, self._turned, None, *self._geometry, *added)  # type: ignore[no-any-return]
+
+
+class _FusedChain(torch.autograd.Function):
+    """Forward and backward pass of a `Chain` on the CPU."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, pixels: Tensor, chain: Chain, layers: Sequence[Layer], names: tuple[str, ...]
+    ) -> tuple[Tensor, ...]:
+        activations = [pixels]  # input of every layer, and the last output
+        winners = {}
+        for layer in layers:
+            x = activations[-1]
+            if isinstance(layer, Convolution):
+                activations.append(chain.packed(layer).relu(x))
+            elif chain.pooling == "max":
+                pooled, winners[layer.name] = max_pool(x)
+                activations.append(pooled)
+            else:
+                activations.append(F.avg_pool2d(x, 2))
+        ctx.save_for_backward(*activations, *winners.values())
+        ctx.chain, ctx.layers, ctx.names, ctx.pools = chain, layers, names, tuple(winners)
+        outputs = dict(zip((layer.name for layer in layers), activations[1:], strict=True))
+        return tuple(outputs[name] for name in names)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Walks the layers backwards; `gradient` is always that of the layer's output.
+
+        A ReLU stops the gradient where its output is 0. Below a max pooling that can be asked of the pooled output, a
+        quarter of the size: an output of 0 means that all its four inputs were 0.
+        """
+        chain, layers = ctx.chain, ctx.layers
+        inputs, winners = (
+            ctx.saved_tensors[: len(layers) + 1],
+            dict(zip(ctx.pools, ctx.saved_tensors[len(layers) + 1 :], strict=True)),
+        )
+        asked = dict(zip(ctx.names, gradients, strict=True))
+        gradient = asked[layers[-1].name]
+        relu_done = False
+        for i in reversed(range(len(layers))):
+            layer, x, output = layers[i], inputs[i], inputs[i + 1]
+            below = asked.get(layers[i - 1].name) if i > 0 else None
+            if isinstance(layer, Convolution):
+                if not relu_done:
+                    gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
+                gradient = chain.packed(layer).input_gradient(gradient, below)
+                relu_done = False
+                continue
+            relu_done = chain.pooling == "max" and below is None
+            if relu_done:
+                gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
+            gradient = pool_gradient(gradient, x, winners.get(layer.name))
+            if below is not None:
+                gradient = gradient + below
+        return gradient, None, None, None
+
+
+def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
+    """2x2 max pooling of `(B, C, H, W)`, and the places of the winners."""
+    return F.max_pool2d(x, 2, return_indices=True)
+
+
+def pool_gradient(gradient: Tensor, x: Tensor, winners: Tensor | None) -> Tensor:
+    """Gradient of the input `x` of a max pooling with these winners, or of an average pooling without."""
+    side = [2, 2]
+    if winners is None:
+        run = torch.ops.aten.avg_pool2d_backward
+        return run(gradient, x, side, side, [0, 0], False, True, None)  # type: ignore[no-any-return]
+    run = torch.ops.aten.max_pool2d_with_indices_backward
+    return run(gradient, x, side, side, [0, 0], [1, 1], False, winners)  # type: ignore[no-any-return]
+
+
+def _moved(layer: Layer, device: torch.device, dtype: torch.dtype) -> Layer:
+    if isinstance(layer, Pool):
+        return layer
+    weight = layer.weight.to(device, dtype).contiguous(memory_format=torch.channels_last)
+    return Convolution(layer.name, weight.detach(), layer.bias.to(device, dtype).detach())
