@@ -1,0 +1,61 @@
+"""Where to compute, in which precision, and what it cost in memory."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+from impasto.config import Precision
+
+PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `name`; `auto` is a CUDA GPU, else Apple's, else the CPU.
+
+    Raises `ValueError` if it is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device: unknown device {name!r}; choose auto, cpu, cuda, cuda:1 or mps") from None
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        here = ", ".join(["auto", *(kind for kind in there if there[kind] and kind != device.type)])
+        raise ValueError(f"device: this machine has no device {name!r}; choose {here}")
+    return device
+
+
+def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """Type of the convolutions; `auto` is bf16 where the processor computes in it natively, else fp32."""
+    if precision == "auto":
+        return torch.bfloat16 if _has_native_bf16(device) else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def _has_native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Most memory that was in use so far, in MiB: of the GPU on CUDA, else of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

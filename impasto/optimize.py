@@ -1,0 +1,161 @@
+"""The pixels are the parameters: L-BFGS and Adam in the box [0, 1], safe against divergence, stopped when converged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from impasto.lbfgs import InverseHessian
+from impasto.types import Image
+
+Optimizer = Literal["lbfgs", "adam"]
+DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02}
+
+LIMIT = 2000
+"""Iterations after which a run that was to stop when converged stops anyway."""
+RETRIES = 8
+"""How often a run that diverged is taken back to its best picture and halves its step."""
+DIVERGED = 3.0
+"""A loss that many times the best one is divergence."""
+
+FIRST_STEP = 0.005
+"""Root mean square of the first L-BFGS step, in units of the pixel range."""
+TINY = 1e-30
+
+Losses = dict[str, float]
+
+
+class DivergedError(ArithmeticError):
+    """No step was small enough; the best picture before it stands."""
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """One evaluated picture."""
+
+    image: Image
+    losses: Losses
+    iterations: int
+    evaluations: int
+
+
+class Convergence:
+    """Stops when the best loss fell by less than `tolerance` of itself over the last `window` iterations."""
+
+    def __init__(self, window: int = 25, tolerance: float = 0.005) -> None:
+        self._window, self._tolerance = window, tolerance
+        self._best: list[float] = []
+
+    def reached(self, loss: float) -> bool:
+        """Takes the loss of one more iteration."""
+        self._best.append(min(loss, self._best[-1]) if self._best else loss)
+        if len(self._best) <= self._window:
+            return False
+        before, now = self._best[-1 - self._window], self._best[-1]
+        return before - now < self._tolerance * now
+
+
+def descend(
+    objective: Callable[[Image], dict[str, Tensor]],
+    start: Image,
+    *,
+    optimizer: Optimizer = "lbfgs",
+    lr: float | None = None,
+    steps: int | None = None,
+    history: int = 100,
+) -> Iterator[Iterate]:
+    """Pictures of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
+
+    The picture is put back into the box after each step instead of at the end, so that what is saved has the loss that
+    the optimiser saw. One iteration is one evaluation: there is no line search. Where the loss stops being finite or
+    grows threefold, the run goes back to its best picture and halves its step.
+
+    Args:
+        objective: named scalar losses of an image.
+        lr: length of the step; 1 for L-BFGS and 0.02 of the pixel range for Adam unless given.
+        steps: number of iterations; until converged if `None`.
+        history: pairs that L-BFGS remembers.
+
+    Raises:
+        ValueError: if the loss of the start is not finite.
+        DivergedError: if no step was small enough.
+    """
+    length = DEFAULT_LR[optimizer] if lr is None else lr
+    image = best = start.clamp(0, 1)
+    best_loss, retries = math.inf, 0
+    move = _make_move(optimizer, image, length, history)
+    convergence = None if steps is not None else Convergence()
+    for i in range(1, (LIMIT if steps is None else steps) + 1):
+        losses, gradient = evaluate(objective, image)
+        loss = sum(losses.values())
+        is_sound = math.isfinite(loss) and bool(gradient.isfinite().all())
+        if i == 1 and not is_sound:
+            raise ValueError("the loss of the start is not finite: check the weights and the learning rate")
+        if not is_sound or loss > DIVERGED * best_loss:
+            retries += 1
+            if retries > RETRIES:
+                raise DivergedError
+            length /= 2
+            move = _make_move(optimizer, best, length, history)
+            losses, gradient = evaluate(objective, best)
+            image, loss = best, sum(losses.values())
+        if loss < best_loss:
+            best, best_loss = image, loss
+        yield Iterate(image, losses, i, i + retries)
+        if convergence is not None and convergence.reached(loss):
+            return
+        image = move(image, gradient)
+
+
+def evaluate(objective: Callable[[Image], dict[str, Tensor]], image: Image) -> tuple[Losses, Tensor]:
+    """Losses of `image`, and the gradient of their sum, contiguous float32 of the image's shape."""
+    pixels = image.detach().requires_grad_()
+    terms = objective(pixels)
+    values = torch.stack(list(terms.values()))
+    (gradient,) = torch.autograd.grad(values.sum(), pixels)
+    return dict(zip(terms, values.tolist(), strict=True)), gradient.contiguous()
+
+
+Move = Callable[[Image, Tensor], Image]
+"""From a picture and its gradient to the next picture, in [0, 1]."""
+
+
+def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int) -> Move:
+    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else _adam(start, lr)
+
+
+def _lbfgs(start: Image, lr: float, history: int) -> Move:
+    """L-BFGS (Liu & Nocedal, Math. Programming 45, 1989) without line search, projected onto the box."""
+    hessian = InverseHessian(history, start.numel(), start.device)
+    last: list[Tensor] = []  # the last step and gradient, flat
+
+    def move(image: Image, gradient: Tensor) -> Image:
+        flat = gradient.flatten()
+        if last:
+            hessian.update(last[0], flat - last[1])
+            step = hessian.times(flat).mul_(-lr)
+        else:
+            step = flat * (-lr * FIRST_STEP / flat.square().mean().sqrt().clamp_min(TINY))
+        last[:] = [step, flat]
+        return (image + step.view_as(image)).clamp_(0, 1)
+
+    return move
+
+
+def _adam(start: Image, lr: float) -> Move:
+    """Adam (Kingma & Ba, ICLR 2015), projected onto the box."""
+    pixels = start.clone()
+    adam = torch.optim.Adam([pixels], lr=lr)
+
+    def move(image: Image, gradient: Tensor) -> Image:
+        pixels.copy_(image)
+        pixels.grad = gradient
+        adam.step()
+        return pixels.clamp_(0, 1).clone()
+
+    return move

@@ -1,0 +1,138 @@
+"""From coarse to fine: the loop over sizes that every method shares whose parameters are the pixels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Le
+from pydantic.dataclasses import dataclass
+
+from impasto.config import SETTINGS, PaintingConfig
+from impasto.devices import pick_device
+from impasto.images import fit, load_image, resize
+from impasto.objective import Objective
+from impasto.optimize import Iterate, Optimizer, descend
+from impasto.samples import resolve
+from impasto.types import Image, Step
+
+STARTS = ("content", "style", "noise")
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class PixelConfig(PaintingConfig):
+    """What every method lets one choose that optimises the pixels themselves."""
+
+    start: str = "content"
+    """First picture: content, style, noise, or a picture file."""
+    steps: Annotated[int, Ge(1), Le(1_000_000)] | None = None
+    """Optimiser iterations over all sizes; none given means until converged."""
+    sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
+    """Longer sides to paint at one after the other, coarse to fine; the last one takes the place of size."""
+    optimizer: Optimizer = "lbfgs"
+    """What moves the pixels: L-BFGS without line search, or Adam."""
+    lr: Annotated[float, Gt(0), Le(100)] | None = None
+    """Length of a step; 1 for lbfgs and 0.02 of the pixel range for adam unless given."""
+    history: Annotated[int, Ge(1), Le(1000)] = 100
+    """Past steps that L-BFGS learns the curvature from."""
+
+
+def coarse_to_fine(
+    config: PixelConfig,
+    content: Image,
+    styles: Sequence[Image],
+    make_objective: Callable[[Image, Sequence[Image]], Objective],
+) -> Iterator[Step]:
+    """Paints at each size in turn, each from the result of the one before.
+
+    Args:
+        content: `(1, 3, H, W)` at its own size, on the CPU; the styles likewise. Each is resized once for each size.
+        make_objective: from the resized content and styles, on the device, to what the picture should minimise.
+    """
+    began, evaluations, done = time.perf_counter(), 0, 0
+    sizes = config.sizes or (config.size,)
+    device = pick_device(config.device)
+    image: Image | None = None
+    for size, steps in zip(sizes, _shares(config.steps, len(sizes)), strict=True):
+        shape = _shape(content, size)
+        scaled = resize(content, shape).to(device)
+        scaled_styles = [resize_style(style, max(shape)).to(device) for style in styles]
+        objective = make_objective(scaled, scaled_styles)
+        start = _start(config, content, styles, shape) if image is None else resize(image.cpu(), shape)
+        iterates = descend(
+            objective,
+            start.to(device),
+            optimizer=config.optimizer,
+            lr=config.lr,
+            steps=steps,
+            history=config.history,
+        )
+        best = float("inf")
+        for iterate in iterates:
+            if (loss := sum(iterate.losses.values())) < best:
+                best, image = loss, iterate.image
+            seconds = time.perf_counter() - began
+            yield _step(iterate, objective, done, evaluations, config.steps, seconds)
+        done, evaluations = done + iterate.iterations, evaluations + iterate.evaluations
+
+
+def final_shape(config: PaintingConfig, content: Image) -> tuple[int, int]:
+    """Height and width of the finished picture, in pixels."""
+    sizes = getattr(config, "sizes", ()) or (config.size,)
+    return _shape(content, sizes[-1])
+
+
+def _shape(content: Image, size: int) -> tuple[int, int]:
+    height, width = content.shape[-2:]
+    return fit((height, width), size or max(height, width))
+
+
+def resize_style(style: Image, longer_side: int) -> Image:
+    """A style at the content's longer side, which sets how large its strokes come out."""
+    return resize(style, fit((style.shape[-2], style.shape[-1]), longer_side))
+
+
+def _shares(steps: int | None, count: int) -> Sequence[int | None]:
+    """The iterations of each size: equal shares, what is left over to the last."""
+    if steps is None:
+        return [None] * count
+    if steps < count:
+        raise ValueError(f"steps: {steps} cannot be shared by {count} sizes; give at least {count}")
+    return [steps // count] * (count - 1) + [steps - steps // count * (count - 1)]
+
+
+def _start(config: PixelConfig, content: Image, styles: Sequence[Image], shape: tuple[int, int]) -> Image:
+    """The first picture, `(1, 3, *shape)`, on the CPU so that noise is the same on every device."""
+    if config.start == "content":
+        return resize(content, shape)
+    if config.start == "style":
+        return resize(styles[0], shape)
+    if config.start == "noise":
+        return torch.rand(1, 3, *shape, generator=torch.Generator().manual_seed(config.seed))
+    try:
+        return resize(load_image(resolve(config.start)), shape)
+    except ValueError as error:
+        raise ValueError(f"start: choose content, style, noise or a picture: {error}") from None
+
+
+def _step(
+    iterate: Iterate, objective: Objective, done: int, evaluations: int, total: int | None, seconds: float
+) -> Step:
+    image = iterate.image
+
+    @torch.no_grad()
+    def losses_of(picture: Image) -> dict[str, float]:
+        return {name: loss.item() for name, loss in objective(picture.to(image.device)).items()}
+
+    return Step(
+        index=done + iterate.iterations,
+        total=total,
+        size=(image.shape[-2], image.shape[-1]),
+        evaluations=evaluations + iterate.evaluations,
+        seconds=seconds,
+        losses=iterate.losses,
+        image=lambda: image.cpu().clone(),
+        losses_of=losses_of,
+    )
