@@ -1,0 +1,62 @@
+"""Sixteen bits a channel, which Pillow cannot hold: through pyvips, the extra `hires`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from impasto import profiles
+
+INSTALL = "pip install impasto[hires]"
+
+
+def find_vips() -> Any:
+    """The module pyvips, or None where it or its library is not installed."""
+    try:
+        import pyvips
+    except (ImportError, OSError):
+        return None
+    return pyvips
+
+
+def decode(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """The pixels of a 16-bit PNG or TIFF, upright and in sRGB, as uint16.
+
+    Colours are `(H, W, 3)`, alpha `(H, W, 1)` or None. None where the pixels are neither 16-bit RGB nor grey
+    (CMYK, Lab). Raises what pyvips raises for a damaged file.
+    """
+    vips = find_vips()
+    image = vips.Image.new_from_buffer(data, "", fail_on="error").autorot().copy_memory()  # all damage shows here
+    if image.format != "ushort" or image.interpretation not in ("rgb16", "grey16"):
+        return None
+    bands = 3 if image.interpretation == "rgb16" else 1
+    colours = _to_srgb(image.extract_band(0, n=bands), vips, name).numpy()
+    colours = colours.reshape(image.height, image.width, -1)  # one band comes as (H, W)
+    alpha = image.extract_band(bands).numpy()[..., None] if image.bands > bands else None
+    return np.broadcast_to(colours, (*colours.shape[:2], 3)), alpha
+
+
+def encode(levels: np.ndarray, suffix: str) -> bytes:
+    """The bytes of a 16-bit PNG or TIFF in sRGB; levels `(H, W, 3)`, or `(H, W, 4)` with alpha, uint16."""
+    vips = find_vips()
+    height, width, bands = levels.shape
+    image = vips.Image.new_from_memory(levels.tobytes(), width, height, bands, "ushort")
+    image = image.copy(interpretation="rgb16")
+    image.set_type(vips.GValue.blob_type, "icc-profile-data", profiles.srgb())
+    if suffix == ".png":
+        return bytes(image.pngsave_buffer(bitdepth=16))
+    return bytes(image.tiffsave_buffer(compression="deflate", predictor="horizontal"))
+
+
+def _to_srgb(image: Any, vips: Any, name: str) -> Any:
+    if not image.get_typeof("icc-profile-data"):
+        return image
+    try:
+        if profiles.is_srgb(bytes(image.get("icc-profile-data"))):
+            return image
+        options = {"intent": "relative", "black_point_compensation": True, "depth": 16}
+        return image.icc_transform("srgb", embedded=True, **options)
+    except (profiles.BrokenProfileError, vips.Error) as error:
+        profiles.warn_broken(name, error)
+        return image

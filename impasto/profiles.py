@@ -1,0 +1,103 @@
+"""Colour profiles: whatever space a picture file is in, its colours become sRGB."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from functools import lru_cache
+
+import numpy as np
+import PIL.Image
+from PIL import ImageCms
+
+from impasto.files import reason
+
+INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # so that a print's black becomes black, as image editors do
+
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
+"""Pillow's mode for the colour space that a profile says it describes."""
+
+
+class BrokenProfileError(ValueError):
+    """A profile that cannot be read, or that describes another kind of pixels."""
+
+
+@lru_cache(maxsize=1)
+def srgb() -> bytes:
+    """The sRGB profile that saved pictures carry; always the same bytes."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = b"\x07\xe8\x00\x01\x00\x01" + bytes(6)  # LittleCMS writes the time of day: 2024-01-01 instead
+    return bytes(profile)
+
+
+def to_srgb(picture: PIL.Image.Image, profile: bytes | None, name: str) -> PIL.Image.Image:
+    """`picture` (mode L, RGB, CMYK or LAB, 8 bits) as sRGB in mode RGB.
+
+    Without a profile RGB and grey are taken as sRGB, CMYK as plain inverted RGB, LAB as CIE L*a*b* under D50.
+    A broken profile is ignored with a warning.
+    """
+    if profile:
+        try:
+            return _convert(picture, profile)
+        except BrokenProfileError as error:
+            warn_broken(name, error)
+    if picture.mode == "LAB":
+        return _transform(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+    return picture.convert("RGB")
+
+
+def grey_curve(profile: bytes | None, name: str) -> np.ndarray | None:
+    """sRGB grey in [0, 1] for 256 evenly spaced grey values, or None where they are the same."""
+    ramp = PIL.Image.fromarray(np.arange(256, dtype=np.uint8)[None])  # (1, 256)
+    curve = np.asarray(to_srgb(ramp, profile, name))[0].astype(np.float32).mean(axis=1) / 255
+    return None if np.abs(curve * 255 - np.arange(256)).max() <= 1 else curve
+
+
+@lru_cache(maxsize=8)
+def is_srgb(profile: bytes) -> bool:
+    """Whether `profile` moves no colour by more than one 8-bit step: then pixels stay exactly as they are.
+
+    Raises `BrokenProfileError`.
+    """
+    opened, space = _open(profile)
+    if space != "RGB":
+        return False
+    grid = np.indices((16, 16, 16), dtype=np.uint8).reshape(3, -1, 16).transpose(1, 2, 0) * 17  # (256, 16, 3)
+    moved = _transform(PIL.Image.fromarray(np.ascontiguousarray(grid)), opened)
+    return bool(np.abs(np.asarray(moved).astype(int) - grid).max() <= 1)
+
+
+def warn_broken(name: str, error: Exception) -> None:
+    """Say in one line that the colours of `name` are taken as sRGB."""
+    warnings.warn(f"{name}: its colour profile is ignored, for {reason(error)}", stacklevel=2)
+
+
+def _convert(picture: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
+    opened, space = _open(profile)
+    if space == "RGB" and picture.mode == "L":
+        picture = picture.convert("RGB")
+    if _MODES.get(space) != picture.mode:
+        raise BrokenProfileError(f"it describes {space} and the pixels are {picture.mode}")
+    return picture if is_srgb(profile) else _transform(picture, opened)
+
+
+def _open(profile: bytes) -> tuple[ImageCms.ImageCmsProfile, str]:
+    """The profile, and the colour space that it says it describes."""
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return opened, str(opened.profile.xcolor_space).strip()
+    except Exception as error:  # OSError, PyCMSError, UnicodeDecodeError and others
+        raise BrokenProfileError("it is damaged") from error
+
+
+def _transform(picture: PIL.Image.Image, profile: ImageCms.ImageCmsProfile) -> PIL.Image.Image:
+    target = ImageCms.ImageCmsProfile(io.BytesIO(srgb()))
+    try:
+        moved = ImageCms.profileToProfile(
+            picture, profile, target, renderingIntent=INTENT, outputMode="RGB", flags=FLAGS
+        )
+    except ImageCms.PyCMSError as error:
+        raise BrokenProfileError("it cannot be used") from error
+    assert moved is not None  # only in-place conversion returns None
+    return moved
