@@ -1,0 +1,150 @@
+"""Sample pictures: found by name, drawn again from a seed, and used under the terms they come with."""
+
+import sys
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.assets.draw import DRAWINGS, draw
+from impasto.samples import CONTENTS, STYLES, resolve
+
+SMALL = (48, 64)
+SAMPLES = {**STYLES, **CONTENTS}
+
+
+def levels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+
+
+def fine_texture(picture: Image.Image) -> float:
+    """Mean squared difference between neighbouring pixels."""
+    grey = levels(picture).mean(axis=2)
+    return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_name_resolves_to_a_readable_picture(name: str) -> None:
+    if name in CONTENTS:
+        pytest.importorskip("skimage")
+    with Image.open(resolve(name)) as picture:
+        picture.load()
+    assert min(picture.size) >= 300
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_bundled_style_is_small_on_disk_and_768_pixels_long(name: str) -> None:
+    path = resolve(name)
+    assert path.stat().st_size < 350_000
+    with Image.open(path) as picture:
+        assert max(picture.size) == 768
+
+
+def test_every_style_can_be_drawn_and_every_drawing_is_a_style() -> None:
+    assert list(STYLES) == list(DRAWINGS)
+
+
+def test_no_name_is_both_a_style_and_a_photograph() -> None:
+    assert not STYLES.keys() & CONTENTS.keys()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_page_of_samples_states_the_same_terms_as_the_code(name: str) -> None:
+    sample = SAMPLES[name]
+    page = (Path(__file__).parents[1] / "docs" / "samples.md").read_text(encoding="utf-8")
+    assert f"| `{sample.name}` | {sample.summary} | {sample.licence} | {sample.credit} |" in page
+
+
+def test_the_same_seed_draws_the_same_brushstrokes_and_another_seed_others() -> None:
+    first, again, other = (levels(draw("brushstrokes", *SMALL, seed=seed)) for seed in (5, 5, 6))
+    assert np.array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.02
+
+
+@pytest.mark.parametrize("name", ["mosaic", "woodcut"])
+def test_the_other_drawings_follow_their_seed_too(name: str) -> None:
+    first, again, other = (levels(draw(name, *SMALL, seed=seed)) for seed in (5, 5, 6))
+    assert np.array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.02
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_portrait_is_drawn_at_the_size_asked_for(name: str) -> None:
+    assert draw(name, 40, 24).size == (24, 40)
+
+
+def test_the_bundled_woodcut_is_what_the_code_draws() -> None:
+    with Image.open(resolve("woodcut")) as picture:
+        bundled = levels(picture)
+    drawn = levels(draw("woodcut", *bundled.shape[:2]))
+    assert np.abs(bundled - drawn).mean() < 0.03  # JPEG's loss; another seed differs by 0.3
+
+
+def test_every_style_has_texture_and_the_woodcut_the_most() -> None:
+    texture = {name: fine_texture(Image.open(resolve(name))) for name in STYLES}
+    smooth = fine_texture(Image.radial_gradient("L").resize((768, 608)))
+    assert all(energy > 100 * smooth for energy in texture.values())
+    assert texture["woodcut"] > 2 * max(texture["mosaic"], texture["brushstrokes"])
+
+
+def test_brushstrokes_are_blue_and_ochre_and_the_woodcut_nearly_grey() -> None:
+    saturation = {}
+    for name in ("brushstrokes", "woodcut"):
+        rgb = levels(Image.open(resolve(name)))
+        saturation[name] = float(np.mean(rgb.max(axis=2) - rgb.min(axis=2)))
+        blue, ochre = (rgb[..., 2] > rgb[..., 0] + 0.15), (rgb[..., 0] > rgb[..., 2] + 0.15)
+        if name == "brushstrokes":
+            assert blue.mean() > 0.4
+            assert ochre.mean() > 0.1
+    assert saturation["brushstrokes"] > 1.3 * saturation["woodcut"]
+
+
+def test_a_file_in_the_current_folder_wins_over_a_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mosaic").write_bytes(b"mine")
+    assert resolve("mosaic").read_bytes() == b"mine"
+    assert resolve(tmp_path / "mosaic") == tmp_path / "mosaic"
+
+
+def test_a_folder_of_that_name_does_not_hide_a_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mosaic").mkdir()
+    assert resolve("mosaic").name == "mosaic.jpg"
+
+
+@pytest.mark.parametrize("wrong", ["mosaics", "", "no/such.png", "x" * 5000, "new\nline"])
+def test_an_unknown_name_gets_one_line_with_all_the_choices(wrong: str) -> None:
+    with pytest.raises(ValueError, match="samples: ") as caught:
+        resolve(wrong)
+    message = str(caught.value)
+    assert all(name in message for name in chain(STYLES, CONTENTS))
+    assert "\n" not in message
+
+
+def test_without_scikit_image_a_photograph_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(ValueError, match=r"pip install impasto\[demo\]") as caught:
+        resolve("astronaut")
+    assert "astronaut" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_finding_a_photograph_does_not_import_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("skimage")
+    for name in [name for name in sys.modules if name.split(".")[0] == "skimage"]:
+        monkeypatch.delitem(sys.modules, name)
+    resolve("rocket")
+    assert "skimage" not in sys.modules
+
+
+def test_an_unknown_drawing_and_a_size_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="brushstrokes, mosaic, woodcut"):
+        draw("fresco", *SMALL)
+    with pytest.raises(ValueError, match="8x8"):
+        draw("woodcut", 8, 8)
