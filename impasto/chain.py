@@ -112,7 +112,7 @@ class _PackedConvolution:
         run = torch.ops.mkldnn._convolution_pointwise
         if plus is None:
             return run(gradient, self._turned, None, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
-        added = ("add", 1.0, None, [], None)
+        added: tuple[Any, ...] = ("add", 1.0, None, [], None)
         return run.binary(gradient, plus, self._turned, None, *self._geometry, *added)  # type: ignore[no-any-return]
 
 
@@ -160,22 +160,30 @@ class _FusedChain(torch.autograd.Function):
             below = asked.get(layers[i - 1].name) if i > 0 else None
             if isinstance(layer, Convolution):
                 if not relu_done:
-                    gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
+                    gradient = relu_gradient(gradient, output, in_place=output is not inputs[-1])
                 gradient = chain.packed(layer).input_gradient(gradient, below)
                 relu_done = False
                 continue
             relu_done = chain.pooling == "max" and below is None
             if relu_done:
-                gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
+                gradient = relu_gradient(gradient, output, in_place=output is not inputs[-1])
             gradient = pool_gradient(gradient, x, winners.get(layer.name))
             if below is not None:
                 gradient = gradient + below
         return gradient, None, None, None
 
 
+def relu_gradient(gradient: Tensor, output: Tensor, *, in_place: bool) -> Tensor:
+    """The gradient where the ReLU's `output` is above 0, else 0; written over `gradient` if that is ours to change."""
+    run = torch.ops.aten.threshold_backward
+    return run.grad_input(gradient, output, 0, grad_input=gradient) if in_place else run(gradient, output, 0)  # type: ignore[no-any-return]
+
+
 def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """2x2 max pooling of `(B, C, H, W)`, and the places of the winners."""
-    return F.max_pool2d(x, 2, return_indices=True)
+    """2x2 max pooling of `(B, C, H, W)`, channels last, and the places of the winners in its strips."""
+    pooled, winners = F.max_pool2d(_strips(x), 2, return_indices=True)
+    batch, channels, height, width = x.shape
+    return _like_rows(pooled, (batch, height // 2, width // 2, channels)), winners
 
 
 def pool_gradient(gradient: Tensor, x: Tensor, winners: Tensor | None) -> Tensor:
@@ -184,8 +192,30 @@ def pool_gradient(gradient: Tensor, x: Tensor, winners: Tensor | None) -> Tensor
     if winners is None:
         run = torch.ops.aten.avg_pool2d_backward
         return run(gradient, x, side, side, [0, 0], False, True, None)  # type: ignore[no-any-return]
+    strips = _strips(x)
+    batch, channels, height, width = x.shape
+    count = len(strips) // batch
+    split = _like_rows(gradient, (len(strips), height // 2 // count, width // 2, channels))
     run = torch.ops.aten.max_pool2d_with_indices_backward
-    return run(gradient, x, side, side, [0, 0], [1, 1], False, winners)  # type: ignore[no-any-return]
+    filled = run(split, strips, side, side, [0, 0], [1, 1], False, winners)
+    filled = _like_rows(filled, (batch, height // 2 * 2, width, channels))
+    return F.pad(filled, (0, 0, 0, height % 2)) if height % 2 else filled
+
+
+def _strips(x: Tensor) -> Tensor:
+    """The rows of each picture as several pictures below each other, at no cost, for a pooling of row pairs.
+
+    PyTorch pools the pictures of a batch in parallel, but each on one thread.
+    """
+    batch, channels, height, width = x.shape
+    pairs = height // 2
+    count = next(k for k in range(min(torch.get_num_threads(), pairs), pairs + 1) if pairs % k == 0)
+    return _like_rows(x[:, :, : pairs * 2], (batch * count, pairs * 2 // count, width, channels))
+
+
+def _like_rows(x: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """`x` `(B, C, H, W)`, channels last, as another number of pictures of shape `(B, H, W, C)`."""
+    return x.permute(0, 2, 3, 1).reshape(shape).permute(0, 3, 1, 2)
 
 
 def _moved(layer: Layer, device: torch.device, dtype: torch.dtype) -> Layer:

@@ -1,7 +1,7 @@
 """Limited-memory BFGS in its compact form: a handful of matrix products a step, however long the memory.
 
 `torch.optim.LBFGS` walks its memory pair by pair, 400 passes over the picture a step at a history of 100; on a fast
-processor that costs more than the network. The compact form of Byrd, Nocedal & Schnabel (Math. Programming 63, 1994,
+processor that can cost more than the network. The compact form of Byrd, Nocedal & Schnabel (Math. Programming 63, 1994,
 theorem 2.2) gives the same direction with two products to project the gradient and two to combine.
 """
 
@@ -23,7 +23,7 @@ class InverseHessian:
     def __init__(self, history: int, size: int, device: torch.device) -> None:
         self._steps = torch.zeros(history, size, device=device)  # S, rows used as a ring
         self._changes = torch.zeros(history, size, device=device)  # Y
-        self._step_change = torch.zeros(history, history, dtype=torch.float64)  # S Yᵀ
+        self._step_change = torch.zeros(history, history, dtype=torch.float64)  # S Yᵀ, upper triangle
         self._change_change = torch.zeros(history, history, dtype=torch.float64)  # Y Yᵀ
         self._rows: list[int] = []  # from the oldest pair to the newest
 
@@ -37,7 +37,6 @@ class InverseHessian:
         self._steps[row], self._changes[row] = step, change
         used = len(self._rows)
         self._step_change[:used, row] = (self._steps[:used] @ change).double().cpu()
-        self._step_change[row, :used] = (self._changes[:used] @ step).double().cpu()
         with_changes = (self._changes[:used] @ change).double().cpu()
         self._change_change[:used, row] = self._change_change[row, :used] = with_changes
 

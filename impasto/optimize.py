@@ -57,7 +57,7 @@ class Convergence:
         if len(self._best) <= self._window:
             return False
         before, now = self._best[-1 - self._window], self._best[-1]
-        return before - now < self._tolerance * now
+        return before - now <= self._tolerance * now
 
 
 def descend(

@@ -107,11 +107,11 @@ class ChainBackbone(Backbone):
             layers.append(Convolution(name, raw[name].weight * (below / here), raw[name].bias / here))
             below = here
         self._mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
-        self._chain = Chain(layers, pooling=pooling, device=device, dtype=dtype)
+        self.chain = Chain(layers, pooling=pooling, device=device, dtype=dtype)
 
     def encode(self, image: Image, layers: Sequence[str]) -> Features:
         deep = [name for name in layers if name != "image"]
-        features = self._chain(image - self._mean.to(image.dtype), deep) if deep else {}
+        features = self.chain(image - self._mean.to(image.dtype), deep) if deep else {}
         return {"image": image, **features}
 
     def _measure(self, raw: dict[str, Convolution]) -> dict[str, float]:

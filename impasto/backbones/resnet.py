@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,15 +51,17 @@ class ResNet50(Backbone):
         self._dtype = dtype
         self._mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(1, 3, 1, 1)
         self._deviation = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
-        self._pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
+        self._pool: Callable[..., Tensor] = F.max_pool2d  # the means are measured with max pooling, whatever is painted with
         self._means = dict.fromkeys(self.layers, 1.0)
         self._means = mean_activations(
             lambda image: self._features(image.to(device), self.layers),
             [
-                self._stem.weight.float(),
-                *(c.weight.float() for stage in self._stages for b in stage for c in b),
+                tensor.float()
+                for convolution in (self._stem, *(c for stage in self._stages for block in stage for c in block))
+                for tensor in (convolution.weight, convolution.bias)
             ],
         )
+        self._pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
 
     def encode(self, image: Image, layers: Sequence[str]) -> Features:
         return {"image": image, **self._features(image, [name for name in layers if name != "image"])}
@@ -94,7 +96,7 @@ def _run(block: Sequence[_Convolution], x: Tensor, stride: int) -> Tensor:
 
 def _bottleneck(state: dict[str, Tensor], name: str, dtype: torch.dtype) -> list[_Convolution]:
     pairs = [(f"{name}.conv{i}", f"{name}.bn{i}") for i in (1, 2, 3)]
-    if f"{name}.downsample.0.weight" in state:
+    if name.endswith(".0"):  # the first of its stage has another width than what lies below
         pairs.append((f"{name}.downsample.0", f"{name}.downsample.1"))
     return [_fold(state, convolution, norm, dtype) for convolution, norm in pairs]
 

@@ -40,11 +40,12 @@ class SqueezeNet(Backbone):
         self._dtype = dtype
         self._mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(1, 3, 1, 1)
         self._deviation = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
-        self._pooling = pooling
+        self._pooling: Pooling = "max"  # the means are measured with max pooling, whatever is painted with
         self._means = dict.fromkeys(self.layers, 1.0)
         self._means = mean_activations(
-            lambda image: self._features(image.to(device), self.layers), [t.float() for t in state.values()]
+            lambda image: self._features(image.to(device), self.layers), [t.float() for t in self._state.values()]
         )
+        self._pooling = pooling
 
     def encode(self, image: Image, layers: Sequence[str]) -> Features:
         return {"image": image, **self._features(image, [name for name in layers if name != "image"])}
@@ -79,6 +80,7 @@ class SqueezeNet(Backbone):
         return pool(x, 3, stride=2, ceil_mode=True)
 
     def _convolve(self, x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
-        if f"{name}.weight" not in self._state:
-            raise ValueError(f"the weights of squeezenet1_1 lack {name}.weight: they are not those of a SqueezeNet 1.1")
+        for key in (f"{name}.weight", f"{name}.bias"):
+            if key not in self._state:
+                raise ValueError(f"the weights of squeezenet1_1 lack {key}: they are not those of a SqueezeNet 1.1")
         return F.conv2d(x, self._state[f"{name}.weight"], self._state[f"{name}.bias"], stride=stride, padding=padding)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.losses import LOSSES, FeatureLoss
@@ -17,4 +18,4 @@ class ContentLoss(FeatureLoss):
         return features if features.dtype is torch.float64 else features.float()  # (B, C, H, W)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        return (statistic - target).square().mean()
+        return F.mse_loss(statistic, target)

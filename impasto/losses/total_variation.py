@@ -13,8 +13,6 @@ class TotalVariationLoss(FeatureLoss):
     Meant for the picture itself (`"image"`); its target is 0. A map of one pixel has none.
     """
 
-    is_spatial_mean = True
-
     def statistic(self, features: Tensor) -> Tensor:
         wide = features if features.dtype is torch.float64 else features.float()
         across = (wide[..., :, 1:] - wide[..., :, :-1]).square().sum((1, 2, 3))

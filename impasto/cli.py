@@ -1,0 +1,137 @@
+"""The command line: finds the command, and turns whatever goes wrong into one line and an exit status."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import re
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, TextIO
+
+DONE, WRONG, INTERRUPTED = 0, 2, 130
+"""Exit statuses: 0; 2 for what the user can mend; 130 after Ctrl-C, as shells have it."""
+
+COMMANDS = {
+    "stylize": ("CONTENT STYLE [STYLE ...] -o OUT", "paint a photograph in the manner of pictures", "painting:stylize"),
+    "replay": ("PICTURE -o OUT", "paint a picture again from its record", "painting:replay"),
+    "demo": ("[-o demo]", "paint the sample photographs, and a sheet of them", "demo:demo"),
+    "methods": ("[--json]", "list the ways to paint", "listing:methods"),
+    "backbones": ("[--json]", "list the networks whose features judge a picture", "listing:backbones"),
+    "losses": ("[--json]", "list the losses", "listing:losses"),
+    "weights list": ("[--json]", "list the pretrained weights and where they lie", "listing:weights_list"),
+    "weights fetch": ("NAME", "see that weights are at hand: download what is missing", "listing:weights_fetch"),
+    "weights verify": ("[NAME]", "compare the hashes of the weights at hand", "listing:weights_verify"),
+    "doctor": ("[--json]", "tell what this machine can do, and what is missing", "doctor:doctor"),
+}
+"""Usage, summary, and the function that takes the other arguments and returns the exit status."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status. A bug keeps its traceback."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    _hear_interrupts()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
+    try:
+        with _one_line_warnings():
+            status = _dispatch(words)
+            sys.stdout.flush()
+            return status
+    except SystemExit as end:  # --help
+        return int(end.code or DONE)
+    except KeyboardInterrupt:
+        _say("stopped; nothing was written")
+        return INTERRUPTED
+    except BrokenPipeError:  # `impasto methods | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        _say(str(error))
+        return WRONG
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        _say("not enough memory: paint a smaller picture (--size), or free some")
+        return WRONG
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        print(_help())
+        return WRONG
+    if words[0] in ("-h", "--help"):
+        print(_help())
+        return DONE
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"impasto {version('impasto')}")
+        return DONE
+    several = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
+    if several and (len(words) == 1 or words[1] in ("-h", "--help")):
+        print(_help(several))
+        return DONE if len(words) > 1 else WRONG
+    name = " ".join(words[: 2 if several else 1])
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        meant = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(several or COMMANDS)}"
+        raise ValueError(f"unknown command {name!r}{meant}")
+    module, _, function = COMMANDS[name][2].partition(":")
+    run: Callable[[list[str]], int] = getattr(import_module(f"impasto.{module}"), function)
+    return run(words[len(name.split()) :])
+
+
+def _help(names: Sequence[str] = tuple(COMMANDS)) -> str:
+    usages = {name: f"impasto {name} {COMMANDS[name][0]}" for name in names}
+    width = max(len(usage) for usage in usages.values())
+    rows = [f"  {usage:{width}}  {COMMANDS[name][1]}" for name, usage in usages.items()]
+    return "\n".join(
+        [
+            "impasto: paint a photograph in the manner of a picture, offline.",
+            "",
+            *rows,
+            "",
+            "impasto COMMAND --help tells all about a command, impasto --version the version.",
+            "A CONTENT or STYLE is a file or the name of a sample. Weights are looked for in the folders that",
+            "IMPASTO_WEIGHTS names; IMPASTO_OFFLINE=1 never downloads them.",
+        ]
+    )
+
+
+def _hear_interrupts() -> None:
+    """Ctrl-C must work even where a script's `&` had it ignored: only then does `kill -INT` reach us."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        _say(f"warning: {message}", file)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _say(message: str, file: TextIO | None = None) -> None:
+    """One line on stderr."""
+    print(f"impasto: {' '.join(message.split())}", file=file or sys.stderr, flush=True)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    says_so = re.search(r"not enough memory|can't allocate memory|out of memory", str(error), re.IGNORECASE)
+    return isinstance(error, MemoryError) or says_so is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

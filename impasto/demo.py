@@ -1,0 +1,76 @@
+"""`impasto demo`: the sample photographs in the manner of the sample styles, and a sheet of them all."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from impasto.backbones import BACKBONES
+from impasto.flags import parse
+from impasto.images import load_image, save_image
+from impasto.paint import stylize
+from impasto.progress import Bar
+from impasto.samples import STYLES, resolve
+from impasto.sheet import contact_sheet
+from impasto.types import Image
+from impasto.weights import find
+
+PHOTOGRAPHS = ("astronaut", "chelsea")
+BEST_BACKBONES = ("vgg19-caffe", "vgg19", "vgg16", "tiny")
+"""The best first; the last one needs no weights."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoForm:
+    """Paint sample photographs in the manner of the sample styles, with the best weights at hand; downloads nothing."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("demo")
+    """Folder for the pictures and the sheet."""
+    size: int = 320
+    """Longer side of the pictures, in pixels."""
+    steps: int = 30
+    """Steps for each picture: few, for a first look; `impasto stylize` paints on until nothing gets better."""
+
+
+def demo(arguments: list[str]) -> int:
+    """`impasto demo`."""
+    form, rest = parse(DemoForm, arguments, command="demo")
+    if rest:
+        raise ValueError(f"impasto demo takes no {rest[0]!r}; see impasto demo --help")
+    try:
+        _paint_all(form)
+    except KeyboardInterrupt:
+        print(f"impasto: stopped; what was painted lies in {form.output}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _paint_all(form: DemoForm) -> None:
+    backbone = best_backbone()
+    note = BACKBONES[backbone].note
+    print(f"impasto: painting with {backbone}{f': {note}' if note else ''}", file=sys.stderr, flush=True)
+    photographs = [load_image(resolve(name)) for name in PHOTOGRAPHS]
+    rows: list[list[Image | None]] = [[None, *(load_image(resolve(style)) for style in STYLES)]]
+    for name, photograph in zip(PHOTOGRAPHS, photographs, strict=True):
+        row: list[Image | None] = [photograph]
+        for style in STYLES:
+            with Bar(f"{name} as {style}") as bar:
+                result = stylize(name, style, backbone=backbone, size=form.size, steps=form.steps, on_step=bar)
+            print(result.save(form.output / f"{name}-{style}.png"), flush=True)
+            row.append(result.image)
+        rows.append(row)
+    sheet = contact_sheet(rows, row_names=["", *PHOTOGRAPHS], column_names=["", *STYLES], cell=form.size or 320)
+    path = form.output / "contact-sheet.png"
+    save_image(sheet, path)
+    print(path)
+
+
+def best_backbone() -> str:
+    """The best network whose weights lie on this machine."""
+    return next(
+        name for name in BEST_BACKBONES if (weights := BACKBONES[name].weights) is None or find(weights) is not None
+    )

@@ -1,0 +1,105 @@
+"""`impasto doctor`: what this machine can do, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
+from impasto.flags import parse
+from impasto.listing import ListForm, text_of
+from impasto.weights import cache_folder, is_offline, table
+
+
+def doctor(arguments: list[str]) -> int:
+    """`impasto doctor`."""
+    form, rest = parse(ListForm, arguments, command="doctor")
+    if rest:
+        raise ValueError(f"impasto doctor takes no {rest[0]!r}")
+    facts = examine()
+    if form.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    for name, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for i, (key, each) in enumerate(rows):
+            print(f"{'' if i else name.replace('_', ' '):14}  {f'{key}: ' if key else ''}{text_of(each)}")
+    return 0
+
+
+def examine() -> dict[str, Any]:
+    """Everything that `impasto doctor` tells, as JSON values."""
+    device = pick_device("auto")
+    return {
+        "versions": {
+            "impasto": importlib.metadata.version("impasto"),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "system": platform.platform(),
+        },
+        "device": str(device),
+        "native_bf16": pick_dtype("auto", device) is torch.bfloat16,
+        "threads": torch.get_num_threads(),
+        "gflops": {name: round(_gflops(device, dtype)) for dtype, name in PRECISION_NAMES.items()},
+        "weights": {str(row["name"]): row["path"] for row in table()},
+        "extras": _extras(),
+        "cache": {"folder": str(cache_folder()), "writable": _is_writable(cache_folder())},
+        "offline": is_offline(),
+    }
+
+
+@torch.inference_mode()
+def _gflops(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
+    """Speed of a channels-last convolution as VGG has them, in 10^9 operations a second."""
+    x = torch.rand(1, 128, 128, 128, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    kernel = torch.rand(128, 128, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    F.conv2d(x, kernel, padding=1)  # warm up
+    _wait(device)
+    began, runs = time.perf_counter(), 0
+    while runs < 3 or time.perf_counter() - began < seconds:
+        F.conv2d(x, kernel, padding=1)
+        _wait(device)
+        runs += 1
+    return 2e-9 * runs * x.numel() * 128 * 9 / (time.perf_counter() - began)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _extras() -> dict[str, str]:
+    """Of each extra, whether it is installed, else how to get it; the extras are those of the package's metadata."""
+    missing: dict[str, bool] = {}
+    for requirement in importlib.metadata.requires("impasto") or ():
+        if found := re.match(r"([\w.-]+).*extra == ['\"](\w+)", requirement):
+            package, extra = found.groups()
+            missing[extra] = missing.get(extra, False) or not _is_installed(package)
+    lines = {extra: f"pip install impasto[{extra}]" if lacks else "installed" for extra, lacks in missing.items()}
+    return {extra: line for extra, line in lines.items() if extra != "dev"}
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made there, without making any."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)

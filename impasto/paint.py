@@ -1,0 +1,161 @@
+"""The door: every painting, from the command line, a page or Python, goes through `stylize`."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto.backbones import BACKBONES
+from impasto.config import PaintingConfig, check_settings, settings_of
+from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
+from impasto.images import MAX_PIXELS, Picture, Source, open_picture, quantise, resize
+from impasto.methods import METHODS
+from impasto.optimize import DivergedError
+from impasto.result import Input, Point, Result, Stopped
+from impasto.samples import CONTENTS, STYLES, resolve
+from impasto.scales import STARTS, final_shape
+from impasto.types import Step
+from impasto.weights import find, sha256_of
+
+MIN_SIDE = 16
+"""Pictures with a shorter side, in pixels, are refused: deep layers would see nothing."""
+
+OnStep = Callable[[Step], object]
+"""Called with every step; returning False stops the painting and keeps the best picture so far."""
+
+
+def stylize(
+    content: Source,
+    style: Source | Sequence[Source],
+    method: str = "gatys",
+    *,
+    on_step: OnStep | None = None,
+    max_pixels: int = MAX_PIXELS,
+    **settings: Any,
+) -> Result:
+    """Paints a photograph in the manner of one or several pictures.
+
+    Args:
+        content: the photograph: a path, a sample's name, a PIL picture, or a tensor `(3, H, W)` or `(1, 3, H, W)` of
+            sRGB values in [0, 1].
+        style: the same, or a sequence of them, blended by the setting `style_mix`.
+        method: name of the method; `impasto methods` lists them.
+        on_step: called with every step; returning False stops the painting.
+        max_pixels: pictures with more pixels are refused.
+        settings: of the method's configuration.
+
+    Returns:
+        The picture with the lowest loss, and what is needed to paint it again.
+
+    Raises:
+        ValueError: in one line, for anything that the caller can mend.
+
+    >>> import impasto
+    >>> result = impasto.stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3)
+    >>> tuple(result.image.shape), result.steps, result.stopped
+    ((1, 3, 51, 64), 3, 'steps')
+    """
+    part = METHODS[method]
+    config: PaintingConfig = check_settings(part.Config, method, settings)
+    painter = part(config)
+    device = pick_device(config.device)
+    many = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+    mix = _mix(config.style_mix, len(many))
+    photograph, first = _open("content", content, max_pixels)
+    styles, others = zip(*(_open("style", each, max_pixels) for each in many), strict=True)
+    torch.manual_seed(config.seed)
+    steps = painter.paint(photograph.image, [each.image for each in styles], mix)
+    best, curve, stopped = _watch(steps, on_step)
+    shape = final_shape(config, photograph.image)
+    image = resize(best.image(), shape)  # only where it was stopped at a coarser size
+    return Result(
+        image=image,
+        alpha=None if photograph.alpha is None else resize(photograph.alpha, shape),
+        method=method,
+        settings=settings_of(config),
+        losses=best.losses_of(quantise(image) if best.size == shape else best.image()),
+        curve=tuple(curve),
+        best=best.index,
+        stopped=stopped,
+        seconds=curve[-1].seconds,
+        device=str(device),
+        precision=PRECISION_NAMES[pick_dtype(config.precision, device)],
+        peak_memory_mib=peak_memory_mib(device),
+        inputs=(first, *others, *_start_input(config, max_pixels)),
+        versions={"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
+        **_backbone_facts(config),
+    )
+
+
+def _open(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Input]:
+    """A picture and what the record says of it."""
+    path = None
+    if isinstance(source, str | Path):
+        is_sample = str(source) in {*STYLES, *CONTENTS} and not Path(source).is_file()
+        file = resolve(source)
+        path = str(source) if is_sample else str(file.absolute())
+        source = file
+    picture = open_picture(source, max_pixels=max_pixels)
+    height, width = picture.image.shape[-2:]
+    if min(height, width) < MIN_SIDE:
+        raise ValueError(
+            f"{role} {picture.name!r} is {width}x{height} pixels; a picture needs at least {MIN_SIDE} on each side"
+        )
+    return picture, Input(role, path, picture.name, picture.sha256)
+
+
+def _mix(weights: Sequence[float], count: int) -> list[float]:
+    """The weight of each of `count` styles; they sum to 1."""
+    if count == 0:
+        raise ValueError("style: give at least one picture")
+    if not weights:
+        return [1 / count] * count
+    if len(weights) != count:
+        raise ValueError(f"style_mix: {len(weights)} weights for {count} styles; give one weight a style")
+    total = sum(weights)
+    if not total > 0:
+        raise ValueError("style_mix: the weights are all 0; give at least one above 0")
+    return [weight / total for weight in weights]
+
+
+def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Point], Stopped]:
+    """Runs a painting to its end; returns the best step of the finest size reached, and why it ended."""
+    best: Step | None = None
+    curve: list[Point] = []
+    stopped: Stopped = "converged"
+    try:
+        for step in steps:
+            curve.append(Point(step.index, step.evaluations, step.seconds, step.size, step.losses))
+            if best is None or step.size != best.size or step.loss < best.loss:
+                best = step
+            stopped = "steps" if step.index == step.total else "converged"
+            if on_step is not None and on_step(step) is False:
+                stopped = "cancelled"
+                break
+    except DivergedError:
+        stopped = "diverged"
+        warnings.warn("the loss kept growing however small the step; this is the best picture before", stacklevel=3)
+    assert best is not None
+    return best, curve, stopped
+
+
+def _start_input(config: PaintingConfig, max_pixels: int) -> list[Input]:
+    start = getattr(config, "start", "content")
+    return [] if start in STARTS else [_open("start", start, max_pixels)[1]]
+
+
+def _backbone_facts(config: PaintingConfig) -> dict[str, Any]:
+    """Which weights judged the picture, for the record."""
+    name = getattr(config, "backbone", None)
+    if name is None:
+        return {"weights": {}}
+    network = BACKBONES[name]
+    file = find(network.weights) if network.weights is not None else None
+    weights = {} if file is None else {"name": file.name, "sha256": sha256_of(file)}
+    return {"weights": weights, "note": network.note}

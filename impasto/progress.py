@@ -1,0 +1,106 @@
+"""Listeners of a painting: a bar on stderr, and a picture that is refreshed while it is painted."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.images import save_image
+from impasto.types import Step
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+QUIET = 30.0
+"""Seconds between the lines where stderr is no terminal."""
+REFRESH = 1.0
+"""Seconds between two previews, at least."""
+
+
+class Bar:
+    """Shows steps, losses, rate and time left on a terminal; elsewhere an occasional line."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._recent: deque[tuple[int, float]] = deque(maxlen=20)
+        self._bar = _rich_bar() if sys.stderr.isatty() else None
+        self._spoke = time.monotonic()
+
+    def __enter__(self) -> Bar:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=None, figures="getting ready")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, step: Step) -> None:
+        """Takes the next step."""
+        self._recent.append((step.index, step.seconds))
+        if self._bar is not None:
+            figures = f"{_losses(step)}  {self._rate(step)}"
+            self._bar.update(self._task, total=step.total, completed=step.index, figures=figures)
+        elif time.monotonic() - self._spoke > QUIET:
+            self._spoke = time.monotonic()
+            print(f"{self._title}: {_losses(step)}  {self._rate(step)}", file=sys.stderr, flush=True)
+
+    def _rate(self, step: Step) -> str:
+        """Steps a second over the last few, and the time left at that rate."""
+        (first, began), (last, now) = self._recent[0], self._recent[-1]
+        if now <= began:
+            return ""
+        rate = (last - first) / (now - began)
+        text = f"{rate:.1f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
+        if step.total is None:
+            return text
+        left = round((step.total - step.index) / rate)
+        return f"{text}  {left // 60}:{left % 60:02d} left"
+
+
+class Preview:
+    """Writes the picture so far to a file, whole each time; a failure is told once and stops nothing."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        self._path = path
+        self._next = 0.0
+
+    def __call__(self, step: Step) -> None:
+        """Takes the next step."""
+        began = time.monotonic()
+        if self._path is None or began < self._next:
+            return
+        try:
+            save_image(step.image(), self._path)
+        except (ValueError, OSError) as error:
+            warnings.warn(f"the preview stops here: {error}", stacklevel=2)
+            self._path = None
+        now = time.monotonic()
+        self._next = now + max(REFRESH, 10 * (now - began))  # a tenth of the time at most
+
+
+def _losses(step: Step) -> str:
+    sums: dict[str, float] = {}
+    for name, loss in step.losses.items():
+        kind = name.partition("/")[0]
+        sums[kind] = sums.get(kind, 0.0) + loss
+    losses = "  ".join(f"{kind} {loss:.3g}" for kind, loss in {**sums, "total": step.loss}.items())
+    return f"{step.index}{f'/{step.total}' if step.total else ''}  {losses}"
+
+
+def _rich_bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns: list[Any] = [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.fields[figures]}"),
+    ]
+    return Progress(*columns, console=Console(stderr=True), refresh_per_second=5, redirect_stdout=False)

@@ -1,0 +1,78 @@
+"""Devices and precision: what is there is found, what is not is said in one line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
+
+CPU = torch.device("cpu")
+
+
+def test_auto_is_a_device_that_computes() -> None:
+    assert torch.ones(2, device=pick_device("auto")).sum() == 2
+
+
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == CPU
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto").type == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert pick_device("auto").type == "cuda"
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:one", "cpu cpu"])
+def test_a_name_that_is_no_device_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^device: unknown device .*; choose auto, cpu, cuda, cuda:1 or mps$"):
+        pick_device(name)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "meta"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=rf"^device: this machine has no device '{name}'; choose auto, cpu$"):
+        pick_device(name)
+
+
+def test_a_second_gpu_needs_a_second_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert pick_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(ValueError, match=r"^device: this machine has no device 'cuda:1'; .*$"):
+        pick_device("cuda:1")
+
+
+def test_a_named_precision_is_that_precision() -> None:
+    assert pick_dtype("fp32", CPU) is torch.float32
+    assert pick_dtype("bf16", CPU) is torch.bfloat16
+
+
+def test_auto_is_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capabilities, expected in [
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx2": True}, torch.float32),
+        ({}, torch.float32),
+    ]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+        assert pick_dtype("auto", CPU) is expected
+
+
+def test_every_precision_has_a_name() -> None:
+    assert {PRECISION_NAMES[pick_dtype(name, CPU)] for name in ("auto", "fp32", "bf16")} == {"fp32", "bf16"}
+
+
+def test_peak_memory_grows_with_what_is_used_and_never_falls() -> None:
+    before = peak_memory_mib(CPU)
+    block = torch.ones(int((before + 64) * 2**18))  # 4 bytes each: more than all that was used so far
+    during = peak_memory_mib(CPU)
+    del block
+    assert before > 20
+    assert before + 50 < during < 3 * before + 300
+    assert peak_memory_mib(CPU) >= during

@@ -1,0 +1,95 @@
+"""Registries: parts are found by folder, and nothing that is wrong with one is kept quiet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from impasto.backbones import BACKBONES, Backbone
+from impasto.losses import LOSSES, FeatureLoss
+from impasto.methods import METHODS, Method
+from impasto.registry import Registry
+
+NUMBERS = count()
+CIRCLE = """
+from {package} import SHAPES
+
+@SHAPES.add("circle")
+class Circle:
+    pass
+"""
+
+
+@pytest.fixture
+def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Registry[object]]]:
+    """Makes a package of the given modules, and the registry in it that discovers them."""
+    name = f"shapes_{next(NUMBERS)}"
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(**modules: str) -> Registry[object]:
+        folder = tmp_path / name
+        folder.mkdir()
+        head = f"from impasto.registry import Registry\nSHAPES = Registry('shape', '{name}')\n"
+        (folder / "__init__.py").write_text(head)
+        for module, source in modules.items():
+            (folder / f"{module}.py").write_text(source.format(package=name))
+        return __import__(name).SHAPES
+
+    yield make
+    for module in [module for module in sys.modules if module.split(".")[0] == name]:
+        del sys.modules[module]
+
+
+def test_a_part_is_found_because_its_file_is_there(shapes) -> None:
+    registry = shapes(circle=CIRCLE, square=CIRCLE.replace("ircle", "quare").replace('"c', '"s'))
+    assert list(registry) == ["circle", "square"]
+    assert registry["circle"].__name__ == "Circle"
+    assert "circle" in registry
+    assert "triangle" not in registry
+
+
+def test_nothing_is_imported_before_a_part_is_asked_for(shapes) -> None:
+    registry = shapes(circle=CIRCLE)
+    assert f"{registry.__class__.__module__}" == "impasto.registry"
+    assert not [module for module in sys.modules if module.endswith(".circle") and module.startswith("shapes_")]
+    assert registry["circle"]
+    assert [module for module in sys.modules if module.endswith(".circle") and module.startswith("shapes_")]
+
+
+def test_an_unknown_name_is_refused_with_the_choices(shapes) -> None:
+    registry = shapes(circle=CIRCLE)
+    with pytest.raises(ValueError, match=r"^unknown shape 'oval'; choose from circle$"):
+        registry["oval"]
+
+
+@pytest.mark.parametrize("ask", [list, lambda shapes: shapes["circle"], lambda shapes: "circle" in shapes])
+@pytest.mark.parametrize("fault", ["import a_package_that_is_not_there", "raise ImportError('broken')", "1 / 0"])
+def test_a_part_that_fails_to_import_is_an_error_every_time(shapes, fault: str, ask) -> None:
+    registry = shapes(circle=CIRCLE, square=fault)
+    for _ in range(2):
+        with pytest.raises((ImportError, ZeroDivisionError)):
+            ask(registry)
+
+
+def test_two_parts_of_one_name_are_refused(shapes) -> None:
+    registry = shapes(circle=CIRCLE, ring=CIRCLE)
+    with pytest.raises(ValueError, match=r"^two shape parts are called 'circle'$"):
+        list(registry)
+
+
+@pytest.mark.parametrize(
+    ("registry", "contract", "known"),
+    [
+        (BACKBONES, Backbone, {"tiny", "vgg16", "vgg19", "vgg19-caffe", "squeezenet1_1", "resnet50"}),
+        (LOSSES, FeatureLoss, {"content", "gram", "moments", "total_variation"}),
+        (METHODS, Method, {"gatys"}),
+    ],
+    ids=["backbones", "losses", "methods"],
+)
+def test_the_parts_of_the_house_are_there_and_keep_their_contract(registry, contract: type, known: set[str]) -> None:
+    assert known <= set(registry)
+    assert all(issubclass(registry[name], contract) for name in registry)
