@@ -1,0 +1,239 @@
+"""How soon the same objective is painted: the loop everyone writes against ours, in one run.
+
+(a) fp32, NCHW, one scale, pixels clamped in the closure, torch's L-BFGS (lr 1, history 100, no line search), one step =
+    one evaluation.
+(b) ours: what `impasto stylize` runs.
+
+Both are judged by the fp32 loss of the picture as saved with 8 bits; judging is not timed, the optimiser is.
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/time_to_loss.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from common import Pictures, flat, gatys_objective, graded, load_chain, machine, pair, table
+from torch import Tensor
+
+from impasto.backbones import ChainBackbone
+from impasto.chain import Convolution
+from impasto.devices import pick_dtype
+from impasto.objective import Objective
+from impasto.optimize import descend, evaluate
+from impasto.types import Image
+
+STYLE_WEIGHT = 100.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a run stood after so many evaluations and seconds."""
+
+    evaluations: int
+    seconds: float
+    loss: float
+
+
+def naive_encode(backbone: ChainBackbone, image: Image, names: set[str]) -> dict[str, Tensor]:
+    """VGG the plain way: one PyTorch call after the other."""
+    x, features = image - flat(torch.tensor(backbone.mean).view(1, 3, 1, 1)), {}
+    for layer in backbone.chain.layers:
+        if isinstance(layer, Convolution):
+            x = F.relu(F.conv2d(x, flat(layer.weight), layer.bias, padding=1))
+        else:
+            x = F.max_pool2d(x, 2)
+        if layer.name in names:
+            features[layer.name] = x
+        if len(features) == len(names):
+            return features
+    raise AssertionError(f"no such layers: {names - set(features)}")
+
+
+def naive_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image], Tensor]:
+    """The objective of `gatys`, written down directly."""
+    deep, layers = backbone.content_layers[0], backbone.style_layers
+
+    def gram(features: Tensor) -> Tensor:
+        columns = features.flatten(2)[0]
+        return columns @ columns.T / columns.shape[1]
+
+    with torch.no_grad():
+        kept = naive_encode(backbone, pictures[0], {deep})[deep]
+        targets = {k: gram(v) for k, v in naive_encode(backbone, pictures[1], set(layers)).items()}
+
+    def loss(image: Image) -> Tensor:
+        features = naive_encode(backbone, image, {deep, *layers})
+        content = (features[deep] - kept).square().mean()
+        style = sum((gram(features[k]) - g).square().sum() / (4 * g.shape[0] ** 2) for k, g in targets.items())
+        return content + STYLE_WEIGHT * style / len(layers)
+
+    return loss
+
+
+def naive(backbone: ChainBackbone, pictures: Pictures, steps: int) -> Iterator[tuple[int, float, Image]]:
+    """(a), after every step: evaluations, seconds, picture."""
+    loss = naive_loss(backbone, pictures)
+    pixels = pictures[0].clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([pixels], lr=1, max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0)
+
+    def closure() -> Tensor:
+        with torch.no_grad():
+            pixels.clamp_(0, 1)
+        optimizer.zero_grad()
+        value = loss(pixels)
+        value.backward()
+        return value
+
+    seconds = 0.0
+    for step in range(1, steps + 1):
+        began = time.perf_counter()
+        optimizer.step(closure)
+        seconds += time.perf_counter() - began
+        yield step, seconds, pixels.detach().clamp(0, 1)
+
+
+def ours(objective: Objective, start: Image, steps: int) -> Iterator[tuple[int, float, Image]]:
+    """(b), after every step: evaluations, seconds, picture."""
+    iterates = descend(objective, start, steps=steps)
+    seconds, began = 0.0, time.perf_counter()
+    for iterate in iterates:
+        seconds += time.perf_counter() - began
+        yield iterate.evaluations, seconds, iterate.image
+        began = time.perf_counter()
+
+
+def watch(run: Iterator[tuple[int, float, Image]], judge: Objective, every: int) -> list[Mark]:
+    marks = []
+    for evaluations, seconds, image in run:
+        if evaluations % every == 0:
+            marks.append(Mark(evaluations, seconds, graded(judge, image)["total"]))
+    return marks
+
+
+def first_below(marks: list[Mark], loss: float) -> Mark | None:
+    return next((mark for mark in marks if mark.loss <= loss), None)
+
+
+def flops(backbone: ChainBackbone, height: int, width: int) -> float:
+    """Floating-point operations of one evaluation's convolutions, forwards and back to the pixels."""
+    total, names = 0.0, {*backbone.style_layers, *backbone.content_layers}
+    for layer in backbone.chain.layers:
+        if isinstance(layer, Convolution):
+            total += 2 * 2 * layer.weight.numel() * height * width
+        else:
+            height, width = height // 2, width // 2
+        names.discard(layer.name)
+        if not names:
+            return total
+    raise AssertionError
+
+
+def best_rate(backbone: ChainBackbone, image: Image, rounds: int = 7) -> tuple[str, float]:
+    """The convolution that reaches most GFLOP/s, forwards or backwards, when all are run one after the other."""
+    times: dict[str, list[float]] = {}
+    work: dict[str, float] = {}
+    for _ in range(rounds):
+        x = (image - torch.tensor(backbone.mean).view(1, 3, 1, 1)).to(backbone.chain.dtype)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for layer in backbone.chain.layers:
+            if not isinstance(layer, Convolution):
+                x = F.max_pool2d(x, 2)
+                continue
+            packed = backbone.chain.packed(layer)
+            began = time.perf_counter()
+            x = packed.relu(x)
+            middle = time.perf_counter()
+            packed.input_gradient(x, None)
+            times.setdefault(layer.name, []).append(middle - began)
+            times.setdefault(f"{layer.name} back", []).append(time.perf_counter() - middle)
+            work[layer.name] = work[f"{layer.name} back"] = 2 * layer.weight.numel() * x.shape[-1] * x.shape[-2]
+    rates = {name: work[name] / statistics.median(seconds) / 1e9 for name, seconds in times.items()}
+    name = max(rates, key=lambda key: rates[key])
+    return name, rates[name]
+
+
+def seconds_per_evaluation(run: Callable[[], object], rounds: int = 9) -> float:
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def compare_evaluations(plain: ChainBackbone, fast: ChainBackbone, pictures: Pictures) -> None:
+    loss, objective = naive_loss(plain, pictures), gatys_objective(fast, pictures, STYLE_WEIGHT)
+
+    def naive_evaluation() -> None:
+        pixels = pictures[0].clone().requires_grad_()
+        loss(pixels).backward()
+
+    slow, quick = [], []
+    for _ in range(2):  # in turns, so that both see the same neighbours on the machine
+        slow.append(seconds_per_evaluation(naive_evaluation, 5))
+        quick.append(seconds_per_evaluation(lambda: evaluate(objective, pictures[0])))
+    a, b = min(slow), min(quick)
+    work = flops(fast, pictures[0].shape[-2], pictures[0].shape[-1]) / 1e9
+    name, best = best_rate(fast, pictures[0])
+    print(f"seconds per evaluation: (a) {a:.3f}, (b) {b:.3f}: {a / b:.1f}x faster")
+    print(f"one evaluation is {work:.0f} GFLOP: (a) {work / a:.0f} GFLOP/s, (b) {work / b:.0f} GFLOP/s")
+    print(
+        f"best convolution in this run: {name}, {best:.0f} GFLOP/s; (b) reaches {work / b / best:.0%} of it", flush=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--content", default="tubingen")
+    parser.add_argument("--style", default="starry_night")
+    parser.add_argument("--backbone", default="vgg19-caffe")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--naive-steps", type=int, default=1000)
+    parser.add_argument("--our-steps", type=int, default=600)
+    options = parser.parse_args()
+    pictures = pair(options.content, options.style, options.size)
+    plain = load_chain(options.backbone, torch.float32)
+    fast = load_chain(options.backbone, pick_dtype("auto", torch.device("cpu")))
+    judge = gatys_objective(plain, pictures, STYLE_WEIGHT)
+    print(machine(), f"; {options.content} x {options.style}, {pictures[0].shape[-1]}x{pictures[0].shape[-2]}", sep="")
+    compare_evaluations(plain, fast, pictures)
+
+    mine = watch(ours(gatys_objective(fast, pictures, STYLE_WEIGHT), pictures[0], options.our_steps), judge, 5)
+    theirs = watch(naive(plain, pictures, options.naive_steps), judge, 20)
+    report(theirs, mine)
+
+
+def report(theirs: list[Mark], mine: list[Mark]) -> None:
+    wanted = (20, 40, 60, 100, 160, 200, 300, 400, 500, 600, 800, 1000)
+    rows = []
+    for count in wanted:
+        cells: list[str] = [str(count)]
+        for marks in (theirs, mine):
+            mark = next((m for m in marks if m.evaluations == count), None)
+            cells += [f"{mark.loss:.3f}", f"{mark.seconds:.1f}"] if mark else ["", ""]
+        rows.append(cells)
+    print(table(["evaluations", "(a) loss", "(a) seconds", "(b) loss", "(b) seconds"], rows))
+    for text, goal, until in (
+        ("(a)'s loss after 300 steps", 1.0, 300),
+        ("within 5% of (a)'s loss after its last step", 1.05, theirs[-1].evaluations),
+    ):
+        reference = next((mark for mark in theirs if mark.evaluations == until), theirs[-1])
+        there = first_below(mine, goal * reference.loss)
+        if there is None:
+            print(f"{text} ({goal * reference.loss:.3f}): (b) did not get there in {mine[-1].evaluations} evaluations")
+            continue
+        print(
+            f"{text} ({goal * reference.loss:.3f}): (a) {reference.evaluations} evaluations, {reference.seconds:.0f} s; "
+            f"(b) {there.evaluations} evaluations, {there.seconds:.1f} s: {reference.seconds / there.seconds:.1f}x sooner"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Writes the tables of the documentation from the code: `python docs/generate.py`; `--check` only looks.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; `TABLES` says what NAME is made of.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from impasto.backbones import BACKBONES
+from impasto.losses import LOSSES
+from impasto.manifest import MANIFEST, MIB
+from impasto.methods import METHODS
+
+FOLDER = Path(__file__).parent
+TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def settings(method: str) -> str:
+    """Every setting of a method: its default, what it may be, and its help."""
+    config = METHODS[method].Config
+    help_of = {}
+    for base in reversed(config.__mro__[:-1]):  # pydantic forgets the docstrings of inherited fields
+        help_of |= {name: field.description for name, field in base.__pydantic_fields__.items() if field.description}
+    fields = TypeAdapter(config).json_schema()["properties"]
+    rows = [
+        [f"`--{name.replace('_', '-')}`", _value(field.get("default")), _allowed(field), help_of[name]]
+        for name, field in fields.items()
+    ]
+    return table(["flag", "default", "may be", "what it does"], rows)
+
+
+def backbones() -> str:
+    rows = [
+        [
+            f"`{name}`",
+            BACKBONES[name].summary,
+            _names(BACKBONES[name].content_layers),
+            _names(BACKBONES[name].style_layers),
+        ]
+        for name in BACKBONES
+    ]
+    return table(["name", "what it is", "keeps the content at", "takes the style from"], rows)
+
+
+def losses() -> str:
+    rows = [
+        [f"`{name}`", (LOSSES[name].__doc__ or "").split("\n\n")[0].replace("\n", " "), _yes(LOSSES[name])]
+        for name in LOSSES
+    ]
+    return table(["name", "what it compares", "a mean over places"], rows)
+
+
+def weights() -> str:
+    rows = [
+        [f"`{name}`", each.summary, f"`{file.filename}`", f"{file.size / MIB:.0f}", each.licence]
+        for name, each in MANIFEST.items()
+        for file in each.files
+    ]
+    return table(["name", "what it is", "file", "MiB", "licence"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "backbones": backbones,
+    "losses": losses,
+    "weights": weights,
+    **{f"settings-{name}": lambda name=name: settings(name) for name in METHODS},
+}
+
+
+def main(only_look: bool) -> int:
+    """Writes what is out of date, or names it and returns 1."""
+    stale = []
+    for page in sorted(FOLDER.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        fresh = TABLE.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+        if fresh != text:
+            stale.append(page.name)
+            if not only_look:
+                page.write_text(fresh, encoding="utf-8")
+    print(f"{'out of date' if only_look else 'written'}: {', '.join(stale) or 'none'}")
+    return 1 if only_look and stale else 0
+
+
+def _allowed(field: dict[str, Any]) -> str:
+    choices = field.get("anyOf", [field])
+    return " or ".join(_kind(choice) for choice in choices if choice.get("type") != "null")
+
+
+def _kind(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if field["type"] == "array":
+        return f"any number of: {_kind(field['items'])}"
+    kind = {"integer": "whole number", "number": "number", "string": "text"}[field["type"]]
+    low = f"from {_short(field['minimum'])}" if "minimum" in field else ""
+    low = f"above {_short(field['exclusiveMinimum'])}" if "exclusiveMinimum" in field else low
+    high = f"to {_short(field['maximum'])}" if "maximum" in field else ""
+    return " ".join(part for part in (kind, low, high) if part)
+
+
+def _short(number: float) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)
+
+
+def _value(default: Any) -> str:
+    return "" if default is None or default == [] or default == () else f"`{default}`"
+
+
+def _names(layers: Iterable[str]) -> str:
+    return ", ".join(layers)
+
+
+def _yes(loss: Any) -> str:
+    return "yes" if loss.is_spatial_mean else "no"
+
+
+if __name__ == "__main__":
+    sys.exit(main(only_look="--check" in sys.argv[1:]))
