@@ -23,7 +23,7 @@ RETRIES = 8
 DIVERGED = 3.0
 """A loss that many times the best one is divergence."""
 
-FIRST_STEP = 0.005
+FIRST_STEP = 0.02
 """Root mean square of the first L-BFGS step, in units of the pixel range."""
 TINY = 1e-30
 
@@ -67,7 +67,7 @@ def descend(
     optimizer: Optimizer = "lbfgs",
     lr: float | None = None,
     steps: int | None = None,
-    history: int = 100,
+    history: int = 20,
 ) -> Iterator[Iterate]:
     """Pictures of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
 
@@ -130,19 +130,26 @@ def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int) -> M
 
 
 def _lbfgs(start: Image, lr: float, history: int) -> Move:
-    """L-BFGS (Liu & Nocedal, Math. Programming 45, 1989) without line search, projected onto the box."""
+    """L-BFGS (Liu & Nocedal, Math. Programming 45, 1989) without line search, in the box.
+
+    A pixel that lies on a wall and is pushed against it is left out: of the curvature, of the gradient and of the step
+    (two-metric projection, Bertsekas 1982). Without that, full walls stall the method.
+    """
     hessian = InverseHessian(history, start.numel(), start.device)
     last: list[Tensor] = []  # the last step and gradient, flat
 
     def move(image: Image, gradient: Tensor) -> Image:
-        flat = gradient.flatten()
+        x, flat = image.flatten(), gradient.flatten()
+        stuck = ((x <= 0) & (flat > 0)) | ((x >= 1) & (flat < 0))
+        free = flat.masked_fill(stuck, 0)
         if last:
-            hessian.update(last[0], flat - last[1])
-            step = hessian.times(flat).mul_(-lr)
+            hessian.update(last[0].masked_fill_(stuck, 0), (flat - last[1]).masked_fill_(stuck, 0))
+            step = hessian.times(free).masked_fill_(stuck, 0).mul_(-lr)
         else:
-            step = flat * (-lr * FIRST_STEP / flat.square().mean().sqrt().clamp_min(TINY))
-        last[:] = [step, flat]
-        return (image + step.view_as(image)).clamp_(0, 1)
+            step = free * (-lr * FIRST_STEP / free.square().mean().sqrt().clamp_min(TINY))
+        moved = (x + step).clamp_(0, 1)
+        last[:] = [moved - x, flat]
+        return moved.view_as(image)
 
     return move
 
