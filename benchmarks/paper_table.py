@@ -1,8 +1,8 @@
 """The table of the paper implementations: Adam against L-BFGS, from noise and from the content picture.
 
-Adam: lr 0.1 in ImageNet-normalised units (0.0226 of the pixel range), 900 steps. L-BFGS: lr 1, 200 iterations, ours; and
-torch's, 200 calls of up to 20 iterations each, as such programs call it. Losses are those of the picture saved with
-8 bits, in fp32. Noise starts are the mean of several seeds.
+Adam: lr 0.1 in ImageNet-normalised units (0.0226 of the pixel range), 900 steps. L-BFGS: lr 1, 200 iterations, ours;
+and torch's, 200 calls of up to 20 iterations each, as such programs call it. Losses are those of the picture saved
+with 8 bits, in fp32. Noise starts are the mean of several seeds.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/paper_table.py
 """

@@ -220,19 +220,18 @@ def report(theirs: list[Mark], mine: list[Mark]) -> None:
             cells += [f"{mark.loss:.3f}", f"{mark.seconds:.1f}"] if mark else ["", ""]
         rows.append(cells)
     print(table(["evaluations", "(a) loss", "(a) seconds", "(b) loss", "(b) seconds"], rows))
-    for text, goal, until in (
+    for text, factor, until in (
         ("(a)'s loss after 300 steps", 1.0, 300),
         ("within 5% of (a)'s loss after its last step", 1.05, theirs[-1].evaluations),
     ):
-        reference = next((mark for mark in theirs if mark.evaluations == until), theirs[-1])
-        there = first_below(mine, goal * reference.loss)
-        if there is None:
-            print(f"{text} ({goal * reference.loss:.3f}): (b) did not get there in {mine[-1].evaluations} evaluations")
+        a = next((mark for mark in theirs if mark.evaluations == until), theirs[-1])
+        b = first_below(mine, factor * a.loss)
+        goal = f"{text} ({factor * a.loss:.3f})"
+        if b is None:
+            print(f"{goal}: (b) did not get there in {mine[-1].evaluations} evaluations")
             continue
-        print(
-            f"{text} ({goal * reference.loss:.3f}): (a) {reference.evaluations} evaluations, {reference.seconds:.0f} s; "
-            f"(b) {there.evaluations} evaluations, {there.seconds:.1f} s: {reference.seconds / there.seconds:.1f}x sooner"
-        )
+        print(f"{goal}: (a) {a.evaluations} evaluations, {a.seconds:.0f} s; (b) {b.evaluations}, {b.seconds:.1f} s:")
+        print(f"    {a.seconds / b.seconds:.1f}x sooner")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from impasto.backbones import BACKBONES
+from impasto.config import setting_schemas
 from impasto.losses import LOSSES
-from impasto.manifest import MANIFEST, MIB
 from impasto.methods import METHODS
+from impasto.weights.manifest import MANIFEST, MIB
 
 FOLDER = Path(__file__).parent
 TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -31,14 +30,9 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def settings(method: str) -> str:
     """Every setting of a method: its default, what it may be, and its help."""
-    config = METHODS[method].Config
-    help_of = {}
-    for base in reversed(config.__mro__[:-1]):  # pydantic forgets the docstrings of inherited fields
-        help_of |= {name: field.description for name, field in base.__pydantic_fields__.items() if field.description}
-    fields = TypeAdapter(config).json_schema()["properties"]
     rows = [
-        [f"`--{name.replace('_', '-')}`", _value(field.get("default")), _allowed(field), help_of[name]]
-        for name, field in fields.items()
+        [f"`--{name.replace('_', '-')}`", _value(schema.get("default")), _allowed(schema), schema["description"]]
+        for name, schema in setting_schemas(METHODS[method].Config).items()
     ]
     return table(["flag", "default", "may be", "what it does"], rows)
 

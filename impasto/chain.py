@@ -181,7 +181,10 @@ def relu_gradient(gradient: Tensor, output: Tensor, *, in_place: bool) -> Tensor
 
 def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """2x2 max pooling of `(B, C, H, W)`, channels last, and the places of the winners in its strips."""
-    pooled, winners = F.max_pool2d(_strips(x), 2, return_indices=True)
+    pairs = x.shape[2] // 2
+    threads = min(torch.get_num_threads(), pairs)
+    count = next(k for k in range(threads, pairs + 1) if pairs % k == 0)
+    pooled, winners = F.max_pool2d(_strips(x, count), 2, return_indices=True)
     batch, channels, height, width = x.shape
     return _like_rows(pooled, (batch, height // 2, width // 2, channels)), winners
 
@@ -192,9 +195,9 @@ def pool_gradient(gradient: Tensor, x: Tensor, winners: Tensor | None) -> Tensor
     if winners is None:
         run = torch.ops.aten.avg_pool2d_backward
         return run(gradient, x, side, side, [0, 0], False, True, None)  # type: ignore[no-any-return]
-    strips = _strips(x)
     batch, channels, height, width = x.shape
-    count = len(strips) // batch
+    count = len(winners) // batch
+    strips = _strips(x, count)
     split = _like_rows(gradient, (len(strips), height // 2 // count, width // 2, channels))
     run = torch.ops.aten.max_pool2d_with_indices_backward
     filled = run(split, strips, side, side, [0, 0], [1, 1], False, winners)
@@ -202,14 +205,13 @@ def pool_gradient(gradient: Tensor, x: Tensor, winners: Tensor | None) -> Tensor
     return F.pad(filled, (0, 0, 0, height % 2)) if height % 2 else filled
 
 
-def _strips(x: Tensor) -> Tensor:
-    """The rows of each picture as several pictures below each other, at no cost, for a pooling of row pairs.
+def _strips(x: Tensor, count: int) -> Tensor:
+    """The rows of each picture as `count` pictures below each other, at no cost, for a pooling of row pairs.
 
     PyTorch pools the pictures of a batch in parallel, but each on one thread.
     """
     batch, channels, height, width = x.shape
     pairs = height // 2
-    count = next(k for k in range(min(torch.get_num_threads(), pairs), pairs + 1) if pairs % k == 0)
     return _like_rows(x[:, :, : pairs * 2], (batch * count, pairs * 2 // count, width, channels))
 
 

@@ -52,6 +52,19 @@ def settings_of(config: Any) -> dict[str, Any]:
     return plain
 
 
+def setting_schemas(config: type[Any]) -> dict[str, dict[str, Any]]:
+    """The JSON schema of every setting: type, default, limits, choices, and its help as `description`.
+
+    pydantic forgets the docstrings of inherited fields, so each is taken from the class that declares it.
+    """
+    help_of: dict[str, str] = {}
+    bases: list[Any] = list(config.__mro__[:-1])
+    for base in reversed(bases):
+        help_of |= {name: field.description for name, field in base.__pydantic_fields__.items() if field.description}
+    schemas = TypeAdapter(config).json_schema()["properties"]
+    return {name: {**schema, "description": help_of.get(name, "")} for name, schema in schemas.items()}
+
+
 def _explain(error: ValidationError, config: type[Any], method: str) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])

@@ -47,7 +47,7 @@ class Iterate:
 class Convergence:
     """Stops when the best loss fell by less than `tolerance` of itself over the last `window` iterations."""
 
-    def __init__(self, window: int = 25, tolerance: float = 0.005) -> None:
+    def __init__(self, window: int = 25, tolerance: float = 0.01) -> None:
         self._window, self._tolerance = window, tolerance
         self._best: list[float] = []
 

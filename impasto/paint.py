@@ -117,7 +117,7 @@ def _mix(weights: Sequence[float], count: int) -> list[float]:
     if not weights:
         return [1 / count] * count
     if len(weights) != count:
-        raise ValueError(f"style_mix: {len(weights)} weights for {count} styles; give one weight a style")
+        raise ValueError(f"style_mix: {len(weights)} weights, but {count} style picture(s); give one weight a picture")
     total = sum(weights)
     if not total > 0:
         raise ValueError("style_mix: the weights are all 0; give at least one above 0")

@@ -14,7 +14,7 @@ from impasto.config import SETTINGS, PaintingConfig
 from impasto.devices import pick_device
 from impasto.images import fit, load_image, resize
 from impasto.objective import Objective
-from impasto.optimize import Iterate, Optimizer, descend
+from impasto.optimize import DivergedError, Iterate, Optimizer, descend
 from impasto.samples import resolve
 from impasto.types import Image, Step
 
@@ -69,12 +69,17 @@ def coarse_to_fine(
             steps=steps,
             history=config.history,
         )
-        best = float("inf")
-        for iterate in iterates:
-            if (loss := sum(iterate.losses.values())) < best:
-                best, image = loss, iterate.image
-            seconds = time.perf_counter() - began
-            yield _step(iterate, objective, done, evaluations, config.steps, seconds)
+        best, iterate = float("inf"), None
+        try:
+            for iterate in iterates:
+                if (loss := sum(iterate.losses.values())) < best:
+                    best, image = loss, iterate.image
+                seconds = time.perf_counter() - began
+                yield _step(iterate, objective, done, evaluations, config.steps, seconds)
+        except DivergedError:
+            if size == sizes[-1]:
+                raise
+        assert iterate is not None
         done, evaluations = done + iterate.iterations, evaluations + iterate.evaluations
 
 

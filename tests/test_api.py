@@ -185,7 +185,7 @@ def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
         ({"brush": 3}, "no setting 'brush'; it has: size"),
         ({"style_weight": -1}, "style_weight: input should be greater than or equal to 0, not -1"),
         ({"style_layers": ("relu9_1",)}, "no layer 'relu9_1'; it has: relu1_1"),
-        ({"style_mix": (1, 2)}, "2 weights for 1 styles"),
+        ({"style_mix": (1, 2)}, "2 weights, but 1 style picture"),
         ({"content": torch.full((3, 32, 32), torch.nan)}, "NaN"),
         ({"content": torch.rand(3, 8, 64)}, "64x8 pixels"),
         ({"content": "no/such.jpg"}, "'no/such.jpg' is no file"),

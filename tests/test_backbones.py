@@ -71,7 +71,8 @@ def test_every_layer_is_a_map_of_its_batch_smaller_the_deeper(name: str, load_ra
 @pytest.mark.parametrize("name", EVERY)
 def test_content_and_style_layers_are_layers(name: str) -> None:
     backbone = BACKBONES[name]
-    backbone.check_layers([*backbone.content_layers, *backbone.style_layers], name)
+    backbone.check_layers(backbone.content_layers)
+    backbone.check_layers(backbone.style_layers)
     assert backbone.content_layers
     assert backbone.style_layers
     assert backbone.summary
@@ -98,8 +99,10 @@ def test_each_picture_of_a_batch_has_its_own_features(name: str, load_random: Lo
 @pytest.mark.parametrize("name", EVERY)
 def test_a_layer_that_is_not_there_is_refused_with_the_choices(name: str) -> None:
     backbone = BACKBONES[name]
-    with pytest.raises(ValueError, match=rf"^{name} has no layer 'relu9_9'; it has: {', '.join(backbone.layers)}$"):
-        backbone.check_layers([backbone.layers[0], "relu9_9"], name)
+    with pytest.raises(
+        ValueError, match=rf"^the backbone has no layer 'relu9_9'; it has: {', '.join(backbone.layers)}$"
+    ):
+        backbone.check_layers([backbone.layers[0], "relu9_9"])
 
 
 @pytest.mark.parametrize("name", MEASURED)

@@ -17,8 +17,8 @@ import PIL.Image
 import pytest
 
 from impasto.cli import COMMANDS, main
-from impasto.flags import form_of, parse
-from impasto.listing import show
+from impasto.cli.flags import form_of, parse
+from impasto.cli.listing import show
 from impasto.methods.gatys import GatysConfig
 
 KEYS = {
@@ -183,7 +183,7 @@ def test_curves_are_written_in_three_formats(run: Run, folder: Path) -> None:
 def test_the_preview_changes_while_it_paints_and_ends_as_the_picture(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto import progress
+    from impasto.cli import progress
 
     seen: list[bytes] = []
     save = progress.save_image
@@ -203,7 +203,7 @@ def test_the_preview_changes_while_it_paints_and_ends_as_the_picture(
 
 @pytest.mark.filterwarnings("default")
 def test_a_preview_that_fails_on_the_way_stops_nothing(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto import progress
+    from impasto.cli import progress
 
     def fail(*_: object) -> None:
         raise ValueError("the disk is full")
@@ -365,7 +365,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words:
         ("steps 0", "--steps: input should be greater than or equal to 1, not '0'"),
         ("optimizer", "--optimizer: input should be 'lbfgs' or 'adam', not 'sgd'"),
         ("size abc", "--size: input should be a valid integer"),
-        ("style mix count", "--style-mix: 2 weights for 1 styles"),
+        ("style mix count", "--style-mix: 2 weights, but 1 style picture"),
         ("max pixels text", "--max-pixels: give a whole number, not 'many'"),
         ("steps without value", "--steps needs a value"),
         ("unknown method", "unknown method 'gattis'; choose from gatys"),

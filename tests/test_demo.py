@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from impasto.cli import main
-from impasto.demo import PHOTOGRAPHS, best_backbone
+from impasto.cli.demo import PHOTOGRAPHS, best_backbone
 from impasto.images import load_image
-from impasto.manifest import MANIFEST
 from impasto.samples import STYLES
 from impasto.sheet import GAP, contact_sheet
+from impasto.weights.manifest import MANIFEST
 
 
 def test_the_demo_paints_every_pair_and_a_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +34,7 @@ def test_ctrl_c_ends_the_demo_and_says_where_the_pictures_are(
         raise KeyboardInterrupt
 
     pytest.importorskip("skimage")
-    monkeypatch.setattr("impasto.demo.stylize", interrupted)
+    monkeypatch.setattr("impasto.cli.demo.stylize", interrupted)
     assert main(["demo", "-o", str(tmp_path / "demo")]) == 130
     assert capsys.readouterr().err.endswith(f"impasto: stopped; what was painted lies in {tmp_path / 'demo'}\n")
 

@@ -113,7 +113,7 @@ def test_one_instance_paints_as_often_as_asked() -> None:
 
 @pytest.mark.parametrize("setting", ["content_layers", "style_layers"])
 def test_a_layer_that_the_backbone_lacks_is_refused_in_one_line(setting: str) -> None:
-    with pytest.raises(ValueError, match=r"^tiny has no layer 'relu9_1'; it has: relu1_1, .*pool5$"):
+    with pytest.raises(ValueError, match=r"^the backbone has no layer 'relu9_1'; it has: relu1_1, .*pool5$"):
         gatys(**{setting: ["relu1_1", "relu9_1"]})
 
 

@@ -88,7 +88,7 @@ def test_ctrl_c_before_the_first_step_writes_nothing(folder: Path) -> None:
 
 def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(folder: Path) -> None:
     code = (
-        "import os, signal, sys, impasto.progress as progress\n"
+        "import os, signal, sys, impasto.cli.progress as progress\n"
         "def twice(*_):\n"  # within one step
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "impasto"
 # From the bottom up. A module may import only what stands before it; a new one is given its place here.
 ROWS = (
     "assets types config registry",
-    "files pixels profiles hires decoding encoding images manifest download weights samples devices",
+    "files images weights samples devices",
     "chain correlation normalisation",
     "backbones losses",
     "objective",
@@ -17,7 +17,8 @@ ROWS = (
     "methods",
     "result curves paint replaying",
     "__init__",
-    "flags interrupts sheet progress outputs listing doctor painting demo cli __main__",
+    "sheet",
+    "cli __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 PARTS = ("backbones", "losses", "methods")  # one file each; what two of them share moves down

@@ -101,18 +101,14 @@ def test_brushstrokes_are_blue_and_ochre_and_the_woodcut_nearly_grey() -> None:
     assert saturation["brushstrokes"] > 1.3 * saturation["woodcut"]
 
 
-def test_a_file_in_the_current_folder_wins_over_a_sample(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_in_the_current_folder_wins_over_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mosaic").write_bytes(b"mine")
     assert resolve("mosaic").read_bytes() == b"mine"
     assert resolve(tmp_path / "mosaic") == tmp_path / "mosaic"
 
 
-def test_a_folder_of_that_name_does_not_hide_a_sample(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_that_name_does_not_hide_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mosaic").mkdir()
     assert resolve("mosaic").name == "mosaic.jpg"

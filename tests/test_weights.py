@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -264,9 +266,7 @@ def test_a_missing_page_is_named_with_its_status(shelf, enter, cache) -> None:
     assert names_in(cache) == []
 
 
-@pytest.mark.parametrize(
-    "fault", [Parcel(status=404), Parcel(status=503), Parcel(data=b"<html>login</html>")]
-)
+@pytest.mark.parametrize("fault", [Parcel(status=404), Parcel(status=503), Parcel(data=b"<html>login</html>")])
 def test_the_next_address_is_tried_when_one_fails(shelf, enter, fault) -> None:
     enter(described(DATA, shelf.put("broken.bin", fault), shelf.put("demo.bin", Parcel())))
 
@@ -286,9 +286,7 @@ def test_all_addresses_that_failed_are_named(shelf, enter, monkeypatch, tmp_path
     assert f"{tmp_path / 'typo'} (no such folder)" in message
 
 
-def test_a_missing_local_folder_is_told_before_downloading(
-    shelf, enter, monkeypatch, tmp_path, capsys
-) -> None:
+def test_a_missing_local_folder_is_told_before_downloading(shelf, enter, monkeypatch, tmp_path, capsys) -> None:
     enter(described(DATA, shelf.put("demo.bin", Parcel())))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path / "typo"))
 
@@ -310,12 +308,29 @@ def test_a_cache_that_cannot_be_written_is_named(shelf, enter, monkeypatch, tmp_
     assert shelf.requests == []
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@contextmanager
+def without_root() -> Iterator[None]:
+    """Root may write anywhere: be nobody for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def test_a_read_only_cache_is_named(shelf, enter, cache) -> None:
     enter(described(DATA, shelf.put("demo.bin", Parcel())))
-    cache.mkdir(mode=0o500)
+    weights.fetch("demo")  # imports all that it needs, which nobody may not be allowed to read
+    shutil.rmtree(cache)
+    cache.mkdir(mode=0o555)
 
-    assert f"cannot write to the cache {cache}" in complaint(lambda: weights.fetch("demo"))
+    with without_root():
+        message = complaint(lambda: weights.fetch("demo"))
+
+    assert f"cannot write to the cache {cache}" in message
 
 
 def test_a_damaged_cached_file_is_fetched_again(shelf, enter, cache) -> None:
@@ -400,14 +415,10 @@ def test_listing_weights_needs_neither_torch_nor_the_net() -> None:
 # --- looking for it ---------------------------------------------------------------------------------------
 
 
-def test_own_folders_come_first_in_their_order_then_the_cache(
-    shelf, enter, cache, monkeypatch, tmp_path
-) -> None:
+def test_own_folders_come_first_in_their_order_then_the_cache(shelf, enter, cache, monkeypatch, tmp_path) -> None:
     enter(described(DATA, shelf.put("demo.bin", Parcel())))
     folders = [tmp_path / "one", tmp_path / "two", cache]
-    monkeypatch.setenv(
-        "IMPASTO_WEIGHTS", os.pathsep.join(["", *map(str, folders[:2]), str(tmp_path / "none")])
-    )
+    monkeypatch.setenv("IMPASTO_WEIGHTS", os.pathsep.join(["", *map(str, folders[:2]), str(tmp_path / "none")]))
     assert weights.find("demo") is None
 
     for folder in reversed(folders):
@@ -437,9 +448,7 @@ def test_an_empty_setting_does_not_mean_the_working_folder(enter, monkeypatch, t
 
 
 @pytest.mark.parametrize("value", ["1", "true", "TRUE"])
-def test_offline_never_downloads_and_says_where_it_looked(
-    shelf, enter, cache, monkeypatch, tmp_path, value
-) -> None:
+def test_offline_never_downloads_and_says_where_it_looked(shelf, enter, cache, monkeypatch, tmp_path, value) -> None:
     enter(described(b"best", filename="best.safetensors"), described(DATA, shelf.put("demo.bin", Parcel())))
     monkeypatch.setenv("IMPASTO_OFFLINE", value)
     monkeypatch.setenv("IMPASTO_WEIGHTS", os.pathsep.join([str(tmp_path), str(tmp_path / "typo")]))
@@ -588,9 +597,7 @@ def test_loaded_tensors_outlive_a_change_of_the_file(stored) -> None:
     assert torch.equal(tensors["features.0.weight"], STORED["features.0.weight"])
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: bytes(99)]
-)
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: bytes(99)])
 def test_a_damaged_file_is_one_line_that_tells_what_to_do(stored, damage) -> None:
     stored.write_bytes(damage(stored.read_bytes()))
 

@@ -42,19 +42,27 @@ class Backbone(ABC):
     @abstractmethod
     def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None: ...
 
-    @abstractmethod
     def encode(self, image: Image, layers: Sequence[str]) -> Features:
         """Features `(B, C, h, w)` of `layers` for an image `(B, 3, H, W)` in [0, 1], plus the image as `"image"`.
 
-        Computes no deeper than the deepest layer asked for.
+        Computes no deeper than the deepest layer asked for. Raises `ValueError` for a layer that the network lacks.
         """
+        deep = [name for name in dict.fromkeys(layers) if name != "image"]
+        self.check_layers(deep)
+        return {"image": image, **(self._features(image, deep) if deep else {})}
+
+    @abstractmethod
+    def _features(self, image: Image, layers: Sequence[str]) -> Features:
+        """What `encode` returns, without the image; `layers` are known, and at least one."""
 
     @classmethod
-    def check_layers(cls, layers: Sequence[str], name: str) -> None:
-        """Raises `ValueError` for a layer that this network does not have."""
+    def check_layers(cls, layers: Sequence[str]) -> None:
+        """Raises `ValueError` for a layer that this network does not have, or that is named twice."""
         for layer in layers:
             if layer not in cls.layers:
-                raise ValueError(f"{name} has no layer {layer!r}; it has: {', '.join(cls.layers)}")
+                raise ValueError(f"the backbone has no layer {layer!r}; it has: {', '.join(cls.layers)}")
+            if layers.count(layer) > 1:
+                raise ValueError(f"the layer {layer} is named twice; name it once")
 
 
 BACKBONES: Registry[Backbone] = Registry("backbone", "impasto.backbones")
@@ -109,10 +117,8 @@ class ChainBackbone(Backbone):
         self._mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         self.chain = Chain(layers, pooling=pooling, device=device, dtype=dtype)
 
-    def encode(self, image: Image, layers: Sequence[str]) -> Features:
-        deep = [name for name in layers if name != "image"]
-        features = self.chain(image - self._mean.to(image.dtype), deep) if deep else {}
-        return {"image": image, **features}
+    def _features(self, image: Image, layers: Sequence[str]) -> Features:
+        return self.chain(image - self._mean.to(image.dtype), layers)
 
     def _measure(self, raw: dict[str, Convolution]) -> dict[str, float]:
         layers = [raw.get(name, Pool(name)) for name in self.layers]

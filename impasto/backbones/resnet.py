@@ -51,7 +51,7 @@ class ResNet50(Backbone):
         self._dtype = dtype
         self._mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(1, 3, 1, 1)
         self._deviation = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
-        self._pool: Callable[..., Tensor] = F.max_pool2d  # the means are measured with max pooling, whatever is painted with
+        self._pool: Callable[..., Tensor] = F.max_pool2d  # the means are measured with it, whatever is painted with
         self._means = dict.fromkeys(self.layers, 1.0)
         self._means = mean_activations(
             lambda image: self._features(image.to(device), self.layers),
@@ -62,9 +62,6 @@ class ResNet50(Backbone):
             ],
         )
         self._pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
-
-    def encode(self, image: Image, layers: Sequence[str]) -> Features:
-        return {"image": image, **self._features(image, [name for name in layers if name != "image"])}
 
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
         wanted = set(layers)

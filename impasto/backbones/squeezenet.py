@@ -47,9 +47,6 @@ class SqueezeNet(Backbone):
         )
         self._pooling = pooling
 
-    def encode(self, image: Image, layers: Sequence[str]) -> Features:
-        return {"image": image, **self._features(image, [name for name in layers if name != "image"])}
-
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
         wanted = set(layers)
         if not wanted:

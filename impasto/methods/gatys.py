@@ -60,7 +60,8 @@ class Gatys(Method):
         network = BACKBONES[config.backbone]
         self._content_layers = config.content_layers or network.content_layers
         self._style_layers = config.style_layers or network.style_layers
-        network.check_layers([*self._content_layers, *self._style_layers], config.backbone)
+        network.check_layers(self._content_layers)
+        network.check_layers(self._style_layers)
 
     def paint(self, content: Image, styles: Sequence[Image], mix: Sequence[float]) -> Iterator[Step]:
         config = self.config

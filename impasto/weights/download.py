@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.manifest import MIB, WeightFile
+from impasto.weights.manifest import MIB, WeightFile
 
 if TYPE_CHECKING:
     import requests

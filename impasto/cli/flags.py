@@ -15,7 +15,8 @@ from contextlib import redirect_stderr
 from typing import Annotated, Any, TypeVar
 
 import tyro
-from pydantic import TypeAdapter
+
+from impasto.config import setting_schemas
 
 Form = TypeVar("Form")
 
@@ -42,7 +43,7 @@ def parse(form: type[Form], arguments: Sequence[str], *, command: str) -> tuple[
 
 def form_of(config: type[Any], *, names: Sequence[str], title: str) -> type[Any]:
     """A dataclass of the settings called `names`, as text, for `parse`; what is not given stays None or ()."""
-    fields = [_field(name, facts) for name, facts in _facts(config).items() if name in names]
+    fields = [_field(name, facts) for name, facts in setting_schemas(config).items() if name in names]
     form = dataclasses.make_dataclass(title, fields, frozen=True, kw_only=True)
     form.__doc__ = f"{title.capitalize()}."
     return form
@@ -74,17 +75,6 @@ def named_as_flag(message: str, settings: Sequence[str]) -> str:
     if name is None or name[1] not in settings:
         return message
     return f"--{name[1].replace('_', '-')}: {message[name.end() :]}"
-
-
-def _facts(config: type[Any]) -> dict[str, dict[str, Any]]:
-    """The JSON schema of every setting, its help taken from the class that declares it."""
-    declared: dict[str, str] = {}
-    for base in config.__mro__[:-1]:
-        for name, schema in TypeAdapter(base).json_schema()["properties"].items():
-            if "description" in schema:
-                declared.setdefault(name, schema["description"])
-    settings = TypeAdapter(config).json_schema()["properties"]
-    return {name: {**schema, "description": declared.get(name, "")} for name, schema in settings.items()}
 
 
 def _field(name: str, facts: dict[str, Any]) -> tuple[str, Any, Any]:

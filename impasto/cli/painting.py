@@ -13,15 +13,15 @@ import tyro
 
 import impasto.paint
 import impasto.replaying
+from impasto.cli.flags import form_of, given, named_as_flag, parse, value_of
+from impasto.cli.interrupts import Interrupts
+from impasto.cli.outputs import Outputs, check, nothing_left
+from impasto.cli.progress import Bar, Preview
 from impasto.config import PaintingConfig
 from impasto.curves import save_curves
-from impasto.flags import form_of, given, named_as_flag, parse, value_of
 from impasto.images import save_image
-from impasto.interrupts import Interrupts
 from impasto.methods import METHODS
-from impasto.outputs import Outputs, check, nothing_left
 from impasto.paint import OnStep
-from impasto.progress import Bar, Preview
 from impasto.result import Result
 from impasto.types import Step
 

@@ -19,10 +19,10 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from impasto import decoding
-from impasto.encoding import RECORD, check_output, save_image
 from impasto.files import reason, write_atomically
-from impasto.pixels import Bits, check_range, fit, one_picture, quantise, resize
+from impasto.images import decoding
+from impasto.images.encoding import RECORD, check_output, save_image
+from impasto.images.pixels import Bits, check_range, fit, one_picture, quantise, resize
 from impasto.types import Image
 
 __all__ = [

@@ -15,9 +15,9 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from impasto import hires, profiles
 from impasto.files import check_writable, reason, write_atomically
-from impasto.pixels import Bits, one_picture, quantise, steps
+from impasto.images import hires, profiles
+from impasto.images.pixels import Bits, one_picture, quantise, steps
 from impasto.types import Image
 
 RECORD = "impasto"

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from impasto.cli.flags import parse
+from impasto.cli.listing import ListForm, text_of
 from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
-from impasto.flags import parse
-from impasto.listing import ListForm, text_of
 from impasto.weights import cache_folder, is_offline, table
 
 

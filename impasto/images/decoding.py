@@ -15,8 +15,8 @@ import PIL.ImageFile
 import PIL.PngImagePlugin
 from PIL.Image import Transpose
 
-from impasto import hires, profiles
 from impasto.files import reason
+from impasto.images import hires, profiles
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")
 READABLE = "a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from impasto import profiles
+from impasto.images import profiles
 
 INSTALL = "pip install impasto[hires]"
 

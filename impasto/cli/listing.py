@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from impasto.flags import parse
+from impasto.cli.flags import parse
 
 Row = dict[str, Any]
 

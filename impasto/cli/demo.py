@@ -10,10 +10,10 @@ from typing import Annotated
 import tyro
 
 from impasto.backbones import BACKBONES
-from impasto.flags import parse
+from impasto.cli.flags import parse
+from impasto.cli.progress import Bar
 from impasto.images import load_image, save_image
 from impasto.paint import stylize
-from impasto.progress import Bar
 from impasto.samples import STYLES, resolve
 from impasto.sheet import contact_sheet
 from impasto.types import Image

@@ -84,7 +84,7 @@ def _dispatch(words: list[str]) -> int:
         meant = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(several or COMMANDS)}"
         raise ValueError(f"unknown command {name!r}{meant}")
     module, _, function = COMMANDS[name][2].partition(":")
-    run: Callable[[list[str]], int] = getattr(import_module(f"impasto.{module}"), function)
+    run: Callable[[list[str]], int] = getattr(import_module(f"impasto.cli.{module}"), function)
     return run(words[len(name.split()) :])
 
 
@@ -131,7 +131,3 @@ def _say(message: str, file: TextIO | None = None) -> None:
 def _is_out_of_memory(error: Exception) -> bool:
     says_so = re.search(r"not enough memory|can't allocate memory|out of memory", str(error), re.IGNORECASE)
     return isinstance(error, MemoryError) or says_so is not None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

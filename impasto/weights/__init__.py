@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from impasto.download import download, sha256_of
-from impasto.manifest import MANIFEST, MIB, WeightFile, Weights
+from impasto.weights.download import download, sha256_of
+from impasto.weights.manifest import MANIFEST, MIB, WeightFile, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
