@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,24 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     if "shared" not in request.keywords:
         monkeypatch.delenv("IMPASTO_WEIGHTS", raising=False)
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """The folder with the original VGG-19; skips where it is absent."""
+    for folder in os.environ.get("IMPASTO_WEIGHTS", "").split(os.pathsep):
+        if folder and (Path(folder) / "vgg19-caffe.safetensors").is_file():
+            return Path(folder)
+    pytest.skip("IMPASTO_WEIGHTS names no folder with vgg19-caffe.safetensors")
+
+
+@pytest.fixture(scope="session")
+def shared_images() -> Path:
+    """The folder with the test pictures, content/ and style/; skips where it is absent."""
+    folder = Path(os.environ.get("IMPASTO_TEST_IMAGES", "absent"))
+    if not (folder / "content").is_dir():
+        pytest.skip("IMPASTO_TEST_IMAGES names no folder with content/ and style/")
+    return folder
 
 
 def random_state(name: str) -> dict[str, Tensor]:

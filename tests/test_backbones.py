@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from impasto.backbones import BACKBONES, Backbone, block_names, load_backbone
 from impasto.images import load_image
 from impasto.samples import STYLES, resolve
-from impasto.weights import MANIFEST, find
+from impasto.weights import MANIFEST
 
 EVERY = sorted(BACKBONES)
 STORED = [name for name in EVERY if BACKBONES[name].weights]
@@ -422,14 +422,8 @@ def photographs() -> dict[str, Tensor]:
     }
 
 
-@pytest.fixture
-def published() -> None:
-    if find("vgg19-caffe") is None:
-        pytest.skip(f"IMPASTO_WEIGHTS names no folder with {MANIFEST['vgg19-caffe'].files[0].filename}")
-
-
 @pytest.mark.shared
-@pytest.mark.usefixtures("published")
+@pytest.mark.usefixtures("real_weights")
 def test_mean_activations_of_photographs_are_near_one() -> None:
     backbone = load_backbone("vgg19-caffe", dtype=torch.bfloat16)
     layers = [layer for layer in backbone.layers if layer.startswith("relu") and layer < "relu5"]
@@ -442,7 +436,7 @@ def test_mean_activations_of_photographs_are_near_one() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.usefixtures("published")
+@pytest.mark.usefixtures("real_weights")
 def test_gram_matrices_in_bf16_are_within_two_percent_of_fp32() -> None:
     from impasto.losses.gram import GramLoss
 
