@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--content", default="tubingen")
     parser.add_argument("--style", default="starry_night")
     parser.add_argument("--backbone", default="vgg19-caffe")
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--without-torch", action="store_true", help="leave out torch's 200 calls of 20")
     options = parser.parse_args()

@@ -15,7 +15,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -222,9 +222,10 @@ def report(theirs: list[Mark], mine: list[Mark]) -> None:
     print(table(["evaluations", "(a) loss", "(a) seconds", "(b) loss", "(b) seconds"], rows))
     for text, factor, until in (
         ("(a)'s loss after 300 steps", 1.0, 300),
-        ("within 5% of (a)'s loss after its last step", 1.05, theirs[-1].evaluations),
+        ("within 5% of the best that (a) reaches in all its steps", 1.05, theirs[-1].evaluations),
     ):
-        a = next((mark for mark in theirs if mark.evaluations == until), theirs[-1])
+        done = [mark for mark in theirs if mark.evaluations <= until]
+        a = replace(done[-1], loss=min(mark.loss for mark in done))  # it jumps at times: there is no line search
         b = first_below(mine, factor * a.loss)
         goal = f"{text} ({factor * a.loss:.3f})"
         if b is None:

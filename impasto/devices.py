@@ -44,7 +44,7 @@ def _has_native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        capabilities = torch.cpu.get_capabilities()
+        capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.9
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
 

@@ -6,10 +6,12 @@ To add one, write a file here with a class under `@BACKBONES.add("name")`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from impasto.chain import Chain, Convolution, Layer, Pool, Pooling
 from impasto.normalisation import mean_activations
@@ -128,3 +130,41 @@ class ChainBackbone(Backbone):
             lambda image: chain(image - mean, list(raw)),
             [tensor for layer in raw.values() for tensor in (layer.weight, layer.bias)],
         )
+
+
+class WalkedBackbone(Backbone):
+    """A backbone in torchvision's convention (RGB, ImageNet mean and deviation) that is walked layer by layer."""
+
+    def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(1, 3, 1, 1)
+        self._deviation = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
+        self._pooling: Pooling = "max"  # the means are measured with it, whatever is painted with
+        self._means = dict.fromkeys(self.layers, 1.0)
+        self._means = mean_activations(
+            lambda image: self._features(image.to(device), self.layers),
+            [tensor.float() for tensor in self.parameters()],
+        )
+        self._pooling = pooling
+
+    @abstractmethod
+    def parameters(self) -> list[Tensor]:
+        """All weights and biases, in a fixed order."""
+
+    @abstractmethod
+    def walk(self, x: Tensor) -> Iterator[Tensor]:
+        """The output of every layer in `layers`, one after the other, each computed when it is asked for."""
+
+    def _features(self, image: Image, layers: Sequence[str]) -> Features:
+        x = ((image - self._mean) / self._deviation).to(self._dtype)
+        outputs = zip(self.layers, self.walk(x.contiguous(memory_format=torch.channels_last)), strict=True)
+        features: Features = {}
+        while len(features) < len(layers):
+            name, output = next(outputs)
+            if name in layers:
+                features[name] = output / self._means[name]
+        return features
+
+    def _pool(self, x: Tensor, *, padding: int = 0, ceil_mode: bool = False) -> Tensor:
+        pool = F.max_pool2d if self._pooling == "max" else F.avg_pool2d
+        return pool(x, 3, stride=2, padding=padding, ceil_mode=ceil_mode)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,10 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto import weights
-from impasto.backbones import BACKBONES, Backbone
+from impasto.backbones import BACKBONES, WalkedBackbone
 from impasto.chain import Pooling
-from impasto.normalisation import mean_activations
-from impasto.types import Features, Image
 
 BLOCKS = (3, 4, 6, 3)
 EPSILON = 1e-5  # of the batch normalisations
@@ -29,7 +27,7 @@ class _Convolution:
 
 
 @BACKBONES.add("resnet50")
-class ResNet50(Backbone):
+class ResNet50(WalkedBackbone):
     """ResNet-50 (He, Zhang, Ren & Sun, CVPR 2016), torchvision's weights and keys; stride in the 3x3 convolution.
 
     Its layers are the stem's ReLU and the outputs of the four stages.
@@ -48,41 +46,21 @@ class ResNet50(Backbone):
             [_bottleneck(state, f"layer{stage}.{i}", dtype) for i in range(count)]
             for stage, count in enumerate(BLOCKS, 1)
         ]
-        self._dtype = dtype
-        self._mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(1, 3, 1, 1)
-        self._deviation = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
-        self._pool: Callable[..., Tensor] = F.max_pool2d  # the means are measured with it, whatever is painted with
-        self._means = dict.fromkeys(self.layers, 1.0)
-        self._means = mean_activations(
-            lambda image: self._features(image.to(device), self.layers),
-            [
-                tensor.float()
-                for convolution in (self._stem, *(c for stage in self._stages for block in stage for c in block))
-                for tensor in (convolution.weight, convolution.bias)
-            ],
-        )
-        self._pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
+        super().__init__(pooling=pooling, device=device, dtype=dtype)
 
-    def _features(self, image: Image, layers: Sequence[str]) -> Features:
-        wanted = set(layers)
-        if not wanted:
-            return {}
-        x = ((image - self._mean) / self._deviation).to(self._dtype)
-        x = x.contiguous(memory_format=torch.channels_last)
-        features = {}
+    def parameters(self) -> list[Tensor]:
+        blocks = [block for stage in self._stages for block in stage]
+        convolutions = [self._stem, *(convolution for block in blocks for convolution in block)]
+        return [tensor for convolution in convolutions for tensor in (convolution.weight, convolution.bias)]
+
+    def walk(self, x: Tensor) -> Iterator[Tensor]:
         x = F.relu(self._stem(x, stride=2))  # (B, 64, H/2, W/2)
-        for stage, name in enumerate(self.layers):
-            if stage == 1:
-                x = self._pool(x, 3, stride=2, padding=1)
-            if stage > 0:
-                for i, block in enumerate(self._stages[stage - 1]):
-                    x = _run(block, x, stride=2 if stage > 1 and i == 0 else 1)
-            if name in wanted:
-                features[name] = x / self._means[name]
-                wanted.remove(name)
-            if not wanted:
-                break
-        return features
+        yield x
+        x = self._pool(x, padding=1)
+        for stage, blocks in enumerate(self._stages):
+            for i, block in enumerate(blocks):
+                x = _run(block, x, stride=2 if stage > 0 and i == 0 else 1)
+            yield x
 
 
 def _run(block: Sequence[_Convolution], x: Tensor, stride: int) -> Tensor:
