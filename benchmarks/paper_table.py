@@ -4,7 +4,7 @@ Adam: lr 0.1 in ImageNet-normalised units (0.0226 of the pixel range), 900 steps
 and torch's, 200 calls of up to 20 iterations each, as such programs call it. Losses are those of the picture saved
 with 8 bits, in fp32. Noise starts are the mean of several seeds.
 
-    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/paper_table.py
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/paper_table.py [torch]
 """
 
 from __future__ import annotations
@@ -89,16 +89,16 @@ def main() -> None:
     parser.add_argument("--content", default="tubingen")
     parser.add_argument("--style", default="starry_night")
     parser.add_argument("--backbone", default="vgg19-caffe")
-    parser.add_argument("--size", type=int, default=160)
+    parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--without-torch", action="store_true", help="leave out torch's 200 calls of 20")
+    parser.add_argument("also", nargs="?", choices=["torch"], help="torch's 200 calls of 20 too: 4000 evaluations each")
     options = parser.parse_args()
     pictures = pair(options.content, options.style, options.size)
     fast = load_chain(options.backbone, pick_dtype("auto", torch.device("cpu")))
     objective = gatys_objective(fast, pictures, 100.0)
     judge = gatys_objective(load_chain(options.backbone, torch.float32), pictures, 100.0)
     print(machine(), f"; {options.content} x {options.style}, {pictures[0].shape[-1]}x{pictures[0].shape[-2]}", sep="")
-    names = [name for name in PAINTERS if not (options.without_torch and name.startswith("torch"))]
+    names = [name for name in PAINTERS if options.also or not name.startswith("torch")]
     rows, totals = [], {}
     for name in names:
         for start in ("noise", "content"):
