@@ -218,12 +218,15 @@ def report(theirs: list[Mark], mine: list[Mark]) -> None:
         for marks in (theirs, mine):
             mark = next((m for m in marks if m.evaluations == count), None)
             cells += [f"{mark.loss:.3f}", f"{mark.seconds:.1f}"] if mark else ["", ""]
-        rows.append(cells)
+        if any(cells[1:]):
+            rows.append(cells)
     print(table(["evaluations", "(a) loss", "(a) seconds", "(b) loss", "(b) seconds"], rows))
     for text, factor, until in (
         ("(a)'s loss after 300 steps", 1.0, 300),
         ("within 5% of the best that (a) reaches in all its steps", 1.05, theirs[-1].evaluations),
     ):
+        if until > theirs[-1].evaluations:
+            continue
         done = [mark for mark in theirs if mark.evaluations <= until]
         a = replace(done[-1], loss=min(mark.loss for mark in done))  # it jumps at times: there is no line search
         b = first_below(mine, factor * a.loss)

@@ -13,8 +13,7 @@ SEED = 1508_06576  # arXiv number of the method, so that the features never chan
 class Tiny(ChainBackbone):
     """VGG's shape, narrow, with seeded random convolutions: nothing learned, nothing to fetch.
 
-    Random features already carry texture (Ustyuzhaninov et al. 2016, arXiv 1606.00021), but differ little from picture
-    to picture: a style weight of 100,000 shows what one of 100 shows with VGG.
+    Random features already carry texture (Ustyuzhaninov et al. 2016, arXiv 1606.00021).
     """
 
     summary = "random convolutions, nothing learned: for tests, and for a first look without any weights"

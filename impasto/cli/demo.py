@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -20,8 +20,8 @@ from impasto.types import Image
 from impasto.weights import find
 
 PHOTOGRAPHS = ("astronaut", "chelsea")
-BEST_BACKBONES = {"vgg19-caffe": 100.0, "vgg19": 100.0, "vgg16": 100.0, "tiny": 1e5}
-"""The best first, and the style weight that shows with it; the last one needs no weights."""
+BEST_BACKBONES = ("vgg19-caffe", "vgg19", "vgg16", "tiny")
+"""The best first; the last one needs no weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,8 @@ class DemoForm:
     """Folder for the pictures and the sheet."""
     size: int = 320
     """Longer side of the pictures, in pixels."""
-    steps: int = 60
-    """Steps for each picture: few, for a first look; `impasto stylize` paints on until nothing gets better."""
+    steps: int = 200
+    """Steps for each picture; `impasto stylize` paints until nothing gets better."""
 
 
 def demo(arguments: list[str]) -> int:
@@ -51,7 +51,6 @@ def demo(arguments: list[str]) -> int:
 
 def _paint_all(form: DemoForm) -> None:
     backbone = best_backbone()
-    settings: dict[str, Any] = {"backbone": backbone, "style_weight": BEST_BACKBONES[backbone]}
     note = BACKBONES[backbone].note
     print(f"impasto: painting with {backbone}{f': {note}' if note else ''}", file=sys.stderr, flush=True)
     photographs = [load_image(resolve(name)) for name in PHOTOGRAPHS]
@@ -60,7 +59,7 @@ def _paint_all(form: DemoForm) -> None:
         row: list[Image | None] = [photograph]
         for style in STYLES:
             with Bar(f"{name} as {style}") as bar:
-                result = stylize(name, style, size=form.size, steps=form.steps, on_step=bar, **settings)
+                result = stylize(name, style, backbone=backbone, size=form.size, steps=form.steps, on_step=bar)
             print(result.save(form.output / f"{name}-{style}.png"), flush=True)
             row.append(result.image)
         rows.append(row)
