@@ -1,4 +1,4 @@
-"""The mean activation of a network's layers, measured on the bundled pictures and remembered in the cache."""
+"""The mean activation of a network's layers, measured on three bundled pictures and remembered in the cache."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from torch import Tensor
 
 from impasto.files import write_atomically
 from impasto.images import load_image
-from impasto.samples import STYLES, resolve
+from impasto.samples import resolve
 from impasto.types import Features, Image
 from impasto.weights import cache_folder
 
-SIDE = 256  # longer side in pixels at which the bundled pictures are measured
+PICTURES = ("brushstrokes", "mosaic", "woodcut")  # fixed: a style more must not change what a network's layers weigh
+SIDE = 256  # longer side in pixels at which these pictures are measured
 
 
 @torch.no_grad()
 def mean_activations(encode: Callable[[Image], Features], parameters: Iterable[Tensor]) -> dict[str, float]:
-    """Mean of every layer that `encode` returns, over all channels and places of the bundled pictures.
+    """Mean of every layer that `encode` returns, over all channels and places of three bundled pictures.
 
     The result is kept in the cache folder under a hash of `parameters` and of the pictures, and read from there
     the next time. Where the cache cannot be written it is measured anew.
     """
-    paths = [resolve(name) for name in STYLES]
+    paths = [resolve(name) for name in PICTURES]
     digest = hashlib.sha256()
     for tensor in parameters:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

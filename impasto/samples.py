@@ -37,6 +37,9 @@ STYLES: dict[str, Sample] = {
         _drawn("brushstrokes", "a night of wind over a valley, in thick swirling oil strokes"),
         _drawn("mosaic", "a sun over scalloped waves, in glass tesserae and pale grout"),
         _drawn("woodcut", "mountains by a lake, hatched in black on cream with red and ochre"),
+        _drawn("pointillism", "sails and parasols by a sunlit river, in thousands of dabs of unmixed colour"),
+        _drawn("inkwash", "ridges sinking into mist behind an old pine, in grey washes and dry black strokes"),
+        _drawn("geometric", "wheels, arcs, bars and a triangle, flat and sharp-edged, in a few poster inks"),
     )
 }
 """Style pictures by name; bundled with the package."""

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.backbones import BACKBONES, Backbone, block_names, load_backbone
 from impasto.images import load_image
-from impasto.samples import STYLES, resolve
+from impasto.normalisation import PICTURES
+from impasto.samples import resolve
 from impasto.weights import MANIFEST
 
 EVERY = sorted(BACKBONES)
@@ -110,10 +111,10 @@ def test_the_mean_activation_over_the_bundled_pictures_is_one(name: str, load_ra
     backbone = load_random(name)
     layers = [layer for layer in backbone.layers if not layer.startswith("pool")]
     totals = dict.fromkeys(layers, 0.0)
-    for style in STYLES:
+    for style in PICTURES:
         features = backbone.encode(load_image(resolve(style), size=256), layers)
         for layer in layers:
-            totals[layer] += features[layer].mean().item() / len(STYLES)
+            totals[layer] += features[layer].mean().item() / len(PICTURES)
     assert totals == pytest.approx(dict.fromkeys(layers, 1.0), rel=0.002)
 
 

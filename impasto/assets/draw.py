@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from impasto.assets.drawing import brushstrokes, mosaic, woodcut
+from impasto.assets.drawing import brushstrokes, geometric, inkwash, mosaic, pointillism, woodcut
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ DRAWINGS = {
     "brushstrokes": Drawing(brushstrokes.draw, 3),
     "mosaic": Drawing(mosaic.draw, 3),
     "woodcut": Drawing(woodcut.draw, 4),
+    "pointillism": Drawing(pointillism.draw, 5),
+    "inkwash": Drawing(inkwash.draw, 11),
+    "geometric": Drawing(geometric.draw, 8),
 }
 BUNDLED_SIZE = (608, 768)
 """Height and width of the bundled pictures, in pixels."""
