@@ -15,6 +15,8 @@ from impasto.backbones import BACKBONES
 from impasto.config import setting_schemas
 from impasto.losses import LOSSES
 from impasto.methods import METHODS
+from impasto.metrics import METRICS
+from impasto.recipes import TrainingConfig
 from impasto.weights.manifest import MANIFEST, MIB
 
 FOLDER = Path(__file__).parent
@@ -28,11 +30,11 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
 
 
-def settings(method: str) -> str:
-    """Every setting of a method: its default, what it may be, and its help."""
+def settings(config: type[Any]) -> str:
+    """Every setting of a method or a recipe: its default, what it may be, and its help."""
     rows = [
         [f"`--{name.replace('_', '-')}`", _value(schema.get("default")), _allowed(schema), schema["description"]]
-        for name, schema in setting_schemas(METHODS[method].Config).items()
+        for name, schema in setting_schemas(config).items()
     ]
     return table(["flag", "default", "may be", "what it does"], rows)
 
@@ -58,6 +60,22 @@ def losses() -> str:
     return table(["name", "what it compares", "a mean over places"], rows)
 
 
+def metrics() -> str:
+    """Every metric, with the layers that it compares on the network of reference."""
+    network = BACKBONES["vgg19-caffe"]
+    rows = [
+        [
+            f"[`{name}`](#{name})",
+            METRICS[name].measures,
+            "lower" if METRICS[name].lower_is_better else "higher",
+            METRICS[name].summary,
+            _names(METRICS[name]().layers(network)).replace("image", "the pixels"),
+        ]
+        for name in METRICS
+    ]
+    return table(["name", "judges", "better", "what it is", "layers of VGG-19"], rows)
+
+
 def weights() -> str:
     rows = [
         [f"`{name}`", each.summary, f"`{file.filename}`", f"{file.size / MIB:.0f}", each.licence]
@@ -70,8 +88,10 @@ def weights() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "backbones": backbones,
     "losses": losses,
+    "metrics": metrics,
     "weights": weights,
-    **{f"settings-{name}": lambda name=name: settings(name) for name in METHODS},
+    **{f"settings-{name}": lambda name=name: settings(METHODS[name].Config) for name in METHODS},
+    "settings-training": lambda: settings(TrainingConfig),
 }
 
 

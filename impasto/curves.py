@@ -1,4 +1,4 @@
-"""Loss curves of a painting as a file: SVG to look at, CSV and JSON to compute with."""
+"""Loss curves as a file: SVG to look at, CSV and JSON to compute with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from impasto.files import check_writable, write_atomically
-from impasto.result import Point
+from impasto.types import Point
 
 FORMATS = (".svg", ".csv", ".json")
 

@@ -17,10 +17,10 @@ from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_
 from impasto.images import MAX_PIXELS, Picture, Source, open_picture, quantise, resize
 from impasto.methods import METHODS
 from impasto.optimize import DivergedError
-from impasto.result import Input, Point, Result, Stopped
+from impasto.result import Input, Result, Stopped
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.scales import STARTS, final_shape
-from impasto.types import Step
+from impasto.types import Point, Step
 from impasto.weights import find, sha256_of
 
 MIN_SIDE = 16

@@ -10,22 +10,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from impasto.images import Bits, check_output, save_image, write_atomically
-from impasto.types import Image
+from impasto.types import Image, Point
 
 Stopped = Literal["converged", "steps", "cancelled", "diverged"]
 """Why a painting ended: nothing got better, steps used up, the listener said so, or no step was small enough."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """The losses at one step: a point of every curve."""
-
-    step: int
-    evaluations: int
-    seconds: float
-    size: tuple[int, int]
-    """Height and width in pixels."""
-    losses: dict[str, float]
 
 
 @dataclass(frozen=True)

@@ -41,3 +41,15 @@ class Step:
     def loss(self) -> float:
         """Total loss: the sum of all terms."""
         return sum(self.losses.values())
+
+
+@dataclass(frozen=True)
+class Point:
+    """The losses at one step: a point of every curve."""
+
+    step: int
+    evaluations: int
+    seconds: float
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    losses: dict[str, float]

@@ -27,6 +27,12 @@ TRIALS = {
         target = loss.statistic(features)
         assert loss.distance(target, target) == 0 < loss.distance(loss.statistic(features / 2), target)
     """,
+    "metrics": """
+        from impasto.grading import grade_with_sanity
+        from impasto.samples import resolve
+        rows = grade_with_sanity("woodcut", "mosaic", resolve("mosaic"), backbone="tiny", metrics=["NAME"])
+        assert rows["output"]["NAME"] == 0 < rows["identity"]["NAME"]
+    """,
     "backbones": """
         import impasto
         result = impasto.stylize("woodcut", "mosaic", backbone="NAME", size=48, steps=4)
@@ -36,6 +42,14 @@ TRIALS = {
         import impasto
         result = impasto.stylize("woodcut", "mosaic", method="NAME", backbone="tiny", size=48, steps=4)
         assert sum(result.losses.values()) < sum(result.curve[0].losses.values())
+    """,
+    "recipes": """
+        from impasto.training import train
+        folders = {"photos": "impasto/assets/styles", "paintings": "impasto/assets/styles"}
+        losses = []
+        quick = {"steps": 20, "batch": 4, "crop": 32, "lr": 0.02, "warmup": 0}
+        trained = train("NAME", **folders, output="out", on_step=lambda step: losses.append(step.loss), **quick)
+        assert trained.output.is_file() and sum(losses[-5:]) < 0.8 * sum(losses[:5])
     """,
     "drawing": """
         from impasto.assets.drawing import NAME
@@ -92,14 +106,13 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 
 
 def test_every_flag_that_a_page_shows_exists() -> None:
-    commands = [["--help"], *([command, "--help"] for command in ("stylize", "replay", "demo"))]
+    commands = [["--help"], *([command, "--help"] for command in ("stylize", "replay", "train", "demo", "metrics"))]
     known = "".join(
         subprocess.run([sys.executable, "-m", "impasto", *words], capture_output=True, text=True, check=True).stdout
         for words in commands
     )
     pages = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
-    shown = {
-        flag for page in pages for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8"))
-    }
+    texts = [re.sub("torchrun .* -m impasto", "impasto", page.read_text(encoding="utf-8")) for page in pages]
+    shown = {flag for text in texts for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)}
     assert {flag for flag in shown if not re.search(rf"{flag}(?![\w-])", known)} - {"--help"} == set()
     assert len(shown) > 20

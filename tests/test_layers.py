@@ -10,18 +10,21 @@ PACKAGE = Path(__file__).parents[1] / "impasto"
 ROWS = (
     "assets types config registry",
     "files images weights samples devices",
+    "curves sheet datasets",
     "chain correlation normalisation",
     "backbones losses",
+    "metrics",
+    "grading",
     "objective",
     "lbfgs optimize scales",
     "methods",
-    "result curves paint replaying",
+    "recipes training",
+    "result paint replaying",
     "__init__",
-    "sheet",
     "cli __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]
-PARTS = ("backbones", "losses", "methods")  # one file each; what two of them share moves down
+PARTS = ("backbones", "losses", "methods", "metrics", "recipes")  # one file each; what two of them share moves down
 MODULES = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in PACKAGE.rglob("*.py")}
 ROOMS = {module[0] for module in MODULES}
 

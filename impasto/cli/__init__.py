@@ -21,6 +21,12 @@ DONE, WRONG, INTERRUPTED = 0, 2, 130
 COMMANDS = {
     "stylize": ("CONTENT STYLE [STYLE ...] -o OUT", "paint a photograph in the manner of pictures", "painting:stylize"),
     "replay": ("PICTURE -o OUT", "paint a picture again from its record", "painting:replay"),
+    "metrics": ("CONTENT STYLE OUTPUT [--json]", "tell how near a painting is to both", "grading:metrics"),
+    "train": (
+        "NAME --photos DIR --paintings DIR -o DIR",
+        "train a network by a recipe, or go on with a training",
+        "training:train",
+    ),
     "demo": ("[-o demo]", "paint the sample photographs, and a sheet of them", "demo:demo"),
     "methods": ("[--json]", "list the ways to paint", "listing:methods"),
     "backbones": ("[--json]", "list the networks whose features judge a picture", "listing:backbones"),

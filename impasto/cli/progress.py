@@ -1,4 +1,4 @@
-"""Listeners of a painting: a bar on stderr, and a picture that is refreshed while it is painted."""
+"""Listeners: a bar on stderr, and a picture that is refreshed while it is painted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import warnings
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from impasto.images import save_image
 from impasto.types import Step
@@ -21,13 +21,28 @@ REFRESH = 1.0
 """Seconds between two previews, at least."""
 
 
-class Bar:
-    """Shows steps, losses, rate and time left on a terminal; elsewhere an occasional line."""
+class Counted(Protocol):
+    """What a bar must know of a step, of a painting or of a training."""
 
-    def __init__(self, title: str) -> None:
-        self._title = title
+    @property
+    def index(self) -> int: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def losses(self) -> dict[str, float]: ...
+    @property
+    def loss(self) -> float: ...
+
+
+class Bar:
+    """Shows steps, losses, rate and time left on a terminal; elsewhere an occasional line; nothing if `quiet`."""
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        self._title, self._quiet = title, quiet
         self._recent: deque[tuple[int, float]] = deque(maxlen=20)
-        self._bar = _rich_bar() if sys.stderr.isatty() else None
+        self._bar = _rich_bar() if sys.stderr.isatty() and not quiet else None
         self._spoke = time.monotonic()
 
     def __enter__(self) -> Bar:
@@ -40,17 +55,17 @@ class Bar:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: Counted) -> None:
         """Takes the next step."""
         self._recent.append((step.index, step.seconds))
         if self._bar is not None:
             figures = f"{_losses(step)}  {self._rate(step)}"
             self._bar.update(self._task, total=step.total, completed=step.index, figures=figures)
-        elif time.monotonic() - self._spoke > QUIET:
+        elif not self._quiet and time.monotonic() - self._spoke > QUIET:
             self._spoke = time.monotonic()
             print(f"{self._title}: {_losses(step)}  {self._rate(step)}", file=sys.stderr, flush=True)
 
-    def _rate(self, step: Step) -> str:
+    def _rate(self, step: Counted) -> str:
         """Steps a second over the last few, and the time left at that rate."""
         (first, began), (last, now) = self._recent[0], self._recent[-1]
         if now <= began:
@@ -84,7 +99,7 @@ class Preview:
         self._next = now + max(REFRESH, 10 * (now - began))  # a tenth of the time at most
 
 
-def _losses(step: Step) -> str:
+def _losses(step: Counted) -> str:
     sums: dict[str, float] = {}
     for name, loss in step.losses.items():
         kind = name.partition("/")[0]

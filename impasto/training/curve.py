@@ -1,0 +1,40 @@
+"""The losses of a long training as a short curve: means over windows of steps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from impasto.types import Point
+
+POINTS = 500
+"""Points on the curve of a whole run, at most."""
+
+
+class Curve:
+    """Collects the losses of every step into at most `POINTS` points."""
+
+    def __init__(self, steps: int, crop: int) -> None:
+        self.points: list[Point] = []
+        self._window = -(-steps // POINTS)
+        self._crop = crop
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def add(self, step: int, seconds: float, losses: dict[str, float]) -> None:
+        """Takes the next step; every so many it sets a point with their mean losses."""
+        self._sums = {name: self._sums.get(name, 0.0) + loss for name, loss in losses.items()}
+        self._count += 1
+        if self._count == self._window:
+            means = {name: total / self._count for name, total in self._sums.items()}
+            self.points.append(Point(step, step, seconds, (self._crop, self._crop), means))
+            self._sums, self._count = {}, 0
+
+    def state(self) -> dict[str, Any]:
+        """As plain values, for a checkpoint."""
+        return {"points": [asdict(point) for point in self.points], "sums": self._sums, "count": self._count}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state` returned."""
+        self.points = [Point(**point) for point in state["points"]]
+        self._sums, self._count = dict(state["sums"]), int(state["count"])
