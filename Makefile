@@ -27,6 +27,7 @@ check: .venv/test.stamp  ## style and types
 bench: .venv/test.stamp  ## the figures of the README; needs IMPASTO_WEIGHTS and an hour
 	$(BIN)/python benchmarks/time_to_loss.py
 	$(BIN)/python benchmarks/paper_table.py
+	$(BIN)/python benchmarks/lite_gate.py
 
 docs: .venv/test.stamp  ## write the generated tables of docs/ again
 	$(BIN)/python docs/generate.py

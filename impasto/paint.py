@@ -125,14 +125,14 @@ def _mix(weights: Sequence[float], count: int) -> list[float]:
 
 
 def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Point], Stopped]:
-    """Runs a painting to its end; returns the best step of the finest size reached, and why it ended."""
+    """Runs a painting to its end; returns the best step of the last stage reached, and why it ended."""
     best: Step | None = None
     curve: list[Point] = []
     stopped: Stopped = "converged"
     try:
         for step in steps:
             curve.append(Point(step.index, step.evaluations, step.seconds, step.size, step.losses))
-            if best is None or step.size != best.size or step.loss < best.loss:
+            if best is None or step.stage != best.stage or step.loss < best.loss:
                 best = step
             stopped = "steps" if step.index == step.total else "converged"
             if on_step is not None and on_step(step) is False:
@@ -156,6 +156,6 @@ def _backbone_facts(config: PaintingConfig) -> dict[str, Any]:
     if name is None:
         return {"weights": {}}
     network = BACKBONES[name]
-    file = find(network.weights) if network.weights is not None else None
+    file = network.bundled if network.weights is None else find(network.weights)
     weights = {} if file is None else {"name": file.name, "sha256": sha256_of(file)}
     return {"weights": weights, "note": network.note}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -37,29 +38,38 @@ class PixelConfig(PaintingConfig):
     """Length of a step; 1 for lbfgs and 0.02 of the pixel range for adam unless given."""
     history: Annotated[int, Ge(1), Le(1000)] = 20
     """Past steps that L-BFGS learns the curvature from."""
+    polish: Annotated[int, Ge(0), Le(1_000_000)] = 0
+    """Steps after all others in which VGG-19 (vgg19-caffe) judges the picture, if another network did so before."""
+
+
+MakeObjective = Callable[[Image, Sequence[Image]], Objective]
+"""From the resized content and styles, on the device, to what the picture should minimise."""
 
 
 def coarse_to_fine(
     config: PixelConfig,
     content: Image,
     styles: Sequence[Image],
-    make_objective: Callable[[Image, Sequence[Image]], Objective],
+    make_objective: MakeObjective,
+    polish: MakeObjective | None = None,
 ) -> Iterator[Step]:
-    """Paints at each size in turn, each from the result of the one before.
+    """Paints at each size in turn, each from the result of the one before, and polishes at the last.
 
     Args:
         content: `(1, 3, H, W)` at its own size, on the CPU; the styles likewise. Each is resized once for each size.
-        make_objective: from the resized content and styles, on the device, to what the picture should minimise.
+        make_objective: what the picture should minimise.
+        polish: what it should minimise in `config.polish` more steps.
     """
     began, evaluations, done = time.perf_counter(), 0, 0
-    sizes = config.sizes or (config.size,)
     device = pick_device(config.device)
     image: Image | None = None
-    for size, steps in zip(sizes, _shares(config.steps, len(sizes)), strict=True):
+    stages = _stages(config, make_objective, polish)
+    total = config.steps and config.steps + (config.polish if polish else 0)
+    for stage, (size, steps, make) in enumerate(stages):
         shape = _shape(content, size)
         scaled = resize(content, shape).to(device)
         scaled_styles = [resize_style(style, max(shape)).to(device) for style in styles]
-        objective = make_objective(scaled, scaled_styles)
+        objective = make(scaled, scaled_styles)
         start = _start(config, content, styles, shape) if image is None else resize(image.cpu(), shape)
         iterates = descend(
             objective,
@@ -75,9 +85,9 @@ def coarse_to_fine(
                 if (loss := sum(iterate.losses.values())) < best:
                     best, image = loss, iterate.image
                 seconds = time.perf_counter() - began
-                yield _step(iterate, objective, done, evaluations, config.steps, seconds)
+                yield replace(_step(iterate, objective, done, evaluations, total, seconds), stage=stage)
         except DivergedError:
-            if size == sizes[-1]:
+            if stage == len(stages) - 1:
                 raise
         assert iterate is not None
         done, evaluations = done + iterate.iterations, evaluations + iterate.evaluations
@@ -97,6 +107,16 @@ def _shape(content: Image, size: int) -> tuple[int, int]:
 def resize_style(style: Image, longer_side: int) -> Image:
     """A style at the content's longer side, which sets how large its strokes come out."""
     return resize(style, fit((style.shape[-2], style.shape[-1]), longer_side))
+
+
+def _stages(
+    config: PixelConfig, make_objective: MakeObjective, polish: MakeObjective | None
+) -> list[tuple[int, int | None, MakeObjective]]:
+    """Longer side, steps (None: until converged) and objective of every stage."""
+    sizes = config.sizes or (config.size,)
+    shares = _shares(config.steps, len(sizes))
+    stages = [(size, steps, make_objective) for size, steps in zip(sizes, shares, strict=True)]
+    return [*stages, (sizes[-1], config.polish, polish)] if polish and config.polish else stages
 
 
 def _shares(steps: int | None, count: int) -> Sequence[int | None]:

@@ -36,6 +36,8 @@ class Step:
     """Returns a copy of the current picture, `(1, 3, H, W)`, on the CPU."""
     losses_of: Callable[[Image], dict[str, float]]
     """Returns the weighted losses of any picture of this size, under the objective of this step."""
+    stage: int = 0
+    """Counts the objectives of a painting: losses of two stages do not compare."""
 
     @property
     def loss(self) -> float:

@@ -25,7 +25,7 @@ def pair(shared_images: Path, real_weights: Path) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def by_default(pair: tuple[str, str]) -> Result:
-    return stylize(*pair, size=SIZE)
+    return stylize(*pair, size=SIZE, backbone="vgg19-caffe")
 
 
 def graded(image: torch.Tensor, pair: tuple[str, str]) -> float:
@@ -47,7 +47,7 @@ def graded(image: torch.Tensor, pair: tuple[str, str]) -> float:
 def test_the_defaults_end_within_a_tenth_of_the_loss_that_500_evaluations_reach(
     by_default: Result, pair: tuple[str, str]
 ) -> None:
-    long = stylize(*pair, size=SIZE, steps=500)
+    long = stylize(*pair, size=SIZE, steps=500, backbone="vgg19-caffe")
 
     assert by_default.stopped == "converged"
     assert by_default.evaluations < 500
@@ -70,3 +70,20 @@ def test_the_style_arrives_and_the_content_stays(by_default: Result, pair: tuple
     assert graded(by_default.image, pair) < 0.1 * graded(content, pair)
     grey = by_default.image.mean(1).flatten(), content.mean(1).flatten()
     assert torch.corrcoef(torch.stack(grey))[0, 1] > 0.5
+
+
+@pytest.fixture(scope="module")
+def by_lite(pair: tuple[str, str]) -> Result:
+    return stylize(*pair, size=SIZE, steps=100)
+
+
+def test_the_bundled_network_paints_what_vgg_would(by_lite: Result, by_default: Result, pair: tuple[str, str]) -> None:
+    content = load_image(pair[0], size=SIZE)
+    assert by_lite.settings["backbone"] == "lite"
+    lite, vgg, untouched = (graded(image, pair) for image in (by_lite.image, by_default.image, content))
+    assert vgg < lite < vgg + 0.15 * (untouched - vgg)  # random features leave more than a third
+
+
+def test_polishing_takes_the_picture_nearer_to_what_vgg_wants(by_lite: Result, pair: tuple[str, str]) -> None:
+    polished = stylize(*pair, size=SIZE, steps=100, polish=10)
+    assert graded(polished.image, pair) < 0.8 * graded(by_lite.image, pair)

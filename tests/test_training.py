@@ -158,7 +158,8 @@ def test_a_run_stopped_after_any_step_and_resumed_equals_one_that_was_not(step: 
     chance = {"dropout": 0.3, "weight_decay": 0.1}  # dropout draws from the global generator
     assert go(tmp_path / "one", **chance).stopped == "finished"
     first = go(tmp_path / "two", **chance, on_step=stop_at(step))
-    assert (first.stopped, first.steps, first.output) == ("cancelled", step, None)
+    assert (first.stopped, first.steps, first.output) == ("cancelled", step, tmp_path / "two" / "small.pt")
+    assert same(exported(tmp_path / "two")["weights"], checkpoint(tmp_path / "two")["averaged"])
     assert checkpoint(tmp_path / "two")["step"] == step
     torch.rand(3)  # in another process the global generator would stand elsewhere
     assert go(tmp_path / "two", **chance).steps == STEPS
@@ -188,10 +189,10 @@ def test_minutes_end_a_leg_cleanly_and_the_same_command_goes_on(
 ) -> None:
     assert main([*WORDS, "-o", str(tmp_path), "--minutes", "0", "--json"]) == 0
     said = capsys.readouterr()
-    assert (json.loads(said.out)["output"], json.loads(said.out)["steps"]) == (None, 1)
+    assert (json.loads(said.out)["output"], json.loads(said.out)["steps"]) == (str(tmp_path / "small.pt"), 1)
     assert "impasto: 0 minutes are over: 1 of 12 steps in " in said.err
     assert said.err.endswith("; the same command goes on from there\n")
-    assert not (tmp_path / "small.pt").exists()
+    assert exported(tmp_path)["facts"]["steps"] == "1"
     assert main([*WORDS, "-o", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'small.pt'}\n"
     assert checkpoint(tmp_path)["step"] == STEPS
@@ -203,7 +204,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(
     monkeypatch.setenv("SMALL_INTERRUPT", "4")
     assert main([*WORDS, "-o", str(tmp_path)]) == 130
     said = capsys.readouterr()
-    assert said.out == ""
+    assert said.out == f"{tmp_path / 'small.pt'}\n"
     assert "impasto: stopped: 5 of 12 steps" in said.err
     assert "the same command goes on from there" in said.err
     assert checkpoint(tmp_path)["step"] == 5

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -34,6 +35,8 @@ class Backbone(ABC):
     summary: ClassVar[str]
     weights: ClassVar[str | None] = None
     """Name in the weights manifest; `None` where nothing needs to be fetched."""
+    bundled: ClassVar[Path | None] = None
+    """The weights file, where it comes with the package."""
     note: ClassVar[str | None] = None
     """What one should know before judging a picture painted with it."""
     layers: ClassVar[tuple[str, ...]]

@@ -15,9 +15,11 @@ from impasto.losses.gram import GramLoss
 from impasto.losses.total_variation import TotalVariationLoss
 from impasto.methods import METHODS, Method
 from impasto.objective import Objective, match
-from impasto.scales import PixelConfig, coarse_to_fine
+from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine
 from impasto.types import Image, Step
 
+POLISHER = "vgg19-caffe"
+"""The network that the setting `polish` asks at the end."""
 Weight = Annotated[float, Ge(0), Le(1e9)]
 
 
@@ -25,7 +27,7 @@ Weight = Annotated[float, Ge(0), Le(1e9)]
 class GatysConfig(PixelConfig):
     """Settings of `gatys`."""
 
-    backbone: str = "vgg19-caffe"
+    backbone: str = "lite"
     """Network whose features judge the picture."""
     pooling: Pooling = "max"
     """What the network pools with; the paper preferred average."""
@@ -57,29 +59,41 @@ class Gatys(Method):
 
     def __init__(self, config: GatysConfig) -> None:
         super().__init__(config)
-        network = BACKBONES[config.backbone]
-        self._content_layers = config.content_layers or network.content_layers
-        self._style_layers = config.style_layers or network.style_layers
-        network.check_layers(self._content_layers)
-        network.check_layers(self._style_layers)
+        self._networks = [config.backbone]
+        if config.polish and config.backbone != POLISHER:
+            self._networks.append(POLISHER)
+        for network in self._networks:
+            for layers in self._layers(network):
+                BACKBONES[network].check_layers(layers)
+
+    def _layers(self, network: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Where `network` keeps the content and takes the style."""
+        own = BACKBONES[network]
+        return self.config.content_layers or own.content_layers, self.config.style_layers or own.style_layers
 
     def paint(self, content: Image, styles: Sequence[Image], mix: Sequence[float]) -> Iterator[Step]:
+        objectives = [self._objective(network, mix) for network in self._networks]
+        return coarse_to_fine(self.config, content, styles, *objectives)
+
+    def _objective(self, network: str, mix: Sequence[float]) -> MakeObjective:
+        """What the picture should minimise as `network` sees it."""
         config = self.config
         device = pick_device(config.device)
         dtype = pick_dtype(config.precision, device)
-        backbone = load_backbone(config.backbone, pooling=config.pooling, device=device, dtype=dtype)
+        content_layers, style_layers = self._layers(network)
+        backbone = load_backbone(network, pooling=config.pooling, device=device, dtype=dtype)
 
         def objective(content: Image, styles: Sequence[Image]) -> Objective:
-            kept = [backbone.encode(content, self._content_layers)]
-            matched = [backbone.encode(style, self._style_layers) for style in styles]
+            kept = [backbone.encode(content, content_layers)]
+            matched = [backbone.encode(style, style_layers) for style in styles]
             smooth = [{"image": content.new_zeros(content.shape)}]
             return Objective(
                 backbone,
                 [
-                    *match("content", ContentLoss(), kept, self._content_layers, config.content_weight),
-                    *match("style", GramLoss(), matched, self._style_layers, config.style_weight, mix),
+                    *match("content", ContentLoss(), kept, content_layers, config.content_weight),
+                    *match("style", GramLoss(), matched, style_layers, config.style_weight, mix),
                     *match("smooth", TotalVariationLoss(), smooth, ["image"], config.tv_weight),
                 ],
             )
 
-        return coarse_to_fine(config, content, styles, objective)
+        return objective

@@ -33,7 +33,7 @@ class Trained:
     """What a leg of a training came to."""
 
     output: Path | None
-    """What the recipe exported, once all steps are done, in the first process."""
+    """What the recipe exported of the averaged weights, at the end of the leg, in the first process."""
     recipe: str
     steps: int
     """Steps done so far, in all legs."""
@@ -83,7 +83,7 @@ def train(
         check_writable(path)
         leg = Leg(run, path, wanted, save_every)
         stopped = leg.train(data, minutes, on_step)
-        exported = leg.export() if stopped == "finished" and processes.is_first else None
+        exported = leg.export() if processes.is_first else None
     return Trained(exported, recipe, run.step, config.steps, run.seconds, run.losses, stopped)
 
 

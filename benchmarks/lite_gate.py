@@ -1,0 +1,165 @@
+"""The gate of the bundled network: what `lite` paints, graded by VGG-19, beside random features and VGG-19 itself.
+
+Each pair is painted by `impasto stylize` with its default settings, and the picture as saved with 8 bits is graded by
+VGG-19 in fp32: style loss (Gram matrices of relu1_1 to relu5_1) as a share of the content picture's own, and content
+loss (relu4_2).
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/lite_gate.py [--all] [--sheet FILE]
+
+`--all` paints all pairs of the test pictures. `--weights FILE` tries other weights, of any widths, that
+`impasto train lite` left behind; `--stamp` writes the medians into the metadata of the weights that were graded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from common import Pictures, gatys_objective, graded, load_chain, machine, pair, picture, table
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+
+from impasto import stylize
+from impasto.backbones import lite
+from impasto.devices import pick_dtype
+from impasto.files import write_atomically
+from impasto.images import load_image, save_image
+from impasto.objective import Objective
+from impasto.optimize import evaluate
+from impasto.sheet import contact_sheet
+from impasto.types import Image
+
+SIX = (
+    *(("tubingen", "starry_night"), ("golden_gate", "shipwreck"), ("flowers", "mosaic")),
+    *(("lion", "wave_crop"), ("taj_mahal", "the_scream"), ("tubingen", "vg_wheat_field")),
+)
+Grades = tuple[float, float, float]
+"""Style share (0 to 1), content loss, seconds."""
+
+
+def grade(judge: Objective, content: Image, painted: Image, seconds: float) -> Grades:
+    mine, identity = graded(judge, painted), graded(judge, content)
+    return mine["style"] / identity["style"], mine["content"], seconds
+
+
+def paint(backbone: str, content: str, style: str, size: int) -> tuple[Image, float]:
+    """The picture and its seconds, weights being loaded already."""
+    began = time.perf_counter()
+    image = stylize(picture(content), picture(style), backbone=backbone, size=size).image
+    return image, time.perf_counter() - began
+
+
+def with_random_weights(run: Callable[[], tuple[Image, float]]) -> tuple[Image, float]:
+    """`run` with `lite` of the same shape, but of random weights (He et al. 2015) brought to a mean activation of 1."""
+    trained, means = dict(lite._stored()), lite.Lite.mean_activations
+    generator = torch.Generator().manual_seed(0)
+    weights = lite._stored()
+    try:
+        for name, tensor in trained.items():
+            spread = (2 / tensor[0].numel()) ** 0.5
+            weights[name] = torch.randn(tensor.shape, generator=generator) * spread if tensor.dim() == 4 else tensor * 0
+        lite.Lite.mean_activations = None
+        return run()
+    finally:
+        weights.update(trained)
+        lite.Lite.mean_activations = means
+
+
+def seconds_per_evaluation(backbone: str, pictures: Pictures) -> float:
+    objective = gatys_objective(load_chain(backbone, pick_dtype("auto", torch.device("cpu"))), pictures, 100.0)
+    times = []
+    for _ in range(9):
+        began = time.perf_counter()
+        evaluate(objective, pictures[0])
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def cell(grades: Grades) -> str:
+    share, content, seconds = grades
+    return f"{share:.1%} / {content:.2f} / {seconds:.0f} s"
+
+
+def medians(column: Sequence[Grades]) -> Grades:
+    share, content, seconds = (statistics.median(values) for values in zip(*column, strict=True))
+    return share, content, seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--all", action="store_true", help="every content with every style")
+    parser.add_argument("--only-lite", action="store_true")
+    parser.add_argument("--weights", type=Path, help="a lite.safetensors to use in place of the bundled one")
+    parser.add_argument("--stamp", action="store_true")
+    parser.add_argument("--sheet", type=Path, help="where to save all pictures side by side")
+    options = parser.parse_args()
+    if options.weights:
+        lite._stored().update({key: tensor.float() for key, tensor in load_file(options.weights).items()})
+    folder = Path(os.environ["IMPASTO_TEST_IMAGES"])
+    contents, styles = (sorted(path.stem for path in (folder / kind).glob("*.jpg")) for kind in ("content", "style"))
+    pairs = list(itertools.product(contents, styles)) if options.all else SIX
+    networks = ["lite"] if options.only_lite else ["lite", "random", "vgg19-caffe"]
+    plain = load_chain("vgg19-caffe", torch.float32)
+    print(machine(), f"; {options.size} pixels, style share / content loss / seconds", sep="", flush=True)
+    columns: dict[str, list[Grades]] = {name: [] for name in networks}
+    rows, pictures = [], []
+    for content, style in pairs:
+        scaled = pair(content, style, options.size)
+        judge = gatys_objective(plain, scaled, 1.0)
+        painted = []
+        for name in networks:
+            if name == "random":
+                image, seconds = with_random_weights(lambda: paint("lite", content, style, options.size))  # noqa: B023
+            else:
+                image, seconds = paint(name, content, style, options.size)
+            columns[name].append(grade(judge, scaled[0], image, seconds))
+            painted.append(image)
+        rows.append([f"{content} x {style}", *(cell(columns[name][-1]) for name in networks)])
+        pictures.append([load_image(picture(style), size=options.size), *painted])
+        print(" | ".join(rows[-1]), flush=True)
+    rows.append(["median", *(cell(medians(columns[name])) for name in networks)])
+    print(table(["pair", *networks], rows))
+    if options.stamp:
+        stamp(
+            options.weights or lite.FILE, {name: medians(columns[name]) for name in networks}, len(pairs), options.size
+        )
+    if options.sheet:
+        save_image(contact_sheet(pictures, column_names=["style", *networks], cell=384), options.sheet)
+    if not options.only_lite:
+        verdict(medians(columns["lite"]), medians(columns["vgg19-caffe"]), pair(*pairs[0], options.size))
+
+
+def stamp(path: Path, found: dict[str, Grades], pairs: int, size: int) -> None:
+    """Writes the medians into the metadata of a weights file."""
+    with safe_open(path, "pt") as stored:
+        about, state = stored.metadata(), {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    about["gate"] = json.dumps(
+        {
+            "pictures": f"{pairs} pairs at {size} pixels, graded by VGG-19",
+            **{
+                name: {"style share": round(share, 4), "content loss": round(loss, 3)}
+                for name, (share, loss, _) in found.items()
+            },
+        }
+    )
+    write_atomically(path, save(state, metadata=about))
+
+
+def verdict(mine: Grades, vgg: Grades, pictures: Pictures) -> None:
+    slow, fast = (min(seconds_per_evaluation(name, pictures) for _ in range(2)) for name in ("vgg19-caffe", "lite"))
+    print(f"median style share {mine[0]:.1%}: at most 6% {mine[0] <= 0.06}, at most 3% {mine[0] <= 0.03}")
+    print(f"content loss {mine[1] / vgg[1]:.2f}x that of VGG-19: at most 1.3x {mine[1] <= 1.3 * vgg[1]}")
+    print(f"seconds per evaluation: VGG-19 {slow:.3f}, lite {fast:.3f}: {slow / fast:.1f}x faster")
+    print(f"seconds until converged, medians: {vgg[2]:.0f} and {mine[2]:.1f}: {vgg[2] / mine[2]:.1f}x sooner")
+
+
+if __name__ == "__main__":
+    main()

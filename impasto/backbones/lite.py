@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from impasto.backbones import BACKBONES, ChainBackbone
+from impasto.chain import Chain, Convolution, Layer
+from impasto.networks.narrow_vgg import LAYERS, RELUS
+
+FILE = Path(str(files("impasto"))) / "assets" / "weights" / "lite.safetensors"
+"""The weights: trained by `impasto train lite`, fp16, part of the package."""
+
+
+@BACKBONES.add("lite")
+class Lite(ChainBackbone):
+    """VGG-19's topology up to relu5_1, narrow: each channel stands for one of VGG-19's, whose weights it derives from.
+
+    Departs from the other networks: a layer is scaled so that its loss is as large as VGG-19's, not to a mean
+    activation of 1; a weight means the same with both.
+    """
+
+    summary = "a small network distilled from VGG-19 for style transfer; comes with impasto, nothing to fetch"
+    bundled = FILE
+    layers = LAYERS
+    content_layers = ("relu4_2",)
+    style_layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    mean = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+    mean_activations = (1.0,) * len(RELUS)  # the scales lie in the weights
+
+    def convolutions(self) -> list[Convolution]:
+        state = _stored()
+        return [Convolution(name, state[f"{name}.weight"], state[f"{name}.bias"]) for name in RELUS]
+
+    @classmethod
+    def of(cls, layers: Sequence[Layer], *, device: torch.device, dtype: torch.dtype) -> Self:
+        """The network with these layers instead: one that is being trained."""
+        backbone = cls.__new__(cls)
+        backbone._mean = torch.tensor(cls.mean, device=device).view(1, 3, 1, 1)
+        backbone.chain = Chain(layers, pooling="max", device=device, dtype=dtype)
+        return backbone
+
+
+@cache
+def _stored() -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    if not FILE.is_file():
+        raise ValueError("the weights of lite are missing from this installation of impasto: reinstall it")
+    return {key: tensor.float() for key, tensor in load_file(FILE).items()}

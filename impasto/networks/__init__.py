@@ -1,0 +1,1 @@
+"""Networks: bodies that are trained here."""
