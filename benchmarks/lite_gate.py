@@ -18,16 +18,18 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from common import Pictures, gatys_objective, graded, load_chain, machine, pair, picture, table
 from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from impasto import stylize
-from impasto.backbones import lite
+from impasto.backbones import BACKBONES
+from impasto.backbones.lite import Lite
+from impasto.chain import Convolution
 from impasto.devices import pick_dtype
 from impasto.files import write_atomically
 from impasto.images import load_image, save_image
@@ -44,6 +46,25 @@ Grades = tuple[float, float, float]
 """Style share (0 to 1), content loss, seconds."""
 
 
+@BACKBONES.add("random")
+class Random(Lite):
+    """`lite` with nothing learned: random weights (He et al. 2015), brought to a mean activation of 1."""
+
+    summary = "random weights in the shape of lite"
+    mean_activations = None
+
+    def convolutions(self) -> list[Convolution]:
+        generator = torch.Generator().manual_seed(0)
+        return [
+            Convolution(
+                layer.name,
+                torch.randn(layer.weight.shape, generator=generator) * (2 / layer.weight[0].numel()) ** 0.5,
+                torch.zeros_like(layer.bias),
+            )
+            for layer in super().convolutions()
+        ]
+
+
 def grade(judge: Objective, content: Image, painted: Image, seconds: float) -> Grades:
     mine, identity = graded(judge, painted), graded(judge, content)
     return mine["style"] / identity["style"], mine["content"], seconds
@@ -54,22 +75,6 @@ def paint(backbone: str, content: str, style: str, size: int) -> tuple[Image, fl
     began = time.perf_counter()
     image = stylize(picture(content), picture(style), backbone=backbone, size=size).image
     return image, time.perf_counter() - began
-
-
-def with_random_weights(run: Callable[[], tuple[Image, float]]) -> tuple[Image, float]:
-    """`run` with `lite` of the same shape, but of random weights (He et al. 2015) brought to a mean activation of 1."""
-    trained, means = dict(lite._stored()), lite.Lite.mean_activations
-    generator = torch.Generator().manual_seed(0)
-    weights = lite._stored()
-    try:
-        for name, tensor in trained.items():
-            spread = (2 / tensor[0].numel()) ** 0.5
-            weights[name] = torch.randn(tensor.shape, generator=generator) * spread if tensor.dim() == 4 else tensor * 0
-        lite.Lite.mean_activations = None
-        return run()
-    finally:
-        weights.update(trained)
-        lite.Lite.mean_activations = means
 
 
 def seconds_per_evaluation(backbone: str, pictures: Pictures) -> float:
@@ -102,7 +107,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="where to save all pictures side by side")
     options = parser.parse_args()
     if options.weights:
-        lite._stored().update({key: tensor.float() for key, tensor in load_file(options.weights).items()})
+        Lite.bundled = options.weights
     folder = Path(os.environ["IMPASTO_TEST_IMAGES"])
     contents, styles = (sorted(path.stem for path in (folder / kind).glob("*.jpg")) for kind in ("content", "style"))
     pairs = list(itertools.product(contents, styles)) if options.all else SIX
@@ -116,10 +121,7 @@ def main() -> None:
         judge = gatys_objective(plain, scaled, 1.0)
         painted = []
         for name in networks:
-            if name == "random":
-                image, seconds = with_random_weights(lambda: paint("lite", content, style, options.size))  # noqa: B023
-            else:
-                image, seconds = paint(name, content, style, options.size)
+            image, seconds = paint(name, content, style, options.size)
             columns[name].append(grade(judge, scaled[0], image, seconds))
             painted.append(image)
         rows.append([f"{content} x {style}", *(cell(columns[name][-1]) for name in networks)])
@@ -128,9 +130,7 @@ def main() -> None:
     rows.append(["median", *(cell(medians(columns[name])) for name in networks)])
     print(table(["pair", *networks], rows))
     if options.stamp:
-        stamp(
-            options.weights or lite.FILE, {name: medians(columns[name]) for name in networks}, len(pairs), options.size
-        )
+        stamp(Lite.bundled, {name: medians(columns[name]) for name in networks}, len(pairs), options.size)
     if options.sheet:
         save_image(contact_sheet(pictures, column_names=["style", *networks], cell=384), options.sheet)
     if not options.only_lite:

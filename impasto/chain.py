@@ -38,6 +38,14 @@ class Pool:
 Layer = Convolution | Pool
 
 
+def block_names(convolutions: Sequence[int]) -> tuple[str, ...]:
+    """Layer names of a chain with so many convolutions in each block: `relu1_1`, `relu1_2`, `pool1`, ..."""
+    names = []
+    for block, count in enumerate(convolutions, 1):
+        names += [f"relu{block}_{i}" for i in range(1, count + 1)] + [f"pool{block}"]
+    return tuple(names)
+
+
 class Chain:
     """Runs `layers` in order and returns the activations that are asked for, no deeper than the deepest of them.
 

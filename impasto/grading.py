@@ -10,13 +10,11 @@ import torch
 
 from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.devices import pick_device
-from impasto.images import Source, fit, load_image, quantise, resize
+from impasto.images import MIN_SIDE, Source, fit, load_image, quantise, resize
 from impasto.metrics import METRICS, PIXELS, Trio
 from impasto.samples import resolve
 from impasto.types import Features, Image
 
-MIN_SIDE = 16
-"""Pictures with a shorter side, in pixels, are refused: deep layers would see nothing."""
 SANITY = ("identity", "style_copy")
 
 

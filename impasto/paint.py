@@ -14,7 +14,7 @@ import torch
 from impasto.backbones import BACKBONES
 from impasto.config import PaintingConfig, check_settings, settings_of
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
-from impasto.images import MAX_PIXELS, Picture, Source, open_picture, quantise, resize
+from impasto.images import MAX_PIXELS, MIN_SIDE, Picture, Source, open_picture, quantise, resize
 from impasto.methods import METHODS
 from impasto.optimize import DivergedError
 from impasto.result import Input, Result, Stopped
@@ -22,9 +22,6 @@ from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.scales import STARTS, final_shape
 from impasto.types import Point, Step
 from impasto.weights import find, sha256_of
-
-MIN_SIDE = 16
-"""Pictures with a shorter side, in pixels, are refused: deep layers would see nothing."""
 
 OnStep = Callable[[Step], object]
 """Called with every step; returning False stops the painting and keeps the best picture so far."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -85,7 +84,7 @@ def coarse_to_fine(
                 if (loss := sum(iterate.losses.values())) < best:
                     best, image = loss, iterate.image
                 seconds = time.perf_counter() - began
-                yield replace(_step(iterate, objective, done, evaluations, total, seconds), stage=stage)
+                yield _step(iterate, objective, stage, done, evaluations, total, seconds)
         except DivergedError:
             if stage == len(stages) - 1:
                 raise
@@ -143,7 +142,7 @@ def _start(config: PixelConfig, content: Image, styles: Sequence[Image], shape: 
 
 
 def _step(
-    iterate: Iterate, objective: Objective, done: int, evaluations: int, total: int | None, seconds: float
+    iterate: Iterate, objective: Objective, stage: int, done: int, evaluations: int, total: int | None, seconds: float
 ) -> Step:
     image = iterate.image
 
@@ -160,4 +159,5 @@ def _step(
         losses=iterate.losses,
         image=lambda: image.cpu().clone(),
         losses_of=losses_of,
+        stage=stage,
     )

@@ -14,7 +14,8 @@ from conftest import VGG_BLOCKS, VGG_WIDTHS, LoadRandom, random_state, write_wei
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from impasto.backbones import BACKBONES, Backbone, block_names, load_backbone
+from impasto.backbones import BACKBONES, Backbone, load_backbone
+from impasto.chain import block_names
 from impasto.images import load_image
 from impasto.normalisation import PICTURES
 from impasto.samples import resolve

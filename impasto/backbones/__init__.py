@@ -84,14 +84,6 @@ def load_backbone(
     return BACKBONES[name](pooling=pooling, device=torch.device(device), dtype=dtype)
 
 
-def block_names(convolutions: Sequence[int]) -> tuple[str, ...]:
-    """Layer names of a chain with so many convolutions in each block: `relu1_1`, `relu1_2`, `pool1`, ..."""
-    names = []
-    for block, count in enumerate(convolutions, 1):
-        names += [f"relu{block}_{i}" for i in range(1, count + 1)] + [f"pool{block}"]
-    return tuple(names)
-
-
 class ChainBackbone(Backbone):
     """A backbone whose body is a `Chain`: the normalisation is folded into its weights and costs nothing."""
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
 
 from impasto.backbones import BACKBONES, ChainBackbone
 from impasto.chain import Chain, Convolution, Layer
@@ -26,7 +25,7 @@ class Lite(ChainBackbone):
     """
 
     summary = "a small network distilled from VGG-19 for style transfer; comes with impasto, nothing to fetch"
-    bundled = FILE
+    bundled: ClassVar[Path] = FILE
     layers = LAYERS
     content_layers = ("relu4_2",)
     style_layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -34,7 +33,9 @@ class Lite(ChainBackbone):
     mean_activations = (1.0,) * len(RELUS)  # the scales lie in the weights
 
     def convolutions(self) -> list[Convolution]:
-        state = _stored()
+        if not self.bundled.is_file():
+            raise ValueError(f"the weights of lite, {self.bundled}, are missing: reinstall impasto")
+        state = {key: tensor.float() for key, tensor in load_file(self.bundled).items()}
         return [Convolution(name, state[f"{name}.weight"], state[f"{name}.bias"]) for name in RELUS]
 
     @classmethod
@@ -44,12 +45,3 @@ class Lite(ChainBackbone):
         backbone._mean = torch.tensor(cls.mean, device=device).view(1, 3, 1, 1)
         backbone.chain = Chain(layers, pooling="max", device=device, dtype=dtype)
         return backbone
-
-
-@cache
-def _stored() -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    if not FILE.is_file():
-        raise ValueError("the weights of lite are missing from this installation of impasto: reinstall it")
-    return {key: tensor.float() for key, tensor in load_file(FILE).items()}

@@ -27,6 +27,7 @@ from impasto.types import Image
 
 __all__ = [
     "MAX_PIXELS",
+    "MIN_SIDE",
     "Bits",
     "Picture",
     "check_output",
@@ -40,6 +41,8 @@ __all__ = [
     "write_atomically",
 ]
 
+MIN_SIDE = 16
+"""Pictures with a shorter side, in pixels, are neither painted nor graded: deep layers would see nothing."""
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused before they are decoded; this many take 2.4 GB as float32."""
 

@@ -6,16 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.chain import Convolution, Layer, Pool
+from impasto.chain import Convolution, Layer, Pool, block_names
 from impasto.types import Features
 
 BLOCKS = (2, 2, 4, 4, 1)
 """Convolutions in each block."""
-LAYERS = tuple(
-    name
-    for block, count in enumerate(BLOCKS, 1)
-    for name in (*(f"relu{block}_{i}" for i in range(1, count + 1)), f"pool{block}")
-)[:-1]
+LAYERS = block_names(BLOCKS)[:-1]
 """VGG-19's layers under the papers' names, from the picture up to relu5_1, the deepest that style transfer asks for."""
 RELUS = tuple(name for name in LAYERS if name.startswith("relu"))
 

@@ -195,7 +195,7 @@ class LiteRecipe(Recipe):
         """That of the method `gatys`, with the network as it is now."""
         eye = Lite.of(network.scaled(), device=photo.device, dtype=self._dtype)
         with torch.no_grad():
-            kept, matched = (eye.encode(each, eye.layers) for each in (photo, style))
+            kept, matched = eye.encode(photo, eye.content_layers), eye.encode(style, eye.style_layers)
         return Objective(
             eye,
             [
