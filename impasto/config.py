@@ -26,6 +26,10 @@ class PaintingConfig:
     """Longer side of the picture, and of every style, in pixels; 0 keeps the content's own size."""
     style_mix: tuple[Annotated[float, Ge(0)], ...] = ()
     """Weight of each style picture; none means equal weights."""
+    stroke: Annotated[float, Ge(1 / 16), Le(16)] = 1.0
+    """Size of the style relative to the picture: 2 makes its strokes twice as large, 0.5 half as large."""
+    preset: Literal["impasto", "paper"] = "impasto"
+    """Where settings that are not given come from: our choice, or the method's paper (but for the backbone)."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of everything random: the same seed on the same machine gives the same picture."""
     device: str = "auto"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.guidance import Guides
 from impasto.losses import FeatureLoss
 from impasto.types import Features, Image
 
@@ -23,6 +24,8 @@ class Term:
     loss: FeatureLoss
     weight: float
     target: Tensor
+    guide: Tensor | None = None
+    """How much each place counts, `(1, 1, h, w)` with mean 1; None: all alike."""
 
 
 class Objective:
@@ -49,12 +52,12 @@ class Objective:
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
         features = self.backbone.encode(image, self._layers)
-        statistics: dict[tuple[int, str], Tensor] = {}
+        statistics: dict[tuple[int, str, int], Tensor] = {}
         losses = {}
         for term in self.terms:
-            key = (id(term.loss), term.layer)
+            key = (id(term.loss), term.layer, id(term.guide))
             if key not in statistics:
-                statistics[key] = term.loss.statistic(features[term.layer])
+                statistics[key] = _statistic(term.loss, features[term.layer], term.guide)
             losses[term.name] = term.weight * term.loss.distance(statistics[key], term.target)
         return losses
 
@@ -67,21 +70,38 @@ def match(
     layers: Sequence[str],
     weight: float,
     mix: Sequence[float] = (1.0,),
+    *,
+    guides: Sequence[Guides] | None = None,
+    where: Guides | None = None,
+    suffix: str = "",
 ) -> list[Term]:
     """Terms `kind/layer` that pull towards the statistics of `pictures`; the layers share `weight` equally.
 
     Several pictures count by `mix`, which sums to 1: a statistic that is a spatial mean is averaged into one target,
     any other gets a term a picture.
+
+    Args:
+        guides: which places of each picture count.
+        where: which places of the painted picture count.
+        suffix: what a name ends with, such as "/sky".
     """
+    guides, where = guides or [{}] * len(pictures), where or {}
     terms = []
     for layer in layers:
-        targets = [loss.statistic(features[layer]) for features in pictures]
-        share = weight / len(layers)
+        targets = [
+            _statistic(loss, features[layer], places.get(layer))
+            for features, places in zip(pictures, guides, strict=True)
+        ]
+        share, guide = weight / len(layers), where.get(layer)
         if loss.is_spatial_mean:
             blend = torch.stack([m * target for m, target in zip(mix, targets, strict=True)]).sum(0)
-            terms.append(Term(f"{kind}/{layer}", layer, loss, share, blend))
+            terms.append(Term(f"{kind}/{layer}{suffix}", layer, loss, share, blend, guide))
             continue
         for i, (part, target) in enumerate(zip(mix, targets, strict=True), 1):
-            name = f"{kind}/{layer}" if len(targets) == 1 else f"{kind}/{layer}/{i}"
-            terms.append(Term(name, layer, loss, share * part, target))
+            name = f"{kind}/{layer}{suffix}" if len(targets) == 1 else f"{kind}/{layer}{suffix}/{i}"
+            terms.append(Term(name, layer, loss, share * part, target, guide))
     return terms
+
+
+def _statistic(loss: FeatureLoss, features: Tensor, guide: Tensor | None) -> Tensor:
+    return loss.statistic(features) if guide is None else loss.statistic(features, guide)  # type: ignore[call-arg]

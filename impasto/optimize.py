@@ -28,6 +28,8 @@ FIRST_STEP = 0.02
 TINY = 1e-30
 
 Losses = dict[str, float]
+Loss = Callable[[Image], dict[str, Tensor]]
+"""What a picture `(1, 3, H, W)` is to minimise: named scalars, whose sum counts."""
 
 
 class DivergedError(ArithmeticError):
@@ -61,7 +63,7 @@ class Convergence:
 
 
 def descend(
-    objective: Callable[[Image], dict[str, Tensor]],
+    objective: Loss,
     start: Image,
     *,
     optimizer: Optimizer = "lbfgs",
@@ -112,7 +114,7 @@ def descend(
         image = move(image, gradient)
 
 
-def evaluate(objective: Callable[[Image], dict[str, Tensor]], image: Image) -> tuple[Losses, Tensor]:
+def evaluate(objective: Loss, image: Image) -> tuple[Losses, Tensor]:
     """Losses of `image`, and the gradient of their sum, contiguous float32 of the image's shape."""
     pixels = image.detach().requires_grad_()
     terms = objective(pixels)

@@ -20,6 +20,7 @@ from impasto.optimize import DivergedError
 from impasto.result import Input, Result, Stopped
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.scales import STARTS, final_shape
+from impasto.subject import plain
 from impasto.types import Point, Step
 from impasto.weights import find, sha256_of
 
@@ -59,7 +60,8 @@ def stylize(
     ((1, 3, 51, 64), 3, 'steps')
     """
     part = METHODS[method]
-    config: PaintingConfig = check_settings(part.Config, method, settings)
+    preset = part.paper if settings.get("preset") == "paper" else {}
+    config: PaintingConfig = check_settings(part.Config, method, preset | settings)
     painter = part(config)
     device = pick_device(config.device)
     many = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
@@ -67,7 +69,7 @@ def stylize(
     photograph, first = _open("content", content, max_pixels)
     styles, others = zip(*(_open("style", each, max_pixels) for each in many), strict=True)
     torch.manual_seed(config.seed)
-    steps = painter.paint(photograph.image, [each.image for each in styles], mix)
+    steps = painter.paint(plain(photograph.image, [each.image for each in styles], mix))
     best, curve, stopped = _watch(steps, on_step)
     shape = final_shape(config, photograph.image)
     image = resize(best.image(), shape)  # only where it was stopped at a coarser size

@@ -13,9 +13,9 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS, PaintingConfig
 from impasto.devices import pick_device
 from impasto.images import fit, load_image, resize
-from impasto.objective import Objective
-from impasto.optimize import DivergedError, Iterate, Optimizer, descend
+from impasto.optimize import DivergedError, Iterate, Loss, Optimizer, descend
 from impasto.samples import resolve
+from impasto.subject import Subject
 from impasto.types import Image, Step
 
 STARTS = ("content", "style", "noise")
@@ -41,21 +41,20 @@ class PixelConfig(PaintingConfig):
     """Steps after all others in which VGG-19 (vgg19-caffe) judges the picture, if another network did so before."""
 
 
-MakeObjective = Callable[[Image, Sequence[Image]], Objective]
-"""From the resized content and styles, on the device, to what the picture should minimise."""
+MakeObjective = Callable[[Subject], Loss]
+"""From the subject at one size, on the device, to what the picture should minimise."""
 
 
 def coarse_to_fine(
     config: PixelConfig,
-    content: Image,
-    styles: Sequence[Image],
+    subject: Subject,
     make_objective: MakeObjective,
     polish: MakeObjective | None = None,
 ) -> Iterator[Step]:
     """Paints at each size in turn, each from the result of the one before, and polishes at the last.
 
     Args:
-        content: `(1, 3, H, W)` at its own size, on the CPU; the styles likewise. Each is resized once for each size.
+        subject: every picture at its own size, on the CPU. Each is resized once for each size.
         make_objective: what the picture should minimise.
         polish: what it should minimise in `config.polish` more steps.
     """
@@ -65,11 +64,9 @@ def coarse_to_fine(
     stages = _stages(config, make_objective, polish)
     total = config.steps and config.steps + (config.polish if polish else 0)
     for stage, (size, steps, make) in enumerate(stages):
-        shape = _shape(content, size)
-        scaled = resize(content, shape).to(device)
-        scaled_styles = [resize_style(style, max(shape)).to(device) for style in styles]
-        objective = make(scaled, scaled_styles)
-        start = _start(config, content, styles, shape) if image is None else resize(image.cpu(), shape)
+        shape = _shape(subject.content, size)
+        objective = make(subject.at(shape, stroke=config.stroke, device=device))
+        start = _start(config, subject, shape) if image is None else resize(image.cpu(), shape)
         iterates = descend(
             objective,
             start.to(device),
@@ -103,11 +100,6 @@ def _shape(content: Image, size: int) -> tuple[int, int]:
     return fit((height, width), size or max(height, width))
 
 
-def resize_style(style: Image, longer_side: int) -> Image:
-    """A style at the content's longer side, which sets how large its strokes come out."""
-    return resize(style, fit((style.shape[-2], style.shape[-1]), longer_side))
-
-
 def _stages(
     config: PixelConfig, make_objective: MakeObjective, polish: MakeObjective | None
 ) -> list[tuple[int, int | None, MakeObjective]]:
@@ -127,12 +119,12 @@ def _shares(steps: int | None, count: int) -> Sequence[int | None]:
     return [steps // count] * (count - 1) + [steps - steps // count * (count - 1)]
 
 
-def _start(config: PixelConfig, content: Image, styles: Sequence[Image], shape: tuple[int, int]) -> Image:
+def _start(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Image:
     """The first picture, `(1, 3, *shape)`, on the CPU so that noise is the same on every device."""
     if config.start == "content":
-        return resize(content, shape)
+        return resize(subject.content, shape)
     if config.start == "style":
-        return resize(styles[0], shape)
+        return resize(subject.regions[0].styles[0].image, shape)
     if config.start == "noise":
         return torch.rand(1, 3, *shape, generator=torch.Generator().manual_seed(config.seed))
     try:
@@ -142,7 +134,7 @@ def _start(config: PixelConfig, content: Image, styles: Sequence[Image], shape: 
 
 
 def _step(
-    iterate: Iterate, objective: Objective, stage: int, done: int, evaluations: int, total: int | None, seconds: float
+    iterate: Iterate, objective: Loss, stage: int, done: int, evaluations: int, total: int | None, seconds: float
 ) -> Step:
     image = iterate.image
 

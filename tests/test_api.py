@@ -16,6 +16,7 @@ import torch
 
 import impasto
 from impasto import Result, Step, stylize
+from impasto.methods.gatys import Gatys
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "impasto").rglob("*.py"))
@@ -214,3 +215,12 @@ def test_an_example_runs(arguments: list[str], tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     assert (tmp_path / "out.png").is_file()
     assert (tmp_path / "out.json").is_file()
+
+
+def test_the_preset_of_the_paper_gives_way_to_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gatys, "paper", {"pooling": "average", "start": "noise"})
+    asked = {"backbone": "tiny", "size": 40, "steps": 1}
+    of_paper = impasto.stylize("woodcut", "mosaic", preset="paper", start="style", **asked).settings
+    ours = impasto.stylize("woodcut", "mosaic", **asked).settings
+    assert (of_paper["preset"], of_paper["pooling"], of_paper["start"]) == ("paper", "average", "style")
+    assert (ours["preset"], ours["pooling"], ours["start"]) == ("impasto", "max", "content")

@@ -14,7 +14,7 @@ from impasto.images import load_image, resize
 from impasto.losses.gram import GramLoss
 from impasto.methods.gatys import Gatys, GatysConfig
 from impasto.samples import resolve
-from impasto.scales import resize_style
+from impasto.subject import plain, resize_style
 from impasto.types import Image, Step
 
 GATYS_DEFAULTS = {"backbone": "tiny", "size": 48, "device": "cpu", "precision": "fp32", "steps": 20}
@@ -33,7 +33,7 @@ def style(name: str = "mosaic") -> Tensor:
 
 
 def paint(styles: Sequence[Image] | None = None, mix: Sequence[float] = (1.0,), **settings: Any) -> list[Step]:
-    return list(gatys(**settings).paint(content(), styles or [style()], mix))
+    return list(gatys(**settings).paint(plain(content(), styles or [style()], mix)))
 
 
 def of(kind: str, step: Step) -> float:
@@ -58,10 +58,13 @@ def test_terms_are_named_after_the_layers_of_the_backbone() -> None:
     assert names == {"content/relu4_2", "smooth/image", *(f"style/{layer}" for layer in layers)}
 
 
-def test_the_style_loss_is_that_of_the_formula(load_random) -> None:
-    step = paint(steps=1, style_weight=100.0)[0]
+@pytest.mark.parametrize(("stroke", "longer_side"), [(1.0, 48), (0.5, 24), (1.5, 72)])
+def test_the_style_loss_is_that_of_the_formula_at_the_size_of_the_stroke(
+    load_random, stroke: float, longer_side: int
+) -> None:
+    step = paint(steps=1, style_weight=100.0, stroke=stroke)[0]
     backbone, gram = load_random("tiny"), GramLoss()
-    small = resize_style(style(), 48)
+    small = resize_style(style(), longer_side)
     for layer in backbone.style_layers:
         now, goal = (gram.statistic(backbone.encode(x, [layer])[layer])[0] for x in (step.image(), small))
         expected = 100 * (now - goal).square().sum() / (4 * len(now) ** 2) / 5
@@ -107,7 +110,7 @@ def test_layers_can_be_chosen() -> None:
 
 def test_one_instance_paints_as_often_as_asked() -> None:
     painter = gatys(steps=6)
-    first, again = (list(painter.paint(content(), [style()], [1.0]))[-1] for _ in range(2))
+    first, again = (list(painter.paint(plain(content(), [style()])))[-1] for _ in range(2))
     assert torch.equal(first.image(), again.image())
 
 
@@ -133,7 +136,7 @@ def test_a_picture_too_small_for_the_layers_is_refused_in_one_line() -> None:
 
 
 def test_closing_the_painting_stops_it() -> None:
-    steps = gatys().paint(content(), [style()], [1.0])
+    steps = gatys().paint(plain(content(), [style()]))
     assert next(steps).index == 1
     steps.close()
     assert list(steps) == []

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from impasto.config import check_settings
-from impasto.images import fit, load_image, resize, save_image
+from impasto.images import load_image, resize, save_image
 from impasto.losses.content import ContentLoss
 from impasto.losses.gram import GramLoss
 from impasto.objective import Objective, match
 from impasto.samples import resolve
-from impasto.scales import PixelConfig, coarse_to_fine, final_shape, resize_style
+from impasto.scales import PixelConfig, coarse_to_fine, final_shape
+from impasto.subject import Subject, plain
 from impasto.types import Image, Step
 
 Paint = Callable[..., list[Step]]
@@ -41,7 +42,8 @@ def paint(load_random, seen: list[tuple[Image, Sequence[Image]]]) -> Paint:
     """Paints with the given settings, and returns all steps."""
     backbone = load_random("tiny")
 
-    def objective(content: Image, styles: Sequence[Image]) -> Objective:
+    def objective(subject: Subject) -> Objective:
+        content, styles = subject.content, [style.image for style in subject.regions[0].styles]
         seen.append((content, styles))
         kept = [backbone.encode(content, ["relu2_1"])]
         matched = [backbone.encode(style, ["relu1_1"]) for style in styles]
@@ -56,7 +58,7 @@ def paint(load_random, seen: list[tuple[Image, Sequence[Image]]]) -> Paint:
 
     def run(styles: Sequence[Image] = (STYLE,), **settings: Any) -> list[Step]:
         config = check_settings(PixelConfig, "a test", {"size": 40, "device": "cpu"} | settings)
-        return list(coarse_to_fine(config, CONTENT, styles, objective))
+        return list(coarse_to_fine(config, plain(CONTENT, styles), objective))
 
     return run
 
@@ -154,10 +156,6 @@ def test_an_unknown_start_is_refused_in_one_line_with_the_choices(paint: Paint, 
     with pytest.raises(ValueError, match=r"^start: choose content, style, noise or a picture: .+$") as caught:
         first_picture(paint, start=start)
     assert "\n" not in str(caught.value)
-
-
-def test_resize_style_enlarges_too() -> None:
-    assert resize_style(STYLE, 100).shape == (1, 3, *fit((50, 40), 100))
 
 
 # What a step says

@@ -6,11 +6,12 @@ To add one, write a file here with a configuration and a class under `@METHODS.a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from impasto.registry import Registry
-from impasto.types import Image, Step
+from impasto.subject import Subject
+from impasto.types import Step
 
 
 class Method(ABC):
@@ -21,16 +22,17 @@ class Method(ABC):
     """False where one network is one style."""
     Config: ClassVar[type[Any]]
     """Its settings: a subclass of `PaintingConfig`."""
+    paper: ClassVar[dict[str, Any]] = {}
+    """Settings that make it what its paper describes, where they differ from the defaults: the preset `paper`."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
 
     @abstractmethod
-    def paint(self, content: Image, styles: Sequence[Image], mix: Sequence[float]) -> Iterator[Step]:
-        """Paints `content` in the manner of `styles`, all `(1, 3, H, W)` at their own size, on the CPU.
+    def paint(self, subject: Subject) -> Iterator[Step]:
+        """Paints the subject, whose pictures come at their own size, on the CPU.
 
-        `mix` holds the weight of each style; the weights sum to 1. Yields a step for every picture on the
-        way. Closing the iterator stops the painting.
+        Yields a step for every picture on the way. Closing the iterator stops the painting.
         """
 
 

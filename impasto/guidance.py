@@ -1,0 +1,30 @@
+"""Guides: how much each place of a feature map counts for the region that it lies in."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.types import Features
+
+Guides = dict[str, Tensor]
+"""A guide `(1, 1, h, w)` for every layer, with mean 1; no entry where all places count alike."""
+
+
+def guides_of(mask: Tensor | None, features: Features) -> Guides:
+    """A mask `(1, 1, H, W)` in [0, 1] at the size of every feature map; nothing for no mask."""
+    if mask is None:
+        return {}
+    return {layer: guide(mask, (maps.shape[-2], maps.shape[-1])) for layer, maps in features.items()}
+
+
+def guide(mask: Tensor, shape: tuple[int, int]) -> Tensor:
+    """What counts of a feature map of height and width `shape`, `(1, 1, *shape)`, with mean 1.
+
+    Places next to the border look across it and would carry the style over, so the mask is eroded by one place (Gatys
+    et al., CVPR 2017, section 5), unless nothing of it would be left.
+    """
+    coverage = F.adaptive_avg_pool2d(mask, shape)
+    inside = -F.max_pool2d(-coverage, 3, stride=1, padding=1)
+    counts = inside if inside.max() > 0.5 else coverage
+    return counts / counts.mean().clamp_min(1e-12)
