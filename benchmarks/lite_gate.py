@@ -30,6 +30,7 @@ from impasto import stylize
 from impasto.backbones import BACKBONES
 from impasto.backbones.lite import Lite
 from impasto.chain import Convolution
+from impasto.cli.memory import keep_freed_memory
 from impasto.devices import pick_dtype
 from impasto.files import write_atomically
 from impasto.images import load_image, save_image
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--stamp", action="store_true")
     parser.add_argument("--sheet", type=Path, help="where to save all pictures side by side")
     options = parser.parse_args()
+    keep_freed_memory()  # as the command does
     if options.weights:
         Lite.bundled = options.weights
     folder = Path(os.environ["IMPASTO_TEST_IMAGES"])

@@ -69,7 +69,7 @@ def descend(
     optimizer: Optimizer = "lbfgs",
     lr: float | None = None,
     steps: int | None = None,
-    history: int = 20,
+    history: int = 10,
 ) -> Iterator[Iterate]:
     """Pictures of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
 
@@ -95,7 +95,7 @@ def descend(
     for i in range(1, (LIMIT if steps is None else steps) + 1):
         losses, gradient = evaluate(objective, image)
         loss = sum(losses.values())
-        is_sound = math.isfinite(loss) and bool(gradient.isfinite().all())
+        is_sound = math.isfinite(loss) and math.isfinite(gradient.sum().item())
         if i == 1 and not is_sound:
             raise ValueError("the loss of the start is not finite: check the weights and the learning rate")
         if not is_sound or loss > DIVERGED * best_loss:
@@ -143,13 +143,14 @@ def _lbfgs(start: Image, lr: float, history: int) -> Move:
     def move(image: Image, gradient: Tensor) -> Image:
         x, flat = image.flatten(), gradient.flatten()
         stuck = ((x <= 0) & (flat > 0)) | ((x >= 1) & (flat < 0))
-        free = flat.masked_fill(stuck, 0)
+        free = (~stuck).to(flat.dtype)  # a factor: several times as fast as a masked fill
+        pull = flat * free
         if last:
-            hessian.update(last[0].masked_fill_(stuck, 0), (flat - last[1]).masked_fill_(stuck, 0))
-            step = hessian.times(free).masked_fill_(stuck, 0).mul_(-lr)
+            hessian.update(last[0].mul_(free), (flat - last[1]).mul_(free))
+            step = hessian.times(pull).mul_(free).mul_(-lr)
         else:
-            step = free * (-lr * FIRST_STEP / free.square().mean().sqrt().clamp_min(TINY))
-        moved = (x + step).clamp_(0, 1)
+            step = pull * (-lr * FIRST_STEP / pull.square().mean().sqrt().clamp_min(TINY))
+        moved = step.add_(x).clamp_(0, 1)
         last[:] = [moved - x, flat]
         return moved.view_as(image)
 

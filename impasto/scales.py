@@ -35,7 +35,7 @@ class PixelConfig(PaintingConfig):
     """What moves the pixels: L-BFGS without line search, or Adam."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
     """Length of a step; 1 for lbfgs and 0.02 of the pixel range for adam unless given."""
-    history: Annotated[int, Ge(1), Le(1000)] = 20
+    history: Annotated[int, Ge(1), Le(1000)] = 10
     """Past steps that L-BFGS learns the curvature from."""
     polish: Annotated[int, Ge(0), Le(1_000_000)] = 0
     """Steps after all others in which VGG-19 (vgg19-caffe) judges the picture, if another network did so before."""

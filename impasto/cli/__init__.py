@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TextIO
 
+from impasto.cli.memory import keep_freed_memory
+
 DONE, WRONG, INTERRUPTED = 0, 2, 130
 """Exit statuses: 0; 2 for what the user can mend; 130 after Ctrl-C, as shells have it."""
 
@@ -91,6 +93,7 @@ def _dispatch(words: list[str]) -> int:
         raise ValueError(f"unknown command {name!r}{meant}")
     module, _, function = COMMANDS[name][2].partition(":")
     run: Callable[[list[str]], int] = getattr(import_module(f"impasto.cli.{module}"), function)
+    keep_freed_memory()
     return run(words[len(name.split()) :])
 
 
