@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 Precision = Literal["auto", "fp32", "bf16"]
+Colour = Literal["style", "luminance", "moments", "histogram"]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -26,6 +27,8 @@ class PaintingConfig:
     """Longer side of the picture, and of every style, in pixels; 0 keeps the content's own size."""
     style_mix: tuple[Annotated[float, Ge(0)], ...] = ()
     """Weight of each style picture; none means equal weights."""
+    colour: Colour = "style"
+    """Whose colours: the style's, or the content's by luminance, by moments of the style, or by histogram."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of everything random: the same seed on the same machine gives the same picture."""
     device: str = "auto"

@@ -1,0 +1,119 @@
+"""Whose colours a painting has: the setting `colour`. No method knows of it; the door applies it before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from impasto.config import Colour
+from impasto.images import resize
+from impasto.oklab import into_gamut, to_oklab
+from impasto.types import Image, Step
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Of sRGB values as encoded: the Y of YIQ."""
+NOISE = (1 / 255) ** 2
+"""Variance of one level of 8 bits. What varies less is rounding: it is not blown up into colour."""
+
+
+def before(choice: Colour, content: Image, styles: Sequence[Image]) -> tuple[Image, list[Image]]:
+    """What a method is given in place of the content and the styles, all `(1, 3, H, W)`."""
+    if choice == "luminance":
+        grey = luminance(content)
+        return grey.expand_as(content).contiguous(), [_matched_luminance(style, grey) for style in styles]
+    if choice == "moments":
+        return content, [match_moments(style, content) for style in styles]
+    return content, list(styles)
+
+
+def after(choice: Colour, painted: Image, content: Image) -> Image:
+    """What becomes of a painted picture `(1, 3, H, W)`; the content may be of another size."""
+    if choice == "luminance":
+        return take_chroma(painted, resize(content, _shape(painted)))
+    if choice == "histogram":
+        return match_histogram(painted, resize(content, _shape(painted)))
+    return painted
+
+
+def recoloured(choice: Colour, steps: Iterator[Step], content: Image) -> Iterator[Step]:
+    """The steps of a painting, with pictures as they come out of `after`; the losses stay the optimiser's own."""
+    at_size = cache(lambda height, width: resize(content, (height, width)))
+
+    def recolour(step: Step) -> Step:
+        return replace(step, image=lambda: after(choice, step.image(), at_size(*step.size)))
+
+    return map(recolour, steps)
+
+
+def luminance(image: Image) -> Tensor:
+    """Luminance `(1, 1, H, W)` of a picture, of its values as encoded."""
+    return torch.einsum("c,bchw->bhw", image.new_tensor(LUMINANCE), image)[:, None]
+
+
+def take_chroma(painted: Image, content: Image) -> Image:
+    """The luminance of the painting with the chroma (I and Q of YIQ) of the content, of one size.
+
+    Gatys, Ecker, Bethge, Hertzmann & Shechtman, CVPR 2017, section 5.1. Departs from the paper: where RGB has no such
+    colour, the chroma is shrunk instead of the channels cut, so that luminance and hue stay.
+    """
+    light = luminance(painted)
+    chroma = content - luminance(content)  # (1, 3, H, W); of luminance 0, so it holds I and Q and nothing else
+    room = torch.where(chroma > 0, 1 - light, light)
+    share = (room / chroma.abs().clamp_min(1e-6)).amin(1, keepdim=True).clamp(0, 1)
+    return (light + share * chroma).clamp(0, 1)
+
+
+def match_moments(style: Image, content: Image) -> Image:
+    """The style with its RGB colours moved linearly to the mean and the covariance of the content's, cut to [0, 1].
+
+    x -> Sc^(1/2) Ss^(-1/2) (x - mean s) + mean c, with symmetric square roots (Gatys et al., CVPR 2017, section 5.2).
+    Departs from the paper: directions in which the style varies by less than a level of 8 bits are not blown up.
+    """
+    colours, wanted = (image[0].flatten(1).double() for image in (style, content))  # (3, N)
+    change = _power(_covariance(wanted), 0.5) @ _power(_covariance(colours), -0.5)
+    moved = change @ (colours - colours.mean(1, keepdim=True)) + wanted.mean(1, keepdim=True)
+    return moved.clamp(0, 1).to(style.dtype).view_as(style)
+
+
+def match_histogram(painted: Image, content: Image) -> Image:
+    """The lightness of the painting with the histograms of a and b (of OKLab) of the content, of one size."""
+    lab, wanted = to_oklab(painted), to_oklab(content)
+    for channel in (1, 2):
+        lab[:, channel] = _match_values(lab[:, channel], wanted[:, channel])
+    return into_gamut(lab)
+
+
+def _matched_luminance(style: Image, light: Tensor) -> Image:
+    """The luminance of the style as a grey picture, with the mean and the deviation of `light`, cut to [0, 1]."""
+    own = luminance(style)
+    gain = light.std() / own.std().clamp_min(NOISE**0.5)
+    return ((own - own.mean()) * gain + light.mean()).clamp(0, 1).expand_as(style).contiguous()
+
+
+def _covariance(colours: Tensor) -> Tensor:
+    """Covariance `(3, 3)` of `(3, N)`."""
+    return torch.cov(colours, correction=0)
+
+
+def _power(covariance: Tensor, exponent: float) -> Tensor:
+    """A symmetric power of a covariance, which may be singular."""
+    values, axes = torch.linalg.eigh(covariance)
+    floor = NOISE if exponent < 0 else 0
+    return axes @ torch.diag(values.clamp_min(floor) ** exponent) @ axes.mT
+
+
+def _match_values(values: Tensor, wanted: Tensor) -> Tensor:
+    """`values` put into the distribution of as many `wanted` ones, in the same order; equal values stay equal."""
+    _, place, count = values.unique(return_inverse=True, return_counts=True)
+    rank = count.cumsum(0).sub((count + 1) / 2)  # of the middle of each run of equal values, from 0
+    ordered = wanted.flatten().sort().values
+    below, above = ordered[rank.floor().long()], ordered[rank.ceil().long()]
+    return ((below + above) / 2)[place]
+
+
+def _shape(image: Image) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]
