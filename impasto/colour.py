@@ -19,12 +19,14 @@ LUMINANCE = (0.299, 0.587, 0.114)
 NOISE = (1 / 255) ** 2
 """Variance of one level of 8 bits. What varies less is rounding: it is not blown up into colour."""
 
+TURNS = 12
+"""How often the clouds of colours are turned and matched; more changes nothing that the eye sees."""
+
 
 def before(choice: Colour, content: Image, styles: Sequence[Image]) -> tuple[Image, list[Image]]:
     """What a method is given in place of the content and the styles, all `(1, 3, H, W)`."""
     if choice == "luminance":
-        grey = luminance(content)
-        return grey.expand_as(content).contiguous(), [_matched_luminance(style, grey) for style in styles]
+        return _grey(content), [match_luminance(style, content) for style in styles]
     if choice == "moments":
         return content, [match_moments(style, content) for style in styles]
     return content, list(styles)
@@ -40,18 +42,36 @@ def after(choice: Colour, painted: Image, content: Image) -> Image:
 
 
 def recoloured(choice: Colour, steps: Iterator[Step], content: Image) -> Iterator[Step]:
-    """The steps of a painting, with pictures as they come out of `after`; the losses stay the optimiser's own."""
-    at_size = cache(lambda height, width: resize(content, (height, width)))
+    """The steps of a painting, with pictures as they come out of `after`.
+
+    Their losses stay those of the picture that the method painted. `losses_of` answers for any picture: of its colours
+    under `luminance`, where content and styles had none, it takes no notice.
+    """
+    at_size = cache(lambda size: resize(content, size))
 
     def recolour(step: Step) -> Step:
-        return replace(step, image=lambda: after(choice, step.image(), at_size(*step.size)))
+        return replace(
+            step,
+            image=lambda: after(choice, step.image(), at_size(step.size)),
+            losses_of=lambda picture: step.losses_of(_grey(picture) if choice == "luminance" else picture),
+        )
 
-    return map(recolour, steps)
+    return steps if choice == "style" else map(recolour, steps)
 
 
 def luminance(image: Image) -> Tensor:
     """Luminance `(1, 1, H, W)` of a picture, of its values as encoded."""
     return torch.einsum("c,bchw->bhw", image.new_tensor(LUMINANCE), image)[:, None]
+
+
+def match_luminance(style: Image, content: Image) -> Image:
+    """The style in greys, its luminance with the mean and the deviation of the content's, cut to [0, 1].
+
+    Gatys et al., CVPR 2017, section 5.1.
+    """
+    own, wanted = luminance(style), luminance(content)
+    gain = wanted.std(correction=0) / own.std(correction=0).clamp_min(NOISE**0.5)
+    return ((own - own.mean()) * gain + wanted.mean()).clamp(0, 1).expand_as(style).contiguous()
 
 
 def take_chroma(painted: Image, content: Image) -> Image:
@@ -80,18 +100,22 @@ def match_moments(style: Image, content: Image) -> Image:
 
 
 def match_histogram(painted: Image, content: Image) -> Image:
-    """The lightness of the painting with the histograms of a and b (of OKLab) of the content, of one size."""
-    lab, wanted = to_oklab(painted), to_oklab(content)
-    for channel in (1, 2):
-        lab[:, channel] = _match_values(lab[:, channel], wanted[:, channel])
-    return into_gamut(lab)
+    """The lightness of the painting with the histograms of a and b (of OKLab) of the content, of one size.
+
+    The clouds of colours are matched along turned axes in turn (Pitie, Kokaram & Dahyot, ICCV 2005), all three of L, a
+    and b, so that a dark place gets a colour that is dark in the content; then the painting's own L is put back.
+    """
+    lab = to_oklab(painted)
+    colours, wanted = lab[0].flatten(1), to_oklab(content)[0].flatten(1)  # (3, N)
+    for axes in _turned_axes():
+        along, there = axes @ colours, axes @ wanted
+        colours = axes.mT @ torch.stack([_match_values(*pair) for pair in zip(along, there, strict=True)])
+    chroma = [_match_values(colours[i], wanted[i]) for i in (1, 2)]  # exactly, after all
+    return into_gamut(torch.stack([lab[0, 0].flatten(), *chroma]).view_as(lab))
 
 
-def _matched_luminance(style: Image, light: Tensor) -> Image:
-    """The luminance of the style as a grey picture, with the mean and the deviation of `light`, cut to [0, 1]."""
-    own = luminance(style)
-    gain = light.std() / own.std().clamp_min(NOISE**0.5)
-    return ((own - own.mean()) * gain + light.mean()).clamp(0, 1).expand_as(style).contiguous()
+def _grey(image: Image) -> Image:
+    return luminance(image).expand_as(image).contiguous()
 
 
 def _covariance(colours: Tensor) -> Tensor:
@@ -103,14 +127,21 @@ def _power(covariance: Tensor, exponent: float) -> Tensor:
     """A symmetric power of a covariance, which may be singular."""
     values, axes = torch.linalg.eigh(covariance)
     floor = NOISE if exponent < 0 else 0
-    return axes @ torch.diag(values.clamp_min(floor) ** exponent) @ axes.mT
+    scaled: Tensor = axes * values.clamp_min(floor) ** exponent
+    return scaled @ axes.mT
+
+
+def _turned_axes() -> list[Tensor]:
+    """Orthogonal axes `(3, 3)`, turned at random but always the same."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.linalg.qr(torch.randn(3, 3, generator=generator))[0] for _ in range(TURNS)]
 
 
 def _match_values(values: Tensor, wanted: Tensor) -> Tensor:
     """`values` put into the distribution of as many `wanted` ones, in the same order; equal values stay equal."""
-    _, place, count = values.unique(return_inverse=True, return_counts=True)
+    _, place, count = torch.unique(values, return_inverse=True, return_counts=True)
     rank = count.cumsum(0).sub((count + 1) / 2)  # of the middle of each run of equal values, from 0
-    ordered = wanted.flatten().sort().values
+    ordered = wanted.sort().values
     below, above = ordered[rank.floor().long()], ordered[rank.ceil().long()]
     return ((below + above) / 2)[place]
 
