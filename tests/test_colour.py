@@ -190,6 +190,13 @@ def test_equal_colours_stay_equal() -> None:
     assert (patch - patch[..., :1, :1]).abs().max() < 1e-5
 
 
+def test_a_painting_of_one_colour_gets_the_contents_median_a_and_b() -> None:
+    content = picture(2, 0.45, 0.6)
+    found, wanted = to_oklab(match_histogram(flat(0.5, 0.5, 0.5), content)), to_oklab(content)
+    for channel in (1, 2):
+        assert torch.allclose(found[:, channel], wanted[:, channel].median(), atol=1e-3)
+
+
 # all of them
 
 
@@ -217,6 +224,13 @@ def test_a_painting_may_have_another_size_than_its_content_and_inputs_are_left_a
     assert [x.shape for x in (given, *styles)] == [x.shape for x in (content, style, painted)]
     assert after(choice, painted, content).shape == painted.shape
     assert all(torch.equal(x, copy) for x, copy in zip((painted, content, style), copies, strict=True))
+
+
+def test_only_luminance_changes_the_content() -> None:
+    given = {choice: before(choice, picture(1), [picture(2)])[0] for choice in CHOICES}
+    assert {choice for choice in CHOICES if not torch.equal(given[choice], picture(1))} == {"luminance"}
+    assert saturation(given["luminance"]) == 0
+    assert torch.allclose(luminance(given["luminance"]), luminance(picture(1)), atol=1e-6)
 
 
 def test_style_does_nothing() -> None:
