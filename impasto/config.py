@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 Precision = Literal["auto", "fp32", "bf16"]
+Colour = Literal["style", "luminance", "moments", "histogram"]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -28,6 +29,8 @@ class PaintingConfig:
     """Weight of each style picture; none means equal weights."""
     stroke: Annotated[float, Ge(1 / 16), Le(16)] = 1.0
     """Size of the style relative to the picture: 2 makes its strokes twice as large, 0.5 half as large."""
+    colour: Colour = "style"
+    """Whose colours: the style's, or the content's by luminance, by moments of the style, or by histogram."""
     preset: Literal["impasto", "paper"] = "impasto"
     """Where settings that are not given come from: our choice, or the method's paper (but for the backbone)."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from impasto.backbones import BACKBONES
+from impasto.colour import before, recoloured
 from impasto.config import PaintingConfig, check_settings, settings_of
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
 from impasto.images import MAX_PIXELS, MIN_SIDE, Picture, Source, open_picture, quantise, resize
@@ -69,8 +70,9 @@ def stylize(
     photograph, first = _open("content", content, max_pixels)
     styles, others = zip(*(_open("style", each, max_pixels) for each in many), strict=True)
     torch.manual_seed(config.seed)
-    steps = painter.paint(plain(photograph.image, [each.image for each in styles], mix))
-    best, curve, stopped = _watch(steps, on_step)
+    given, pictures = before(config.colour, photograph.image, [each.image for each in styles])
+    steps = painter.paint(plain(given, pictures, mix))
+    best, curve, stopped = _watch(recoloured(config.colour, steps, photograph.image), on_step)
     shape = final_shape(config, photograph.image)
     image = resize(best.image(), shape)  # only where it was stopped at a coarser size
     return Result(

@@ -315,6 +315,7 @@ MISTAKES = {
     "device": [*PAINT, "--device", "toaster"],
     "device not here": [*PAINT, "--device", "cuda:99"],
     "precision": [*PAINT, "--precision", "fp8"],
+    "colour": [*PAINT, "--colour", "sepia"],
     "start missing": [*PAINT, "--start", "nowhere.png"],
     "start broken": [*PAINT, "--start", "truncated.png"],
     "seed": [*PAINT, "--seed", "-3"],
