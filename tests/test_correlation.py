@@ -86,6 +86,16 @@ def test_a_guide_weights_both_moments_also_of_bf16() -> None:
     assert difference(first_moment(maps.bfloat16(), guide), mean.double()) < 1e-3
 
 
+def test_the_bf16_gradient_of_the_first_moment_is_that_of_float64() -> None:
+    maps, pull = features((2, 16, 25, 30)), features((1, 2, 16, 1))[0, ..., 0]
+    gradients = []
+    for each in (maps.bfloat16(), maps.bfloat16().double()):
+        leaf = each.requires_grad_()
+        gradients += torch.autograd.grad(first_moment(leaf), leaf, pull.to(torch.promote_types(each.dtype, pull.dtype)))
+    assert gradients[0].dtype is torch.bfloat16
+    assert difference(gradients[0], gradients[1]) < 0.005
+
+
 def test_the_covariance_is_that_of_the_moments() -> None:
     maps = features((2, 16, 25, 30)).double()
     expected = torch.stack([each.flatten(1).cov(correction=0) for each in maps])

@@ -120,14 +120,17 @@ def test_a_guide_of_ones_changes_nothing(name: str, dtype: torch.dtype) -> None:
     assert torch.allclose(guided, loss.statistic(maps), rtol=1e-6)
 
 
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("name", EVERY)
-def test_only_what_lies_under_the_guide_counts(name: str) -> None:
-    loss, maps, others = LOSSES[name](), features(1, 3, 32, 96), features(1, 3, 32, 96, seed=1)
-    left = torch.arange(96) < 48  # three of the laplacian's larger pools
-    guide = 2.0 * left.expand(1, 1, 32, 96)
+def test_only_what_lies_under_the_guide_counts(name: str, first: bool, axis: int) -> None:
+    loss, maps, others = LOSSES[name](), features(1, 3, 96, 96), features(1, 3, 96, 96, seed=1)
+    half = ((torch.arange(96) < 48) == first).expand(1, 1, 96, 96)  # three of the laplacian's larger pools
+    half = half if axis == -1 else half.mT
+    guide = 2.0 * half
     statistic = loss.statistic(maps, guide)
-    assert torch.equal(loss.statistic(torch.where(left, maps, others), guide), statistic)
-    assert loss.distance(loss.statistic(torch.where(left, others, maps), guide), statistic) > 0
+    assert torch.equal(loss.statistic(torch.where(half, maps, others), guide), statistic)
+    assert loss.distance(loss.statistic(torch.where(half, others, maps), guide), statistic) > 0
 
 
 @pytest.mark.parametrize("name", EVERY)

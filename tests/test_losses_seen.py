@@ -88,6 +88,25 @@ def test_total_variation_is_zero_for_a_flat_picture_and_grows_with_noise(name: s
     assert values[2] > (50 if name == "total_variation" else 9) * values[1] > 0
 
 
+def test_a_guide_weights_the_squared_differences_of_content() -> None:
+    maps, others = features(1, 6, 7, 9), features(1, 6, 7, 9, seed=1)
+    guide = 2 * torch.rand(1, 1, 7, 9, generator=torch.Generator().manual_seed(0))
+    loss = LOSSES["content"]()
+    expected = (guide * (maps - others).square()).mean()
+    guided = loss.distance(loss.statistic(maps, guide), loss.statistic(others, guide))
+    assert guided.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_a_guide_weights_each_step_by_the_lesser_of_its_pixels(name: str, axis: int) -> None:
+    picture, guide = torch.zeros(1, 1, 1, 4), torch.tensor([0.5, 0.4, 1.5, 1.6]).view(1, 1, 1, 4)
+    picture[..., 2:] = 1.0  # one step, between 0.4 and 1.5
+    if axis == -2:
+        picture, guide = picture.mT, guide.mT
+    assert LOSSES[name]().statistic(picture, guide).item() == pytest.approx(0.4 / 4, rel=5e-3)
+
+
 def test_total_variation_is_the_sum_of_squared_steps_across_and_down_per_value() -> None:
     picture = torch.zeros(1, 1, 2, 3)
     picture[0, 0, 0, 1] = 2.0  # two steps of 2 across, one down
@@ -151,14 +170,14 @@ def test_bures_distance_is_that_of_gaussians_also_of_few_places(shape: tuple[int
 
 
 def test_bures_distance_of_narrow_features_is_not_drowned_by_their_rounding() -> None:
-    maps, others = features(1, 64, 40, 40).bfloat16(), features(1, 64, 40, 40, seed=1).bfloat16() * 1.25
+    maps, others = (4 + features(1, 64, 40, 40)).bfloat16(), (4 + 1.25 * features(1, 64, 40, 40, seed=1)).bfloat16()
     assert between(LOSSES["bures"](), maps, others) == pytest.approx(bures(maps, others), rel=1e-3)
 
 
 def test_bures_distance_of_bright_and_even_features_stays_finite() -> None:
     maps = (1000 + 1e-3 * features(1, 16, 9, 9)).requires_grad_()  # the covariance is rounding, and not positive
     loss = LOSSES["bures"]()
-    target = loss.statistic((900 + features(1, 16, 9, 9, seed=1)))
+    target = loss.statistic(900 + features(1, 16, 9, 9, seed=1))
     (gradient,) = torch.autograd.grad(loss.distance(loss.statistic(maps), target), maps)
     assert gradient.isfinite().all()
     assert loss.distance(loss.statistic(maps.detach()), loss.statistic(maps.detach())) == 0
@@ -226,6 +245,15 @@ def test_patches_under_a_guide_are_those_that_lie_in_it_whole() -> None:
     assert guided.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_patches_are_matched_only_to_those_under_the_guide() -> None:
+    loss, maps, others = LOSSES["patches"](), features(1, 4, 10, 12), features(1, 4, 10, 12, seed=1)
+    maps[..., 4:9] = 1e-3 * features(1, 4, 10, 5, seed=2)  # its edge looks like the border of the guide
+    guide = torch.zeros(1, 1, 10, 12)
+    guide[..., 2:8, 1:9] = 120 / 48
+    distance = loss.distance(loss.statistic(maps), loss.statistic(others, guide))
+    assert distance.item() == pytest.approx(nearest_patches(maps, others[..., 2:8, 1:9]), rel=1e-5)
+
+
 def test_a_guide_narrower_than_a_patch_still_selects_patches() -> None:
     loss, maps = LOSSES["patches"](), features(1, 4, 10, 12)
     guide = torch.zeros(1, 1, 10, 12)
@@ -268,6 +296,17 @@ def test_self_similarity_overlooks_what_channels_mean_but_not_where() -> None:
     assert between(loss, turned, maps) < 1e-4 * other
     assert between(loss, shuffled(maps), maps) > 0.5 * other
     assert between(LOSSES["content"](), turned, maps) > between(LOSSES["content"](), shuffled(maps), maps)
+
+
+def test_self_similarity_distance_is_that_of_cosine_distances_divided_by_the_means_of_their_columns() -> None:
+    maps, others = features(1, 6, 3, 4), features(1, 6, 3, 4, seed=1)
+    shares = []
+    for each in (maps, others):
+        columns = F.normalize(each[0].flatten(1), dim=0)
+        apart = 1 - columns.T @ columns
+        shares.append(apart / apart.mean(0))
+    expected = (shares[0] - shares[1]).abs().mean().item()
+    assert between(LOSSES["self_similarity"](), maps, others) == pytest.approx(expected, rel=1e-3)
 
 
 def test_self_similarity_looks_at_the_same_places_of_both_pictures() -> None:

@@ -20,8 +20,8 @@ class PatchesLoss(FeatureLoss):
     So local structure is kept whole, wherever it lies, and one patch may serve many times. A patch of zeros, and one
     of two patches that are in proportion, has no match of its own.
 
-    A guide selects the patches that lie under it with all their places (as many as can), a place being under it where it
-    is at least half of its largest; the other features are taken as 0. Maps narrower than a patch are extended by their
+    A guide selects the patches that lie under it whole (or as far as any does), a place being under it where it is at
+    least half of its largest; the other features are taken as 0. Maps narrower than a patch are extended by their
     border.
     """
 
@@ -33,7 +33,7 @@ class PatchesLoss(FeatureLoss):
         return F.pad(maps, (0, right, 0, below), mode="replicate") if right or below else maps
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        pairs = zip(statistic.split(1), target.split(1), strict=True)
+        pairs = zip(torch.split(statistic, 1), torch.split(target, 1), strict=True)
         return torch.stack([_difference(maps, wanted) for maps, wanted in pairs]).mean()
 
 

@@ -14,9 +14,9 @@ TINY = 1e-8  # keeps the direction of a feature vector of zeros differentiable
 class RelaxedEarthMoverLoss(FeatureLoss):
     """Every feature vector to its nearest in cosine, both ways; the larger mean (STROTSS; Kolkin et al., CVPR 2019).
 
-    Blind to how bright features are: `moments` beside it sees that. Compares at most 2048 places, a fixed random choice:
-    made for layers of which each place sees much of the picture, from relu3_1 on.
-    A guide selects the places where it is at least half of its largest.
+    Blind to how bright features are: `moments` beside it sees that. Compares at most 2048 places, a fixed random
+    choice, and is made for layers of which each place sees much of the picture, from relu3_1 on. A guide selects the
+    places where it is at least half of its largest.
 
     Departs from the paper: 2048 places for good instead of another 1024 at each step.
     """
