@@ -57,7 +57,7 @@ class Objective:
         for term in self.terms:
             key = (id(term.loss), term.layer, id(term.guide))
             if key not in statistics:
-                statistics[key] = _statistic(term.loss, features[term.layer], term.guide)
+                statistics[key] = term.loss.statistic(features[term.layer], term.guide)
             losses[term.name] = term.weight * term.loss.distance(statistics[key], term.target)
         return losses
 
@@ -89,7 +89,7 @@ def match(
     terms = []
     for layer in layers:
         targets = [
-            _statistic(loss, features[layer], places.get(layer))
+            loss.statistic(features[layer], places.get(layer))
             for features, places in zip(pictures, guides, strict=True)
         ]
         share, guide = weight / len(layers), where.get(layer)
@@ -101,7 +101,3 @@ def match(
             name = f"{kind}/{layer}{suffix}" if len(targets) == 1 else f"{kind}/{layer}{suffix}/{i}"
             terms.append(Term(name, layer, loss, share * part, target, guide))
     return terms
-
-
-def _statistic(loss: FeatureLoss, features: Tensor, guide: Tensor | None) -> Tensor:
-    return loss.statistic(features) if guide is None else loss.statistic(features, guide)  # type: ignore[call-arg]
