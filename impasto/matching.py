@@ -6,11 +6,13 @@ They differ in which statistic, in weights and in layers; a method's file says o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from annotated_types import Ge, Le
 from pydantic.dataclasses import dataclass
 
+from impasto import strength
 from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.chain import Pooling
 from impasto.config import SETTINGS
@@ -18,6 +20,7 @@ from impasto.devices import pick_device, pick_dtype
 from impasto.guidance import guides_of
 from impasto.losses import FeatureLoss
 from impasto.losses.content import ContentLoss
+from impasto.losses.laplacian import LaplacianLoss
 from impasto.losses.total_variation import TotalVariationLoss
 from impasto.objective import Objective, Term, match
 from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine
@@ -37,32 +40,44 @@ class MatchingConfig(PixelConfig):
     """Network whose features judge the picture."""
     pooling: Pooling = "max"
     """What the network pools with; the paper of Gatys et al. preferred average."""
+    strength: Annotated[float, Ge(0), Le(100)] | None = None
+    """Pull of the style from 0 to 100 in place of style_weight; 50 is balanced, whatever the loss, network and size."""
     content_weight: Weight = 1.0
     """Pull of the content."""
     style_weight: Weight = 100.0
-    """Pull of the style: 10 is mild, 100 the classical look, 1000 all style."""
+    """Pull of the style: a tenth of the default is mild, ten times as much all style."""
+    edge_weight: Weight = 0.0
+    """Pull that holds edges, lines and faces (Laplacians of the pixels); 30 to 300 is felt."""
     tv_weight: Weight = 0.0
     """Pull towards smoothness (total variation of the pixels)."""
     content_layers: tuple[str, ...] = ()
     """Layers whose features are kept; none given means the backbone's own choice, relu4_2 for VGG."""
     style_layers: tuple[str, ...] = ()
     """Layers whose statistics are matched; none given means the backbone's own, relu1_1 to relu5_1 for VGG."""
+    layer_weights: tuple[Annotated[float, Ge(0)], ...] = ()
+    """Weight of each style layer relative to the others; none means equal weights."""
+    style_mix_fine: tuple[Annotated[float, Ge(0)], ...] = ()
+    """Weight of each style picture at the finest style layer, if it is to differ from style_mix, which then holds at
+    the coarsest; in between they blend."""
 
 
 class Matching:
-    """A painter of one configuration and one style loss; checks the layers when it is made.
+    """A painter of one configuration and one style loss; checks the settings when it is made.
 
-    Raises `ValueError` for a network or a layer that does not exist.
+    Raises:
+        ValueError: for a network or a layer that does not exist, and for settings that contradict each other.
     """
 
     def __init__(self, config: MatchingConfig, style_loss: FeatureLoss) -> None:
         self.config, self.style_loss = config, style_loss
+        check_strength(config)
         self._networks = [config.backbone]
         if config.polish and config.backbone != POLISHER:
             self._networks.append(POLISHER)
         for network in self._networks:
             for layers in self.layers(network):
                 BACKBONES[network].check_layers(layers)
+            check_layer_weights(config.layer_weights, self.layers(network)[1])
 
     def layers(self, network: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Where `network` keeps the content and takes the style."""
@@ -82,18 +97,23 @@ class Matching:
 
         def objective(subject: Subject) -> Objective:
             photograph = backbone.encode(subject.content, [*content_layers, *style_layers])
-            smooth = [{"image": subject.content.new_zeros(subject.content.shape)}]
+            blank = [{"image": subject.content.new_zeros(subject.content.shape)}]
+            content = match("content", ContentLoss(), [photograph], content_layers, config.content_weight)
             style = [
                 term
                 for region in subject.regions
                 for term in self._style_terms(backbone, photograph, region, style_layers)
             ]
+            weight = config.style_weight
+            if config.strength is not None:
+                weight = strength.style_weight(config.strength, backbone, subject, content, style)
             return Objective(
                 backbone,
                 [
-                    *match("content", ContentLoss(), [photograph], content_layers, config.content_weight),
-                    *style,
-                    *match("smooth", TotalVariationLoss(), smooth, ["image"], config.tv_weight),
+                    *content,
+                    *(replace(term, weight=term.weight * weight) for term in style),
+                    *match("edges", LaplacianLoss(), [{"image": subject.content}], ["image"], config.edge_weight),
+                    *match("smooth", TotalVariationLoss(), blank, ["image"], config.tv_weight),
                 ],
             )
 
@@ -105,14 +125,65 @@ class Matching:
         """The terms of one region; it counts by its area, as it does in the mean that is the content's loss."""
         pictures = [backbone.encode(style.image, layers) for style in region.styles]
         guides = [guides_of(style.mask, features) for style, features in zip(region.styles, pictures, strict=True)]
-        return match(
-            "style",
-            self.style_loss,
-            pictures,
-            layers,
-            self.config.style_weight * region.strength * region.area,
-            [style.share for style in region.styles],
-            guides=guides,
-            where=guides_of(region.mask, photograph),
-            suffix=f"/{region.name}" if region.name else "",
+        where = guides_of(region.mask, photograph)
+        shares = layer_shares(self.config.layer_weights, len(layers))
+        mixes = layer_mixes([style.share for style in region.styles], self.config.style_mix_fine, len(layers))
+        return [
+            term
+            for layer, share, mix in zip(layers, shares, mixes, strict=True)
+            for term in match(
+                "style",
+                self.style_loss,
+                pictures,
+                [layer],
+                share * region.strength * region.area,
+                mix,
+                guides=guides,
+                where=where,
+                suffix=f"/{region.name}" if region.name else "",
+            )
+        ]
+
+
+def check_strength(config: MatchingConfig) -> None:
+    """Raises `ValueError` where a strength is given beside what it is to replace, or has nothing to weigh against."""
+    if config.strength is None:
+        return
+    if config.style_weight != type(config)().style_weight:
+        raise ValueError("strength: it sets the weight of the style, and style_weight is given too; give one of them")
+    if config.content_weight == 0:
+        raise ValueError(
+            "strength: it weighs the style against the content, whose weight is 0; give style_weight instead"
         )
+
+
+def check_layer_weights(weights: Sequence[float], layers: Sequence[str]) -> None:
+    """Raises `ValueError` unless there are none, or one for each layer and one of them above 0."""
+    if weights and (len(weights) != len(layers) or not sum(weights) > 0):
+        raise ValueError(
+            f"layer_weights: {len(weights)} weights, but {len(layers)} style layers; give one a layer, one above 0"
+        )
+
+
+def layer_shares(weights: Sequence[float], count: int) -> list[float]:
+    """Part of each of `count` layers in the style's pull; they sum to 1."""
+    return [weight / sum(weights) for weight in weights] if weights else [1 / count] * count
+
+
+def layer_mixes(coarse: Sequence[float], fine: Sequence[float], count: int) -> list[list[float]]:
+    """The shares of the styles at each of `count` layers, from `fine` at the first to `coarse` at the last.
+
+    Raises `ValueError` where `fine` is given for another number of styles.
+
+    >>> layer_mixes([1, 0], [0, 1], 3)
+    [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
+    """
+    if not fine:
+        return [list(coarse)] * count
+    if len(fine) != len(coarse) or not sum(fine) > 0:
+        raise ValueError(
+            f"style_mix_fine: {len(fine)} weights, but {len(coarse)} style picture(s); give one a picture, one above 0"
+        )
+    first = [weight / sum(fine) for weight in fine]
+    depths = [i / max(count - 1, 1) for i in range(count)]
+    return [[(1 - depth) * f + depth * c for f, c in zip(first, coarse, strict=True)] for depth in depths]

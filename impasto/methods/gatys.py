@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
-from impasto.losses.gram import GramLoss
-from impasto.matching import Matching, MatchingConfig
+from impasto.losses import LOSSES
+from impasto.matching import Matching, MatchingConfig, Weight
 from impasto.methods import METHODS, Method
 from impasto.subject import Subject
 from impasto.types import Step
@@ -16,6 +16,11 @@ from impasto.types import Step
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class GatysConfig(MatchingConfig):
     """Settings of `gatys`."""
+
+    style_weight: Weight = 100.0
+    """Pull of the style: 10 is mild, 100 the classical look, 1000 all style."""
+    style_loss: Literal["gram", "covariance", "moments"] = "gram"
+    """Statistic of the style: Gram matrices, covariances beside means, or means and deviations of single channels."""
 
 
 @METHODS.add("gatys")
@@ -35,7 +40,7 @@ class Gatys(Method):
 
     def __init__(self, config: GatysConfig) -> None:
         super().__init__(config)
-        self._matching = Matching(config, GramLoss())
+        self._matching = Matching(config, LOSSES[config.style_loss]())
 
     def paint(self, subject: Subject) -> Iterator[Step]:
         return self._matching.paint(subject)
