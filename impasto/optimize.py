@@ -1,11 +1,11 @@
-"""The pixels are the parameters: L-BFGS, Adam and RMSprop in the box [0, 1], safe against divergence, stopped when done."""
+"""The pixels are the parameters: L-BFGS, Adam or RMSprop in the box [0, 1], never lost, stopped in time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -31,6 +31,21 @@ TINY = 1e-30
 Losses = dict[str, float]
 Loss = Callable[[Image], dict[str, Tensor]]
 """What a picture `(1, 3, H, W)` is to minimise: named scalars, whose sum counts."""
+
+
+@runtime_checkable
+class Varying(Protocol):
+    """A loss that is another one at every step, such as one along random directions."""
+
+    def __call__(self, image: Image) -> dict[str, Tensor]: ...
+
+    def at_step(self, step: int) -> Loss:
+        """The loss of one step, counted from 1: the same whenever it is asked for."""
+
+
+def at_step(objective: Loss, step: int) -> Loss:
+    """What the picture is to minimise at one step."""
+    return objective.at_step(step) if isinstance(objective, Varying) else objective
 
 
 class DivergedError(ArithmeticError):
@@ -96,7 +111,8 @@ def descend(
     move = _make_move(optimizer, image, length, history, pyramid)
     convergence = None if steps is not None else Convergence()
     for i in range(1, (LIMIT if steps is None else steps) + 1):
-        losses, gradient = evaluate(objective, image)
+        now = at_step(objective, i)
+        losses, gradient = evaluate(now, image)
         loss = sum(losses.values())
         is_sound = math.isfinite(loss) and bool(gradient.isfinite().all())
         if i == 1 and not is_sound:
@@ -107,7 +123,7 @@ def descend(
                 raise DivergedError
             length /= 2
             move = _make_move(optimizer, best, length, history, pyramid)
-            losses, gradient = evaluate(objective, best)
+            losses, gradient = evaluate(now, best)
             image, loss = best, sum(losses.values())
         if loss < best_loss:
             best, best_loss = image, loss

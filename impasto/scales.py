@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS, PaintingConfig
 from impasto.devices import pick_device
 from impasto.images import fit, load_image, resize
-from impasto.optimize import DivergedError, Iterate, Loss, Optimizer, descend
+from impasto.optimize import DivergedError, Iterate, Loss, Optimizer, at_step, descend
 from impasto.samples import resolve
 from impasto.subject import Subject
 from impasto.types import Image, Step
@@ -38,7 +38,7 @@ class PixelConfig(PaintingConfig):
     history: Annotated[int, Ge(1), Le(1000)] = 20
     """Past steps that L-BFGS learns the curvature from."""
     pyramid: Annotated[int, Ge(0), Le(16)] = 0
-    """Levels of a Laplacian pyramid that is moved in place of the pixels: coarse colours change sooner; 0 or 1 is off."""
+    """Levels of a Laplacian pyramid moved in place of the pixels, so that coarse colours change sooner; 0 is off."""
     polish: Annotated[int, Ge(0), Le(1_000_000)] = 0
     """Steps after all others in which VGG-19 (vgg19-caffe) judges the picture, if another network did so before."""
 
@@ -84,7 +84,7 @@ def coarse_to_fine(
                 if (loss := sum(iterate.losses.values())) < best:
                     best, image = loss, iterate.image
                 seconds = time.perf_counter() - began
-                yield _step(iterate, objective, stage, done, evaluations, total, seconds)
+                yield _step(iterate, at_step(objective, iterate.iterations), stage, done, evaluations, total, seconds)
         except DivergedError:
             if stage == len(stages) - 1:
                 raise

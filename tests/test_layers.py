@@ -16,7 +16,7 @@ ROWS = (
     "metrics",
     "grading",
     "objective",
-    "lbfgs pyramid optimize scales matching",
+    "lbfgs pyramid optimize scales patches nearest matching",
     "methods",
     "augmentation distillation recipes training",
     "result paint replaying",

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Gt, Le
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from impasto.backbones import BACKBONES, Backbone, load_backbone
+from impasto.chain import Pooling
+from impasto.config import SETTINGS
+from impasto.devices import pick_device, pick_dtype
+from impasto.images import fit
+from impasto.methods import METHODS, Method
+from impasto.nearest import columns, counted, nearest, places, style_columns
+from impasto.optimize import Optimizer
+from impasto.scales import PixelConfig, coarse_to_fine
+from impasto.subject import Subject
+from impasto.types import Image, Step
+
+SCALES = 4
+"""How many sizes, each half the next, where sizes are not given."""
+LR = 0.01
+"""Adam's step, in place of 0.002 with many more steps."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class NNSTConfig(PixelConfig):
+    """Settings of `nnst`."""
+
+    backbone: str = "lite"
+    """Network whose features are matched."""
+    pooling: Pooling = "max"
+    """What the network pools with."""
+    layers: tuple[str, ...] = ()
+    """Layers that make up a feature vector; none given means the backbone's own but those of its fifth block."""
+    alpha: Annotated[float, Ge(0), Le(1)] = 0.75
+    """What is matched: the content at 1, the picture as it is at 0, and mixtures; 1 keeps the most of the content."""
+    rotations: Annotated[int, Ge(1), Le(4)] = 4
+    """Turns of the style, by 0, 90, 180 and 270 degrees, whose vectors may be taken."""
+    vectors: Annotated[int, Ge(0), Le(10_000_000)] = 8192
+    """How many vectors of each style are looked through, drawn by the seed; 0 means all."""
+    optimizer: Optimizer = "adam"
+    """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
+    lr: Annotated[float, Gt(0), Le(100)] | None = None
+    """Length of a step; 1 for lbfgs, 0.01 of the pixel range for adam and rmsprop unless given."""
+    pyramid: Annotated[int, Ge(0), Le(16)] = 8
+    """Levels of a Laplacian pyramid moved in place of the pixels, so that coarse colours change sooner; 0 is off."""
+    steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 40
+    """Steps at each size, where the number of all steps is not given."""
+    polish: Annotated[int, Ge(0), Le(1_000_000)] = 30
+    """Steps after all others in which every layer is matched anew at every step."""
+
+
+@METHODS.add("nnst")
+class NNST(Method):
+    """Neural neighbour style transfer (Kolkin, Kucera, Paris, Sykora, Shechtman & Shakhnarovich 2022; arXiv 2203.13215).
+
+    Every feature vector of the photograph is replaced by the nearest one of the style, and the picture is looked for that
+    has these features. At last each layer is matched for itself, again at every step.
+
+    Departs from the paper: other networks than VGG-16, fewer steps, a part of the style's vectors, and no change of
+    colours afterwards.
+    """
+
+    summary = "Replace every feature vector by its nearest in the style, and paint that (Kolkin et al. 2022)"
+    Config = NNSTConfig
+    config: NNSTConfig
+    paper: ClassVar[dict[str, Any]] = {"vectors": 0, "steps_per_size": 200, "polish": 200, "lr": 0.002}
+
+    def __init__(self, config: NNSTConfig) -> None:
+        super().__init__(config)
+        network = BACKBONES[config.backbone]
+        own = dict.fromkeys([*network.style_layers, *network.content_layers])
+        self._layers = config.layers or tuple(sorted((n for n in own if "5_" not in n), key=network.layers.index))
+        network.check_layers(self._layers)
+
+    def paint(self, subject: Subject) -> Iterator[Step]:
+        config = self.config
+        device = pick_device(config.device)
+        dtype = pick_dtype(config.precision, device)
+        backbone = load_backbone(config.backbone, pooling=config.pooling, device=device, dtype=dtype)
+        sizes = config.sizes or self._sizes(subject.content)
+        steps = config.steps or config.steps_per_size * len(sizes)
+        config = replace(config, sizes=sizes, steps=steps, lr=config.lr or (LR if config.optimizer == "adam" else None))
+        coarsest = fit(_sides(subject.content), sizes[0])
+
+        def once(scaled: Subject) -> MatchedOnce:
+            alpha = 1.0 if _sides(scaled.content) == coarsest else config.alpha
+            return MatchedOnce(backbone, dtype, self._layers, self._parts(backbone, scaled), scaled.content, alpha)
+
+        def ever(scaled: Subject) -> MatchedEver:
+            return MatchedEver(backbone, dtype, self._layers, self._parts(backbone, scaled))
+
+        return coarse_to_fine(config, subject, once, ever)
+
+    def _sizes(self, content: Image) -> tuple[int, ...]:
+        """Longer sides from coarse to fine; the coarsest has a shorter side of at least 32 pixels."""
+        height, width = _sides(content)
+        whole = self.config.size or max(height, width)
+        sizes = [round(whole / 2**scale) for scale in reversed(range(SCALES))]
+        sizes = [size for size in sizes if size == whole or min(fit((height, width), size)) >= 32]
+        return tuple(sizes[-self.config.steps :] if self.config.steps else sizes)
+
+    def _parts(self, backbone: Backbone, scaled: Subject) -> list[Part]:
+        config = self.config
+        return [
+            Part(
+                region.name,
+                region.strength * region.area,
+                None if region.mask is None else counted(region.mask, places(scaled.content)),
+                [
+                    style_columns(
+                        backbone,
+                        style,
+                        self._layers,
+                        turns=config.rotations,
+                        most=config.vectors,
+                        seed=config.seed,
+                    )
+                    for style in region.styles
+                ],
+                [style.share for style in region.styles],
+            )
+            for region in scaled.regions
+        ]
+
+
+@plain_dataclass(frozen=True)
+class Part:
+    """A region at one size."""
+
+    name: str
+    weight: float
+    where: Tensor | None
+    """Its places `(N,)`; None means all."""
+    vectors: list[list[Tensor]]
+    """Of each style, of each layer `(M, C)`."""
+    shares: list[float]
+
+    def own(self, layers: Sequence[Tensor]) -> list[Tensor]:
+        """What of the picture's vectors `(N, C)` lies in the region."""
+        return list(layers) if self.where is None else [layer[self.where] for layer in layers]
+
+    def scales(self) -> list[Tensor]:
+        """For every layer the factor that brings the mean square length of its style vectors to 1."""
+        return [
+            torch.cat(layer).square().sum(1).mean().clamp_min(1e-12).rsqrt()
+            for layer in zip(*self.vectors, strict=True)
+        ]
+
+
+class MatchedOnce:
+    """Distance to the vectors that were nearest when the first picture was shown: one hypercolumn a place."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        dtype: torch.dtype,
+        layers: Sequence[str],
+        parts: list[Part],
+        content: Image,
+        alpha: float,
+    ) -> None:
+        self._backbone, self._dtype, self._layers, self._parts = backbone, dtype, layers, parts
+        self._content, self._alpha = content, alpha
+        self._targets: list[Tensor] = []
+
+    def __call__(self, image: Image) -> dict[str, Tensor]:
+        if not self._targets:
+            self._targets = self._find(image.detach())
+        layers = columns(self._backbone, image, self._layers)
+        losses = {}
+        for part, target in zip(self._parts, self._targets, strict=True):
+            now = _joined(part.own(layers), part.scales())
+            losses[f"style/{part.name or 'columns'}"] = part.weight * _distance(now, target)
+        return losses
+
+    @torch.no_grad()
+    def _find(self, image: Image) -> list[Tensor]:
+        """The nearest vectors of a mixture of the content with the first picture."""
+        mixture = self._alpha * self._content + (1 - self._alpha) * image
+        layers = columns(self._backbone, mixture, self._layers)
+        return [
+            nearest(
+                _joined(part.own(layers), part.scales()),
+                [_joined(style, part.scales()) for style in part.vectors],
+                part.shares,
+                self._dtype,
+            )
+            for part in self._parts
+        ]
+
+
+class MatchedEver:
+    """Distance of every layer to the nearest vectors of the picture as it is now, each layer for itself."""
+
+    def __init__(self, backbone: Backbone, dtype: torch.dtype, layers: Sequence[str], parts: list[Part]) -> None:
+        self._backbone, self._dtype, self._layers, self._parts = backbone, dtype, layers, parts
+
+    def __call__(self, image: Image) -> dict[str, Tensor]:
+        found = columns(self._backbone, image, self._layers)
+        losses = {}
+        for part in self._parts:
+            for i, (name, now) in enumerate(zip(self._layers, part.own(found), strict=True)):
+                with torch.no_grad():
+                    target = nearest(now, [style[i] for style in part.vectors], part.shares, self._dtype)
+                suffix = f"/{part.name}" if part.name else ""
+                losses[f"style/{name}{suffix}"] = part.weight / len(self._layers) * _distance(now, target)
+        return losses
+
+
+def _joined(layers: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+    """One vector a place, `(N, sum of C)`, of layers that count alike."""
+    return torch.cat([layer * scale for layer, scale in zip(layers, scales, strict=True)], 1)
+
+
+def _distance(now: Tensor, target: Tensor) -> Tensor:
+    """Mean cosine distance, in percent."""
+    return 100 * (1 - F.cosine_similarity(now, target, dim=1)).mean()
+
+
+def _sides(image: Image) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]
