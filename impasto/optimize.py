@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from impasto.first_order import Move, held, stepped, stepped_levels
 from impasto.lbfgs import InverseHessian
 from impasto.pyramid import Pyramid
 from impasto.types import Image
@@ -142,15 +143,11 @@ def evaluate(objective: Loss, image: Image) -> tuple[Losses, Tensor]:
     return dict(zip(terms, values.tolist(), strict=True)), gradient.contiguous()
 
 
-Move = Callable[[Image, Tensor], Image]
-"""From a picture and its gradient to the next picture, in [0, 1]."""
-
-
 def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int, pyramid: int) -> Move:
     if pyramid > 1:
         levels = Pyramid(start, pyramid)
-        return _lbfgs_of_levels(levels, lr, history) if optimizer == "lbfgs" else _stepped_levels(optimizer, levels, lr)
-    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else _stepped(optimizer, start, lr)
+        return _lbfgs_of_levels(levels, lr, history) if optimizer == "lbfgs" else stepped_levels(optimizer, levels, lr)
+    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else stepped(optimizer, start, lr)
 
 
 def _lbfgs(start: Image, lr: float, history: int) -> Move:
@@ -188,59 +185,16 @@ def _lbfgs_of_levels(pyramid: Pyramid, lr: float, history: int) -> Move:
     last: list[Tensor] = []  # the last step, in levels, and the last gradient, in pixels
 
     def move(image: Image, gradient: Tensor) -> Image:
-        held = _held(image, gradient)
-        free = pyramid.gradient(gradient.masked_fill(held, 0))
+        stuck = held(image, gradient)
+        free = pyramid.gradient(gradient.masked_fill(stuck, 0))
         if last:
-            hessian.update(last[0], pyramid.gradient((gradient - last[1]).masked_fill_(held, 0)))
+            hessian.update(last[0], pyramid.gradient((gradient - last[1]).masked_fill_(stuck, 0)))
             step = hessian.times(free).mul_(-lr)
         else:
             step = free * (-lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
         change = pyramid.image(step)
-        moved = (image + change.masked_fill(held, 0)).clamp_(0, 1)
+        moved = (image + change.masked_fill(stuck, 0)).clamp_(0, 1)
         last[:] = [step + pyramid.levels(moved - image - change), gradient]
         return moved
 
     return move
-
-
-def _held(image: Image, gradient: Tensor) -> Tensor:
-    """Where a pixel lies on a wall and is pushed against it; it is asked before its gradient goes to the levels."""
-    return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-
-
-def _stepped(optimizer: Optimizer, start: Image, lr: float) -> Move:
-    """Adam (Kingma & Ba, ICLR 2015) or RMSprop (Tieleman & Hinton 2012), projected onto the box."""
-    take_step = _take_step(optimizer, start, lr)
-    return lambda image, gradient: take_step(image, gradient).clamp_(0, 1)
-
-
-def _stepped_levels(optimizer: Optimizer, pyramid: Pyramid, lr: float) -> Move:
-    """The same with the levels of a pyramid as variables.
-
-    Collapsing is linear, so the picture of the moved levels is the picture and that of the step, wherever the levels
-    stand; what the box cuts off is cut off the levels too by going on from the clamped picture.
-    """
-    nowhere = pyramid.zeros()
-    take_step = _take_step(optimizer, nowhere, lr)
-
-    def move(image: Image, gradient: Tensor) -> Image:
-        held = _held(image, gradient)
-        step = take_step(nowhere, pyramid.gradient(gradient.masked_fill(held, 0)))
-        return (image + pyramid.image(step).masked_fill_(held, 0)).clamp_(0, 1)
-
-    return move
-
-
-def _take_step(optimizer: Optimizer, start: Tensor, lr: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """A step of torch's optimiser from wherever it is put, of a given gradient; nothing bounds it."""
-    variables = start.clone()
-    make = torch.optim.Adam if optimizer == "adam" else torch.optim.RMSprop
-    stepper = make([variables], lr=lr)
-
-    def take_step(now: Tensor, gradient: Tensor) -> Tensor:
-        variables.copy_(now)
-        variables.grad = gradient
-        stepper.step()
-        return variables.clone()
-
-    return take_step

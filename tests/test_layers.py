@@ -16,7 +16,7 @@ ROWS = (
     "metrics",
     "grading",
     "objective",
-    "lbfgs pyramid optimize scales patches nearest matching",
+    "lbfgs pyramid first_order optimize scales patches nearest neighbours matching",
     "methods",
     "augmentation distillation recipes training",
     "result paint replaying",

@@ -12,7 +12,7 @@ from impasto.devices import pick_device, pick_dtype
 from impasto.images import fit
 from impasto.methods import METHODS, Method
 from impasto.optimize import Optimizer
-from impasto.patches import PatchObjective, Patches
+from impasto.patches import Patches, PatchObjective
 from impasto.scales import PixelConfig, coarse_to_fine
 from impasto.subject import Subject
 from impasto.types import Image, Step

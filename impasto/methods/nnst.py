@@ -1,23 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass as plain_dataclass
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
-import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
-from torch import Tensor
 
-from impasto.backbones import BACKBONES, Backbone, load_backbone
+from impasto.backbones import BACKBONES, load_backbone
 from impasto.chain import Pooling
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.images import fit
 from impasto.methods import METHODS, Method
-from impasto.nearest import columns, counted, nearest, places, style_columns
+from impasto.neighbours import Columns, MatchedEver, MatchedOnce, Part
 from impasto.optimize import Optimizer
 from impasto.scales import PixelConfig, coarse_to_fine
 from impasto.subject import Subject
@@ -59,10 +55,10 @@ class NNSTConfig(PixelConfig):
 
 @METHODS.add("nnst")
 class NNST(Method):
-    """Neural neighbour style transfer (Kolkin, Kucera, Paris, Sykora, Shechtman & Shakhnarovich 2022; arXiv 2203.13215).
+    """Neural neighbour style transfer (Kolkin, Kucera, Paris, Sykora, Shechtman, Shakhnarovich 2022; arXiv 2203.13215).
 
-    Every feature vector of the photograph is replaced by the nearest one of the style, and the picture is looked for that
-    has these features. At last each layer is matched for itself, again at every step.
+    Every feature vector of the photograph is replaced by the nearest one of the style, and the picture is looked for
+    that has these features. At last each layer is matched for itself, again at every step.
 
     Departs from the paper: other networks than VGG-16, fewer steps, a part of the style's vectors, and no change of
     colours afterwards.
@@ -85,6 +81,7 @@ class NNST(Method):
         device = pick_device(config.device)
         dtype = pick_dtype(config.precision, device)
         backbone = load_backbone(config.backbone, pooling=config.pooling, device=device, dtype=dtype)
+        columns = Columns(backbone, self._layers, dtype)
         sizes = config.sizes or self._sizes(subject.content)
         steps = config.steps or config.steps_per_size * len(sizes)
         config = replace(config, sizes=sizes, steps=steps, lr=config.lr or (LR if config.optimizer == "adam" else None))
@@ -92,10 +89,10 @@ class NNST(Method):
 
         def once(scaled: Subject) -> MatchedOnce:
             alpha = 1.0 if _sides(scaled.content) == coarsest else config.alpha
-            return MatchedOnce(backbone, dtype, self._layers, self._parts(backbone, scaled), scaled.content, alpha)
+            return MatchedOnce(columns, self._parts(columns, scaled), scaled.content, alpha)
 
         def ever(scaled: Subject) -> MatchedEver:
-            return MatchedEver(backbone, dtype, self._layers, self._parts(backbone, scaled))
+            return MatchedEver(columns, self._parts(columns, scaled))
 
         return coarse_to_fine(config, subject, once, ever)
 
@@ -107,122 +104,10 @@ class NNST(Method):
         sizes = [size for size in sizes if size == whole or min(fit((height, width), size)) >= 32]
         return tuple(sizes[-self.config.steps :] if self.config.steps else sizes)
 
-    def _parts(self, backbone: Backbone, scaled: Subject) -> list[Part]:
+    def _parts(self, columns: Columns, scaled: Subject) -> list[Part]:
         config = self.config
-        return [
-            Part(
-                region.name,
-                region.strength * region.area,
-                None if region.mask is None else counted(region.mask, places(scaled.content)),
-                [
-                    style_columns(
-                        backbone,
-                        style,
-                        self._layers,
-                        turns=config.rotations,
-                        most=config.vectors,
-                        seed=config.seed,
-                    )
-                    for style in region.styles
-                ],
-                [style.share for style in region.styles],
-            )
-            for region in scaled.regions
-        ]
-
-
-@plain_dataclass(frozen=True)
-class Part:
-    """A region at one size."""
-
-    name: str
-    weight: float
-    where: Tensor | None
-    """Its places `(N,)`; None means all."""
-    vectors: list[list[Tensor]]
-    """Of each style, of each layer `(M, C)`."""
-    shares: list[float]
-
-    def own(self, layers: Sequence[Tensor]) -> list[Tensor]:
-        """What of the picture's vectors `(N, C)` lies in the region."""
-        return list(layers) if self.where is None else [layer[self.where] for layer in layers]
-
-    def scales(self) -> list[Tensor]:
-        """For every layer the factor that brings the mean square length of its style vectors to 1."""
-        return [
-            torch.cat(layer).square().sum(1).mean().clamp_min(1e-12).rsqrt()
-            for layer in zip(*self.vectors, strict=True)
-        ]
-
-
-class MatchedOnce:
-    """Distance to the vectors that were nearest when the first picture was shown: one hypercolumn a place."""
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        dtype: torch.dtype,
-        layers: Sequence[str],
-        parts: list[Part],
-        content: Image,
-        alpha: float,
-    ) -> None:
-        self._backbone, self._dtype, self._layers, self._parts = backbone, dtype, layers, parts
-        self._content, self._alpha = content, alpha
-        self._targets: list[Tensor] = []
-
-    def __call__(self, image: Image) -> dict[str, Tensor]:
-        if not self._targets:
-            self._targets = self._find(image.detach())
-        layers = columns(self._backbone, image, self._layers)
-        losses = {}
-        for part, target in zip(self._parts, self._targets, strict=True):
-            now = _joined(part.own(layers), part.scales())
-            losses[f"style/{part.name or 'columns'}"] = part.weight * _distance(now, target)
-        return losses
-
-    @torch.no_grad()
-    def _find(self, image: Image) -> list[Tensor]:
-        """The nearest vectors of a mixture of the content with the first picture."""
-        mixture = self._alpha * self._content + (1 - self._alpha) * image
-        layers = columns(self._backbone, mixture, self._layers)
-        return [
-            nearest(
-                _joined(part.own(layers), part.scales()),
-                [_joined(style, part.scales()) for style in part.vectors],
-                part.shares,
-                self._dtype,
-            )
-            for part in self._parts
-        ]
-
-
-class MatchedEver:
-    """Distance of every layer to the nearest vectors of the picture as it is now, each layer for itself."""
-
-    def __init__(self, backbone: Backbone, dtype: torch.dtype, layers: Sequence[str], parts: list[Part]) -> None:
-        self._backbone, self._dtype, self._layers, self._parts = backbone, dtype, layers, parts
-
-    def __call__(self, image: Image) -> dict[str, Tensor]:
-        found = columns(self._backbone, image, self._layers)
-        losses = {}
-        for part in self._parts:
-            for i, (name, now) in enumerate(zip(self._layers, part.own(found), strict=True)):
-                with torch.no_grad():
-                    target = nearest(now, [style[i] for style in part.vectors], part.shares, self._dtype)
-                suffix = f"/{part.name}" if part.name else ""
-                losses[f"style/{name}{suffix}"] = part.weight / len(self._layers) * _distance(now, target)
-        return losses
-
-
-def _joined(layers: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
-    """One vector a place, `(N, sum of C)`, of layers that count alike."""
-    return torch.cat([layer * scale for layer, scale in zip(layers, scales, strict=True)], 1)
-
-
-def _distance(now: Tensor, target: Tensor) -> Tensor:
-    """Mean cosine distance, in percent."""
-    return 100 * (1 - F.cosine_similarity(now, target, dim=1)).mean()
+        choice = {"turns": config.rotations, "most": config.vectors, "seed": config.seed}
+        return [Part.of(columns, region, scaled.content, **choice) for region in scaled.regions]
 
 
 def _sides(image: Image) -> tuple[int, int]:
