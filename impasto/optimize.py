@@ -1,20 +1,22 @@
-"""The pixels are the parameters: L-BFGS and Adam in the box [0, 1], safe against divergence, stopped when converged."""
+"""The pixels are the parameters: L-BFGS, Adam or RMSprop in the box [0, 1], never lost, stopped in time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from impasto.first_order import Move, held, stepped, stepped_levels
 from impasto.lbfgs import InverseHessian
+from impasto.pyramid import Pyramid
 from impasto.types import Image
 
-Optimizer = Literal["lbfgs", "adam"]
-DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02}
+Optimizer = Literal["lbfgs", "adam", "rmsprop"]
+DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02, "rmsprop": 0.01}
 
 LIMIT = 2000
 """Iterations after which a run that was to stop when converged stops anyway."""
@@ -30,6 +32,21 @@ TINY = 1e-30
 Losses = dict[str, float]
 Loss = Callable[[Image], dict[str, Tensor]]
 """What a picture `(1, 3, H, W)` is to minimise: named scalars, whose sum counts."""
+
+
+@runtime_checkable
+class Varying(Protocol):
+    """A loss that is another one at every step, such as one along random directions."""
+
+    def __call__(self, image: Image) -> dict[str, Tensor]: ...
+
+    def at_step(self, step: int) -> Loss:
+        """The loss of one step, counted from 1: the same whenever it is asked for."""
+
+
+def at_step(objective: Loss, step: int) -> Loss:
+    """What the picture is to minimise at one step."""
+    return objective.at_step(step) if isinstance(objective, Varying) else objective
 
 
 class DivergedError(ArithmeticError):
@@ -70,6 +87,7 @@ def descend(
     lr: float | None = None,
     steps: int | None = None,
     history: int = 10,
+    pyramid: int = 0,
 ) -> Iterator[Iterate]:
     """Pictures of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
 
@@ -79,9 +97,10 @@ def descend(
 
     Args:
         objective: named scalar losses of an image.
-        lr: length of the step; 1 for L-BFGS and 0.02 of the pixel range for Adam unless given.
+        lr: length of the step; 1 for L-BFGS, of the pixel range 0.02 for Adam and 0.01 for RMSprop unless given.
         steps: number of iterations; until converged if `None`.
         history: pairs that L-BFGS remembers.
+        pyramid: levels of the Laplacian pyramid whose coefficients are the variables; below 2 the pixels are.
 
     Raises:
         ValueError: if the loss of the start is not finite.
@@ -90,10 +109,11 @@ def descend(
     length = DEFAULT_LR[optimizer] if lr is None else lr
     image = best = start.clamp(0, 1)
     best_loss, retries = math.inf, 0
-    move = _make_move(optimizer, image, length, history)
+    move = _make_move(optimizer, image, length, history, pyramid)
     convergence = None if steps is not None else Convergence()
     for i in range(1, (LIMIT if steps is None else steps) + 1):
-        losses, gradient = evaluate(objective, image)
+        now = at_step(objective, i)
+        losses, gradient = evaluate(now, image)
         loss = sum(losses.values())
         is_sound = math.isfinite(loss) and math.isfinite(gradient.sum().item())
         if i == 1 and not is_sound:
@@ -103,8 +123,8 @@ def descend(
             if retries > RETRIES:
                 raise DivergedError
             length /= 2
-            move = _make_move(optimizer, best, length, history)
-            losses, gradient = evaluate(objective, best)
+            move = _make_move(optimizer, best, length, history, pyramid)
+            losses, gradient = evaluate(now, best)
             image, loss = best, sum(losses.values())
         if loss < best_loss:
             best, best_loss = image, loss
@@ -123,12 +143,11 @@ def evaluate(objective: Loss, image: Image) -> tuple[Losses, Tensor]:
     return dict(zip(terms, values.tolist(), strict=True)), gradient.contiguous()
 
 
-Move = Callable[[Image, Tensor], Image]
-"""From a picture and its gradient to the next picture, in [0, 1]."""
-
-
-def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int) -> Move:
-    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else _adam(start, lr)
+def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int, pyramid: int) -> Move:
+    if pyramid > 1:
+        levels = Pyramid(start, pyramid)
+        return _lbfgs_of_levels(levels, lr, history) if optimizer == "lbfgs" else stepped_levels(optimizer, levels, lr)
+    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else stepped(optimizer, start, lr)
 
 
 def _lbfgs(start: Image, lr: float, history: int) -> Move:
@@ -157,15 +176,26 @@ def _lbfgs(start: Image, lr: float, history: int) -> Move:
     return move
 
 
-def _adam(start: Image, lr: float) -> Move:
-    """Adam (Kingma & Ba, ICLR 2015), projected onto the box."""
-    pixels = start.clone()
-    adam = torch.optim.Adam([pixels], lr=lr)
+def _lbfgs_of_levels(pyramid: Pyramid, lr: float, history: int) -> Move:
+    """`_lbfgs` with the levels of a pyramid as variables.
+
+    What the box cuts off a
+    step is taken back in the levels, so that the curvature is learned from the step that was taken.
+    """
+    hessian = InverseHessian(history, pyramid.zeros().numel(), pyramid.zeros().device)
+    last: list[Tensor] = []  # the last step, in levels, and the last gradient, in pixels
 
     def move(image: Image, gradient: Tensor) -> Image:
-        pixels.copy_(image)
-        pixels.grad = gradient
-        adam.step()
-        return pixels.clamp_(0, 1).clone()
+        stuck = held(image, gradient)
+        free = pyramid.gradient(gradient.masked_fill(stuck, 0))
+        if last:
+            hessian.update(last[0], pyramid.gradient((gradient - last[1]).masked_fill_(stuck, 0)))
+            step = hessian.times(free).mul_(-lr)
+        else:
+            step = free * (-lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
+        change = pyramid.image(step)
+        moved = (image + change.masked_fill(stuck, 0)).clamp_(0, 1)
+        last[:] = [step + pyramid.levels(moved - image - change), gradient]
+        return moved
 
     return move

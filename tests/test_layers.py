@@ -16,7 +16,7 @@ ROWS = (
     "metrics",
     "grading",
     "objective",
-    "lbfgs optimize scales strength matching",
+    "lbfgs pyramid first_order optimize scales patches nearest columns strength matching",
     "methods",
     "augmentation distillation recipes training",
     "result paint replaying",

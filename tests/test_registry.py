@@ -86,7 +86,7 @@ def test_two_parts_of_one_name_are_refused(shapes) -> None:
     [
         (BACKBONES, Backbone, {"lite", "tiny", "vgg16", "vgg19", "vgg19-caffe", "squeezenet1_1", "resnet50"}),
         (LOSSES, FeatureLoss, {"content", "gram", "moments", "total_variation"}),
-        (METHODS, Method, {"gatys"}),
+        (METHODS, Method, {"gatys", "gpdm", "nnst"}),
     ],
     ids=["backbones", "losses", "methods"],
 )
