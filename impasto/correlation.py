@@ -1,4 +1,4 @@
-"""The second moment of a feature map: what Gram matrices and covariances are made of."""
+"""The first and second moments of a feature map: what Gram matrices and covariances are made of."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.places import wide
+
 BLOCKS = 16  # how many partial sums, at least, each rounded to bf16, make up a moment
 PLACES = 512  # how many places a partial sum holds at most
 
 
-def second_moment(features: Tensor) -> Tensor:
+def first_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """Mean over all places of the feature vector: `(B, C)`, float32 (float64 for float64); arguments as below."""
+    return (wide(features) if guide is None else wide(features) * guide).mean((2, 3))
+
+
+def second_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """Mean over all places of the outer product of the feature vector with itself.
 
     Args:
         features: `(B, C, H, W)`.
+        guide: how much each place counts, `(1, 1, H, W)`, >= 0, with a mean of 1; None: all the same.
 
     Returns:
         float32 `(B, C, C)` (float64 for float64).
@@ -24,10 +32,23 @@ def second_moment(features: Tensor) -> Tensor:
     most 512 places is rounded to bf16, and never fewer than 16 blocks, which leaves a relative error under 1e-3 (held
     by a test) and spares the copy to fp32 that would cost more time than the product.
     """
+    if guide is not None:
+        features = features * guide.sqrt().to(features.dtype)
     if features.dtype is torch.bfloat16:
         return _SecondMoment.apply(features)  # type: ignore[no-any-return, no-untyped-call]
     columns = features.flatten(2)  # (B, C, H*W)
     return columns @ columns.mT / columns.shape[-1]  # (B, C, C)
+
+
+def covariance(moments: Tensor) -> Tensor:
+    """Covariance `(B, C, C)` of moments `(B, C + 1, C)`, as `both_moments` gives them."""
+    mean = moments[:, :1]  # (B, 1, C)
+    return moments[:, 1:] - mean.mT @ mean
+
+
+def both_moments(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """First moment, one row, above the second: `(B, C + 1, C)`; a mean over places, which a covariance is not."""
+    return torch.cat([first_moment(features, guide)[:, None], second_moment(features, guide)], dim=1)
 
 
 class _SecondMoment(torch.autograd.Function):

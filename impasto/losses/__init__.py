@@ -24,8 +24,13 @@ class FeatureLoss(ABC):
     combine by (weighted) averaging."""
 
     @abstractmethod
-    def statistic(self, features: Tensor) -> Tensor:
-        """What is compared, for features `(B, C, H, W)`."""
+    def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """What is compared, for features `(B, C, H, W)`.
+
+        Args:
+            guide: how much each place counts: `(1, 1, H, W)`, float, >= 0, with a mean of 1 over the places. None: all
+                the same. A spatial mean is weighted by it; what another statistic makes of it is said in its docstring.
+        """
 
     @abstractmethod
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ class GramLoss(FeatureLoss):
 
     is_spatial_mean = True
 
-    def statistic(self, features: Tensor) -> Tensor:
-        return second_moment(features)  # (B, C, C)
+    def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        return second_moment(features, guide)  # (B, C, C)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
         return (statistic - target).square().mean() / 4

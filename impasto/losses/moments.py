@@ -3,7 +3,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impasto.correlation import first_moment
 from impasto.losses import LOSSES, FeatureLoss
+from impasto.places import wide
 
 TINY = 1e-8  # keeps the square root's gradient finite where a channel is constant
 
@@ -18,11 +20,11 @@ class MomentsLoss(FeatureLoss):
 
     is_spatial_mean = True
 
-    def statistic(self, features: Tensor) -> Tensor:
-        wide = features if features.dtype is torch.float64 else features.float()
-        return torch.stack([wide.mean((2, 3)), wide.square().mean((2, 3))], dim=1)  # (B, 2, C)
+    def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        return torch.stack([first_moment(features, guide), first_moment(wide(features).square(), guide)], dim=1)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        """For statistics `(B, 2, C)`."""
         means = (statistic[:, 0] - target[:, 0]).square().mean()
         return means + (_deviation(statistic) - _deviation(target)).square().mean()
 

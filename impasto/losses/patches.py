@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.losses import LOSSES, FeatureLoss
+from impasto.places import under, wide
+
+SIDE = 3
+TINY = 1e-12
+TOGETHER = 2**24  # pairs of places that are compared at once: 64 MiB in fp32
+
+
+@LOSSES.add("patches")
+class PatchesLoss(FeatureLoss):
+    """3x3 patches against the target's most alike ones (CNNMRF; Li & Wand, CVPR 2016; arXiv 1601.04589).
+
+    Alike means the largest normalised cross-correlation, found without gradient; then the squared difference, averaged.
+    So local structure is kept whole, wherever it lies, and one patch may serve many times. A patch of zeros, and one
+    of two patches that are in proportion, has no match of its own.
+
+    A guide selects the patches that lie under it with all their places (as many as can), a place being under it where it
+    is at least half of its largest; the other features are taken as 0. Maps narrower than a patch are extended by their
+    border.
+    """
+
+    def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        maps = wide(features)
+        mask = torch.ones_like(maps[:, :1]) if guide is None else under(guide).to(maps).expand_as(maps[:, :1])
+        maps = torch.cat([maps * mask, mask], dim=1)  # (B, C + 1, H, W)
+        right, below = (max(0, SIDE - maps.shape[axis]) for axis in (3, 2))
+        return F.pad(maps, (0, right, 0, below), mode="replicate") if right or below else maps
+
+    def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        pairs = zip(statistic.split(1), target.split(1), strict=True)
+        return torch.stack([_difference(maps, wanted) for maps, wanted in pairs]).mean()
+
+
+def _difference(statistic: Tensor, target: Tensor) -> Tensor:
+    maps, wanted = statistic[:, :-1], target[:, :-1]
+    chosen = _chosen(statistic).flatten().nonzero()[:, 0]
+    matches = _most_alike(maps.detach(), wanted, _chosen(target))[chosen]
+    own = F.unfold(maps, SIDE)[0]  # (9*C, patches)
+    return F.mse_loss(own[:, chosen], F.unfold(wanted, SIDE)[0][:, matches])
+
+
+def _chosen(statistic: Tensor) -> Tensor:
+    """Which patches lie under the guide as far as any does: bool `(H - 2, W - 2)`."""
+    cover = F.avg_pool2d(statistic[:, -1:], SIDE, 1)[0, 0]
+    return cover >= cover.max()
+
+
+def _most_alike(maps: Tensor, wanted: Tensor, chosen: Tensor) -> Tensor:
+    """Index of the chosen patch of `wanted` that goes best with each patch of `maps`, both `(1, C, H, W)`.
+
+    The products of patches are sums of nine products of places, so each pair of places is multiplied once.
+    """
+    norms = (F.avg_pool2d(wanted.square().sum(1, keepdim=True), SIDE, 1)[0, 0] + TINY).sqrt()
+    rows = max(1, TOGETHER // (maps.shape[3] * wanted[0, 0].numel()) - SIDE + 1)
+    matches = []
+    for top in range(0, maps.shape[2] - SIDE + 1, rows):
+        band = maps[0, :, top : top + rows + SIDE - 1]  # (C, h, W)
+        places = (band.flatten(1).T @ wanted[0].flatten(1)).view(*band.shape[1:], *wanted.shape[2:])
+        wide_sum = places[:, :-2, :, :-2] + places[:, 1:-1, :, 1:-1] + places[:, 2:, :, 2:]
+        patches = wide_sum[:-2, :, :-2] + wide_sum[1:-1, :, 1:-1] + wide_sum[2:, :, 2:]  # (h-2, W-2, H'-2, W'-2)
+        alike = (patches / norms).masked_fill_(~chosen, -torch.inf)
+        matches.append(alike.flatten(2).max(2).indices.flatten())
+    return torch.cat(matches)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from impasto.losses import LOSSES, FeatureLoss
+from impasto.places import columns_under, some, wide
+
+MOST = 4096  # places of a map that are compared
+TINY = 1e-8  # keeps the direction of a feature vector of zeros differentiable
+
+
+@LOSSES.add("relaxed_earth_mover")
+class RelaxedEarthMoverLoss(FeatureLoss):
+    """Every feature vector to its nearest in cosine, both ways; the larger mean (STROTSS; Kolkin et al., CVPR 2019).
+
+    Blind to how bright features are: `moments` beside it sees that. Compares at most 4096 places, a fixed random choice.
+    A guide selects the places where it is at least half of its largest.
+
+    Departs from the paper: 4096 places for good instead of another 1024 at each step.
+    """
+
+    def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        return wide(some(columns_under(guide, features), MOST))  # (B, C, N)
+
+    def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        pairs = zip(_directions(statistic), _directions(target), strict=True)
+        return torch.stack([_moved(own, other) for own, other in pairs]).mean()
+
+
+def _directions(columns: Tensor) -> Tensor:
+    """Columns of length 1; those of zeros stay so."""
+    return columns * (columns.square().sum(1, keepdim=True) + TINY).rsqrt()
+
+
+def _moved(own: Tensor, other: Tensor) -> Tensor:
+    """Relaxed earth mover's distance of unit vectors `(C, N)` and `(C, M)`.
+
+    The cosine distance is half the squared one, which is exactly 0 for equal vectors. Only the nearest get a gradient, so
+    they are found without, and the N x M matrix is not kept.
+    """
+    with torch.no_grad():
+        cosines = own.T @ other  # (N, M)
+        to_other = (cosines - other.square().sum(0) / 2).max(1).indices  # (N,)
+        to_own = (cosines - own.square().sum(0)[:, None] / 2).max(0).indices  # (M,)
+    there = (own - other[:, to_other]).square().sum(0).mean() / 2
+    back = (own[:, to_own] - other).square().sum(0).mean() / 2
+    return torch.maximum(there, back)

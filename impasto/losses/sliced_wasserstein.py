@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.losses import LOSSES, FeatureLoss
+from impasto.places import columns_under
+from impasto.ranks import rank_distance, sorted_rows
+
+SEED = 0
+
+
+@LOSSES.add("sliced_wasserstein")
+class SlicedWassersteinLoss(FeatureLoss):
+    """Sorted projections onto random directions, as many as channels (Heitz et al., CVPR 2021; arXiv 2006.07229).
+
+    The whole distribution of the features, not only its moments. Where the maps differ in size, the target's sorted
+    values are interpolated. With more than 16384 places a direction sees only every s-th, see `impasto.ranks`. A guide
+    selects the places where it is at least half of its largest.
+
+    Departs from the paper: the directions are always the same, since L-BFGS needs a loss that holds still.
+    """
+
+    def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        columns = columns_under(guide, features)
+        return sorted_rows(columns, _directions(columns))  # (B, C, N)
+
+    def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        return rank_distance(statistic, target)
+
+
+def _directions(columns: Tensor) -> Tensor:
+    """Unit vectors, one a row of `(C, C)`, for columns `(B, C, N)`."""
+    channels = columns.shape[1]
+    dtype = torch.float64 if columns.dtype is torch.float64 else torch.float32
+    axes = torch.randn(channels, channels, generator=torch.Generator().manual_seed(SEED))
+    return F.normalize(axes, dim=1).to(columns.device, dtype)
