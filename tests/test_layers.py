@@ -11,7 +11,7 @@ ROWS = (
     "assets types config registry",
     "files images weights samples devices",
     "curves sheet datasets subject guidance",
-    "places neighbours ranks chain correlation normalisation networks",
+    "places hypercolumns neighbours ranks chain correlation normalisation networks",
     "backbones losses",
     "metrics",
     "grading",
