@@ -50,7 +50,7 @@ def hypercolumns(features: Features, layers: list[str], places: Tensor) -> Tenso
         float32 `(1, sum of C, N, 1)`, a map that is one place wide; between the places of a map, bilinear.
     """
     shape = features["image"].shape[-2:]
-    return torch.cat([_at(features[layer], places, shape) for layer in layers]).unsqueeze(0).unsqueeze(-1)
+    return torch.cat([_at(features[layer], places, shape) * (1 if layer == 'image' else features[layer].shape[1] ** -0.5) for layer in layers]).unsqueeze(0).unsqueeze(-1)
 
 
 def _at(maps: Tensor, places: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -48,6 +48,8 @@ class StrotssConfig(PixelConfig):
     """Layers that hypercolumns are made of; none given means the backbone's own for style and for content."""
     places: Annotated[int, Ge(16), Le(1024)] = 1024
     """How many places of the picture, or of each region, are looked at in a step."""
+    style_places: int = 1024
+    mw: float = 1.0
     renew: Annotated[int, Ge(0), Le(1_000_000)] = 1
     """Steps after which other places are looked at; 0 keeps the first. With lbfgs they always stay."""
 
@@ -97,48 +99,66 @@ class Transport:
         self.alpha = config.content_weight * 1024 / max(subject.content.shape[-2:])
         with torch.no_grad():
             self.content = backbone.encode(subject.content, layers)
-            self.targets = [self.style(region) for region in subject.regions]
+            self.styles = [[backbone.encode(s.image, layers) for s in r.styles] for r in subject.regions]
         self.count = 0
 
-    def style(self, region):
-        columns = []
-        for i, style in enumerate(region.styles):
-            if style.share == 0: continue
-            features = self.backbone.encode(style.image, self.layers)
-            places = draw_places(tuple(style.image.shape[-2:]), style.mask, round(STYLE_PLACES * style.share), self.config.seed)
-            columns.append(hypercolumns(features, self.layers, places))
-        z = torch.cat(columns, dim=2)
-        return remd.statistic(z), both_moments(z), z[0, :3, :, 0]
+    def columns(self, features, places):
+        return hypercolumns(features, self.layers, places)
+
+    def targets(self, region, encoded, seed):
+        with torch.no_grad():
+            out = []
+            for s, f in zip(region.styles, encoded):
+                if s.share == 0: continue
+                n = round(self.config.style_places * s.share)
+                out.append(self.columns(f, draw_places(tuple(s.image.shape[-2:]), s.mask, n, seed + 7)))
+            z = torch.cat(out, dim=2)
+            return unit(z), both_moments(z), z[0, :3, :, 0]
 
     def __call__(self, image):
         turn = 0
         if torch.is_grad_enabled() and self.config.renew and self.config.optimizer != "lbfgs":
             turn = self.count // self.config.renew
             self.count += 1
+        seed = self.config.seed * 1000003 + turn
         features = self.backbone.encode(image, self.layers)
         losses = {}
-        for region, (t_remd, t_mom, t_pal) in zip(self.subject.regions, self.targets):
-            places = draw_places(tuple(image.shape[-2:]), region.mask, self.config.places, self.config.seed * 1000003 + turn)
-            own = hypercolumns(features, self.layers, places)
+        for region, encoded in zip(self.subject.regions, self.styles):
+            t_remd, t_mom, t_pal = self.targets(region, encoded, seed)
+            places = draw_places(tuple(image.shape[-2:]), region.mask, self.config.places, seed)
+            own = self.columns(features, places)
             with torch.no_grad():
-                kept = ss.statistic(hypercolumns(self.content, self.layers, places))
+                kept = ss(unit(self.columns(self.content, places)))
             s = f"/{region.name}" if region.name else ""
             w = region.area
             ws = w * region.strength
-            losses["content/self_similarity" + s] = w * self.alpha * ss.distance(ss.statistic(own), kept)
-            losses["style/earth_mover" + s] = ws * remd.distance(remd.statistic(own), t_remd)
+            u = unit(own)
+            losses["content/self_similarity" + s] = w * self.alpha * (ss(u) - kept).abs().mean()
+            losses["style/earth_mover" + s] = ws * moved(u, t_remd)
             m = both_moments(own)
-            losses["style/moments" + s] = ws * ((m[:, 0] - t_mom[:, 0]).abs().mean() + (covariance(m) - covariance(t_mom)).abs().mean())
+            losses["style/moments" + s] = ws * self.config.mw * ((m[:, 0] - t_mom[:, 0]).abs().mean() + (covariance(m) - covariance(t_mom)).abs().mean())
             losses["style/palette" + s] = ws / max(self.alpha, 1) * palette(own[0, :3, :, 0], t_pal)
         return losses
 
-ss, remd = SelfSimilarityLoss(), RelaxedEarthMoverLoss()
-OPP = torch.tensor([[0.577350, 0.577350, 0.577350], [-0.577350, 0.788675, -0.211325], [-0.577350, -0.211325, 0.788675]])
+def unit(z):
+    c = z[0, :, :, 0]
+    return c * (c.square().sum(0, keepdim=True) + 1e-8).rsqrt()
+
+def ss(u):
+    v = u.bfloat16()
+    d = 1 - (v.T @ v).float()
+    return d / (d.mean(0, keepdim=True) + 1e-6)
+
+def moved(own, other):
+    with torch.no_grad():
+        c = own.bfloat16().T @ other.bfloat16()
+        a, b = c.argmax(1), c.argmax(0)
+    return torch.maximum((1 - (own * other.index_select(1, a)).sum(0)).mean(), (1 - (own.index_select(1, b) * other).sum(0)).mean())
 
 def palette(own, other):
     """Relaxed earth mover of colours."""
     with torch.no_grad():
-        d = torch.cdist(own.T, other.T) 
+        d = torch.cdist(own.T, other.T)
         a, b = d.argmin(1), d.argmin(0)
     e = lambda x, y: ((x - y).square().sum(0) + 1e-8).sqrt().mean()
     return torch.maximum(e(own, other.index_select(1, a)), e(own.index_select(1, b), other))
