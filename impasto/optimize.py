@@ -1,4 +1,4 @@
-"""The pixels are the parameters: L-BFGS and Adam in the box [0, 1], safe against divergence, stopped when converged."""
+"""The pixels are the parameters: L-BFGS, Adam and RMSprop in the box [0, 1], safe against divergence, stopped when done."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from impasto.lbfgs import InverseHessian
+from impasto.pyramid import Pyramid
 from impasto.types import Image
 
-Optimizer = Literal["lbfgs", "adam"]
-DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02}
+Optimizer = Literal["lbfgs", "adam", "rmsprop"]
+DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02, "rmsprop": 0.01}
 
 LIMIT = 2000
 """Iterations after which a run that was to stop when converged stops anyway."""
@@ -70,6 +71,7 @@ def descend(
     lr: float | None = None,
     steps: int | None = None,
     history: int = 20,
+    pyramid: int = 0,
 ) -> Iterator[Iterate]:
     """Pictures of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
 
@@ -79,9 +81,10 @@ def descend(
 
     Args:
         objective: named scalar losses of an image.
-        lr: length of the step; 1 for L-BFGS and 0.02 of the pixel range for Adam unless given.
+        lr: length of the step; 1 for L-BFGS, of the pixel range 0.02 for Adam and 0.01 for RMSprop unless given.
         steps: number of iterations; until converged if `None`.
         history: pairs that L-BFGS remembers.
+        pyramid: levels of the Laplacian pyramid whose coefficients are the variables; below 2 the pixels are.
 
     Raises:
         ValueError: if the loss of the start is not finite.
@@ -90,7 +93,7 @@ def descend(
     length = DEFAULT_LR[optimizer] if lr is None else lr
     image = best = start.clamp(0, 1)
     best_loss, retries = math.inf, 0
-    move = _make_move(optimizer, image, length, history)
+    move = _make_move(optimizer, image, length, history, pyramid)
     convergence = None if steps is not None else Convergence()
     for i in range(1, (LIMIT if steps is None else steps) + 1):
         losses, gradient = evaluate(objective, image)
@@ -103,7 +106,7 @@ def descend(
             if retries > RETRIES:
                 raise DivergedError
             length /= 2
-            move = _make_move(optimizer, best, length, history)
+            move = _make_move(optimizer, best, length, history, pyramid)
             losses, gradient = evaluate(objective, best)
             image, loss = best, sum(losses.values())
         if loss < best_loss:
@@ -127,8 +130,11 @@ Move = Callable[[Image, Tensor], Image]
 """From a picture and its gradient to the next picture, in [0, 1]."""
 
 
-def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int) -> Move:
-    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else _adam(start, lr)
+def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int, pyramid: int) -> Move:
+    if pyramid > 1:
+        levels = Pyramid(start, pyramid)
+        return _lbfgs_of_levels(levels, lr, history) if optimizer == "lbfgs" else _stepped_levels(optimizer, levels, lr)
+    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else _stepped(optimizer, start, lr)
 
 
 def _lbfgs(start: Image, lr: float, history: int) -> Move:
@@ -156,15 +162,69 @@ def _lbfgs(start: Image, lr: float, history: int) -> Move:
     return move
 
 
-def _adam(start: Image, lr: float) -> Move:
-    """Adam (Kingma & Ba, ICLR 2015), projected onto the box."""
-    pixels = start.clone()
-    adam = torch.optim.Adam([pixels], lr=lr)
+def _lbfgs_of_levels(pyramid: Pyramid, lr: float, history: int) -> Move:
+    """`_lbfgs` with the levels of a pyramid as variables.
+
+    What the box cuts off a
+    step is taken back in the levels, so that the curvature is learned from the step that was taken.
+    """
+    hessian = InverseHessian(history, pyramid.zeros().numel(), pyramid.zeros().device)
+    last: list[Tensor] = []  # the last step, in levels, and the last gradient, in pixels
 
     def move(image: Image, gradient: Tensor) -> Image:
-        pixels.copy_(image)
-        pixels.grad = gradient
-        adam.step()
-        return pixels.clamp_(0, 1).clone()
+        held = _held(image, gradient)
+        free = pyramid.gradient(gradient.masked_fill(held, 0))
+        if last:
+            hessian.update(last[0], pyramid.gradient((gradient - last[1]).masked_fill_(held, 0)))
+            step = hessian.times(free).mul_(-lr)
+        else:
+            step = free * (-lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
+        change = pyramid.image(step)
+        moved = (image + change.masked_fill(held, 0)).clamp_(0, 1)
+        last[:] = [step + pyramid.levels(moved - image - change), gradient]
+        return moved
 
     return move
+
+
+def _held(image: Image, gradient: Tensor) -> Tensor:
+    """Where a pixel lies on a wall and is pushed against it; it is asked before its gradient goes to the levels."""
+    return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+
+
+def _stepped(optimizer: Optimizer, start: Image, lr: float) -> Move:
+    """Adam (Kingma & Ba, ICLR 2015) or RMSprop (Tieleman & Hinton 2012), projected onto the box."""
+    take_step = _take_step(optimizer, start, lr)
+    return lambda image, gradient: take_step(image, gradient).clamp_(0, 1)
+
+
+def _stepped_levels(optimizer: Optimizer, pyramid: Pyramid, lr: float) -> Move:
+    """The same with the levels of a pyramid as variables.
+
+    Collapsing is linear, so the picture of the moved levels is the picture and that of the step, wherever the levels
+    stand; what the box cuts off is cut off the levels too by going on from the clamped picture.
+    """
+    nowhere = pyramid.zeros()
+    take_step = _take_step(optimizer, nowhere, lr)
+
+    def move(image: Image, gradient: Tensor) -> Image:
+        held = _held(image, gradient)
+        step = take_step(nowhere, pyramid.gradient(gradient.masked_fill(held, 0)))
+        return (image + pyramid.image(step).masked_fill_(held, 0)).clamp_(0, 1)
+
+    return move
+
+
+def _take_step(optimizer: Optimizer, start: Tensor, lr: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """A step of torch's optimiser from wherever it is put, of a given gradient; nothing bounds it."""
+    variables = start.clone()
+    make = torch.optim.Adam if optimizer == "adam" else torch.optim.RMSprop
+    stepper = make([variables], lr=lr)
+
+    def take_step(now: Tensor, gradient: Tensor) -> Tensor:
+        variables.copy_(now)
+        variables.grad = gradient
+        stepper.step()
+        return variables.clone()
+
+    return take_step

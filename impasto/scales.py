@@ -32,11 +32,13 @@ class PixelConfig(PaintingConfig):
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
     """Longer sides to paint at one after the other, coarse to fine; the last one takes the place of size."""
     optimizer: Optimizer = "lbfgs"
-    """What moves the pixels: L-BFGS without line search, or Adam."""
+    """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
-    """Length of a step; 1 for lbfgs and 0.02 of the pixel range for adam unless given."""
+    """Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.01 for rmsprop unless given."""
     history: Annotated[int, Ge(1), Le(1000)] = 20
     """Past steps that L-BFGS learns the curvature from."""
+    pyramid: Annotated[int, Ge(0), Le(16)] = 0
+    """Levels of a Laplacian pyramid that is moved in place of the pixels: coarse colours change sooner; 0 or 1 is off."""
     polish: Annotated[int, Ge(0), Le(1_000_000)] = 0
     """Steps after all others in which VGG-19 (vgg19-caffe) judges the picture, if another network did so before."""
 
@@ -74,6 +76,7 @@ def coarse_to_fine(
             lr=config.lr,
             steps=steps,
             history=config.history,
+            pyramid=config.pyramid,
         )
         best, iterate = float("inf"), None
         try:

@@ -16,7 +16,7 @@ ROWS = (
     "metrics",
     "grading",
     "objective",
-    "lbfgs optimize scales matching",
+    "lbfgs pyramid optimize scales matching",
     "methods",
     "augmentation distillation recipes training",
     "result paint replaying",

@@ -13,7 +13,11 @@ from torch import Tensor
 from impasto.optimize import FIRST_STEP, LIMIT, DivergedError, Iterate, Optimizer, descend
 
 SHAPE = (1, 3, 6, 7)
-BOTH = pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+WAYS = pytest.mark.parametrize(
+    "way",
+    [{"optimizer": name, "pyramid": levels} for name in ("lbfgs", "adam", "rmsprop") for levels in (0, 3)],
+    ids=lambda way: f"{way['optimizer']}-{way['pyramid']}",
+)
 
 
 def random(seed: int = 0) -> Tensor:
@@ -44,18 +48,18 @@ def paint(objective: Callable[[Tensor], dict[str, Tensor]], start: Tensor, **set
     return list(descend(objective, start, **settings))
 
 
-@BOTH
-def test_the_loss_falls_to_the_target(optimizer: Optimizer) -> None:
-    values = losses(paint(Bowl(0.2 + 0.6 * random(1)), random(), optimizer=optimizer, steps=150))
+@WAYS
+def test_the_loss_falls_to_the_target(way: dict[str, Any]) -> None:
+    values = losses(paint(Bowl(0.2 + 0.6 * random(1)), random(), **way, steps=100))
     assert values[-1] < 1e-3 * values[0]
 
 
-@BOTH
+@WAYS
 @pytest.mark.parametrize("lr", [None, 3.0, 50.0])
-def test_every_picture_lies_in_the_box_even_where_the_target_does_not(optimizer: Optimizer, lr: float | None) -> None:
+def test_every_picture_lies_in_the_box_even_where_the_target_does_not(way: dict[str, Any], lr: float | None) -> None:
     bowl = Bowl(4 * random(1) - 1.5)
     start = random()
-    values = losses(iterates := paint(bowl, start, optimizer=optimizer, lr=lr, steps=40))
+    values = losses(iterates := paint(bowl, start, **way, lr=lr, steps=40))
     assert all(iterate.image.min() >= 0 and iterate.image.max() <= 1 for iterate in iterates)
     assert min(values) < values[0]
 
@@ -76,27 +80,27 @@ def test_a_start_outside_the_box_is_put_into_it_and_left_as_it_was() -> None:
     assert torch.equal(start, before)
 
 
-@BOTH
-def test_the_losses_are_those_of_the_picture_they_come_with(optimizer: Optimizer) -> None:
+@WAYS
+def test_the_losses_are_those_of_the_picture_they_come_with(way: dict[str, Any]) -> None:
     bowl = Bowl(random(1))
-    for iterate in paint(bowl, random(), optimizer=optimizer, steps=12):  # all kept: none may be overwritten later
+    for iterate in paint(bowl, random(), **way, steps=12):  # all kept: none may be overwritten later
         assert iterate.losses == {name: loss.item() for name, loss in bowl(iterate.image).items()}
 
 
-@BOTH
+@WAYS
 @pytest.mark.parametrize("steps", [1, 2, 37])
-def test_it_takes_exactly_the_steps_that_are_given(optimizer: Optimizer, steps: int) -> None:
+def test_it_takes_exactly_the_steps_that_are_given(way: dict[str, Any], steps: int) -> None:
     bowl = Bowl(random(1))
-    iterates = paint(bowl, random(), optimizer=optimizer, steps=steps)
+    iterates = paint(bowl, random(), **way, steps=steps)
     assert [iterate.iterations for iterate in iterates] == list(range(1, steps + 1))
     assert [iterate.evaluations for iterate in iterates] == list(range(1, steps + 1))
     assert bowl.calls == steps
 
 
-@BOTH
-def test_without_steps_it_stops_when_converged(optimizer: Optimizer) -> None:
+@WAYS
+def test_without_steps_it_stops_when_converged(way: dict[str, Any]) -> None:
     target = 3 * random(1) - 1  # on the wall, so that the loss does not go to 0
-    iterates = paint(Bowl(target), random(), optimizer=optimizer)
+    iterates = paint(Bowl(target), random(), **way)
     assert 25 < len(iterates) < LIMIT / 4
     optimum = sum(loss.item() for loss in Bowl(target)(target.clamp(0, 1)).values())
     assert min(losses(iterates)) < 1.07 * optimum
@@ -106,9 +110,9 @@ def test_a_start_that_cannot_be_better_stops_too() -> None:
     assert len(paint(Bowl(random()), random())) < 100
 
 
-@BOTH
-def test_the_same_start_gives_the_same_pictures_bit_for_bit(optimizer: Optimizer) -> None:
-    first, again = (paint(Bowl(random(1)), random(), optimizer=optimizer, steps=30) for _ in range(2))
+@WAYS
+def test_the_same_start_gives_the_same_pictures_bit_for_bit(way: dict[str, Any]) -> None:
+    first, again = (paint(Bowl(random(1)), random(), **way, steps=30) for _ in range(2))
     assert all(torch.equal(a.image, b.image) for a, b in zip(first, again, strict=True))
     assert losses(first) == losses(again)
 
@@ -125,11 +129,11 @@ def test_closing_the_iterator_stops_the_work() -> None:
 # When it goes wrong
 
 
-@BOTH
+@WAYS
 @pytest.mark.parametrize("failure", [math.nan, math.inf, 1e6])
-def test_a_loss_that_fails_once_is_taken_back_and_the_run_goes_on(optimizer: Optimizer, failure: float) -> None:
+def test_a_loss_that_fails_once_is_taken_back_and_the_run_goes_on(way: dict[str, Any], failure: float) -> None:
     bowl = Bowl(random(1), fail_at=(9,), failure=failure)
-    iterates = paint(bowl, random(), optimizer=optimizer, steps=60)
+    iterates = paint(bowl, random(), **way, steps=60)
     values = losses(iterates)
     assert len(iterates) == 60
     assert all(math.isfinite(value) and value <= 3 * values[0] for value in values)
@@ -159,9 +163,9 @@ def test_evaluations_count_those_of_failed_steps_too() -> None:
     assert bowl.calls == 22
 
 
-@BOTH
+@WAYS
 @pytest.mark.parametrize("lr", [20.0, 100.0])
-def test_a_huge_step_never_leaves_a_black_or_broken_picture(optimizer: Optimizer, lr: float) -> None:
+def test_a_huge_step_never_leaves_a_black_or_broken_picture(way: dict[str, Any], lr: float) -> None:
     class Steep(Bowl):
         """Overflows far away from its target."""
 
@@ -172,7 +176,7 @@ def test_a_huge_step_never_leaves_a_black_or_broken_picture(optimizer: Optimizer
     start = (target + 0.1 * (random(2) - 0.5)).clamp(0, 1)
     iterates: list[Iterate] = []
     try:
-        for iterate in descend(Steep(target), start, optimizer=optimizer, lr=lr, steps=60):
+        for iterate in descend(Steep(target), start, **way, lr=lr, steps=60):
             iterates.append(iterate)
     except DivergedError:
         pass  # what was painted before it stands
@@ -184,19 +188,19 @@ def test_a_huge_step_never_leaves_a_black_or_broken_picture(optimizer: Optimizer
     assert 0.2 < best.mean() < 0.8
 
 
-@BOTH
+@WAYS
 @pytest.mark.parametrize("failure", [math.nan, math.inf])
-def test_a_start_without_a_finite_loss_is_refused_in_one_line(optimizer: Optimizer, failure: float) -> None:
+def test_a_start_without_a_finite_loss_is_refused_in_one_line(way: dict[str, Any], failure: float) -> None:
     with pytest.raises(ValueError, match=r"^the loss of the start is not finite.*$"):
-        paint(Bowl(random(1), fail_at=(1,), failure=failure), random(), optimizer=optimizer, steps=5)
+        paint(Bowl(random(1), fail_at=(1,), failure=failure), random(), **way, steps=5)
 
 
-@BOTH
-def test_a_loss_that_fails_at_every_step_ends_the_run_with_an_error(optimizer: Optimizer) -> None:
+@WAYS
+def test_a_loss_that_fails_at_every_step_ends_the_run_with_an_error(way: dict[str, Any]) -> None:
     failing = Bowl(random(1), fail_at=tuple(range(10, 1000)))
     pictures: list[Iterate] = []
     with pytest.raises(DivergedError):
-        pictures.extend(descend(failing, random(), optimizer=optimizer, steps=500))
+        pictures.extend(descend(failing, random(), **way, steps=500))
     assert all(picture.image.isfinite().all() for picture in pictures)
     assert failing.calls < 40
 
