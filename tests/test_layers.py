@@ -16,7 +16,7 @@ ROWS = (
     "metrics",
     "grading",
     "objective",
-    "lbfgs pyramid optimize scales matching",
+    "transport lbfgs pyramid optimize scales matching",
     "methods",
     "augmentation distillation recipes training",
     "result paint replaying",
