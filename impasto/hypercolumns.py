@@ -11,7 +11,7 @@ from impasto.places import under
 from impasto.types import Features
 
 RATIO = 1.3247179572447460
-"""The root of x**3 = x + 1: steps of its first two inverse powers fill a square evenly (Roberts 2018, the sequence R2)."""
+"""The root of x**3 = x + 1: steps of its first two inverse powers fill a square evenly (Roberts 2018, sequence R2)."""
 
 
 def draw_places(shape: tuple[int, int], mask: Tensor | None, count: int, seed: int) -> Tensor:
@@ -72,4 +72,4 @@ def _at(maps: Tensor, places: Tensor, shape: tuple[int, int]) -> Tensor:
     vectors = maps[0].permute(1, 2, 0).flatten(0, 1).index_select(0, torch.cat(corners).to(maps.device))  # (4 N, C)
     vectors = vectors if vectors.dtype is torch.float64 else vectors.float()
     weight = torch.stack(weights).to(vectors)[..., None]  # (4, N, 1)
-    return (vectors.unflatten(0, (4, -1)) * weight).sum(0).T
+    return (vectors.view(4, len(places), len(maps[0])) * weight).sum(0).T

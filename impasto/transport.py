@@ -38,9 +38,9 @@ class Look:
 class Transport:
     """The objective of a subject at one size; a region sees its own styles only.
 
-    It looks at a choice of places of every picture, and at another one after each `renew` calls that ask for a gradient:
-    the loss then has some noise, and no place is overlooked for long. Calls without a gradient, which grade a picture, see
-    the first choice, always.
+    It looks at a choice of places of every picture, and at another one after each `renew` calls that ask for a
+    gradient: the loss then has some noise, and no place is overlooked for long. Calls without a gradient, which grade a
+    picture, always see the first choice.
 
     Args:
         layers: of the hypercolumns, `"image"` first.

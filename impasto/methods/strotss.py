@@ -35,7 +35,7 @@ class StrotssConfig(PixelConfig):
     steps: Annotated[int, Ge(1), Le(1_000_000)] | None = 400
     """Optimiser iterations over all sizes, in equal shares; none given in Python (None) means until converged."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
-    """Longer sides to paint at one after the other, coarse to fine; none given means from 64 or more, doubled, to size."""
+    """Longer sides to paint at one after the other, coarse to fine; none given means size, halved down to 64 or more."""
     optimizer: Optimizer = "rmsprop"
     """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = 0.004
@@ -61,8 +61,8 @@ class Strotss(Method):
     The picture's hypercolumns are moved to the style's, while the pattern of likeness among its own stays the
     photograph's.
 
-    Departs from the paper: a content start, layers of one weight each, places spread evenly, and the weight of the content
-    falls with the size instead of with the number of sizes before.
+    Departs from the paper: a content start, layers that weigh alike, places spread evenly, and a weight of the content
+    that falls with the size instead of with the number of sizes before.
     """
 
     summary = "Move features to the style's by optimal transport, keep self-similarity (Kolkin et al. 2019)"
