@@ -96,6 +96,8 @@ class Transport:
             looks.append(Look(region, places, kept, style, MOVER.statistic(style)))
         if not looks:
             raise ValueError("every region is empty at this size, so there is nothing to paint; give a larger mask")
+        if not any(look.region.strength > 0 or self._alpha > 0 for look in looks):
+            raise ValueError("every weight is 0, so there is nothing to paint after; give one above 0")
         return looks
 
     def _style(self, region: Region, pictures: Sequence[Features], seed: int) -> Tensor:
@@ -111,18 +113,16 @@ class Transport:
 
     def _losses(self, features: Features, look: Look) -> dict[str, Tensor]:
         own = hypercolumns(features, self._layers, look.places)
-        area, name = look.region.area, f"/{look.region.name}" if look.region.name else ""
-        pull = area * look.region.strength
-        terms = {
-            f"content/self_similarity{name}": (
-                area * self._alpha,
-                lambda: ALIKE.distance(ALIKE.statistic(own), look.kept),
-            ),
-            f"style/earth_mover{name}": (pull, lambda: MOVER.distance(MOVER.statistic(own), look.moved)),
-            f"style/moments{name}": (pull * MOMENTS, lambda: moments(own, look.style)),
-            f"style/palette{name}": (pull / max(self._alpha, 1), lambda: palette(own[:, :3], look.style[:, :3])),
-        }
-        return {name: weight * loss() for name, (weight, loss) in terms.items() if weight > 0}
+        name = f"/{look.region.name}" if look.region.name else ""
+        keep, pull = look.region.area * self._alpha, look.region.area * look.region.strength
+        losses = {}
+        if keep > 0:
+            losses[f"content/self_similarity{name}"] = keep * ALIKE.distance(ALIKE.statistic(own), look.kept)
+        if pull > 0:
+            losses[f"style/earth_mover{name}"] = pull * MOVER.distance(MOVER.statistic(own), look.moved)
+            losses[f"style/moments{name}"] = pull * MOMENTS * moments(own, look.style)
+            losses[f"style/palette{name}"] = pull / max(self._alpha, 1) * palette(own[:, :3], look.style[:, :3])
+        return losses
 
 
 def moments(own: Tensor, other: Tensor) -> Tensor:

@@ -116,7 +116,9 @@ def test_the_mask_of_a_style_hides_the_rest_of_it() -> None:
     mask = torch.zeros(1, 1, *picture.shape[-2:])
     mask[..., : picture.shape[-1] // 2] = 1
     changed = torch.where(mask > 0, picture, 1 - picture)
-    hidden = [paint(Subject(content(), (Region((Style(p, 1.0, mask),)),)), steps=1)[0].losses for p in (picture, changed)]
+    hidden = [
+        paint(Subject(content(), (Region((Style(p, 1.0, mask),)),)), steps=1)[0].losses for p in (picture, changed)
+    ]
     seen = [paint(plain(content(), [p]), steps=1)[0].losses for p in (picture, changed)]
     assert hidden[0]["style/palette"] == pytest.approx(hidden[1]["style/palette"], rel=0.02)
     assert abs(seen[0]["style/palette"] - seen[1]["style/palette"]) > 0.1 * seen[0]["style/palette"]

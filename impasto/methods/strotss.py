@@ -35,7 +35,7 @@ class StrotssConfig(PixelConfig):
     steps: Annotated[int, Ge(1), Le(1_000_000)] | None = 400
     """Optimiser iterations over all sizes, in equal shares; none given in Python (None) means until converged."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
-    """Longer sides to paint at one after the other, coarse to fine; none given means size, halved down to 64 or more."""
+    """Longer sides to paint at one after the other, coarse to fine; none given means size, halved to 64 or more."""
     optimizer: Optimizer = "rmsprop"
     """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = 0.004
