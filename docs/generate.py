@@ -27,7 +27,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """A Markdown table."""
     head = list(head)
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
 
 
 def settings(config: type[Any]) -> str:
@@ -124,6 +124,10 @@ def _kind(field: dict[str, Any]) -> str:
     low = f"above {_short(field['exclusiveMinimum'])}" if "exclusiveMinimum" in field else low
     high = f"to {_short(field['maximum'])}" if "maximum" in field else ""
     return " ".join(part for part in (kind, low, high) if part)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", r"\|")
 
 
 def _short(number: float) -> str:

@@ -15,6 +15,8 @@ PLACES = 512  # how many places a partial sum holds at most
 
 def first_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """Mean over all places of the feature vector: `(B, C)`, float32 (float64 for float64); arguments as below."""
+    if guide is None and features.dtype is torch.bfloat16:
+        return _FirstMoment.apply(features)  # type: ignore[no-any-return, no-untyped-call]
     return (wide(features) if guide is None else wide(features) * guide).mean((2, 3))
 
 
@@ -49,6 +51,20 @@ def covariance(moments: Tensor) -> Tensor:
 def both_moments(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """First moment, one row, above the second: `(B, C + 1, C)`; a mean over places, which a covariance is not."""
     return torch.cat([first_moment(features, guide)[:, None], second_moment(features, guide)], dim=1)
+
+
+class _FirstMoment(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.shape, ctx.dtype = features.shape, features.dtype
+        return features.mean((2, 3), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """The same vector at every place, narrowed before it is spread: an fp32 map would cost most of the time."""
+        vector: Tensor = gradients[0] / (ctx.shape[2] * ctx.shape[3])
+        narrow: Tensor = vector.to(ctx.dtype)[..., None, None]
+        return narrow.expand(ctx.shape)
 
 
 class _SecondMoment(torch.autograd.Function):

@@ -26,7 +26,7 @@ def under(guide: Tensor) -> Tensor:
 
 
 def columns_under(guide: Tensor | None, features: Tensor) -> Tensor:
-    """The feature vectors of the places that count, `(B, C, N)`, for features `(B, C, H, W)`; all if no guide is given."""
+    """The feature vectors of the places that count, `(B, C, N)`, for features `(B, C, H, W)`; without a guide, all."""
     columns = features.flatten(2)
     return columns if guide is None else columns[..., under(guide).flatten()]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.correlation import second_moment
+from impasto.correlation import both_moments, covariance, first_moment, second_moment
 
 SHAPES = [
     (1, 16, 64, 64),
@@ -74,6 +74,32 @@ def test_the_bf16_gradient_is_that_of_float64(shape: tuple[int, ...], layout: to
 def test_the_float64_gradient_is_that_of_finite_differences() -> None:
     maps = features((2, 3, 3, 4)).double().requires_grad_()
     assert torch.autograd.gradcheck(second_moment, maps)
+
+
+def test_a_guide_weights_both_moments_also_of_bf16() -> None:
+    maps, guide = features((2, 16, 25, 30)), torch.rand(1, 1, 25, 30, generator=torch.Generator().manual_seed(1))
+    guide = guide / guide.mean()
+    weighted = torch.einsum("bcn,bdn,n->bcd", maps.flatten(2), maps.flatten(2), guide.flatten()) / 750
+    assert difference(second_moment(maps, guide), weighted.double()) < 1e-6
+    assert difference(second_moment(maps.bfloat16(), guide), weighted.double()) < 3e-3
+    mean = (maps * guide).mean((2, 3))
+    assert difference(first_moment(maps.bfloat16(), guide), mean.double()) < 1e-3
+
+
+def test_the_bf16_gradient_of_the_first_moment_is_that_of_float64() -> None:
+    maps, pull = features((2, 16, 25, 30)), features((1, 2, 16, 1))[0, ..., 0]
+    gradients = []
+    for each in (maps.bfloat16(), maps.bfloat16().double()):
+        leaf = each.requires_grad_()
+        gradients += torch.autograd.grad(first_moment(leaf), leaf, pull.to(torch.promote_types(each.dtype, pull.dtype)))
+    assert gradients[0].dtype is torch.bfloat16
+    assert difference(gradients[0], gradients[1]) < 0.005
+
+
+def test_the_covariance_is_that_of_the_moments() -> None:
+    maps = features((2, 16, 25, 30)).double()
+    expected = torch.stack([each.flatten(1).cov(correction=0) for each in maps])
+    assert difference(covariance(both_moments(maps)), expected) < 1e-12
 
 
 def test_each_picture_of_a_batch_has_its_own_moment() -> None:

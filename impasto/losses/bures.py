@@ -15,11 +15,11 @@ class BuresLoss(FeatureLoss):
     """Bures-Wasserstein distance of the features' Gaussians (crowsonkb/style-transfer; Bhatia, Jain & Lim, 2019).
 
     (|μ - μ̂|² + tr(Σ + Σ̂ - 2 (Σ̂^½ Σ Σ̂^½)^½))/C, with 0.0001 added to each variance: the least work of moving the one
-    Gaussian onto the other. Where channels vary little it pulls more strongly than `covariance`. The statistic holds the
-    raw moments, computed in fp32 also for bf16 features, since the root is sensitive to small eigenvalues.
+    Gaussian onto the other. Where channels vary little it pulls more strongly than `covariance`. The statistic holds
+    the raw moments, computed in fp32 also for bf16 features, since the root is sensitive to small eigenvalues.
 
     Departs from crowsonkb: eigenvalues in float64 instead of twelve Newton-Schulz steps in fp32, which takes less time
-    and leaves no eigenvalue behind.
+    and does not stop short of the small ones.
     """
 
     is_spatial_mean = True
@@ -36,8 +36,8 @@ class BuresLoss(FeatureLoss):
 def _squared_bures(own: Tensor, target: Tensor) -> Tensor:
     """tr(S + T - 2 (T^½ S T^½)^½), `(B,)`, for covariances `(B, C, C)`.
 
-    In the eigenvectors U of T = U t Uᵀ: T^½ S T^½ is t² plus what Δ = S - T adds, and the trace of its root less that of
-    T is the sum of ν - t over its eigenvalues ν². So nothing large cancels, and Δ = 0 gives exactly 0.
+    In the eigenvectors U of T = U t Uᵀ: T^½ S T^½ is t² plus what S - T adds, and the trace of its root less that of T
+    is the sum of r - t over its eigenvalues r². So nothing large cancels, and S = T gives exactly 0.
     """
     with torch.no_grad():
         values, basis = torch.linalg.eigh(target)
@@ -48,7 +48,8 @@ def _squared_bures(own: Tensor, target: Tensor) -> Tensor:
     added = half.mT @ change @ half
     roots = torch.linalg.eigvalsh((added + added.mT) / 2 + squares).clamp_min(EPS**2 / 4).sqrt()
     traces = change.diagonal(dim1=1, dim2=2).sum(1)
-    return (traces - 2 * (roots - values).sum(1)).clamp_min(0)
+    squared: Tensor = traces - 2 * (roots - values).sum(1)
+    return squared.clamp_min(0)
 
 
 def _precise(matrices: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from impasto.ranks import rank_distance, sorted_rows
 class HistogramLoss(FeatureLoss):
     """Each channel against itself with the target's histogram, |O - R(O)|² (Risser, Wilmot & Barnes, 2017; 1701.08893).
 
-    R gives the value of rank r the target's value of rank r; the gradient does not pass through it. With more than 16384
-    places a channel sees only every s-th, see `impasto.ranks`. A guide selects the places where it is at least half of
-    its largest.
+    R gives the value of rank r the target's value of rank r; the gradient does not pass through it. From 65536 places
+    on a channel sees only every s-th, see `impasto.ranks`. A guide selects the places where it is at least half of its
+    largest.
 
     Departs from the paper: sorted values instead of bins, and the mean instead of the sum.
     """

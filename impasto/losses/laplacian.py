@@ -14,9 +14,9 @@ POOLS = (4, 16)  # pixels
 class LaplacianLoss(FeatureLoss):
     """Squared difference of the Laplacians of the picture, pooled by 4 and by 16 (Li, Xu, Nie & Chua, ACM MM 2017).
 
-    Meant for the picture itself (`"image"`): keeps edges, lines and faces and leaves colours free, as long as they change
-    slowly. The border is repeated outwards. A guide weights the squared differences, each by the least of its guide among
-    all pixels that it looks at, 3x3 pools; the pictures compared share it.
+    Meant for the picture itself (`"image"`): keeps edges, lines and faces and leaves colours free, as long as they
+    change slowly. The border is repeated outwards. A guide weights the squared differences, each by its least value
+    among all pixels that the difference looks at, 3x3 pools; the pictures compared share it.
 
     Departs from the paper: the mean instead of the sum, and both poolings at once.
     """

@@ -9,7 +9,7 @@ from impasto.places import under, wide
 
 SIDE = 3
 TINY = 1e-12
-TOGETHER = 2**24  # pairs of places that are compared at once: 64 MiB in fp32
+TOGETHER = 2**23  # pairs of places that are compared at once: 32 MiB in fp32, and as much again for each of three sums
 
 
 @LOSSES.add("patches")
@@ -20,8 +20,8 @@ class PatchesLoss(FeatureLoss):
     So local structure is kept whole, wherever it lies, and one patch may serve many times. A patch of zeros, and one
     of two patches that are in proportion, has no match of its own.
 
-    A guide selects the patches that lie under it with all their places (as many as can), a place being under it where it
-    is at least half of its largest; the other features are taken as 0. Maps narrower than a patch are extended by their
+    A guide selects the patches that lie under it whole (or as far as any does), a place being under it where it is at
+    least half of its largest; the other features are taken as 0. Maps narrower than a patch are extended by their
     border.
     """
 
@@ -33,7 +33,7 @@ class PatchesLoss(FeatureLoss):
         return F.pad(maps, (0, right, 0, below), mode="replicate") if right or below else maps
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        pairs = zip(statistic.split(1), target.split(1), strict=True)
+        pairs = zip(torch.split(statistic, 1), torch.split(target, 1), strict=True)
         return torch.stack([_difference(maps, wanted) for maps, wanted in pairs]).mean()
 
 
@@ -41,8 +41,20 @@ def _difference(statistic: Tensor, target: Tensor) -> Tensor:
     maps, wanted = statistic[:, :-1], target[:, :-1]
     chosen = _chosen(statistic).flatten().nonzero()[:, 0]
     matches = _most_alike(maps.detach(), wanted, _chosen(target))[chosen]
-    own = F.unfold(maps, SIDE)[0]  # (9*C, patches)
-    return F.mse_loss(own[:, chosen], F.unfold(wanted, SIDE)[0][:, matches])
+    own, other = (each[0].flatten(1).T.contiguous() for each in (maps, wanted))  # (H*W, C)
+    corner, corner_of_match = _corner(chosen, maps), _corner(matches, wanted)
+    total = maps.new_zeros(())
+    for down in range(SIDE):
+        for right in range(SIDE):
+            place, match = corner + down * maps.shape[3] + right, corner_of_match + down * wanted.shape[3] + right
+            total = total + F.mse_loss(own.index_select(0, place), other.index_select(0, match))
+    return total / SIDE**2
+
+
+def _corner(patches: Tensor, maps: Tensor) -> Tensor:
+    """Index of the first place of each patch, from the index of the patch."""
+    width = maps.shape[3] - SIDE + 1
+    return patches // width * maps.shape[3] + patches % width
 
 
 def _chosen(statistic: Tensor) -> Tensor:
@@ -62,8 +74,8 @@ def _most_alike(maps: Tensor, wanted: Tensor, chosen: Tensor) -> Tensor:
     for top in range(0, maps.shape[2] - SIDE + 1, rows):
         band = maps[0, :, top : top + rows + SIDE - 1]  # (C, h, W)
         places = (band.flatten(1).T @ wanted[0].flatten(1)).view(*band.shape[1:], *wanted.shape[2:])
-        wide_sum = places[:, :-2, :, :-2] + places[:, 1:-1, :, 1:-1] + places[:, 2:, :, 2:]
-        patches = wide_sum[:-2, :, :-2] + wide_sum[1:-1, :, 1:-1] + wide_sum[2:, :, 2:]  # (h-2, W-2, H'-2, W'-2)
-        alike = (patches / norms).masked_fill_(~chosen, -torch.inf)
+        strips = (places[:, :-2, :, :-2] + places[:, 1:-1, :, 1:-1]).add_(places[:, 2:, :, 2:])
+        patches = (strips[:-2, :, :-2] + strips[1:-1, :, 1:-1]).add_(strips[2:, :, 2:])  # (h-2, W-2, H'-2, W'-2)
+        alike = patches.div_(norms).masked_fill_(~chosen, -torch.inf)
         matches.append(alike.flatten(2).max(2).indices.flatten())
     return torch.cat(matches)

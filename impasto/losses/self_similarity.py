@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from impasto.losses import LOSSES, FeatureLoss
@@ -14,10 +13,10 @@ TINY = 1e-6
 class SelfSimilarityLoss(FeatureLoss):
     """How alike the places of one picture are among themselves (STROTSS's content; Kolkin et al., CVPR 2019).
 
-    Cosine distances between all pairs of at most 1024 places, a fixed random choice; each column is divided by its mean,
-    and the matrices are compared by their mean absolute difference. So what belongs together stays so, while colours and
-    textures are free. The maps must be of one size. A guide, which the pictures compared share, selects the places where
-    it is at least half of its largest.
+    Cosine distances between all pairs of at most 1024 places, a fixed random choice; each column is divided by its
+    mean, and the matrices are compared by their mean absolute difference. So what belongs together stays so, while
+    colours and textures are free. The maps must be of one size. A guide, which the pictures compared share, selects the
+    places where it is at least half of its largest.
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:

@@ -16,7 +16,7 @@ class SlicedWassersteinLoss(FeatureLoss):
     """Sorted projections onto random directions, as many as channels (Heitz et al., CVPR 2021; arXiv 2006.07229).
 
     The whole distribution of the features, not only its moments. Where the maps differ in size, the target's sorted
-    values are interpolated. With more than 16384 places a direction sees only every s-th, see `impasto.ranks`. A guide
+    values are interpolated. From 65536 places on a direction sees only every s-th, see `impasto.ranks`. A guide
     selects the places where it is at least half of its largest.
 
     Departs from the paper: the directions are always the same, since L-BFGS needs a loss that holds still.

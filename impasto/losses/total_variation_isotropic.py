@@ -13,9 +13,9 @@ SMOOTH = 1e-3  # steps below a quarter of a grey level of 8 bits count by their 
 class TotalVariationIsotropicLoss(FeatureLoss):
     """Mean length of the gradient, alike in all directions (Rudin, Osher & Fatemi, Physica D 1992).
 
-    Spares hard edges, which the squared one blurs, however they run. Meant for the picture itself (`"image"`); its target
-    is 0. A map of one pixel has none. A guide weights the steps to the right and down, each by the lesser of its two
-    pixels' guides.
+    Spares hard edges, which the squared one blurs, however they run. Meant for the picture itself (`"image"`); its
+    target is 0. A map of one pixel has none. A guide weights the steps to the right and down, each by the lesser of its
+    two pixels' guides.
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:

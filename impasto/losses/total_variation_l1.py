@@ -11,8 +11,8 @@ class TotalVariationL1Loss(FeatureLoss):
     """Mean absolute difference of neighbours, across and down (anisotropic total variation).
 
     Spares hard edges, which the squared one blurs, and prefers upright and level ones. Meant for the picture itself
-    (`"image"`); its target is 0. A map of one pixel has none. A guide weights the differences, each by the lesser of its
-    two pixels' guides.
+    (`"image"`); its target is 0. A map of one pixel has none. A guide weights the differences, each by the lesser of
+    its two pixels' guides.
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
