@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_layers import wrong_arrows
 
 from impasto.methods import METHODS
-from test_layers import wrong_arrows
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
