@@ -52,8 +52,7 @@ def halves(first: Sequence[Style], second: Sequence[Style], *, strength: float =
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "lbfgs"])
 def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(optimizer: str) -> None:
-    lr = {"rmsprop": 0.004, "adam": 0.02, "lbfgs": 1.0}[optimizer]
-    steps = paint(optimizer=optimizer, lr=lr, steps=40, content_weight=0.01)
+    steps = paint(optimizer=optimizer, steps=40, content_weight=0.01)
     image = steps[-1].image()
     assert of("style", steps[0].losses_of(image)) < 0.6 * of("style", steps[0].losses)
     assert image.min() >= 0
@@ -100,7 +99,7 @@ def test_a_picture_is_graded_at_the_same_places_whenever_it_is_asked() -> None:
 
 
 def test_lbfgs_keeps_its_places() -> None:
-    step = paint(optimizer="lbfgs", lr=1.0, steps=4, renew=1)[-1]
+    step = paint(optimizer="lbfgs", steps=4, renew=1)[-1]
     assert step.losses_of(step.image()) == pytest.approx(step.losses, rel=1e-4)
 
 

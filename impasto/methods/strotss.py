@@ -24,6 +24,8 @@ NARROWEST = 16
 """Shorter side of the coarsest photograph and styles, at least: deep layers have nothing to say of less."""
 WHOLE = 1024
 """Longer side at which the content weighs what its weight says; at half that, twice as much."""
+RMSPROP_LR = 0.004
+"""Of the pixel range; twice the paper's, for fewer steps."""
 LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu4_3")
 """The paper's, but for relu5_3."""
 
@@ -38,8 +40,8 @@ class StrotssConfig(PixelConfig):
     """Longer sides to paint at one after the other, coarse to fine; none given means size, halved to 64 or more."""
     optimizer: Optimizer = "rmsprop"
     """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
-    lr: Annotated[float, Gt(0), Le(100)] | None = 0.004
-    """Length of a step, of the pixel range; give 1 for lbfgs."""
+    lr: Annotated[float, Gt(0), Le(100)] | None = None
+    """Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.004 for rmsprop unless given."""
     pyramid: Annotated[int, Ge(0), Le(16)] = 5
     """Levels of a Laplacian pyramid that is moved in place of the pixels; 0 or 1 is off."""
     backbone: str = "lite"
@@ -80,6 +82,8 @@ class Strotss(Method):
 
     def paint(self, subject: Subject) -> Iterator[Step]:
         config = replace(self.config, sizes=self.config.sizes or sizes_of(self.config, subject))
+        if config.lr is None and config.optimizer == "rmsprop":
+            config = replace(config, lr=RMSPROP_LR)
         return coarse_to_fine(config, subject, *(self._objective(network) for network in self._networks))
 
     def _objective(self, network: str) -> MakeObjective:
