@@ -19,6 +19,11 @@ from impasto.samples import resolve
 from impasto.types import Image
 
 Pictures = tuple[Image, Image]
+SIX = (
+    *(("tubingen", "starry_night"), ("golden_gate", "shipwreck"), ("flowers", "mosaic")),
+    *(("lion", "wave_crop"), ("taj_mahal", "the_scream"), ("tubingen", "vg_wheat_field")),
+)
+"""Pairs of test pictures that the benchmarks have in common."""
 
 
 def picture(name: str) -> Path:

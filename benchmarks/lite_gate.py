@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from common import Pictures, gatys_objective, graded, load_chain, machine, pair, picture, table
+from common import SIX, Pictures, gatys_objective, graded, load_chain, machine, pair, picture, table
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -39,10 +39,6 @@ from impasto.optimize import evaluate
 from impasto.sheet import contact_sheet
 from impasto.types import Image
 
-SIX = (
-    *(("tubingen", "starry_night"), ("golden_gate", "shipwreck"), ("flowers", "mosaic")),
-    *(("lion", "wave_crop"), ("taj_mahal", "the_scream"), ("tubingen", "vg_wheat_field")),
-)
 Grades = tuple[float, float, float]
 """Style share (0 to 1), content loss, seconds."""
 

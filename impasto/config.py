@@ -27,6 +27,8 @@ class PaintingConfig:
     """Longer side of the picture, and of every style, in pixels; 0 keeps the content's own size."""
     style_mix: tuple[Annotated[float, Ge(0)], ...] = ()
     """Weight of each style picture; none means equal weights."""
+    strength: Annotated[float, Ge(0), Le(100)] | None = None
+    """How far to go from photograph to style, 0 to 100; 50 is balanced, whatever the method, network and size."""
     stroke: Annotated[float, Ge(1 / 16), Le(16)] = 1.0
     """Size of the style relative to the picture: 2 makes its strokes twice as large, 0.5 half as large."""
     colour: Colour = "style"

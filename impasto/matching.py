@@ -40,8 +40,6 @@ class MatchingConfig(PixelConfig):
     """Network whose features judge the picture."""
     pooling: Pooling = "max"
     """What the network pools with; the paper of Gatys et al. preferred average."""
-    strength: Annotated[float, Ge(0), Le(100)] | None = None
-    """Pull of the style from 0 to 100 in place of style_weight; 50 is balanced, whatever the loss, network and size."""
     content_weight: Weight = 1.0
     """Pull of the content."""
     style_weight: Weight = 100.0

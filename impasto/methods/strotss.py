@@ -91,13 +91,15 @@ class Strotss(Method):
         config = self.config
         device = pick_device(config.device)
         backbone = load_backbone(network, device=device, dtype=pick_dtype(config.precision, device))
+        given = 50.0 if config.strength is None else config.strength
+        content_weight = config.content_weight * 10 ** ((50 - given) / 50)
 
         def objective(subject: Subject) -> Transport:
             return Transport(
                 backbone,
                 ["image", *layers_of(config, network)],
                 subject,
-                alpha=config.content_weight * WHOLE / max(subject.content.shape[-2:]),
+                alpha=content_weight * WHOLE / max(subject.content.shape[-2:]),
                 count=config.places,
                 renew=0 if config.optimizer == "lbfgs" else config.renew,
                 seed=config.seed,

@@ -1,0 +1,135 @@
+"""All methods side by side: a contact sheet, or a table of metrics on layers that none of them optimises.
+
+The table grades the saved pictures of six pairs with VGG-19 in fp32, shows medians, and says for each style weight of `gatys`
+which other rows are no worse in content and in style and better in one of them.
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --sheet methods.png [--backbone lite]
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --table [--backbone lite]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common import SIX, machine, picture, table
+
+from impasto import load_image, save_image, stylize
+from impasto.backbones import load_backbone
+from impasto.cli.memory import keep_freed_memory
+from impasto.grading import grade_with_sanity
+from impasto.methods import METHODS
+from impasto.sheet import contact_sheet
+from impasto.types import Image
+
+UNSEEN = {"content": ("relu3_3", "relu4_3"), "style": ("relu1_2", "relu2_2", "relu3_2", "relu4_3")}
+"""Layers to grade on: no method optimises them by default, but for strotss, whose hypercolumns hold some."""
+GRADED = {"content": ("content", "ssim"), "style": ("sliced_wasserstein", "style", "gram")}
+WEIGHTS = ("gatys 10", "gatys 100", "gatys 1000")
+ROWS: dict[str, dict[str, Any]] = {
+    **{f"gatys {weight}": {"method": "gatys", "style_weight": weight} for weight in (10, 100, 1000)},
+    **{f"bures {weight}": {"method": "bures", "style_weight": weight} for weight in (3, 30, 300)},
+    **{f"sliced {weight}": {"method": "sliced", "style_weight": weight} for weight in (5, 50, 500)},
+    "mrf": {"method": "mrf"},
+    "strotss": {"method": "strotss"},
+    "nnst": {"method": "nnst"},
+    "gpdm": {"method": "gpdm"},
+}
+Grades = dict[str, float]
+
+
+def paint(content: str, style: str, size: int, settings: Mapping[str, Any], backbone: str) -> tuple[Image, float]:
+    known = METHODS[settings["method"]].Config.__dataclass_fields__
+    network = {"backbone": backbone} if "backbone" in known else {}
+    began = time.perf_counter()
+    result = stylize(picture(content), picture(style), size=size, **settings, **network)
+    return result.image, time.perf_counter() - began
+
+
+def sheet(file: Path, backbone: str, size: int, pairs: int) -> None:
+    rows = []
+    for content, style in SIX[:pairs]:
+        row: list[Image | None] = [load_image(picture(style), size=size)]
+        for name in METHODS:
+            image, seconds = paint(content, style, size, {"method": name}, backbone)
+            row.append(image)
+            print(f"{content} x {style}, {name}: {seconds:.1f} s", flush=True)
+        rows.append(row)
+    save_image(contact_sheet(rows, column_names=["style", *METHODS], cell=size), file)
+
+
+def grades(content: str, style: str, output: Image, judge: Any) -> dict[str, Grades]:
+    """Of the output, the content itself and the style itself."""
+    parts = [
+        grade_with_sanity(
+            picture(content), picture(style), output, backbone=judge, layers=UNSEEN[kind], metrics=GRADED[kind]
+        )
+        for kind in UNSEEN
+    ]
+    return {role: {name: value for part in parts for name, value in part[role].items()} for role in parts[0]}
+
+
+def compare(backbone: str, size: int, pairs: int) -> None:
+    judge = load_backbone("vgg19-caffe")
+    found: dict[str, list[Grades]] = {}
+    for content, style in SIX[:pairs]:
+        for name, settings in ROWS.items():
+            image, seconds = paint(content, style, size, settings, backbone)
+            graded = grades(content, style, image, judge)
+            found.setdefault(name, []).append({**graded["output"], "seconds": seconds})
+            if name == WEIGHTS[0]:
+                for role in ("identity", "style_copy"):
+                    found.setdefault(role, []).append({**graded[role], "seconds": 0.0})
+            print(f"{content} x {style}, {name}: {seconds:.1f} s", flush=True)
+    medians = {
+        name: {key: statistics.median(each[key] for each in rows) for key in rows[0]} for name, rows in found.items()
+    }
+    report(medians)
+
+
+def report(medians: Mapping[str, Grades]) -> None:
+    columns = [name for names in GRADED.values() for name in names]
+    print(
+        table(
+            ["painted with", *columns, "seconds"],
+            [[name, *(f"{row[key]:.3f}" for key in columns), f"{row['seconds']:.1f}"] for name, row in medians.items()],
+        )
+    )
+    for weight in WEIGHTS:
+        mine = medians[weight]
+        better = [
+            name
+            for name, row in medians.items()
+            if name in ROWS
+            and not name.startswith("gatys")
+            and row["content"] <= mine["content"]
+            and row["sliced_wasserstein"] <= mine["sliced_wasserstein"]
+            and (row["content"] < mine["content"] or row["sliced_wasserstein"] < mine["sliced_wasserstein"])
+        ]
+        print(
+            f"no worse than {weight} in content and sliced Wasserstein, and better in one: {', '.join(better) or 'none'}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--backbone", default="lite")
+    parser.add_argument("--size", type=int, help="384 for the sheet, 256 for the table unless given")
+    parser.add_argument("--pairs", type=int, help="3 for the sheet, 6 for the table unless given")
+    options = parser.parse_args()
+    keep_freed_memory()  # as the command does
+    print(machine(), f"; {options.backbone}", sep="")
+    if options.sheet:
+        sheet(options.sheet, options.backbone, options.size or 384, options.pairs or 3)
+    if options.table:
+        compare(options.backbone, options.size or 256, options.pairs or 6)
+
+
+if __name__ == "__main__":
+    main()
