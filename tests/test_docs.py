@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from test_layers import wrong_arrows
 
+from impasto.methods import METHODS
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -107,6 +109,7 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 
 def test_every_flag_that_a_page_shows_exists() -> None:
     commands = [["--help"], *([command, "--help"] for command in ("stylize", "replay", "train", "demo", "metrics"))]
+    commands += [["stylize", "--method", name, "--help"] for name in METHODS]
     known = "".join(
         subprocess.run([sys.executable, "-m", "impasto", *words], capture_output=True, text=True, check=True).stdout
         for words in commands

@@ -17,8 +17,8 @@ from impasto.scales import PixelConfig, coarse_to_fine
 from impasto.subject import Subject
 from impasto.types import Image, Step
 
-LR = 0.005
-"""Adam's step: the paper's 0.01, whose pixels have a range of 2."""
+LR = 0.01
+"""Adam's step, twice the paper's, for a twelfth of its steps."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -28,7 +28,7 @@ class GPDMConfig(PixelConfig):
     optimizer: Optimizer = "adam"
     """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
-    """Length of a step; 1 for lbfgs, of the pixel range 0.005 for adam and 0.01 for rmsprop unless given."""
+    """Length of a step; 1 for lbfgs, of the pixel range 0.01 for adam and rmsprop unless given."""
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
     """Steps at each size, where the number of all steps is not given."""
     coarsest: Annotated[int, Ge(16), Le(65536)] = 128
@@ -49,12 +49,14 @@ class GPDM(Method):
 
     The patches of the picture are to be distributed as those of the style: along random directions, drawn anew at every
     step, the sorted responses of the two are brought together (sliced Wasserstein distance).
+
+    Departs from the paper: fewer and longer steps, and the patches of the style are taken at every second place.
     """
 
     summary = "Match the distribution of small patches by optimising the pixels; no network (Elnekave & Weiss 2022)"
     Config = GPDMConfig
     config: GPDMConfig
-    paper: ClassVar[dict[str, Any]] = {"ratio": 0.85, "stride": 1, "steps_per_size": 300}
+    paper: ClassVar[dict[str, Any]] = {"ratio": 0.85, "stride": 1, "steps_per_size": 300, "lr": 0.005}
 
     def __init__(self, config: GPDMConfig) -> None:
         super().__init__(config)
