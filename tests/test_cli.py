@@ -111,10 +111,8 @@ def test_the_help_of_stylize_shows_every_setting_with_its_words_and_limits(
     flags = [f"--{name.replace('_', '-')}" for name in GatysConfig.__dataclass_fields__]
     assert [flag for flag in flags if f" {flag} " not in out] == []
     assert "Pull of the style: 10 is mild" in out
-    assert (
-        "Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.01 for rmsprop unless given. (above 0, at most 100)"
-        in out
-    )
+    length = "Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.01 for rmsprop unless given."
+    assert f"{length} (above 0, at most 100)" in out
     assert "`impasto methods` lists the methods" in out
     assert out.index("--output") < out.index("--size ") < out.index("--style-weight")
 
