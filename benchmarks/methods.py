@@ -1,7 +1,7 @@
 """All methods side by side: a contact sheet, or a table of metrics on layers that none of them optimises.
 
-The table grades the saved pictures of six pairs with VGG-19 in fp32, shows medians, and says for each style weight of `gatys`
-which other rows are no worse in content and in style and better in one of them.
+The table grades the saved pictures of six pairs with VGG-19 in fp32, shows medians, and says for each style weight of
+`gatys` which other rows are no worse in content and in style and better in one of them.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --sheet methods.png [--backbone lite]
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --table [--backbone lite]
@@ -110,9 +110,7 @@ def report(medians: Mapping[str, Grades]) -> None:
             and row["sliced_wasserstein"] <= mine["sliced_wasserstein"]
             and (row["content"] < mine["content"] or row["sliced_wasserstein"] < mine["sliced_wasserstein"])
         ]
-        print(
-            f"no worse than {weight} in content and sliced Wasserstein, and better in one: {', '.join(better) or 'none'}"
-        )
+        print(f"no worse than {weight} in content and in style, and better in one: {', '.join(better) or 'none'}")
 
 
 def main() -> None:

@@ -111,9 +111,8 @@ def test_the_help_of_stylize_shows_every_setting_with_its_words_and_limits(
     flags = [f"--{name.replace('_', '-')}" for name in GatysConfig.__dataclass_fields__]
     assert [flag for flag in flags if f" {flag} " not in out] == []
     assert "Pull of the style: 10 is mild" in out
-    assert (
-        "Length of a step; 1 for lbfgs and 0.02 of the pixel range for adam unless given. (above 0, at most 100)" in out
-    )
+    length = "Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.01 for rmsprop unless given."
+    assert f"{length} (above 0, at most 100)" in out
     assert "`impasto methods` lists the methods" in out
     assert out.index("--output") < out.index("--size ") < out.index("--style-weight")
 
@@ -364,7 +363,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words:
         ("unknown flag", "unknown flag --stlye-weight; did you mean --style-weight?"),
         ("unknown command", "unknown command 'stylise'; did you mean stylize?"),
         ("steps 0", "--steps: input should be greater than or equal to 1, not '0'"),
-        ("optimizer", "--optimizer: input should be 'lbfgs' or 'adam', not 'sgd'"),
+        ("optimizer", "--optimizer: input should be 'lbfgs', 'adam' or 'rmsprop', not 'sgd'"),
         ("size abc", "--size: input should be a valid integer"),
         ("style mix count", "--style-mix: 2 weights, but 1 style picture"),
         ("max pixels text", "--max-pixels: give a whole number, not 'many'"),

@@ -17,8 +17,8 @@ from impasto.scales import PixelConfig, coarse_to_fine
 from impasto.subject import Subject
 from impasto.types import Image, Step
 
-LR = 0.005
-"""Adam's step: the paper's 0.01, whose pixels have a range of 2."""
+LR = 0.01
+"""Adam's step, twice the paper's, for a twelfth of its steps."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -28,11 +28,11 @@ class GPDMConfig(PixelConfig):
     optimizer: Optimizer = "adam"
     """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
-    """Length of a step; 1 for lbfgs, of the pixel range 0.005 for adam and 0.01 for rmsprop unless given."""
+    """Length of a step; 1 for lbfgs, of the pixel range 0.01 for adam and rmsprop unless given."""
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
     """Steps at each size, where the number of all steps is not given."""
-    coarsest: Annotated[int, Ge(16), Le(65536)] = 128
-    """Longer side of the first size, where sizes are not given: smaller goes further from the content."""
+    coarsest: Annotated[int, Ge(16), Le(65536)] | None = None
+    """Longer side of the first size: smaller goes further from the content; unless given a quarter, or by strength."""
     ratio: Annotated[float, Gt(0), Le(0.95)] = 0.8
     """Each size relative to the next, where sizes are not given."""
     patch: Annotated[int, Ge(2), Le(64)] = 7
@@ -49,15 +49,19 @@ class GPDM(Method):
 
     The patches of the picture are to be distributed as those of the style: along random directions, drawn anew at every
     step, the sorted responses of the two are brought together (sliced Wasserstein distance).
+
+    Departs from the paper: fewer and longer steps, and the patches of the style are taken at every second place.
     """
 
     summary = "Match the distribution of small patches by optimising the pixels; no network (Elnekave & Weiss 2022)"
     Config = GPDMConfig
     config: GPDMConfig
-    paper: ClassVar[dict[str, Any]] = {"ratio": 0.85, "stride": 1, "steps_per_size": 300}
+    paper: ClassVar[dict[str, Any]] = {"ratio": 0.85, "stride": 1, "steps_per_size": 300, "lr": 0.005}
 
     def __init__(self, config: GPDMConfig) -> None:
         super().__init__(config)
+        if config.coarsest is not None and config.strength is not None:
+            raise ValueError("strength: it sets the coarsest size, and coarsest is given too; give one of them")
         if config.polish:
             raise ValueError(f"polish: gpdm asks no network; leave it 0, not {config.polish}")
 
@@ -77,9 +81,11 @@ class GPDM(Method):
         config = self.config
         height, width = content.shape[-2:]
         sizes = [config.size or max(height, width)]
+        strength = 50 if config.strength is None else config.strength
+        coarsest = config.coarsest or sizes[0] / 2 ** (strength / 25)  # 50: a quarter
         while True:
             size = round(sizes[0] * config.ratio)
-            if size < config.coarsest or min(fit((height, width), size)) < 2 * config.patch:
+            if size < coarsest or min(fit((height, width), size)) < 2 * config.patch:
                 break
             sizes.insert(0, size)
         return tuple(sizes[-config.steps :] if config.steps else sizes)

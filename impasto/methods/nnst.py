@@ -35,8 +35,8 @@ class NNSTConfig(PixelConfig):
     """What the network pools with."""
     layers: tuple[str, ...] = ()
     """Layers that make up a feature vector; none given means the backbone's own but those of its fifth block."""
-    alpha: Annotated[float, Ge(0), Le(1)] = 0.75
-    """What is matched: the content at 1, the picture as it is at 0, and mixtures; 1 keeps the most of the content."""
+    alpha: Annotated[float, Ge(0), Le(1)] | None = None
+    """What is matched: the content at 1, the picture as it is at 0; unless given 0.75, or by strength: 1 to 0.5."""
     rotations: Annotated[int, Ge(1), Le(4)] = 4
     """Turns of the style, by 0, 90, 180 and 270 degrees, whose vectors may be taken."""
     vectors: Annotated[int, Ge(0), Le(10_000_000)] = 8192
@@ -71,6 +71,10 @@ class NNST(Method):
 
     def __init__(self, config: NNSTConfig) -> None:
         super().__init__(config)
+        if config.alpha is not None and config.strength is not None:
+            raise ValueError("strength: it sets alpha, and alpha is given too; give one of them")
+        strength = 50 if config.strength is None else config.strength
+        self._alpha = 1 - strength / 200 if config.alpha is None else config.alpha
         network = BACKBONES[config.backbone]
         own = dict.fromkeys([*network.style_layers, *network.content_layers])
         self._layers = config.layers or tuple(sorted((n for n in own if "5_" not in n), key=network.layers.index))
@@ -88,7 +92,7 @@ class NNST(Method):
         coarsest = fit(_sides(subject.content), sizes[0])
 
         def once(scaled: Subject) -> MatchedOnce:
-            alpha = 1.0 if _sides(scaled.content) == coarsest else config.alpha
+            alpha = 1.0 if _sides(scaled.content) == coarsest else self._alpha
             return MatchedOnce(columns, self._parts(columns, scaled), scaled.content, alpha)
 
         def ever(scaled: Subject) -> MatchedEver:
