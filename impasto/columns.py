@@ -99,10 +99,15 @@ class Part:
 
 
 class MatchedOnce:
-    """Distance to the vectors that were nearest when the first picture was shown: one hypercolumn a place."""
+    """Distance to the vectors that were nearest when the first picture was shown: one hypercolumn a place.
 
-    def __init__(self, columns: Columns, parts: list[Part], content: Image, alpha: float) -> None:
-        self._columns, self._parts = columns, parts
+    Args:
+        alpha: part of the content in what is matched; the rest is the first picture.
+        kept: part of the content's own vectors in what is aimed at; the rest are the nearest ones.
+    """
+
+    def __init__(self, columns: Columns, parts: list[Part], content: Image, alpha: float, kept: float = 0) -> None:
+        self._columns, self._parts, self._kept = columns, parts, kept
         self._content, self._alpha = content, alpha
         self._targets: list[Tensor] = []
 
@@ -120,31 +125,36 @@ class MatchedOnce:
     def _find(self, image: Image) -> list[Tensor]:
         """The nearest vectors of a mixture of the content with the first picture."""
         mixture = self._alpha * self._content + (1 - self._alpha) * image
-        layers = self._columns.of(mixture)
-        return [
-            nearest(
-                _joined(part.own(layers), part.scales),
-                [_joined(style, part.scales) for style in part.vectors],
-                part.shares,
-                self._columns.dtype,
-            )
-            for part in self._parts
-        ]
+        layers, content = self._columns.of(mixture), self._columns.of(self._content)
+        targets = []
+        for part in self._parts:
+            styles = [_joined(style, part.scales) for style in part.vectors]
+            found = nearest(_joined(part.own(layers), part.scales), styles, part.shares, self._columns.dtype)
+            targets.append(found.lerp(_joined(part.own(content), part.scales), self._kept))
+        return targets
 
 
 class MatchedEver:
-    """Distance of every layer to the nearest vectors of the picture as it is now, each layer for itself."""
+    """Distance of every layer to the nearest vectors of the picture as it is now, each layer for itself.
 
-    def __init__(self, columns: Columns, parts: list[Part]) -> None:
-        self._columns, self._parts = columns, parts
+    Args:
+        kept: part of the content's own vectors in what is aimed at.
+    """
+
+    def __init__(self, columns: Columns, parts: list[Part], content: Image, kept: float = 0) -> None:
+        self._columns, self._parts, self._kept = columns, parts, kept
+        with torch.no_grad():
+            self._content = columns.of(content)
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
         found = self._columns.of(image)
         losses = {}
         for part in self._parts:
+            content = part.own(self._content)
             for i, (name, now) in enumerate(zip(self._columns.layers, part.own(found), strict=True)):
                 with torch.no_grad():
                     target = nearest(now, [style[i] for style in part.vectors], part.shares, self._columns.dtype)
+                    target = target.lerp(content[i], self._kept)
                 suffix = f"/{part.name}" if part.name else ""
                 losses[f"style/{name}{suffix}"] = part.weight / len(self._columns.layers) * _distance(now, target)
         return losses

@@ -23,6 +23,8 @@ from impasto.losses.content import ContentLoss
 from impasto.losses.laplacian import LaplacianLoss
 from impasto.losses.total_variation import TotalVariationLoss
 from impasto.objective import Objective, Term, match
+from impasto.octaves import Octaves, octaves, reduced
+from impasto.optimize import Loss
 from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine
 from impasto.subject import Region, Subject
 from impasto.types import Features, Step
@@ -48,6 +50,9 @@ class MatchingConfig(PixelConfig):
     """Pull that holds edges, lines and faces (Laplacians of the pixels); 30 to 300 is felt."""
     tv_weight: Weight = 0.0
     """Pull towards smoothness (total variation of the pixels)."""
+    octaves: Annotated[int, Ge(1), Le(8)] | None = None
+    """At how many sizes a picture is judged, each half the one before; none given means 1 up to 512 pixels, and above
+    as many as reach 256, so that a preview at 256 predicts the result."""
     content_layers: tuple[str, ...] = ()
     """Layers whose features are kept; none given means the backbone's own choice, relu4_2 for VGG."""
     style_layers: tuple[str, ...] = ()
@@ -93,7 +98,7 @@ class Matching:
         content_layers, style_layers = self.layers(network)
         backbone = load_backbone(network, pooling=config.pooling, device=device, dtype=dtype)
 
-        def objective(subject: Subject) -> Objective:
+        def at_one_size(subject: Subject) -> Objective:
             photograph = backbone.encode(subject.content, [*content_layers, *style_layers])
             blank = [{"image": subject.content.new_zeros(subject.content.shape)}]
             content = match("content", ContentLoss(), [photograph], content_layers, config.content_weight)
@@ -114,6 +119,10 @@ class Matching:
                     *match("smooth", TotalVariationLoss(), blank, ["image"], config.tv_weight),
                 ],
             )
+
+        def objective(subject: Subject) -> Loss:
+            shapes = octaves((subject.content.shape[-2], subject.content.shape[-1]), config.octaves)
+            return Octaves([at_one_size(reduced(subject, shape)) for shape in shapes], shapes)
 
         return objective
 

@@ -36,7 +36,7 @@ class NNSTConfig(PixelConfig):
     layers: tuple[str, ...] = ()
     """Layers that make up a feature vector; none given means the backbone's own but those of its fifth block."""
     alpha: Annotated[float, Ge(0), Le(1)] | None = None
-    """What is matched: the content at 1, the picture as it is at 0; unless given 0.75, or by strength: 1 to 0.5."""
+    """What is matched: the content at 1, the picture as it is at 0; unless given 0.75, or by strength."""
     rotations: Annotated[int, Ge(1), Le(4)] = 4
     """Turns of the style, by 0, 90, 180 and 270 degrees, whose vectors may be taken."""
     vectors: Annotated[int, Ge(0), Le(10_000_000)] = 8192
@@ -73,8 +73,9 @@ class NNST(Method):
         super().__init__(config)
         if config.alpha is not None and config.strength is not None:
             raise ValueError("strength: it sets alpha, and alpha is given too; give one of them")
-        strength = 50 if config.strength is None else config.strength
+        strength = 50.0 if config.strength is None else config.strength
         self._alpha = 1 - strength / 200 if config.alpha is None else config.alpha
+        self._kept = max(0.0, 1 - strength / 50)
         network = BACKBONES[config.backbone]
         own = dict.fromkeys([*network.style_layers, *network.content_layers])
         self._layers = config.layers or tuple(sorted((n for n in own if "5_" not in n), key=network.layers.index))
@@ -93,10 +94,10 @@ class NNST(Method):
 
         def once(scaled: Subject) -> MatchedOnce:
             alpha = 1.0 if _sides(scaled.content) == coarsest else self._alpha
-            return MatchedOnce(columns, self._parts(columns, scaled), scaled.content, alpha)
+            return MatchedOnce(columns, self._parts(columns, scaled), scaled.content, alpha, self._kept)
 
         def ever(scaled: Subject) -> MatchedEver:
-            return MatchedEver(columns, self._parts(columns, scaled))
+            return MatchedEver(columns, self._parts(columns, scaled), scaled.content, self._kept)
 
         return coarse_to_fine(config, subject, once, ever)
 

@@ -1,0 +1,71 @@
+"""What one strength gives over networks, sizes and starts, graded by VGG-19 in fp32 at the size of the picture.
+
+Style share: the style loss of the picture as part of the photograph's own. Content share: its content loss as part of
+that of the style stretched over the photograph. Both say how far the picture went, at any size. Beside each stands its
+ratio to the mean.
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/strength.py [--strength 50] [--sizes 256 512 1024]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+
+import torch
+from common import Pictures, gatys_objective, graded, load_chain, machine, pair, picture, table
+
+from impasto import stylize
+from impasto.cli.memory import keep_freed_memory
+from impasto.images import resize
+from impasto.types import Image
+
+NETWORKS, STARTS = ("lite", "vgg19-caffe"), ("content", "noise")
+
+
+def shares(pictures: Pictures, painted: Image) -> tuple[float, float, float, float]:
+    """Content and style loss, and both as shares."""
+    content, style = pictures
+    judge = gatys_objective(load_chain("vgg19-caffe", torch.float32), pictures, 1.0)
+    mine, identity = graded(judge, painted), graded(judge, content)
+    copy = graded(judge, resize(style, (content.shape[-2], content.shape[-1])))
+    return mine["content"], mine["style"], mine["content"] / copy["content"], mine["style"] / identity["style"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--content", default="tubingen")
+    parser.add_argument("--style", default="starry_night")
+    parser.add_argument("--method", default="gatys")
+    parser.add_argument("--strength", type=float, default=50)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
+    options = parser.parse_args()
+    keep_freed_memory()  # as the command does
+    print(machine(), f"; {options.content} x {options.style}, {options.method}, strength {options.strength:g}", sep="")
+    found: dict[tuple[str, int, str], tuple[float, float, float, float]] = {}
+    for size in options.sizes:
+        pictures = pair(options.content, options.style, size)
+        for network in NETWORKS:
+            for start in STARTS:
+                result = stylize(
+                    picture(options.content),
+                    picture(options.style),
+                    options.method,
+                    backbone=network,
+                    size=size,
+                    start=start,
+                    strength=options.strength,
+                )
+                found[network, size, start] = graded_now = shares(pictures, result.image)
+                print(network, size, start, *(f"{value:.4f}" for value in graded_now), flush=True)
+    means = [statistics.mean(column) for column in zip(*found.values(), strict=True)]
+    rows = [
+        [*key, *(f"{value:.3g} ({value / mean:.2f})" for value, mean in zip(values, means, strict=True))]
+        for key, values in found.items()
+    ]
+    head = ["network", "size", "start", "content loss", "style loss", "content share", "style share"]
+    print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()

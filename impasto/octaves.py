@@ -1,0 +1,76 @@
+"""One objective at several sizes of a picture: what is large in the style stays large in a large picture.
+
+A network sees a fixed number of pixels, so that at 1024 pixels it misses what it sees at 256. Judged at both, the large
+picture becomes what its preview promised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from impasto.images import fit, resize
+from impasto.objective import Objective
+from impasto.subject import Subject, resize_style
+from impasto.types import Image
+
+ALONE, PREVIEW = 512, 256
+"""Longer sides in pixels: up to the first a picture is judged at its own size alone, above it down to the second."""
+SMALLEST = 32
+"""Shorter side of a picture that is judged at a smaller size, in pixels, at least."""
+
+
+@dataclass(frozen=True)
+class Octaves:
+    """One objective judged at several sizes of the picture, each with an equal part (after Snelgrove, 2017)."""
+
+    objectives: Sequence[Objective]
+    shapes: Sequence[tuple[int, int]]
+
+    def __call__(self, image: Image) -> dict[str, Tensor]:
+        """Terms of the full size under their own names, those of a smaller one as `style/relu1_1@256`."""
+        losses = {}
+        for i, (objective, shape) in enumerate(zip(self.objectives, self.shapes, strict=True)):
+            suffix = f"@{max(shape)}" if i else ""
+            for name, loss in objective(resize(image, shape)).items():
+                losses[name + suffix] = loss / len(self.shapes)
+        return losses
+
+
+def octaves(shape: tuple[int, int], count: int | None) -> list[tuple[int, int]]:
+    """The sizes at which a picture of height and width `shape` is judged, the full one first.
+
+    >>> octaves((768, 1024), None), octaves((384, 512), None)
+    ([(768, 1024), (384, 512), (192, 256)], [(384, 512)])
+    """
+    longer = max(shape)
+    if count is None:
+        count = 1 if longer <= ALONE else 1 + max(0, math.ceil(math.log2(longer / PREVIEW)))
+    sizes = [round(longer / 2**i) for i in range(count)]
+    return [fit(shape, size) for size in sizes if size == longer or min(fit(shape, size)) >= SMALLEST]
+
+
+def reduced(subject: Subject, shape: tuple[int, int]) -> Subject:
+    """The subject at a smaller size, with its styles and masks in proportion."""
+    factor = max(shape) / max(subject.content.shape[-2:])
+    if factor == 1:
+        return subject
+
+    def smaller(image: Tensor) -> Tensor:
+        return resize_style(image, round(max(image.shape[-2:]) * factor))
+
+    regions = tuple(
+        replace(
+            region,
+            styles=tuple(
+                replace(style, image=smaller(style.image), mask=None if style.mask is None else smaller(style.mask))
+                for style in region.styles
+            ),
+            mask=None if region.mask is None else resize(region.mask, shape),
+        )
+        for region in subject.regions
+    )
+    return Subject(resize(subject.content, shape), regions)

@@ -1,0 +1,59 @@
+"""A picture judged at several sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from impasto.config import check_settings
+from impasto.images import load_image, resize
+from impasto.methods.gatys import Gatys, GatysConfig
+from impasto.octaves import octaves
+from impasto.samples import resolve
+from impasto.subject import plain
+from impasto.types import Step
+
+
+def paint(**settings: object) -> list[Step]:
+    asked = {"backbone": "tiny", "device": "cpu", "precision": "fp32", "steps": 1, **settings}
+    painter = Gatys(check_settings(GatysConfig, "gatys", asked))
+    return list(painter.paint(plain(load_image(resolve("woodcut")), [load_image(resolve("mosaic"))])))
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "longer_sides"),
+    [
+        ((256, 192), None, [256]),
+        ((512, 512), None, [512]),
+        ((400, 600), None, [600, 300, 150]),
+        ((768, 1024), None, [1024, 512, 256]),
+        ((1536, 2048), None, [2048, 1024, 512, 256]),
+        ((1024, 1024), 1, [1024]),
+        ((300, 400), 2, [400, 200]),
+        ((40, 400), 5, [400]),  # a halved side would be too short to see
+    ],
+)
+def test_sizes_are_halved_to_that_of_the_preview(shape: tuple[int, int], count: int, longer_sides: list[int]) -> None:
+    assert [max(each) for each in octaves(shape, count)] == longer_sides
+
+
+def test_the_loss_is_the_mean_of_those_at_the_sizes() -> None:
+    both = paint(size=128, octaves=2)[0].losses
+    large, small = paint(size=128, octaves=1)[0].losses, paint(size=64)[0].losses
+    for layer in ("relu1_1", "relu3_1"):
+        assert both[f"style/{layer}"] == pytest.approx(large[f"style/{layer}"] / 2, rel=1e-4)
+        assert both[f"style/{layer}@64"] == pytest.approx(small[f"style/{layer}"] / 2, rel=0.05)  # resized twice
+
+
+def test_a_large_picture_reduced_is_nearer_to_its_preview_when_judged_at_both_sizes() -> None:
+    def best(**settings: object) -> torch.Tensor:
+        steps = paint(steps=60, **settings)
+        return min(steps, key=lambda step: step.loss).image()
+
+    preview = paint(size=64)[0]
+
+    def style_of(image: torch.Tensor) -> float:
+        losses = preview.losses_of(resize(image, preview.size))
+        return sum(loss for name, loss in losses.items() if name.startswith("style/"))
+
+    assert style_of(best(size=256, octaves=3)) < 0.6 * style_of(best(size=256, octaves=1))
