@@ -19,6 +19,8 @@ from impasto.types import Image, Step
 
 LR = 0.01
 """Adam's step, twice the paper's, for a twelfth of its steps."""
+DOUBLING = 37.5
+"""So many points of strength halve the coarsest size."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -32,7 +34,7 @@ class GPDMConfig(PixelConfig):
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
     """Steps at each size, where the number of all steps is not given."""
     coarsest: Annotated[int, Ge(16), Le(65536)] | None = None
-    """Longer side of the first size: smaller goes further from the content; unless given a quarter, or by strength."""
+    """Longer side of the first size: smaller goes further from the content; unless given 0.4 of size, or by strength."""
     ratio: Annotated[float, Gt(0), Le(0.95)] = 0.8
     """Each size relative to the next, where sizes are not given."""
     patch: Annotated[int, Ge(2), Le(64)] = 7
@@ -82,7 +84,7 @@ class GPDM(Method):
         height, width = content.shape[-2:]
         sizes = [config.size or max(height, width)]
         strength = 50 if config.strength is None else config.strength
-        coarsest = config.coarsest or sizes[0] / 2 ** (strength / 25)  # 50: a quarter
+        coarsest = config.coarsest or sizes[0] / 2 ** (strength / DOUBLING)  # 50: 0.4 of it
         while True:
             size = round(sizes[0] * config.ratio)
             if size < coarsest or min(fit((height, width), size)) < 2 * config.patch:
