@@ -34,7 +34,7 @@ class GPDMConfig(PixelConfig):
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
     """Steps at each size, where the number of all steps is not given."""
     coarsest: Annotated[int, Ge(16), Le(65536)] | None = None
-    """Longer side of the first size: smaller goes further from the content; 0.4 of size unless given, or by strength."""
+    """Longer side of the first size: smaller goes further; 0.4 of size unless given, or by strength."""
     ratio: Annotated[float, Gt(0), Le(0.95)] = 0.8
     """Each size relative to the next, where sizes are not given."""
     patch: Annotated[int, Ge(2), Le(64)] = 7

@@ -1,0 +1,30 @@
+"""Paints the strips of the methods' pages from bundled samples: `python docs/strips.py [METHOD ...]`, minutes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from impasto import load_image, save_image, stylize
+from impasto.methods import METHODS
+from impasto.samples import resolve
+from impasto.sheet import contact_sheet
+from impasto.types import Image
+
+FOLDER = Path(__file__).parent / "pictures"
+PAIRS = (("chelsea", "brushstrokes"), ("astronaut", "mosaic"), ("rocket", "pointillism"))
+SIZE = 256
+
+
+def main(names: list[str]) -> None:
+    for name in names or list(METHODS):
+        row: list[Image | None] = []
+        for content, style in PAIRS:
+            result = stylize(content, style, name, size=SIZE)
+            row += [load_image(resolve(style), size=SIZE), result.image]
+            print(f"{name}: {content} x {style}, {result.seconds:.0f} s", flush=True)
+        save_image(contact_sheet([row], cell=SIZE), FOLDER / f"{name}.jpg")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
