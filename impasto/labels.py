@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.images import Picture
 
-APART = 24
+APART = 32
 """Levels of 255, in the channel that differs most, by which two labels differ; nearer colours are one label."""
 FLAT = 8
 """Levels by which neighbours may differ within a flat colour: JPEG noise."""
@@ -21,8 +21,10 @@ MOST = 32
 """Labels of a map; what has more is taken for a photograph."""
 LONGEST = 2048
 """Maps with a longer side are thinned out, for speed."""
-PASSES = 64
-"""Pixels from a flat place up to which a label is found by looking around; beyond, by colour alone."""
+REACH = 3
+"""Pixels around one without a label in which it looks for labels: an antialiased edge is not wider."""
+PASSES = 16
+"""How often; what is farther from any flat place goes by colour alone."""
 LUMINANCE = (0.299, 0.587, 0.114)
 
 NOWHERE = -1
@@ -127,7 +129,8 @@ def _nearest(levels: np.ndarray, colours: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _is_wide(where: np.ndarray) -> bool:
     """Whether a square of the least width fits in somewhere."""
-    width = max(2, round(WIDE * max(where.shape)))
+    longer = max(where.shape)
+    width = min(max(4, round(WIDE * longer)), max(1, longer // 8))
     holes = F.pad(torch.from_numpy(~where).float()[None, None], [width // 2, (width - 1) // 2] * 2, value=0.0)
     for kernel in ((width, 1), (1, width)):
         holes = F.max_pool2d(holes, kernel, stride=1)
@@ -135,19 +138,21 @@ def _is_wide(where: np.ndarray) -> bool:
 
 
 def _filled(index: np.ndarray, opaque: np.ndarray, levels: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Every opaque pixel without a label takes one from around it, step by step from where labels are."""
-    index = np.pad(index, 1, constant_values=NOWHERE)
-    lacking = np.pad((index[1:-1, 1:-1] == NOWHERE) & opaque, 1)
-    y, x = lacking.nonzero()
-    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+    """Every opaque pixel without a label takes the one nearest in colour of those around it, outwards step by step."""
+    index = index.copy()
     for _ in range(PASSES):
-        if not len(y):
+        lacking = opaque & (index == NOWHERE)
+        if not lacking.any():
             break
-        labels = np.stack([index[y + dy, x + dx] for dy, dx in around])  # (8, N)
-        distance = np.abs(levels[y - 1, x - 1] - colours[labels]).max(-1)
-        distance[labels == NOWHERE] = np.inf
-        taken = np.take_along_axis(labels, distance.argmin(0)[None], 0)[0]
-        index[y, x] = taken
-        y, x = y[taken == NOWHERE], x[taken == NOWHERE]
-    index[y, x] = _nearest(levels[y - 1, x - 1], colours)[1]
-    return index[1:-1, 1:-1]
+        best = np.full(index.shape, np.inf, np.float32)
+        filled = index.copy()
+        for label, colour in enumerate(colours.astype(np.float32)):
+            here = torch.from_numpy(index == label).float()[None, None]
+            around = F.max_pool2d(here, 2 * REACH + 1, stride=1, padding=REACH)[0, 0].numpy() > 0
+            own = np.where(lacking & around, np.abs(levels - colour).max(-1), np.inf)
+            filled[own < best] = label
+            best = np.minimum(best, own)
+        index = filled
+    left = opaque & (index == NOWHERE)
+    index[left] = _nearest(levels[left], colours)[1]
+    return index
