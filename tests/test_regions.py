@@ -20,6 +20,8 @@ from impasto import Result
 from impasto.config import PaintingConfig, check_settings
 from impasto.images import load_image, open_picture, save_image
 from impasto.labels import Labels, read_labels
+from impasto.losses.gram import GramLoss
+from impasto.matching import Matching
 from impasto.methods.gatys import GatysConfig
 from impasto.regions import check_masks, divide
 from impasto.subject import Subject
@@ -288,10 +290,22 @@ def test_a_region_of_strength_0_keeps_the_content(folder: Path) -> None:
     assert change[..., 56:].mean() > 10 * change[..., :40].mean()
 
 
-def test_another_style_in_one_region_leaves_the_other_alone(folder: Path) -> None:
+@pytest.mark.parametrize(("layer", "across"), [("relu1_1", 0), ("relu2_1", 2)])  # an eroded place is 1 and 2 pixels
+def test_a_style_pulls_at_its_own_region_and_hardly_across_the_border(folder: Path, layer: str, across: int) -> None:
+    config = GatysConfig(backbone="tiny", content_weight=0, precision="fp32", style_layers=(layer,))
+    subject = divided(mask="halves.png", feather=0, region_strength=(0, 1))
+    picture = subject.content.clone().requires_grad_()
+    losses = Matching(config, GramLoss()).objective("tiny")(subject)(picture)
+    (gradient,) = torch.autograd.grad(sum(losses.values()), picture)
+    pull = gradient.abs().mean((0, 1, 2))  # (W,)
+    assert pull[WIDTH // 2 :].min() > 0
+    assert pull[: WIDTH // 2 - across].max() == 0
+
+
+def test_another_style_in_one_region_changes_that_one(folder: Path) -> None:
     settings = {"mask": "halves.png", "feather": 0, "precision": "fp32"}
     change = (paint(("one.png", "two.png"), **settings).image - paint(("one.png", "mosaic"), **settings).image).abs()
-    assert change[..., 56:].mean() > 100 * change[..., :40].mean()
+    assert change[..., 56:].mean() > 5 * change[..., :40].mean()
 
 
 def test_colour_goes_with_masks(folder: Path) -> None:
@@ -300,7 +314,7 @@ def test_colour_goes_with_masks(folder: Path) -> None:
     yiq = torch.tensor([0.596, -0.274, -0.322]), torch.tensor([0.211, -0.523, 0.312])
     for axis in yiq:
         kept, own = (torch.einsum("c,bchw->bhw", axis, image) for image in (result.image, photo))
-        assert (kept * own).sum() / own.square().sum() > 0.5
+        assert torch.corrcoef(torch.stack([kept.flatten(), own.flatten()]))[0, 1] > 0.9
 
 
 def test_a_painting_with_masks_is_painted_again_from_its_record(folder: Path, tmp_path: Path) -> None:
