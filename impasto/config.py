@@ -7,16 +7,28 @@ tables of the documentation are read from it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
 SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 Precision = Literal["auto", "fp32", "bf16"]
 Colour = Literal["style", "luminance", "moments", "histogram"]
+
+
+def _names(files: Any) -> Any:
+    """One file or several, as text or as paths."""
+    many = files if isinstance(files, list | tuple) else [files]
+    return tuple(str(file) if isinstance(file, Path) else file for file in many)
+
+
+Files = Annotated[
+    tuple[Annotated[str, WithJsonSchema({"type": "string", "format": "path"})], ...], BeforeValidator(_names)
+]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -33,6 +45,16 @@ class PaintingConfig:
     """Size of the style relative to the picture: 2 makes its strokes twice as large, 0.5 half as large."""
     colour: Colour = "style"
     """Whose colours: the style's, or the content's by luminance, by moments of the style, or by histogram."""
+    mask: Files = ()
+    """Divides the content: one file with a colour for every region, or a soft grey file for each; see docs/masks.md."""
+    style_mask: Files = ()
+    """For every style a file like mask: a region takes after the places of its own colour."""
+    feather: Annotated[float, Ge(0), Le(0.5)] = 0.02
+    """Width in which one region of a coloured mask passes into the next, as a share of the longer side."""
+    region_strength: tuple[Annotated[float, Ge(0), Le(1000)], ...] = ()
+    """Factor on the pull of the style in every region, from its darkest colour to its lightest, or file by file."""
+    region_stroke: tuple[Annotated[float, Ge(1 / 16), Le(16)], ...] = ()
+    """Size of the style in every region, on top of stroke, in the same order."""
     preset: Literal["impasto", "paper"] = "impasto"
     """Where settings that are not given come from: our choice, or the method's paper (but for the backbone)."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0

@@ -22,9 +22,11 @@ def guide(mask: Tensor, shape: tuple[int, int]) -> Tensor:
     """What counts of a feature map of height and width `shape`, `(1, 1, *shape)`, with mean 1.
 
     Places next to the border look across it and would carry the style over, so the mask is eroded by one place (Gatys
-    et al., CVPR 2017, section 5), unless nothing of it would be left.
+    et al., CVPR 2017, section 5); two leave the border unpainted (docs/masks.md). Departs from the paper: parts too
+    thin to be eroded, which growing by one place does not bring back, count as they are.
     """
     coverage = F.adaptive_avg_pool2d(mask, shape)
     inside = -F.max_pool2d(-coverage, 3, stride=1, padding=1)
-    counts = inside if inside.max() > 0.5 else coverage
+    thin = (coverage - F.max_pool2d(inside, 3, stride=1, padding=1)).clamp_min(0)
+    counts = inside + thin
     return counts / counts.mean().clamp_min(1e-12)

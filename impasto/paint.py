@@ -18,11 +18,12 @@ from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_
 from impasto.images import MAX_PIXELS, MIN_SIDE, Picture, Source, open_picture, quantise, resize
 from impasto.methods import METHODS
 from impasto.optimize import DivergedError
+from impasto.regions import check_masks, divide
 from impasto.result import Input, Result, Stopped
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.scales import STARTS, final_shape
-from impasto.subject import plain
-from impasto.types import Point, Step
+from impasto.subject import Subject, plain
+from impasto.types import Image, Point, Step
 from impasto.weights import find, sha256_of
 
 OnStep = Callable[[Step], object]
@@ -67,13 +68,15 @@ def stylize(
     device = pick_device(config.device)
     many = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
     mix = _mix(config.style_mix, len(many))
+    check_masks(config, len(many))
     photograph, first = _open("content", content, max_pixels)
     styles, others = zip(*(_open("style", each, max_pixels) for each in many), strict=True)
     torch.manual_seed(config.seed)
     given, pictures = before(config.colour, photograph.image, [each.image for each in styles])
-    steps = painter.paint(plain(given, pictures, mix))
-    best, curve, stopped = _watch(recoloured(config.colour, steps, photograph.image), on_step)
     shape = final_shape(config, photograph.image)
+    subject, masks = _subject(config, given, pictures, mix, shape, max_pixels)
+    steps = painter.paint(subject)
+    best, curve, stopped = _watch(recoloured(config.colour, steps, photograph.image), on_step)
     image = resize(best.image(), shape)  # only where it was stopped at a coarser size
     return Result(
         image=image,
@@ -88,7 +91,7 @@ def stylize(
         device=str(device),
         precision=PRECISION_NAMES[pick_dtype(config.precision, device)],
         peak_memory_mib=peak_memory_mib(device),
-        inputs=(first, *others, *_start_input(config, max_pixels)),
+        inputs=(first, *others, *masks, *_start_input(config, max_pixels)),
         versions={"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
         **_backbone_facts(config),
     )
@@ -109,6 +112,35 @@ def _open(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Input]:
             f"{role} {picture.name!r} is {width}x{height} pixels; a picture needs at least {MIN_SIDE} on each side"
         )
     return picture, Input(role, path, picture.name, picture.sha256)
+
+
+def _subject(
+    config: PaintingConfig,
+    content: Image,
+    styles: Sequence[Image],
+    mix: Sequence[float],
+    shape: tuple[int, int],
+    max_pixels: int,
+) -> tuple[Subject, list[Input]]:
+    """What is painted after what, and the files that say so."""
+    opened = [
+        _open_mask(role, file, max_pixels)
+        for role, files in (("mask", config.mask), ("style_mask", config.style_mask))
+        for file in files
+    ]
+    if not opened:
+        return plain(content, styles, mix), []
+    pictures, inputs = map(list, zip(*opened, strict=True))
+    count = len(config.mask)
+    return divide(config, content, styles, mix, pictures[:count], pictures[count:], shape), inputs
+
+
+def _open_mask(role: Any, file: str, max_pixels: int) -> tuple[Picture, Input]:
+    try:
+        mask = open_picture(file, max_pixels=max_pixels)
+    except ValueError as error:
+        raise ValueError(f"{role}: {error}") from None
+    return mask, Input(role, str(Path(file).absolute()), mask.name, mask.sha256)
 
 
 def _mix(weights: Sequence[float], count: int) -> list[float]:

@@ -50,6 +50,8 @@ def replay(
     *,
     content: str | Path | None = None,
     styles: Sequence[str | Path] = (),
+    masks: Sequence[str | Path] = (),
+    style_masks: Sequence[str | Path] = (),
     on_step: OnStep | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Result:
@@ -59,14 +61,22 @@ def replay(
         picture: a picture with its record inside or beside it, or a record.
         content: where the content lies now, if it was moved.
         styles: where the styles lie now, if they were moved.
+        masks: where the masks lie now, if they were moved.
+        style_masks: where the masks of the styles lie now, if they were moved.
 
     Raises:
         ValueError: where the record or an input is missing, or an input is not the picture that was used.
     """
     record = load_record(picture)
     recorded = record["inputs"]
-    moved = {"content": [content] if content is not None else [], "style": list(styles), "start": []}
-    paths: dict[str, list[str | Path]] = {"content": [], "style": [], "start": []}
+    moved: dict[str, list[str | Path]] = {
+        "content": [] if content is None else [content],
+        "style": list(styles),
+        "start": [],
+        "mask": list(masks),
+        "style_mask": list(style_masks),
+    }
+    paths: dict[str, list[str | Path]] = {role: [] for role in moved}
     for entry in recorded:
         role = entry["role"]
         path = moved[role].pop(0) if moved[role] else entry["path"]
@@ -75,6 +85,7 @@ def replay(
     settings = dict(record["settings"])
     if paths["start"]:
         settings["start"] = str(paths["start"][0])
+    settings |= {role: [str(path) for path in paths[role]] for role in ("mask", "style_mask") if paths[role]}
     last = record["steps"] if record["stopped"] == "cancelled" else None
 
     def until_there(step: Step) -> bool:
@@ -95,7 +106,7 @@ def _is_sound(record: dict[str, Any]) -> bool:
         and isinstance(inputs, list)
         and all(isinstance(entry, dict) and {"role", "path", "name", "sha256"} <= entry.keys() for entry in inputs)
         and [entry["role"] for entry in inputs].count("content") == 1
-        and all(entry["role"] in ("content", "style", "start") for entry in inputs)
+        and all(entry["role"] in ("content", "style", "start", "mask", "style_mask") for entry in inputs)
     )
 
 
@@ -109,17 +120,16 @@ def _read(path: Path) -> str:
 def _checked(entry: dict[str, Any], path: str | Path | None, max_pixels: int) -> str | Path:
     """The path of an input, if the picture there is still the one that was used."""
     role = entry["role"]
+    flag = f"--{role.replace('_', '-')}"
     if path is None:
-        raise ValueError(f"the {role} was a picture in memory ({entry['name']}); save it and give its path as --{role}")
+        raise ValueError(f"the {role} was a picture in memory ({entry['name']}); save it and give its path as {flag}")
     try:
         file = resolve(path)
     except ValueError:
-        hint = f"give the place where it lies now as --{role}"
+        hint = f"give the place where it lies now as {flag}"
         raise ValueError(f"the {role} {str(path)!r} is not there any more; {hint}") from None
     if open_picture(file, max_pixels=max_pixels).sha256 != entry["sha256"]:
-        raise ValueError(
-            f"the {role} {str(path)!r} is not the picture that was painted from; give that one as --{role}"
-        )
+        raise ValueError(f"the {role} {str(path)!r} is not the picture that was painted from; give that one as {flag}")
     is_sample = str(path) in {*STYLES, *CONTENTS}
     return path if is_sample else file
 

@@ -20,7 +20,7 @@ Stopped = Literal["converged", "steps", "cancelled", "diverged"]
 class Input:
     """A picture that went in."""
 
-    role: Literal["content", "style", "start"]
+    role: Literal["content", "style", "start", "mask", "style_mask"]
     path: str | None
     """Absolute path, or a sample's name; None for what came from memory."""
     name: str

@@ -32,7 +32,7 @@ class Region:
     name: str = ""
     """What its terms are called by; empty where the whole picture is one region."""
     mask: Tensor | None = None
-    """Where it lies, `(1, 1, H, W)` in [0, 1], of the content's size; None means everywhere."""
+    """Where it lies, `(1, 1, H, W)` in [0, 1], of the content's proportions; None means everywhere."""
     strength: float = 1.0
     """Factor on the pull of its styles."""
     stroke: float = 1.0

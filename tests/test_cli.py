@@ -222,6 +222,23 @@ def test_replay_paints_the_same_pixels_again(run: Run, folder: Path) -> None:
     assert (pixels("a.png") == pixels("b.png")).all()
 
 
+def test_replay_finds_masks_that_were_moved(run: Run, folder: Path) -> None:
+    for name, picture in (("map.png", "content.png"), ("style map.png", "style.png")):
+        height, width, _ = pixels(picture).shape
+        halves = PIL.Image.new("L", (width, height), 0)
+        halves.paste(255, (width // 2, 0, width, height))
+        halves.save(name)
+    words = ["--mask", "map.png", "--style-mask", "style map.png", *QUICK]
+    assert run("stylize", "content.png", "style.png", "-o", "a.png", *words)[0] == 0
+    assert run("replay", "a.png", "-o", "b.png")[0] == 0
+    (folder / "map.png").rename("m.png")
+    (folder / "style map.png").rename("s.png")
+    assert run("replay", "a.png", "-o", "c.png")[2].endswith("give the place where it lies now as --mask\n")
+    assert run("replay", "a.png", "-o", "c.png", "--mask", "m.png", "--style-mask", "s.png")[0] == 0
+    assert (pixels("a.png") == pixels("b.png")).all()
+    assert (pixels("a.png") == pixels("c.png")).all()
+
+
 def test_replay_finds_inputs_that_were_moved(run: Run, folder: Path) -> None:
     run("stylize", "content.png", "style.png", "-o", "a.png", *QUICK)
     (folder / "content.png").rename("c.png")
@@ -314,6 +331,14 @@ MISTAKES = {
     "device": [*PAINT, "--device", "toaster"],
     "device not here": [*PAINT, "--device", "cuda:99"],
     "precision": [*PAINT, "--precision", "fp8"],
+    "mask missing": [*PAINT, "--mask", "nowhere.png"],
+    "mask broken": [*PAINT, "--mask", "truncated.png"],
+    "mask of a shape": [*PAINT, "--mask", "thread.png"],
+    "masks": [*PAINT, "--mask", "content.png", "content.png"],
+    "style mask alone": [*PAINT, "--style-mask", "style.png"],
+    "region strength alone": [*PAINT, "--region-strength", "1"],
+    "feather": [*PAINT, "--feather", "2"],
+    "output is the mask": ["stylize", "content.png", "style.png", "-o", "other.png", "--mask", "other.png"],
     "colour": [*PAINT, "--colour", "sepia"],
     "start missing": [*PAINT, "--start", "nowhere.png"],
     "start broken": [*PAINT, "--start", "truncated.png"],
@@ -370,6 +395,9 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words:
         ("steps without value", "--steps needs a value"),
         ("unknown method", "unknown method 'gattis'; choose from gatys"),
         ("no output", "say where the picture goes: -o FILE"),
+        ("mask missing", "--mask: 'nowhere.png': it cannot be read"),
+        ("mask of a shape", "--mask: 'thread.png' is 1x5000 pixels and the content "),
+        ("style mask alone", "--style-mask: there are no regions; give mask too"),
         ("output is the content", "content.png is an input and would be overwritten"),
     ],
 )

@@ -87,7 +87,8 @@ def _field(name: str, facts: dict[str, Any]) -> tuple[str, Any, Any]:
     notes = [f"default: {default}"] if default not in (None, [], "") else []
     notes += [limits] if (limits := _limits(value)) else []
     kinds = {"integer": "INT", "number": "FLOAT"}
-    metavar = f"{{{','.join(value['enum'])}}}" if "enum" in value else kinds.get(value.get("type", ""), "TEXT")
+    kind = "FILE" if value.get("format") == "path" else kinds.get(value.get("type", ""), "TEXT")
+    metavar = f"{{{','.join(value['enum'])}}}" if "enum" in value else kind
     how = tyro.conf.arg(
         help=facts["description"].replace("\n", " "),
         metavar=f"{metavar} [{metavar} ...]" if many else metavar,

@@ -40,6 +40,10 @@ class ReplayForm(Outputs):
     """Where the content lies now, if it was moved."""
     style: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILE [FILE ...]", help_behavior_hint="")] = ()
     """Where the styles lie now, if they were moved."""
+    mask: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILE [FILE ...]", help_behavior_hint="")] = ()
+    """Where the masks lie now, if they were moved."""
+    style_mask: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILE [FILE ...]", help_behavior_hint="")] = ()
+    """Where the masks of the styles lie now, if they were moved."""
 
 
 def stylize(arguments: list[str]) -> int:
@@ -50,7 +54,8 @@ def stylize(arguments: list[str]) -> int:
     settings = given(form.shared) | given(form.own)
     if len(pictures) < 2:
         raise ValueError("give a CONTENT and at least one STYLE; see impasto stylize --help")
-    inputs = [*pictures, settings.get("start", "")]
+    masks = [*settings.get("mask", ()), *settings.get("style_mask", ())]
+    inputs = [*pictures, settings.get("start", ""), *masks]
 
     def run(on_step: OnStep) -> Result:
         content, *styles = pictures
@@ -71,10 +76,16 @@ def replay(arguments: list[str]) -> int:
 
     def run(on_step: OnStep) -> Result:
         return impasto.replaying.replay(
-            pictures[0], content=form.content, styles=form.style, on_step=on_step, max_pixels=form.max_pixels
+            pictures[0],
+            content=form.content,
+            styles=form.style,
+            masks=form.mask,
+            style_masks=form.style_mask,
+            on_step=on_step,
+            max_pixels=form.max_pixels,
         )
 
-    inputs = [pictures[0], form.content or "", *form.style]
+    inputs = [pictures[0], form.content or "", *form.style, *form.mask, *form.style_mask]
     return _paint(run, form, inputs, title="replay")
 
 
