@@ -20,6 +20,7 @@ ROWS = (
     "methods",
     "augmentation distillation recipes training",
     "result paint replaying",
+    "experiments",
     "__init__",
     "cli __main__",
 )
