@@ -38,6 +38,9 @@ def parse(form: type[Form], arguments: Sequence[str], *, command: str) -> tuple[
     for word in rest:
         if word.startswith("-") and len(word) > 1:
             raise ValueError(f"unknown flag {word}{_meant(word, form)}; see {program} --help")
+    for flag in _without_values(filled):
+        if flag in arguments:
+            raise ValueError(f"{flag} needs a value; see {program} --help")
     return filled, rest
 
 
@@ -122,6 +125,18 @@ def _meant(word: str, form: type[Any]) -> str:
     flag = word.partition("=")[0].replace("_", "-")
     close = difflib.get_close_matches(flag, [f"--{name.replace('_', '-')}" for name in _names(form)], n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _without_values(form: Any) -> list[str]:
+    """The flags that take any number of values, and were left with none."""
+    flags = []
+    for field in dataclasses.fields(form):
+        value = getattr(form, field.name)
+        if dataclasses.is_dataclass(value):
+            flags += _without_values(value)
+        elif value == ():
+            flags.append(f"--{field.name.replace('_', '-')}")
+    return flags
 
 
 def _names(form: type[Any]) -> list[str]:
