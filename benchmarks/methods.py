@@ -51,12 +51,14 @@ def paint(content: str, style: str, size: int, settings: Mapping[str, Any], back
     return result.image, time.perf_counter() - began
 
 
-def sheet(file: Path, backbone: str, size: int, pairs: int) -> None:
+def sheet(file: Path, backbone: str, size: int, pairs: int, steps: int | None) -> None:
     rows = []
     for content, style in SIX[:pairs]:
         row: list[Image | None] = [load_image(picture(style), size=size)]
         for name in METHODS:
-            image, seconds = paint(content, style, size, {"method": name}, backbone)
+            image, seconds = paint(
+                content, style, size, {"method": name} | ({"steps": steps} if steps else {}), backbone
+            )
             row.append(image)
             print(f"{content} x {style}, {name}: {seconds:.1f} s", flush=True)
         rows.append(row)
@@ -121,11 +123,12 @@ def main() -> None:
     parser.add_argument("--backbone", default="lite")
     parser.add_argument("--size", type=int, help="384 for the sheet, 256 for the table unless given")
     parser.add_argument("--pairs", type=int, help="3 for the sheet, 6 for the table unless given")
+    parser.add_argument("--steps", type=int, help="for the sheet; the methods' own unless given")
     options = parser.parse_args()
     keep_freed_memory()  # as the command does
     print(machine(), f"; {options.backbone}", sep="")
     if options.sheet:
-        sheet(options.sheet, options.backbone, options.size or 384, options.pairs or 3)
+        sheet(options.sheet, options.backbone, options.size or 384, options.pairs or 3, options.steps)
     if options.table:
         compare(options.backbone, options.size or 256, options.pairs or 6)
 
