@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ WEIGHTS = ("gatys 10", "gatys 100", "gatys 1000")
 ROWS: dict[str, dict[str, Any]] = {
     **{f"gatys {weight}": {"method": "gatys", "style_weight": weight, "steps": 120} for weight in (10, 100, 1000)},
     **{f"bures {weight}": {"method": "bures", "style_weight": weight, "steps": 120} for weight in (3, 30, 300)},
-    "sliced": {"method": "sliced", "steps": 120},
+    **{f"sliced {weight}": {"method": "sliced", "style_weight": weight, "steps": 120} for weight in (5, 50)},
     "mrf": {"method": "mrf", "steps": 60},
     "strotss": {"method": "strotss", "steps": 200},
     "nnst": {"method": "nnst"},
@@ -76,11 +76,12 @@ def grades(content: str, style: str, output: Image, judge: Any) -> dict[str, Gra
     return {role: {name: value for part in parts for name, value in part[role].items()} for role in parts[0]}
 
 
-def compare(backbone: str, size: int, pairs: int) -> None:
+def compare(backbone: str, size: int, pairs: int, only: Sequence[str]) -> None:
     judge = load_backbone("vgg19-caffe")
     found: dict[str, list[Grades]] = {}
     for content, style in SIX[:pairs]:
-        for name, settings in ROWS.items():
+        for name in only or ROWS:
+            settings = ROWS[name]
             image, seconds = paint(content, style, size, settings, backbone)
             graded = grades(content, style, image, judge)
             found.setdefault(name, []).append({**graded["output"], "seconds": seconds})
@@ -102,7 +103,7 @@ def report(medians: Mapping[str, Grades]) -> None:
             [[name, *(f"{row[key]:.3f}" for key in columns), f"{row['seconds']:.1f}"] for name, row in medians.items()],
         )
     )
-    for weight in WEIGHTS:
+    for weight in (weight for weight in WEIGHTS if weight in medians):
         mine = medians[weight]
         better = [
             name
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="lite")
     parser.add_argument("--size", type=int, help="384 for the sheet, 256 for the table unless given")
     parser.add_argument("--pairs", type=int, help="3 for the sheet, 6 for the table unless given")
+    parser.add_argument("--only", nargs="+", choices=list(ROWS), default=[], help="rows of the table")
     parser.add_argument("--steps", type=int, help="for the sheet; the methods' own unless given")
     options = parser.parse_args()
     keep_freed_memory()  # as the command does
@@ -130,7 +132,7 @@ def main() -> None:
     if options.sheet:
         sheet(options.sheet, options.backbone, options.size or 384, options.pairs or 3, options.steps)
     if options.table:
-        compare(options.backbone, options.size or 256, options.pairs or 6)
+        compare(options.backbone, options.size or 256, options.pairs or 6, options.only)
 
 
 if __name__ == "__main__":
