@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from impasto import load_image, save_image, stylize
+from impasto.images import fit, resize
 from impasto.methods import METHODS
 from impasto.samples import resolve
 from impasto.sheet import contact_sheet
@@ -13,7 +14,7 @@ from impasto.types import Image
 
 FOLDER = Path(__file__).parent / "pictures"
 PAIRS = (("chelsea", "brushstrokes"), ("astronaut", "mosaic"), ("rocket", "pointillism"))
-SIZE = 256
+SIZE, WIDTH = 256, 1200
 
 
 def main(names: list[str]) -> None:
@@ -23,7 +24,8 @@ def main(names: list[str]) -> None:
             result = stylize(content, style, name, size=SIZE)
             row += [load_image(resolve(style), size=SIZE), result.image]
             print(f"{name}: {content} x {style}, {result.seconds:.0f} s", flush=True)
-        save_image(contact_sheet([row], cell=SIZE), FOLDER / f"{name}.jpg")
+        strip = contact_sheet([row], cell=SIZE)
+        save_image(resize(strip, fit((strip.shape[-2], strip.shape[-1]), WIDTH)), FOLDER / f"{name}.jpg")
 
 
 if __name__ == "__main__":
