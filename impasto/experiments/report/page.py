@@ -23,6 +23,8 @@ from impasto.experiments.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 GROUPS = {"cost": "cost", "loss": "loss", "structure": "content kept", "style": "style taken", "other": "other"}
+TRIAL_SIDE = 192
+"""Pixels; a painting made smaller than that takes more bytes a pixel, one that is larger fewer."""
 ARROWS = {-1: "↓", 1: "↑", None: ""}
 
 
@@ -93,13 +95,17 @@ def number(value: float | None) -> str:
 def _sources(folder: Path, arrangement: Arrangement) -> dict[str, Thumbnail | None]:
     """Photographs and styles, each once."""
     names = list(dict.fromkeys(name for pair in arrangement.pairs for name in pair))
-    side = pictures.side_for(len(names), pictures.SOURCES_SHARE)
+    trial = [pictures.of_source(name, folder, pictures.LARGEST) for name in pictures.spread(names)]
+    side = pictures.side_for(trial, len(names), pictures.SOURCES_SHARE)
     return {name: pictures.of_source(name, folder, side) for name in names}
 
 
 def _paintings(folder: Path, runs: Sequence[Run]) -> list[Thumbnail | None]:
-    side = pictures.side_for(sum(run.picture is not None for run in runs), 1 - pictures.SOURCES_SHARE)
-    return [None if run.picture is None else pictures.of_painting(folder / run.picture, side) for run in runs]
+    paths = [None if run.picture is None else folder / run.picture for run in runs]
+    there = [path for path in paths if path is not None]
+    trial = [pictures.of_painting(path, TRIAL_SIDE) for path in pictures.spread(there)]
+    side = pictures.side_for(trial, len(there), 1 - pictures.SOURCES_SHARE)
+    return [None if path is None else pictures.of_painting(path, side) for path in paths]
 
 
 def _facts(arrangement: Arrangement) -> list[str]:

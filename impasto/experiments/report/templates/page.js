@@ -127,7 +127,7 @@ function drawTrade() {
   const known = (name) => points.flatMap((p) => p[name].filter((v) => v !== null && v !== undefined));
   const front = new Set(fronts[`${x.name}|${y.name}`]);
   const names = [...front].map((i) => `${i + 1} ${data.rows[i].name}`).join(", ");
-  const plot = frame(place, axis(x, known("x")), axis(y, known("y")), `${x.name}, content`, `${y.name}, style`, `Variants by ${x.name} and ${y.name}. On the front: ${names}`);
+  const plot = frame(place, axis(x, known("x")), axis(y, known("y")), `content kept: ${x.name}`, `style taken: ${y.name}`, `Variants by ${x.name} and ${y.name}. On the front: ${names}`);
   const { svg, px, py } = plot;
   const edge = points.filter((p) => front.has(p.i)).sort((a, b) => px(a.x[0]) - px(b.x[0]));
   if (edge.length > 1) {
