@@ -49,7 +49,7 @@ def made_up(count: int, folder: Path, variants: int = 10, points: int = 300) -> 
             for k in range(points)
         )
         losses = {"content": 0.1, "style": 0.9, "total": 1.0}
-        sanity = {name: metrics for name in SANITY}
+        sanity = dict.fromkeys(SANITY, metrics)
         runs.append(Run(task, "done", None, f"{i}.jpg", 3.0, 300, 301, 700.0, "steps", losses, metrics, sanity, curve))
     return runs
 

@@ -22,6 +22,7 @@ from impasto.cli import main
 from impasto.experiments.report import write
 from impasto.experiments.report.commands import command_of
 from impasto.experiments.report.losses import thinned
+from impasto.experiments.report.pictures import BYTES, LARGEST, SMALLEST, Thumbnail, side_for
 from impasto.experiments.report.tables import SANITY
 from impasto.experiments.run import Run, Task
 from impasto.types import Point
@@ -200,6 +201,14 @@ def test_pictures_that_cannot_be_read_are_said_to_be_missing(tmp_path: Path) -> 
     assert page.text.count("Not painted yet") == page.text.count("Being painted") == 1
 
 
+def test_the_more_pictures_and_the_busier_the_smaller_each() -> None:
+    flat, busy = (Thumbnail("x" * length, 100, 80, (100, 80)) for length in (1_000, 8_000))
+    assert side_for([flat], 5) == LARGEST
+    assert LARGEST > side_for([busy], 200) > side_for([busy], 2000) > side_for([busy], 9_000_000) == SMALLEST
+    assert side_for([flat], 2000) > side_for([busy, None], 2000)
+    assert side_for([busy], 2000) ** 2 == pytest.approx(BYTES / 2000 / (6_000 / 100**2), rel=0.02)
+
+
 def test_no_runs_are_no_report(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'Nothing' has no runs to report"):
         write(tmp_path, [], "Nothing")
@@ -230,6 +239,8 @@ def test_a_page_can_be_read_without_seeing_it(page: Page) -> None:
     assert set(named) <= set(ids)
     assert page.all("html")[0]["lang"] == "en"
     assert all("alt" in image for image in page.all("img"))
+    spoken = {a["aria-label"] for a in page.all("span") if a.get("role") == "img"}
+    assert spoken == {f"photograph: {pair[0]}" for pair in PAIRS} | {f"style: {pair[1]}" for pair in PAIRS}
 
 
 @pytest.mark.slow

@@ -81,7 +81,8 @@ function drawCurves() {
       if (points.length) lines.push({ variant, points });
     }
   });
-  const place = find("curve-plot");
+  const place = find("curve-plot"), { content, style } = data.pairs[pair];
+  find("curve-says").textContent = `${content} after ${style}`;
   if (!lines.length) return nothing(place, "No curve to show here.");
   const xs = lines.flatMap((l) => l.points.map((p) => p[0])), ys = lines.flatMap((l) => l.points.map((p) => p[1]));
   const span = (v) => [v.reduce((a, b) => Math.min(a, b)), v.reduce((a, b) => Math.max(a, b))];
