@@ -1,0 +1,74 @@
+"""Experiments for the tests of the report: a few real paintings, and many that are made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import impasto
+from impasto.experiments.run import Run, Task
+from impasto.grading import SANITY, grade_with_sanity
+from impasto.types import Point
+
+PAIRS = (("woodcut", "mosaic"), ("geometric", "inkwash"))
+VARIANTS = {"few steps": {"steps": 4}, "more steps": {"steps": 8}, "noise": {"steps": 4, "start": "noise"}}
+
+
+def paint(folder: Path) -> list[Run]:
+    """Eight real paintings (two of them a second seed) and one failure, with their pictures in a folder."""
+    runs = []
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("IMPASTO_CACHE", str(folder / "cache"))
+        for content, style in PAIRS:
+            for variant, settings in VARIANTS.items():
+                for seed in (0, 1) if variant == "noise" else (0,):
+                    every = {**settings, "backbone": "tiny", "size": 48, "seed": seed}
+                    runs.append(_paint(Task(variant, "gatys", every, content, style), folder))
+    failed = Task("broken", "gatys", {"steps": -1, "backbone": "tiny", "size": 48, "seed": 0}, *PAIRS[0])
+    return [*runs, Run(failed, "failed", error="steps: input should be greater than 0, not -1")]
+
+
+def made_up(count: int, folder: Path, variants: int = 10, points: int = 300) -> list[Run]:
+    """Runs without paint: noise as pictures, which compress worst, and long curves."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("content", "ssim", "cfsd", "gatys_content", "gram", "style", "frechet", "sliced_wasserstein")
+    runs = []
+    for i in range(count):
+        settings = {"seed": 0, "size": 48, "style_weight": float(i % variants)}
+        task = Task(f"weight {i % variants}", "gatys", settings, f"content {i // variants}", "mosaic")
+        pixels = rng.integers(0, 256, (256, 256, 3), np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / f"{i}.jpg", quality=60)
+        values = rng.random(len(names))
+        metrics = dict(zip(names, values.tolist(), strict=True))
+        curve = tuple(
+            Point(k + 1, k + 2, 0.01 * k, (48, 48), {"content/relu4_2": 1 / (k + 1), "style/relu1_1": 9 / (k + 1)})
+            for k in range(points)
+        )
+        losses = {"content": 0.1, "style": 0.9, "total": 1.0}
+        sanity = dict.fromkeys(SANITY, metrics)
+        runs.append(Run(task, "done", None, f"{i}.jpg", 3.0, 300, 301, 700.0, "steps", losses, metrics, sanity, curve))
+    return runs
+
+
+def _paint(task: Task, folder: Path) -> Run:
+    result = impasto.stylize(task.content, task.style, task.method, **task.settings)
+    picture = result.save(folder / "pictures" / f"{task.key}.png")
+    graded = grade_with_sanity(task.content, task.style, picture, backbone="tiny")
+    return Run(
+        task,
+        "done",
+        picture=str(picture.relative_to(folder)),
+        seconds=result.seconds,
+        steps=result.steps,
+        evaluations=result.evaluations,
+        peak_memory_mib=result.peak_memory_mib,
+        stopped=result.stopped,
+        losses=result.summary()["losses"],
+        metrics=graded["output"],
+        sanity={name: graded[name] for name in SANITY},
+        curve=result.curve,
+    )
