@@ -111,8 +111,14 @@ class Asked:
         return self.document.wrong(place, message)
 
 
-TOGETHER = (("variants", "product"), ("contents", "styles", "pairs"))
-"""Where the quick form gives one of these, the file's own others do not count."""
+INSTEAD = {
+    "variants": ["product"],
+    "product": ["variants"],
+    "pairs": ["contents", "styles"],
+    "contents": ["pairs"],
+    "styles": ["pairs"],
+}
+"""Fields of the file that do not count where the quick form gives another of their kind."""
 
 
 def form_of(document: Document, *, quick: bool) -> Asked:
@@ -133,7 +139,7 @@ def form_of(document: Document, *, quick: bool) -> Asked:
     if quick:
         forced = form.quick.settings
         given = form.quick.model_fields_set - {"settings"}
-        replaced = given.union(*(group for group in TOGETHER if given.intersection(group)))
+        replaced = given.union(*(INSTEAD.get(name, []) for name in given))
         form = form.model_copy(update={name: getattr(form.quick, name) for name in replaced})
         places |= {name: ("quick", name) for name in given}
     if form.pairs and (form.contents or form.styles):

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.devices import pick_device
 from impasto.experiments.run import Task
-from impasto.grading import SANITY, grade, grade_with_sanity, graded_layers
-from impasto.images import load_image
+from impasto.grading import Reference, graded_layers, reference
 from impasto.metrics import PIXELS
-from impasto.samples import resolve
 from impasto.types import Image
 
 Scores = dict[str, float]
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
-PICTURES, ROWS = 8, 1000
-"""How many pictures and how many sanity rows are kept in memory: the latest."""
+Cell = tuple[str, str, int, int]
+"""Content, style, and the height and width of the painting."""
+REFERENCES, ROWS = 4, 1000
+"""How many references, and how many sanity rows, are kept in memory: the latest."""
 
 
 class Judge:
@@ -28,8 +27,8 @@ class Judge:
     def __init__(self, backbone: str, metrics: Sequence[str], *, device: str = "auto") -> None:
         self._backbone, self._metrics, self._device = backbone, tuple(metrics), device
         self._networks: dict[str, Backbone | str] = {}
-        self._pictures: dict[str, Image] = {}
-        self._sanity: dict[tuple[object, ...], dict[str, Scores]] = {}
+        self._references: dict[Cell, Reference] = {}
+        self._sanity: dict[Cell, dict[str, Scores]] = {}
 
     def __call__(self, task: Task, painting: Image) -> tuple[Scores, dict[str, Scores]]:
         """The scores of a painting `(1, 3, H, W)`, and those of the content and the style as if they were it.
@@ -37,14 +36,16 @@ class Judge:
         Raises:
             ValueError: in one line, for anything that the caller can mend.
         """
-        content, style = (
-            _kept(self._pictures, name, partial(_opened, name), most=PICTURES) for name in (task.content, task.style)
-        )
+        height, width = painting.shape[-2:]
+        cell = (task.content, task.style, height, width)
+        seen = _kept(self._references, cell, lambda: self._reference(cell), most=REFERENCES)
+        return seen.scores(painting), _kept(self._sanity, cell, seen.sanity, most=ROWS)
+
+    def _reference(self, cell: Cell) -> Reference:
+        content, style, *shape = cell
         network = _kept(self._networks, self._backbone, self._load, most=1)
-        how = partial(grade_with_sanity, content, style, painting, backbone=network, metrics=self._metrics)
-        place = (task.content, task.style, tuple(painting.shape))
-        sanity = _kept(self._sanity, place, lambda: _sanity(how(device=self._device)), most=ROWS)
-        return grade(content, style, painting, backbone=network, metrics=self._metrics, device=self._device), sanity
+        how: dict[str, Any] = {"backbone": network, "metrics": self._metrics, "device": self._device}
+        return reference(content, style, (shape[0], shape[1]), **how)
 
     def _load(self) -> Backbone | str:
         """The network, or its name where every metric looks at pixels."""
@@ -52,14 +53,6 @@ class Judge:
         if all(names == PIXELS for names in layers.values()):
             return self._backbone
         return load_backbone(self._backbone, device=pick_device(self._device))
-
-
-def _opened(name: str) -> Image:
-    return load_image(resolve(name))
-
-
-def _sanity(rows: dict[str, Scores]) -> dict[str, Scores]:
-    return {role: rows[role] for role in SANITY}
 
 
 def _kept(cache: dict[Key, Value], key: Key, make: Callable[[], Value], *, most: int) -> Value:
