@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -120,7 +121,8 @@ def compare(arguments: list[str]) -> int:
     try:
         experiment = experiment_of(Document(grid, Path.cwd()))
     except ValueError as error:
-        raise ValueError(named_as_flag(str(error), [*settings, "seeds"])) from None
+        message = re.sub("^seeds: ", "seed: ", str(error))
+        raise ValueError(named_as_flag(message, [*settings, "seed"])) from None
     return _carry_out(experiment, form)
 
 

@@ -33,7 +33,7 @@ class Document:
         while known and known not in self.lines:
             known = known[:-1]
         where = f"{self.name}:{self.lines[known]}: " if known in self.lines else ""
-        shown = place if where else place[-1:]
+        shown = place if where else [part for part in place if isinstance(part, str)][-1:]
         return ValueError(f"{where}{'.'.join(map(str, shown))}{': ' if shown else ''}{' '.join(message.split())}")
 
 
