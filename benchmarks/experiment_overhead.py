@@ -40,8 +40,9 @@ def main() -> None:
         experiment = experiment_of(Document(grid, Path(folder)))
         store = Store(folder, create=True)
         store.enrol(experiment)
-        enrolled = time.perf_counter()
+        enrolled, busy = time.perf_counter(), time.process_time()
         work(folder, experiment)
+        busy = 1000 * (time.process_time() - busy) / len(experiment.tasks)
         wall = time.perf_counter() - enrolled
         done = store.runs()
         assert all(run.status == "done" for run in done)
