@@ -48,9 +48,8 @@ def main() -> None:
         assert all(run.status == "done" for run in done)
         painting = sum(run.seconds or 0 for run in done)
         print(f"{len(done)} runs: to check and enrol them {enrolled - began:.2f} s, to run them {wall:.1f} s")
-        print(
-            f"overhead {1000 * (wall - painting) / len(done):.1f} ms a run, beside {1000 * painting / len(done):.1f} ms"
-        )
+        each = [1000 * seconds / len(done) for seconds in (wall - painting, painting)]
+        print(f"overhead {each[0]:.1f} ms a run, beside {each[1]:.1f} ms; processor {busy:.1f} ms for both")
         began = time.perf_counter()
         work(folder, experiment)
         print(f"nothing left to do: {time.perf_counter() - began:.2f} s")
