@@ -13,6 +13,8 @@ from typing import Any
 
 from impasto.backbones import BACKBONES
 from impasto.config import setting_schemas
+from impasto.experiments.bundled import bundled, find_experiment
+from impasto.experiments.grid import read_experiment
 from impasto.losses import LOSSES
 from impasto.methods import METHODS
 from impasto.metrics import METRICS
@@ -76,6 +78,13 @@ def metrics() -> str:
     return table(["name", "judges", "better", "what it is", "layers of VGG-19"], rows)
 
 
+def experiments() -> str:
+    """Every bundled experiment: how many paintings it is, and what it is about."""
+    tasks = {name: read_experiment(find_experiment(name)).tasks for name in bundled()}
+    rows = [[f"`{name}`", summary, len({task.key for task in tasks[name]})] for name, summary in bundled().items()]
+    return table(["name", "what it asks", "paintings"], rows)
+
+
 def weights() -> str:
     rows = [
         [f"`{name}`", each.summary, f"`{file.filename}`", f"{file.size / MIB:.0f}", each.licence]
@@ -89,6 +98,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "backbones": backbones,
     "losses": losses,
     "metrics": metrics,
+    "experiments": experiments,
     "weights": weights,
     **{f"settings-{name}": lambda name=name: settings(METHODS[name].Config) for name in METHODS},
     "settings-training": lambda: settings(TrainingConfig),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,8 +16,6 @@ from impasto.images import MIN_SIDE, Source, fit, load_image, quantise, resize
 from impasto.metrics import METRICS, PIXELS, Trio
 from impasto.samples import resolve
 from impasto.types import Features, Image
-
-SANITY = ("identity", "style_copy")
 
 
 def grade(
@@ -52,7 +52,7 @@ def grade(
     >>> grade("woodcut", "mosaic", resolve("woodcut"), backbone="tiny", metrics=["content", "ssim"])
     {'content': 0.0, 'ssim': 1.0}
     """
-    return _grade(content, style, output, backbone, layers, metrics, device, also=())["output"]
+    return _grade(content, style, output, backbone, layers, metrics, device, sanity=False)["output"]
 
 
 def grade_with_sanity(
@@ -69,7 +69,7 @@ def grade_with_sanity(
 
     A metric that ranks one of the last two first is not to be trusted alone.
     """
-    return _grade(content, style, output, backbone, layers, metrics, device, also=SANITY)
+    return _grade(content, style, output, backbone, layers, metrics, device, sanity=True)
 
 
 def graded_layers(
@@ -82,7 +82,77 @@ def graded_layers(
     return {name: tuple(layers) if layers and usual != PIXELS else usual for name, usual in own.items()}
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Reference:
+    """What the paintings of one pair and one size are compared with, looked at once."""
+
+    shape: tuple[int, int]
+    """Height and width of the paintings, in pixels."""
+    chosen: dict[str, tuple[str, ...]]
+    """The layers that each metric compares."""
+    content: Features
+    style: Features
+    original: Image = field(repr=False)
+    """The style at its own size."""
+    look: Callable[[Image], Features] = field(repr=False)
+    """What the network sees in a picture `(1, 3, *shape)`."""
+
+    def scores(self, output: Source) -> dict[str, float]:
+        """As `grade`, for a painting of this size."""
+        painting = _open("output", output)
+        if _size(painting) != self.shape:
+            raise ValueError(f"the output is {_in_words(_size(painting))} pixels, not {_in_words(self.shape)}")
+        return self._scores(self.look(painting))
+
+    def sanity(self) -> dict[str, dict[str, float]]:
+        """The same for the content, and for the style stretched to the size, as if they were the painting."""
+        stretched = self.look(resize(self.original, self.shape))
+        return {"identity": self._scores(self.content), "style_copy": self._scores(stretched)}
+
+    def _scores(self, seen: Features) -> dict[str, float]:
+        trio = Trio(self.content, self.style, seen)
+        with torch.no_grad():
+            return {name: METRICS[name]().score(trio, layers) for name, layers in self.chosen.items()}
+
+
+def reference(
+    content: Source,
+    style: Source,
+    shape: tuple[int, int],
+    *,
+    backbone: Backbone | str = "vgg19-caffe",
+    layers: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    device: str = "cpu",
+) -> Reference:
+    """What many paintings of one size `shape`, height and width in pixels, are compared with.
+
+    Arguments and errors are those of `grade`, and so are the scores.
+    """
+    network = BACKBONES[backbone] if isinstance(backbone, str) else type(backbone)
+    chosen = graded_layers(network, layers, metrics)
+    where = pick_device(device)
+    photograph, original = (
+        _open(role, resolve(source) if isinstance(source, str | Path) else source)
+        for role, source in (("content", content), ("style", style))
+    )
+    expected = fit(_size(photograph), max(shape))
+    if max(abs(side - right) for side, right in zip(shape, expected, strict=True)) > 1:
+        text = f"the output is {_in_words(shape)} pixels, but the content would be {_in_words(expected)}"
+        warnings.warn(f"{text}: it is stretched to fit; is this the content that was painted?", stacklevel=4)
+    scaled = resize(original, fit(_size(original), max(shape)))
+    _check_size("style, at the longer side of the output,", scaled)
+    compared = sorted({layer for names in chosen.values() for layer in names} - set(PIXELS))
+    loaded = load_backbone(backbone, device=where) if isinstance(backbone, str) and compared else backbone
+
+    @torch.no_grad()
+    def look(image: Image) -> Features:
+        picture = quantise(image)
+        return {"image": picture} if isinstance(loaded, str) else _seen(picture, loaded, compared, where)
+
+    return Reference(shape, chosen, look(resize(photograph, shape)), look(scaled), original, look)
+
+
 def _grade(
     content: Source,
     style: Source,
@@ -91,44 +161,13 @@ def _grade(
     layers: Sequence[str],
     metrics: Sequence[str],
     device: str,
-    also: Sequence[str],
+    *,
+    sanity: bool,
 ) -> dict[str, dict[str, float]]:
-    network = BACKBONES[backbone] if isinstance(backbone, str) else type(backbone)
-    chosen = graded_layers(network, layers, metrics)
-    where = pick_device(device)
-    pictures = _pictures(content, style, output, stretched="style_copy" in also)
-    seen: dict[str, Features] = {role: {"image": image} for role, image in pictures.items()}
-    if compared := sorted({layer for names in chosen.values() for layer in names} - set(PIXELS)):
-        loaded = load_backbone(backbone, device=where) if isinstance(backbone, str) else backbone
-        seen = {role: _seen(image, loaded, compared, where) for role, image in pictures.items()}
-    graded = {"output": seen["output"], "identity": seen["content"], "style_copy": seen.get("style_copy", {})}
-    return {
-        role: {
-            name: METRICS[name]().score(Trio(seen["content"], seen["style"], graded[role]), chosen[name])
-            for name in chosen
-        }
-        for role in ("output", *also)
-    }
-
-
-def _pictures(content: Source, style: Source, output: Source, *, stretched: bool) -> dict[str, Image]:
-    """The pictures as they are compared: at the output's size, in levels of 1/255."""
     painting = _open("output", output)
-    photograph, original = (
-        _open(role, resolve(source) if isinstance(source, str | Path) else source)
-        for role, source in (("content", content), ("style", style))
-    )
-    shape = _size(painting)
-    expected = fit(_size(photograph), max(shape))
-    if max(abs(side - right) for side, right in zip(shape, expected, strict=True)) > 1:
-        text = f"the output is {_in_words(shape)} pixels, but the content would be {_in_words(expected)}"
-        warnings.warn(f"{text}: it is stretched to fit; is this the content that was painted?", stacklevel=5)
-    scaled = resize(original, fit(_size(original), max(shape)))
-    _check_size("style, at the longer side of the output,", scaled)
-    pictures = {"content": resize(photograph, shape), "style": scaled, "output": painting}
-    if stretched:
-        pictures["style_copy"] = resize(original, shape)
-    return {role: quantise(image) for role, image in pictures.items()}
+    how: dict[str, Any] = {"backbone": backbone, "layers": layers, "metrics": metrics, "device": device}
+    compared = reference(content, style, _size(painting), **how)
+    return {"output": compared.scores(painting)} | (compared.sanity() if sanity else {})
 
 
 def _seen(image: Image, backbone: Backbone, layers: Sequence[str], device: torch.device) -> Features:

@@ -23,6 +23,10 @@ DONE, WRONG, INTERRUPTED = 0, 2, 130
 COMMANDS = {
     "stylize": ("CONTENT STYLE [STYLE ...] -o OUT", "paint a photograph in the manner of pictures", "painting:stylize"),
     "replay": ("PICTURE -o OUT", "paint a picture again from its record", "painting:replay"),
+    "compare": ("CONTENT STYLE -o FOLDER", "paint by several methods, judge, and report", "experimenting:compare"),
+    "experiment run": ("FILE|NAME -o FOLDER", "paint and judge what an experiment asks for", "experimenting:run"),
+    "experiment report": ("FOLDER", "write the report of an experiment again", "experimenting:report"),
+    "experiment list": ("[--json]", "list the experiments that come with the package", "experimenting:list_bundled"),
     "metrics": ("CONTENT STYLE OUTPUT [--json]", "tell how near a painting is to both", "grading:metrics"),
     "train": (
         "NAME --photos DIR --paintings DIR -o DIR",

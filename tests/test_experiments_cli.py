@@ -1,0 +1,139 @@
+"""`impasto experiment` and `impasto compare`: what they print, what they leave, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from impasto.cli import main
+from impasto.experiments.bundled import bundled
+from impasto.experiments.store import Store
+
+Run = Callable[..., tuple[int, str, str]]
+GRID = """\
+name: trial
+judge: tiny
+settings: {size: 48, steps: 2, backbone: tiny}
+variants:
+  - method: gatys
+pairs: [[woodcut, mosaic]]
+seeds: [0, 1, 2]
+quick: {seeds: [0]}
+"""
+has_report = pytest.mark.skipif(find_spec("impasto.experiments.report") is None, reason="there is no report yet")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs a command in a folder with grid.yaml; returns its exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    Path("grid.yaml").write_text(GRID)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        status = main(words)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def test_json_is_one_object_and_progress_goes_to_stderr(run: Run) -> None:
+    status, out, err = run("experiment", "run", "grid.yaml", "-o", "new/out", "--json")
+    told = json.loads(out)
+    assert status == 0
+    assert told | {"report": None} == {
+        "output": "new/out",
+        "runs": 3,
+        "waiting": 0,
+        "running": 0,
+        "done": 3,
+        "failed": 0,
+        "report": None,
+    }
+    lines = err.splitlines()
+    assert [line.split()[:6] for line in lines] == [
+        [f"{i}/3", "gatys:", "woodcut", "after", "mosaic", lines[i - 1].split()[5]] for i in (1, 2, 3)
+    ]
+    assert run("experiment", "run", "grid.yaml", "-o", "new/out")[2] == ""
+
+
+def test_quick_runs_the_quick_form(run: Run) -> None:
+    assert json.loads(run("experiment", "run", "grid.yaml", "--quick", "-o", "out", "--json")[1])["runs"] == 1
+
+
+def test_failures_are_told_and_counted_and_the_status_is_0(run: Run) -> None:
+    more = "include:\n  - {method: gatys, name: none, settings: {backbone: vgg19}, content: woodcut, style: mosaic}"
+    Path("grid.yaml").write_text(GRID.replace("seeds: [0, 1, 2]", more))
+    status, out, err = run("experiment", "run", "grid.yaml", "-o", "out")
+    assert status == 0
+    assert out == "out: 1 done, 1 failed\n" or out.endswith("report.html: 1 done, 1 failed\n")
+    assert "none: woodcut after mosaic  failed: IMPASTO_OFFLINE is set; looked for " in err
+    assert run("experiment", "run", "grid.yaml", "-o", "out")[2] == ""
+    assert "failed:" in run("experiment", "run", "grid.yaml", "-o", "out", "--retry")[2]
+
+
+def test_list_shows_the_bundled_experiments(run: Run) -> None:
+    status, out, _ = run("experiment", "list", "--json")
+    assert status == 0
+    assert {row["name"]: row["summary"] for row in json.loads(out)} == bundled()
+    assert all(row["summary"] for row in json.loads(out))
+
+
+def test_compare_paints_with_every_method_that_is_named(run: Run) -> None:
+    words = ["woodcut", "mosaic", "-o", "out", "--methods", "gatys", "gpdm", "--size", "48", "--steps", "2"]
+    status, out, _ = run("compare", *words, "--backbone", "tiny", "--seed", "5", "--json")
+    assert status == 0
+    assert json.loads(out)["done"] == 2
+    store = Store("out")
+    tasks = [each.task for each in store.runs()]
+    assert [(task.variant, task.content, task.style) for task in tasks] == [
+        (method, "woodcut", "mosaic") for method in ("gatys", "gpdm")
+    ]
+    assert tasks[0].settings == {"size": 48, "steps": 2, "backbone": "tiny", "seed": 5}
+    assert tasks[1].settings == {"size": 48, "steps": 2, "seed": 5}
+    store.close()
+
+
+@has_report
+def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
+    told = json.loads(run("experiment", "run", "grid.yaml", "-o", "out", "--json")[1])
+    page = Path("out/report.html")
+    assert told["report"] == str(page)
+    page.unlink()
+    assert run("experiment", "report", "out")[:2] == (0, f"{page}\n")
+    assert "trial" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["experiment", "run", "grid.yaml"], "say where it goes: -o FOLDER"),
+        (["experiment", "run", "-o", "out"], "give one FILE or NAME, not 0; see impasto experiment run --help"),
+        (["experiment", "run", "gone", "-o", "out"], "no file 'gone', and no experiment of that name: choose from "),
+        (["experiment", "run", "grid.yaml", "-o", "out", "--workers", "0"], "--workers: give 1 to 1024, not 0"),
+        (["experiment", "run", "grid.yaml", "-o", "grid.yaml"], "the experiment's file 'grid.yaml/experiment.sqlite'"),
+        (["experiment", "report", "out"], "no experiment lies in 'out'; impasto experiment run NAME -o FOLDER makes"),
+        (["experiment", "lst"], "unknown command 'experiment lst'; did you mean experiment list?"),
+        (["compare", "woodcut", "-o", "out"], "give a CONTENT and a STYLE, not 1; see impasto compare --help"),
+        (["compare", "woodcut", "gone.png", "-o", "out"], "no sample 'gone.png'; samples: "),
+        (["compare", "woodcut", "mosaic", "-o", "out", "--size", "-3"], "--size: "),
+        (["compare", "woodcut", "mosaic", "-o", "out", "--methods", "adain"], "unknown method 'adain'; choose from b"),
+        (["compare", "woodcut", "mosaic", "-o", "out", "--backbone", "lit"], "--backbone: unknown backbone 'lit'"),
+        (["compare", "woodcut", "mosaic", "-o", "out", "--seed", "x"], "--seed: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, words: list[str], told: str) -> None:
+    status, out, err = run(*words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+    assert [path.name for path in Path().iterdir()] == ["grid.yaml"]
+
+
+@pytest.mark.parametrize("name", sorted(bundled()))
+def test_a_bundled_experiment_runs_in_its_quick_form(run: Run, name: str) -> None:
+    told = json.loads(run("experiment", "run", name, "--quick", "-o", "out", "--json")[1])
+    assert told["done"] == told["runs"] >= 4
