@@ -9,8 +9,9 @@ import PIL.Image
 import pytest
 
 import impasto
+from impasto.experiments.report.tables import SANITY
 from impasto.experiments.run import Run, Task
-from impasto.grading import SANITY, grade_with_sanity
+from impasto.grading import grade_with_sanity
 from impasto.types import Point
 
 PAIRS = (("woodcut", "mosaic"), ("geometric", "inkwash"))

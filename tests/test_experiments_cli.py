@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ pairs: [[woodcut, mosaic]]
 seeds: [0, 1, 2]
 quick: {seeds: [0]}
 """
-has_report = pytest.mark.skipif(find_spec("impasto.experiments.report") is None, reason="there is no report yet")
 
 
 @pytest.fixture
@@ -98,7 +96,6 @@ def test_compare_paints_with_every_method_that_is_named(run: Run) -> None:
     store.close()
 
 
-@has_report
 def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
     told = json.loads(run("experiment", "run", "grid.yaml", "-o", "out", "--json")[1])
     page = Path("out/report.html")

@@ -6,8 +6,6 @@ import dataclasses
 import json
 import re
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,14 +189,12 @@ def _carry_out(experiment: Any, form: Running) -> int:
     return 130 if stopped else 0
 
 
-def _report(store: Any) -> Path | None:
-    """Writes the report of a store; None where this installation has none to write."""
-    if find_spec("impasto.experiments.report") is None:
-        return None
+def _report(store: Any) -> Path:
+    """Writes the report of a store."""
+    from impasto.experiments.report import write
+
     experiment = store.experiment()
-    write = import_module("impasto.experiments.report").write
-    page: Path = write(store.folder, store.runs(), experiment.name, experiment.summary)
-    return page
+    return write(store.folder, store.runs(), experiment.name, experiment.summary)
 
 
 def _summarise(form: Running, counts: dict[str, int], page: Path | None) -> None:
