@@ -25,7 +25,7 @@ from impasto.losses.total_variation import TotalVariationLoss
 from impasto.objective import Objective, Term, match
 from impasto.octaves import Octaves, octaves, reduced
 from impasto.optimize import Loss
-from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine
+from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine, final_shape
 from impasto.subject import Region, Subject
 from impasto.types import Features, Step
 
@@ -52,7 +52,7 @@ class MatchingConfig(PixelConfig):
     """Pull towards smoothness (total variation of the pixels)."""
     octaves: Annotated[int, Ge(1), Le(8)] | None = None
     """At how many sizes a picture is judged, each half the one before; none given means 1 up to 512 pixels, and above
-    as many as reach 256, so that a preview at 256 predicts the result."""
+    as many as reach 256, at which it is then painted one after the other: so a preview at 256 predicts the result."""
     content_layers: tuple[str, ...] = ()
     """Layers whose features are kept; none given means the backbone's own choice, relu4_2 for VGG."""
     style_layers: tuple[str, ...] = ()
@@ -88,7 +88,16 @@ class Matching:
         return self.config.content_layers or own.content_layers, self.config.style_layers or own.style_layers
 
     def paint(self, subject: Subject) -> Iterator[Step]:
-        return coarse_to_fine(self.config, subject, *(self.objective(network) for network in self._networks))
+        config = replace(self.config, sizes=self._sizes(subject))
+        return coarse_to_fine(config, subject, *(self.objective(network) for network in self._networks))
+
+    def _sizes(self, subject: Subject) -> tuple[int, ...]:
+        """The sizes that were asked for; else those at which the picture is judged, from its preview's on."""
+        config = self.config
+        if config.sizes or config.octaves is not None:
+            return config.sizes
+        sizes = [max(shape) for shape in octaves(final_shape(config, subject.content), None)]
+        return tuple(reversed(sizes[: config.steps]))
 
     def objective(self, network: str) -> MakeObjective:
         """What the picture should minimise as `network` sees it."""

@@ -57,3 +57,13 @@ def test_a_large_picture_reduced_is_nearer_to_its_preview_when_judged_at_both_si
         return sum(loss for name, loss in losses.items() if name.startswith("style/"))
 
     assert style_of(best(size=256, octaves=3)) < 0.6 * style_of(best(size=256, octaves=1))
+
+
+def test_a_large_picture_is_painted_from_the_size_of_its_preview_on() -> None:
+    def sizes(**settings: object) -> list[int]:
+        return list(dict.fromkeys(max(step.size) for step in paint(size=600, **settings)))
+
+    assert sizes(steps=3) == [150, 300, 600]
+    assert sizes(steps=2) == [300, 600]  # no more sizes than steps
+    assert sizes(steps=2, octaves=2) == [600]
+    assert sizes(steps=2, sizes=[100, 600]) == [100, 600]
