@@ -47,7 +47,7 @@ class MatchingConfig(PixelConfig):
     style_weight: Weight = 100.0
     """Pull of the style: a tenth of the default is mild, ten times as much all style."""
     edge_weight: Weight = 0.0
-    """Pull that holds edges, lines and faces (Laplacians of the pixels); 30 to 300 is felt."""
+    """Pull that holds edges, lines and faces (Laplacians of the pixels); 10 to 100 is felt."""
     tv_weight: Weight = 0.0
     """Pull towards smoothness (total variation of the pixels)."""
     octaves: Annotated[int, Ge(1), Le(8)] | None = None
