@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.colour import LUMINANCE
 from impasto.images import Picture
 
 APART = 32
@@ -25,7 +26,6 @@ REACH = 3
 """Pixels around one without a label in which it looks for labels: an antialiased edge is not wider."""
 PASSES = 16
 """How often; what is farther from any flat place goes by colour alone."""
-LUMINANCE = (0.299, 0.587, 0.114)
 
 NOWHERE = -1
 

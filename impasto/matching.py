@@ -23,7 +23,7 @@ from impasto.losses.content import ContentLoss
 from impasto.losses.laplacian import LaplacianLoss
 from impasto.losses.total_variation import TotalVariationLoss
 from impasto.objective import Objective, Term, match
-from impasto.octaves import Octaves, octaves, reduced
+from impasto.octaves import Octaves, octaves
 from impasto.optimize import Loss
 from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine, final_shape
 from impasto.subject import Region, Subject
@@ -96,7 +96,8 @@ class Matching:
         config = self.config
         if config.sizes or config.octaves is not None:
             return config.sizes
-        sizes = [max(shape) for shape in octaves(final_shape(config, subject.content), None)]
+        shapes = octaves(final_shape(config, subject.content), None, subject.shortest(config.stroke))
+        sizes = [max(shape) for shape in shapes]
         return tuple(reversed(sizes[: config.steps]))
 
     def objective(self, network: str) -> MakeObjective:
@@ -130,8 +131,10 @@ class Matching:
             )
 
         def objective(subject: Subject) -> Loss:
-            shapes = octaves((subject.content.shape[-2], subject.content.shape[-1]), config.octaves)
-            return Octaves([at_one_size(reduced(subject, shape)) for shape in shapes], shapes)
+            shape = (subject.content.shape[-2], subject.content.shape[-1])
+            shapes = octaves(shape, config.octaves, subject.shortest(config.stroke))
+            smaller = [subject.at(each, stroke=config.stroke, device=device) for each in shapes]
+            return Octaves([at_one_size(each) for each in smaller], shapes)
 
         return objective
 

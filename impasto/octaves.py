@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from impasto.images import fit, resize
 from impasto.objective import Objective
-from impasto.subject import Subject, resize_style
 from impasto.types import Image
 
 ALONE, PREVIEW = 512, 256
 """Longer sides in pixels: up to the first a picture is judged at its own size alone, above it down to the second."""
 SMALLEST = 32
-"""Shorter side of a picture that is judged at a smaller size, in pixels, at least."""
+"""Shorter side of pictures and styles that are looked at at a smaller size, in pixels, at least."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,13 @@ class Octaves:
         return losses
 
 
-def octaves(shape: tuple[int, int], count: int | None) -> list[tuple[int, int]]:
+def octaves(shape: tuple[int, int], count: int | None, shortest: float = 1.0) -> list[tuple[int, int]]:
     """The sizes at which a picture of height and width `shape` is judged, the full one first.
+
+    Args:
+        count: how many, at most; None means as many as the size asks for.
+        shortest: the shortest side of what is looked at, styles too, as a share of the longer side: sizes at which it
+            would be too short to see are left out.
 
     >>> octaves((768, 1024), None), octaves((384, 512), None)
     ([(768, 1024), (384, 512), (192, 256)], [(384, 512)])
@@ -50,27 +54,4 @@ def octaves(shape: tuple[int, int], count: int | None) -> list[tuple[int, int]]:
     if count is None:
         count = 1 if longer <= ALONE else 1 + max(0, math.ceil(math.log2(longer / PREVIEW)))
     sizes = [round(longer / 2**i) for i in range(count)]
-    return [fit(shape, size) for size in sizes if size == longer or min(fit(shape, size)) >= SMALLEST]
-
-
-def reduced(subject: Subject, shape: tuple[int, int]) -> Subject:
-    """The subject at a smaller size, with its styles and masks in proportion."""
-    factor = max(shape) / max(subject.content.shape[-2:])
-    if factor == 1:
-        return subject
-
-    def smaller(image: Tensor) -> Tensor:
-        return resize_style(image, round(max(image.shape[-2:]) * factor))
-
-    regions = tuple(
-        replace(
-            region,
-            styles=tuple(
-                replace(style, image=smaller(style.image), mask=None if style.mask is None else smaller(style.mask))
-                for style in region.styles
-            ),
-            mask=None if region.mask is None else resize(region.mask, shape),
-        )
-        for region in subject.regions
-    )
-    return Subject(resize(subject.content, shape), regions)
+    return [fit(shape, size) for size in sizes if size == longer or min(*fit(shape, size), size * shortest) >= SMALLEST]

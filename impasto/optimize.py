@@ -161,8 +161,7 @@ def _lbfgs(start: Image, lr: float, history: int) -> Move:
 
     def move(image: Image, gradient: Tensor) -> Image:
         x, flat = image.flatten(), gradient.flatten()
-        stuck = ((x <= 0) & (flat > 0)) | ((x >= 1) & (flat < 0))
-        free = (~stuck).to(flat.dtype)  # a factor: several times as fast as a masked fill
+        free = (~held(x, flat)).to(flat.dtype)  # a factor: several times as fast as a masked fill
         pull = flat * free
         if last:
             hessian.update(last[0].mul_(free), (flat - last[1]).mul_(free))
@@ -179,10 +178,11 @@ def _lbfgs(start: Image, lr: float, history: int) -> Move:
 def _lbfgs_of_levels(pyramid: Pyramid, lr: float, history: int) -> Move:
     """`_lbfgs` with the levels of a pyramid as variables.
 
-    What the box cuts off a
-    step is taken back in the levels, so that the curvature is learned from the step that was taken.
+    What the box cuts off a step is taken back in the levels, so that the curvature is learned from the step that was
+    taken.
     """
-    hessian = InverseHessian(history, pyramid.zeros().numel(), pyramid.zeros().device)
+    nowhere = pyramid.zeros()
+    hessian = InverseHessian(history, nowhere.numel(), nowhere.device)
     last: list[Tensor] = []  # the last step, in levels, and the last gradient, in pixels
 
     def move(image: Image, gradient: Tensor) -> Image:

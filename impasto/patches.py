@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.ranks import in_order, order
 from impasto.subject import Region, Style, Subject
 from impasto.types import Image
 
@@ -85,10 +85,10 @@ class PatchObjective:
     def _distance(self, image: Image, filters: Tensor, region: Region) -> Tensor:
         responses = self._patches.responses(image, filters, region.mask)
         with torch.no_grad():
-            order = _order(responses)
-            target = self._target(filters, region.styles, order.shape[1])
+            places = order(responses)
+            target = self._target(filters, region.styles, places.shape[1])
             # Where each response should lie: the target's values in the order of the responses.
-            goal = torch.empty_like(target).scatter_(1, order, target)
+            goal = torch.empty_like(target).scatter_(1, places, target)
         return (responses - goal).abs().mean()
 
     def _target(self, filters: Tensor, styles: tuple[Style, ...], count: int) -> Tensor:
@@ -96,11 +96,11 @@ class PatchObjective:
         stride = self._patches.stride
         shares = _shared(count, [style.share for style in styles])
         parts = [
-            _spread(_sorted(self._patches.responses(style.image, filters, style.mask, stride, self._seed)), share)
+            _spread(in_order(self._patches.responses(style.image, filters, style.mask, stride, self._seed)), share)
             for style, share in zip(styles, shares, strict=True)
             if share
         ]
-        return parts[0] if len(parts) == 1 else _sorted(torch.cat(parts, 1))
+        return parts[0] if len(parts) == 1 else in_order(torch.cat(parts, 1))
 
 
 def _shared(count: int, shares: list[float]) -> list[int]:
@@ -112,15 +112,3 @@ def _shared(count: int, shares: list[float]) -> list[int]:
 def _spread(ordered: Tensor, count: int) -> Tensor:
     """`count` quantiles of sorted values `(K, N)`, evenly spread."""
     return F.interpolate(ordered[None], size=count, mode="linear")[0]
-
-
-def _sorted(values: Tensor) -> Tensor:
-    """Rows sorted. On the CPU by NumPy, whose vectorised sort takes a fifth of the time of PyTorch's, or less."""
-    return torch.from_numpy(np.sort(values.numpy())) if values.device.type == "cpu" else values.sort(1).values
-
-
-def _order(values: Tensor) -> Tensor:
-    """The places of the sorted values in each row."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(np.argsort(values.detach().numpy()))
-    return values.argsort(1)

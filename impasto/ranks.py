@@ -38,14 +38,25 @@ def sorted_rows(columns: Tensor, axes: Tensor | None = None) -> Tensor:
             groups.append(wide(columns[:, first::stride, first::stride][..., :length]))
         else:
             groups.append(axes[first::stride] @ wide(columns[..., first::stride][..., :length]))
-    return _sorted(torch.cat(groups, 1))
+    values = torch.cat(groups, 1)
+    return values.gather(-1, order(values))
 
 
-def _sorted(values: Tensor) -> Tensor:
-    """Sorted along the last dimension. On a CPU NumPy finds the order in a quarter of the time that torch needs."""
+def order(values: Tensor) -> Tensor:
+    """The places of the values from the lowest to the highest, along the last dimension.
+
+    On a CPU by NumPy, whose vectorised sorts take a quarter of the time of torch's, or less.
+    """
     if values.device.type != "cpu":
-        return values.sort(-1).values
-    return values.gather(-1, torch.from_numpy(np.argsort(values.detach().numpy(), axis=-1)))
+        return values.argsort(-1)
+    return torch.from_numpy(np.argsort(values.detach().numpy(), axis=-1))
+
+
+def in_order(values: Tensor) -> Tensor:
+    """The values themselves, sorted along the last dimension, without gradient: faster still than their order."""
+    if values.device.type != "cpu":
+        return values.detach().sort(-1).values
+    return torch.from_numpy(np.sort(values.detach().numpy(), axis=-1))
 
 
 def rank_distance(values: Tensor, target: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from impasto.subject import Region, Subject
 from impasto.types import Image
 
 BALANCE = 11.0
-"""What makes a strength of 50 the weight 100 of Gatys's objective: median over six pairs, VGG-19, 512 pixels."""
+"""What makes a strength of 50 the weight 100 of Gatys's objective: geometric mean of six pairs, VGG-19, 512 pixels."""
 DECADE = 25.0
 """So many points of strength are a factor of ten."""
 

@@ -51,6 +51,12 @@ class Subject:
     content: Image
     regions: tuple[Region, ...]
 
+    def shortest(self, stroke: float = 1.0) -> float:
+        """The shortest side of all pictures at one size, as a share of the content's longer side."""
+        styles = [(style.image, stroke * region.stroke) for region in self.regions for style in region.styles]
+        pictures = [(self.content, 1.0), *styles]
+        return min(factor * min(image.shape[-2:]) / max(image.shape[-2:]) for image, factor in pictures)
+
     def at(self, shape: tuple[int, int], *, stroke: float = 1.0, device: torch.device | str = "cpu") -> Subject:
         """The content at a height and width, every style at its longer side times `stroke`; each resized once."""
 

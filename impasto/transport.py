@@ -13,6 +13,7 @@ from impasto.correlation import both_moments, covariance
 from impasto.hypercolumns import draw_places, hypercolumns
 from impasto.losses.relaxed_earth_mover import RelaxedEarthMoverLoss
 from impasto.losses.self_similarity import SelfSimilarityLoss
+from impasto.optimize import Loss
 from impasto.subject import Region, Subject
 from impasto.types import Features, Image
 
@@ -38,9 +39,9 @@ class Look:
 class Transport:
     """The objective of a subject at one size; a region sees its own styles only.
 
-    It looks at a choice of places of every picture, and at another one after each `renew` calls that ask for a
-    gradient: the loss then has some noise, and no place is overlooked for long. Calls without a gradient, which grade a
-    picture, always see the first choice.
+    It looks at a choice of places of every picture, and in a painting at another one after each `renew` steps: the loss
+    then has some noise, and no place is overlooked for long. Called by itself, to grade a picture, it looks at the
+    first choice.
 
     Args:
         layers: of the hypercolumns, `"image"` first.
@@ -66,22 +67,25 @@ class Transport:
         with torch.no_grad():
             self._photograph = backbone.encode(subject.content, layers)
             self._styles = [[backbone.encode(style.image, layers) for style in r.styles] for r in subject.regions]
-            self._first = self._latest = self._looks(0)
-        self._calls = 0
+            self._first = self._looks(0)
+        self._latest = (0, self._first)  # spares drawing the same places again at the next step
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
-        features = self._backbone.encode(image, self._layers)
-        looks = self._next_looks() if torch.is_grad_enabled() else self._first
-        return {name: loss for look in looks for name, loss in self._losses(features, look).items()}
+        return self._seen(image, self._first)
 
-    def _next_looks(self) -> list[Look]:
-        turn, calls = divmod(self._calls, self._renew) if self._renew else (0, 1)
-        if calls == 0 and turn > 0:
+    def at_step(self, step: int) -> Loss:
+        """The objective of one step, counted from 1: its places follow from the seed and the step alone."""
+        turn = (step - 1) // self._renew if self._renew else 0
+        if turn != self._latest[0]:
             with torch.no_grad():
-                self._latest = self._looks(turn)
-        self._calls += 1
-        return self._latest
+                self._latest = (turn, self._looks(turn))
+        looks = self._latest[1]
+        return lambda image: self._seen(image, looks)
+
+    def _seen(self, image: Image, looks: Sequence[Look]) -> dict[str, Tensor]:
+        features = self._backbone.encode(image, self._layers)
+        return {name: loss for look in looks for name, loss in self._losses(features, look).items()}
 
     def _looks(self, turn: int) -> list[Look]:
         seed = (self._seed + turn * NEXT) % 2**63

@@ -16,7 +16,7 @@ ROWS = (
     "metrics",
     "grading",
     "objective",
-    "transport lbfgs pyramid first_order optimize scales patches nearest columns octaves strength matching",
+    "lbfgs pyramid first_order optimize transport scales patches nearest columns octaves strength matching",
     "methods",
     "augmentation distillation recipes training",
     "result paint replaying",

@@ -67,3 +67,9 @@ def test_a_large_picture_is_painted_from_the_size_of_its_preview_on() -> None:
     assert sizes(steps=2) == [300, 600]  # no more sizes than steps
     assert sizes(steps=2, octaves=2) == [600]
     assert sizes(steps=2, sizes=[100, 600]) == [100, 600]
+
+
+def test_no_style_is_looked_at_where_it_would_be_too_small_to_see() -> None:
+    steps = paint(size=600, stroke=0.08, steps=2)  # at 150 pixels the style would be 12 pixels long
+    assert [max(step.size) for step in steps] == [600, 600]
+    assert not any("@" in name for name in steps[-1].losses)

@@ -28,7 +28,7 @@ class Variant(_Part):
     method: str
     settings: Settings = {}
     name: str | None = None
-    seeds: Annotated[list[Annotated[int, Ge(0), Le(2**63 - 1)]], MinLen(1)] | None = None
+    seeds: Seeds | None = None
     """In place of the file's."""
 
 

@@ -118,9 +118,7 @@ def layers_of(config: StrotssConfig, network: str) -> tuple[str, ...]:
 def sizes_of(config: StrotssConfig, subject: Subject) -> tuple[int, ...]:
     """The longer sides to paint at: that of the finished picture, halved as long as there is enough left to see."""
     sizes = [max(final_shape(config, subject.content))]
-    seen = [(subject.content, 1.0)]
-    seen += [(style.image, config.stroke * region.stroke) for region in subject.regions for style in region.styles]
-    shorter = min(stroke * min(image.shape[-2:]) / max(image.shape[-2:]) for image, stroke in seen)
-    while sizes[0] // 2 >= SMALLEST and sizes[0] // 2 * shorter >= NARROWEST:
+    shortest = subject.shortest(config.stroke)
+    while sizes[0] // 2 >= SMALLEST and sizes[0] // 2 * shortest >= NARROWEST:
         sizes.insert(0, sizes[0] // 2)
     return tuple(sizes)
