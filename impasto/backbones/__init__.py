@@ -117,6 +117,11 @@ class ChainBackbone(Backbone):
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
         return self.chain(image - self._mean.to(image.dtype), layers)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the convolutions, from the picture up."""
+        return tuple(len(layer.weight) for layer in self.chain.layers if isinstance(layer, Convolution))
+
     def _measure(self, raw: dict[str, Convolution]) -> dict[str, float]:
         layers = [raw.get(name, Pool(name)) for name in self.layers]
         chain = Chain(layers, pooling="max", device=torch.device("cpu"), dtype=torch.float32)
@@ -125,6 +130,15 @@ class ChainBackbone(Backbone):
             lambda image: chain(image - mean, list(raw)),
             [tensor for layer in raw.values() for tensor in (layer.weight, layer.bias)],
         )
+
+
+def load_chain(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ChainBackbone:
+    """As `load_backbone`, for those that are chains of convolutions; `ValueError` for others."""
+    backbone = load_backbone(name, device=device, dtype=dtype)
+    if not isinstance(backbone, ChainBackbone):
+        chains = ", ".join(each for each, kind in BACKBONES.items() if issubclass(kind, ChainBackbone))
+        raise ValueError(f"backbone {name!r} is no chain of convolutions; choose from {chains}")
+    return backbone
 
 
 class WalkedBackbone(Backbone):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 from impasto.registry import Registry
@@ -22,6 +23,8 @@ class Method(ABC):
     """False where one network is one style."""
     Config: ClassVar[type[Any]]
     """Its settings: a subclass of `PaintingConfig`."""
+    bundled: ClassVar[Path | None] = None
+    """The weights of its own network, where it has one."""
     paper: ClassVar[dict[str, Any]] = {}
     """Settings that make it what its paper describes, where they differ from the defaults: the preset `paper`."""
 

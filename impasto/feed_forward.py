@@ -1,0 +1,131 @@
+"""Painting in one pass of a trained network: what the feed-forward methods share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Protocol
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Le
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from impasto.config import SETTINGS, PaintingConfig
+from impasto.devices import pick_device, pick_dtype
+from impasto.networks.statistics import Measure
+from impasto.scales import final_shape
+from impasto.subject import Region, Subject
+from impasto.tiles import Tile, replayed, statistics, tiles, weighted
+from impasto.types import Image, Step
+
+TILE = 1024
+"""Side of a tile in pixels, unless chosen."""
+
+Code = tuple[Tensor, ...]
+"""What a network knows of a style. Codes may be mixed."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class FeedForwardConfig(PaintingConfig):
+    """What every method lets one choose that paints in one pass."""
+
+    weights: str | None = None
+    """A file that `impasto train` wrote, in place of the one that comes with impasto."""
+    tile: Annotated[int, Ge(0), Le(65536)] | None = None
+    """Side of the tiles, in pixels, that a picture is painted in, to save memory; 0 paints it at once; by its size
+    unless given."""
+
+
+class Network(Protocol):
+    """A network that paints in the manner of a picture."""
+
+    stride: int
+    """Sides of all pictures must be multiples of it."""
+    reach: int
+    """So many pixels off, and farther, nothing of the photograph shows in a pixel, but for means over all of it."""
+    at_once: int
+    """Pixels of the largest picture that is not tiled, unless one asks for it."""
+
+    def encode(self, style: Image, measure: Measure) -> Code: ...
+    def __call__(self, content: Image, code: Code, measure: Measure) -> Image: ...
+
+
+def one_pass(config: FeedForwardConfig, networks: Sequence[Network], subject: Subject) -> Iterator[Step]:
+    """Paints the subject; with several networks each paints what the one before it painted. Yields the one step."""
+    began = time.perf_counter()
+    device = pick_device(config.device)
+    shape = final_shape(config, subject.content)
+    subject = subject.at(shape, stroke=config.stroke, device=device)
+    image = torch.zeros_like(subject.content)
+    autocast = pick_dtype(config.precision, device) is torch.bfloat16
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+        for region in subject.regions:
+            painted = subject.content
+            for network in networks:
+                painted = _painted(network, painted, region, config)
+            image += painted if region.mask is None else painted * region.mask
+    seconds = time.perf_counter() - began
+    yield Step(1, 1, shape, 0, seconds, {}, lambda: image.cpu().clone(), lambda _: {})
+
+
+def how_far(strength: float | None) -> float:
+    """From 0, the photograph, past 1, the network's own idea of the style, at a strength of 50, to 1.5 at 100."""
+    return 1.0 if strength is None else min(strength / 50, 0.5 + strength / 100)
+
+
+def _painted(network: Network, content: Image, region: Region, config: FeedForwardConfig) -> Image:
+    """The whole photograph in the manner of one region."""
+    height, width = content.shape[-2:]
+    codes = [_code(network, style.image, style.mask, config.tile) for style in region.styles]
+    code = _mixed(codes, [style.share for style in region.styles])
+    far = how_far(config.strength) * region.strength
+    if far != 1:
+        code = _mixed([_code(network, content, region.mask, config.tile), code], [1 - far, far])
+    content, mask = _filled(content, network.stride), _mask(region.mask, network.stride)
+    parts = _tiles(network, content, config.tile)
+    if parts is None:
+        return network(content, code, weighted(mask))[..., :height, :width].clamp(0, 1)
+    known = statistics(lambda piece, measure: network(piece, code, measure), content, parts, mask)
+    painted = torch.empty_like(content)
+    for tile in parts:
+        top, left, bottom, right = tile.core
+        painted[..., top:bottom, left:right] = tile.inner(network(tile.of(content), code, replayed(known)))
+    return painted[..., :height, :width].clamp_(0, 1)
+
+
+def _code(network: Network, picture: Image, mask: Tensor | None, side: int | None) -> Code:
+    """The code of a picture, of the part of it that the mask shows."""
+    picture, mask = _filled(picture, network.stride), _mask(mask, network.stride)
+    parts = _tiles(network, picture, side)
+    if parts is None:
+        return network.encode(picture, weighted(mask))
+    known = statistics(network.encode, picture, parts, mask)
+    return network.encode(parts[0].of(picture), replayed(known))
+
+
+def _mixed(codes: Sequence[Code], shares: Sequence[float]) -> Code:
+    return tuple(
+        torch.stack([share * part for share, part in zip(shares, parts, strict=True)]).sum(0)
+        for parts in zip(*codes, strict=True)
+    )
+
+
+def _tiles(network: Network, picture: Image, side: int | None) -> list[Tile] | None:
+    """The tiles of a picture; None if it is looked at as a whole."""
+    height, width = picture.shape[-2:]
+    if side is None:
+        side = TILE if height * width > network.at_once else 0
+    return None if side == 0 or max(height, width) <= side else tiles((height, width), side, network.reach)
+
+
+def _filled(picture: Tensor, stride: int) -> Tensor:
+    """The picture, its last column and row repeated until the sides are multiples of `stride`."""
+    height, width = picture.shape[-2:]
+    missing = (0, -width % stride, 0, -height % stride)
+    return F.pad(picture, missing, mode="replicate") if any(missing) else picture
+
+
+def _mask(mask: Tensor | None, stride: int) -> Tensor | None:
+    return None if mask is None else _filled(mask, stride)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic.dataclasses import dataclass
+
+from impasto.backbones import load_chain
+from impasto.config import SETTINGS
+from impasto.devices import pick_device, pick_dtype
+from impasto.feed_forward import FeedForwardConfig, one_pass
+from impasto.methods import METHODS, Method
+from impasto.networks.adain import LAYER, AdaIN
+from impasto.networks.decoder import Decoder
+from impasto.networks.files import load_weights, trained_for
+from impasto.subject import Subject
+from impasto.types import Step
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class AdaINConfig(FeedForwardConfig):
+    """Settings of `adain`."""
+
+
+@METHODS.add("adain")
+class AdaINMethod(Method):
+    """The photograph's features get the channel means and deviations of the style's, and are decoded (`AdaIN`)."""
+
+    summary = "One pass: give the features the means and deviations of the style's (Huang & Belongie 2017)"
+    bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "adain.safetensors"
+    Config = AdaINConfig
+    config: AdaINConfig
+
+    def paint(self, subject: Subject) -> Iterator[Step]:
+        config, device = self.config, pick_device(self.config.device)
+        file = Path(config.weights or self.bundled)
+        encoder = load_chain(trained_for(file), device=device, dtype=pick_dtype(config.precision, device))
+        decoder = Decoder(LAYER, encoder.widths)
+        load_weights(decoder, file)
+        yield from one_pass(config, [AdaIN(encoder, decoder.to(device).eval())], subject)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic.dataclasses import dataclass
+
+from impasto.config import SETTINGS
+from impasto.devices import pick_device
+from impasto.feed_forward import FeedForwardConfig, one_pass
+from impasto.methods import METHODS, Method
+from impasto.networks.files import load_weights
+from impasto.networks.micro import Micro
+from impasto.subject import Subject
+from impasto.types import Step
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class MicroConfig(FeedForwardConfig):
+    """Settings of `micro`."""
+
+
+@METHODS.add("micro")
+class MicroMethod(Method):
+    """One pass of a small network that looks at the style by itself; under 500,000 parameters (`Micro`).
+
+    After MicroAST (Wang et al., AAAI 2023).
+    """
+
+    summary = "One pass of a very small network, after any style: in a moment, at any size (after MicroAST, 2023)"
+    bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "micro.safetensors"
+    Config = MicroConfig
+    config: MicroConfig
+
+    def paint(self, subject: Subject) -> Iterator[Step]:
+        network = Micro()
+        load_weights(network, Path(self.config.weights or self.bundled))
+        yield from one_pass(self.config, [network.to(pick_device(self.config.device)).eval()], subject)
