@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from impasto.optimize import DivergedError
 from impasto.regions import check_masks, divide
 from impasto.result import Input, Result, Stopped
 from impasto.samples import CONTENTS, STYLES, resolve
-from impasto.scales import STARTS, final_shape
+from impasto.scales import STARTS, PixelConfig, final_shape
 from impasto.subject import Subject, plain
 from impasto.types import Image, Point, Step
 from impasto.weights import find, sha256_of
@@ -75,7 +76,7 @@ def stylize(
     given, pictures = before(config.colour, photograph.image, [each.image for each in styles])
     shape = final_shape(config, photograph.image)
     subject, masks = _subject(config, given, pictures, mix, shape, max_pixels)
-    steps = painter.paint(subject)
+    steps = painter.paint(_started(config, subject))
     best, curve, stopped = _watch(recoloured(config.colour, steps, photograph.image), on_step)
     image = resize(best.image(), shape)  # only where it was stopped at a coarser size
     return Result(
@@ -93,7 +94,7 @@ def stylize(
         peak_memory_mib=peak_memory_mib(device),
         inputs=(first, *others, *masks, *_start_input(config, max_pixels)),
         versions={"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
-        **_backbone_facts(config),
+        **_weights_facts(config, part.bundled),
     )
 
 
@@ -178,13 +179,33 @@ def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Po
     return best, curve, stopped
 
 
+def _started(config: PaintingConfig, subject: Subject) -> Subject:
+    """The subject, with the picture that the painting starts from where another method is to paint it."""
+    start = str(getattr(config, "start", ""))
+    if start not in METHODS:
+        return subject
+    first = METHODS[start]
+    if issubclass(first.Config, PixelConfig):
+        fast = ", ".join(name for name in METHODS if not issubclass(METHODS[name].Config, PixelConfig))
+        raise ValueError(f"start: {start} optimises a picture itself; start from a method of one pass: {fast}")
+    shared = {name: getattr(config, name) for name in PaintingConfig.__dataclass_fields__}
+    settings = {**shared, "size": max(final_shape(config, subject.content)), "strength": None, "preset": "impasto"}
+    *_, step = first(check_settings(first.Config, start, settings)).paint(subject)
+    return replace(subject, start=step.image())
+
+
 def _start_input(config: PaintingConfig, max_pixels: int) -> list[Input]:
     start = getattr(config, "start", "content")
-    return [] if start in STARTS else [_open("start", start, max_pixels)[1]]
+    return [] if start in STARTS or start in METHODS else [_open("start", start, max_pixels)[1]]
 
 
-def _backbone_facts(config: PaintingConfig) -> dict[str, Any]:
-    """Which weights judged the picture, for the record."""
+def _weights_facts(config: PaintingConfig, own: Path | None) -> dict[str, Any]:
+    """Which weights painted or judged the picture, for the record."""
+    given: str | None = getattr(config, "weights", None)
+    if own is not None or given is not None:
+        file = own if given is None else Path(given)
+        assert file is not None
+        return {"weights": {"name": file.name, "sha256": sha256_of(file)}}
     name = getattr(config, "backbone", None)
     if name is None:
         return {"weights": {}}

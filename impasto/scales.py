@@ -26,7 +26,7 @@ class PixelConfig(PaintingConfig):
     """What every method lets one choose that optimises the pixels themselves."""
 
     start: str = "content"
-    """First picture: content, style, noise, or a picture file."""
+    """First picture: content, style, noise, what another method paints (micro), or a picture file."""
     steps: Annotated[int, Ge(1), Le(1_000_000)] | None = None
     """Optimiser iterations over all sizes; none given means until converged."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
@@ -124,6 +124,8 @@ def _shares(steps: int | None, count: int) -> Sequence[int | None]:
 
 def _start(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Image:
     """The first picture, `(1, 3, *shape)`, on the CPU so that noise is the same on every device."""
+    if subject.start is not None:
+        return resize(subject.start, shape)
     if config.start == "content":
         return resize(subject.content, shape)
     if config.start == "style":
@@ -133,7 +135,7 @@ def _start(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Ima
     try:
         return resize(load_image(resolve(config.start)), shape)
     except ValueError as error:
-        raise ValueError(f"start: choose content, style, noise or a picture: {error}") from None
+        raise ValueError(f"start: choose content, style, noise, a method or a picture: {error}") from None
 
 
 def _step(

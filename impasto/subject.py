@@ -50,6 +50,8 @@ class Subject:
 
     content: Image
     regions: tuple[Region, ...]
+    start: Image | None = None
+    """The first picture of an optimisation, where another method painted it."""
 
     def shortest(self, stroke: float = 1.0) -> float:
         """The shortest side of all pictures at one size, as a share of the content's longer side."""
@@ -73,7 +75,7 @@ class Subject:
             )
             for region in self.regions
         )
-        return Subject(resize(self.content, shape).to(device), regions)
+        return Subject(resize(self.content, shape).to(device), regions, self.start)
 
 
 def plain(content: Image, styles: Sequence[Image], mix: Sequence[float] | None = None) -> Subject:

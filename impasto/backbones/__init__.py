@@ -136,7 +136,7 @@ def load_chain(name: str, *, device: torch.device | str = "cpu", dtype: torch.dt
     """As `load_backbone`, for those that are chains of convolutions; `ValueError` for others."""
     backbone = load_backbone(name, device=device, dtype=dtype)
     if not isinstance(backbone, ChainBackbone):
-        chains = ", ".join(each for each, kind in BACKBONES.items() if issubclass(kind, ChainBackbone))
+        chains = ", ".join(each for each in BACKBONES if issubclass(BACKBONES[each], ChainBackbone))
         raise ValueError(f"backbone {name!r} is no chain of convolutions; choose from {chains}")
     return backbone
 

@@ -83,7 +83,7 @@ class AdaINRecipe(Recipe):
         return load_chain(self.config.backbone, device=device, dtype=dtype)
 
     def network(self) -> Decoder:
-        return Decoder(LAYER, self._eye.widths).to(memory_format=torch.channels_last)
+        return Decoder(LAYER, self._eye.widths)
 
     def prepare(self, data: Dataset) -> Decoder:
         if set(data.files) != {"photo", "painting"}:

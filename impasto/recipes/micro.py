@@ -82,7 +82,7 @@ class MicroRecipe(Recipe):
         return PerceptualLoss(eye, config.content_weight, config.layers_weight, config.moments_weight)
 
     def network(self) -> Micro:
-        return Micro().to(memory_format=torch.channels_last)
+        return Micro()
 
     def prepare(self, data: Dataset) -> Micro:
         if set(data.files) != {"photo", "painting"}:

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from impasto.backbones import load_chain
+from impasto.config import SETTINGS
+from impasto.devices import pick_device, pick_dtype
+from impasto.feed_forward import FeedForwardConfig, one_pass
+from impasto.methods import METHODS, Method
+from impasto.networks.decoder import Decoder
+from impasto.networks.files import load_weights, trained_for
+from impasto.networks.wct import LAYERS, WCT, Transform
+from impasto.subject import Subject
+from impasto.types import Step
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class WCTConfig(FeedForwardConfig):
+    """Settings of `wct`."""
+
+    transform: Transform = "optimal"
+    """How features get the style's covariance: moved as little as can be, or whitened and coloured as in the paper."""
+    layers: tuple[str, ...] = LAYERS
+    """The layers whose features are given the style's, one after the other."""
+
+
+@METHODS.add("wct")
+class WCTMethod(Method):
+    """The photograph's features get the style's mean and covariance, layer after layer, each decoded (`WCT`)."""
+
+    summary = "A pass a layer: give the features the style's mean and covariance (Li et al. 2017, Lu et al. 2019)"
+    bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "wct.safetensors"
+    Config = WCTConfig
+    config: WCTConfig
+    paper: ClassVar[dict[str, Any]] = {"transform": "whitening", "strength": 30.0}
+
+    def __init__(self, config: WCTConfig) -> None:
+        super().__init__(config)
+        wrong = [layer for layer in config.layers if layer not in LAYERS]
+        if wrong or not config.layers:
+            raise ValueError(f"layers: choose some of {', '.join(LAYERS)}, not {', '.join(wrong) or 'none'}")
+
+    def paint(self, subject: Subject) -> Iterator[Step]:
+        config, device = self.config, pick_device(self.config.device)
+        file = Path(config.weights or self.bundled)
+        encoder = load_chain(trained_for(file), device=device, dtype=pick_dtype(config.precision, device))
+        decoders = nn.ModuleDict({layer: Decoder(layer, encoder.widths) for layer in LAYERS})
+        load_weights(decoders, file)
+        decoders = decoders.to(device).eval()
+        networks = []
+        for layer in config.layers:
+            decoder = decoders[layer]
+            assert isinstance(decoder, Decoder)
+            networks.append(WCT(layer, encoder, decoder, config.transform))
+        yield from one_pass(config, networks, subject)
