@@ -40,7 +40,7 @@ class JohnsonConfig(TrainingConfig):
     """Longer side of that picture in pixels while it is learned: strokes come out as large as they are on it."""
     width: Width = "light"
     """Channels of the network: full as in the paper, light half of them."""
-    steps: Annotated[int, Ge(1), Le(10_000_000)] = 1500
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 2000
     """Optimiser steps of the whole run."""
     batch: Annotated[int, Ge(1), Le(65536)] = 4
     """Photographs a step, over all processes together."""
@@ -56,7 +56,7 @@ class JohnsonConfig(TrainingConfig):
     """Weights to begin with, of a training before, of any style; random ones unless given."""
     backbone: str = "lite"
     """The network that judges the paintings."""
-    content_weight: Annotated[float, Ge(0)] = 0.04
+    content_weight: Annotated[float, Ge(0)] = 0.12
     """Pull of the photograph, against a style share of 1."""
     layers_weight: Annotated[float, Ge(0)] = 1.0
     """Pull of the style once more, every layer alike."""
