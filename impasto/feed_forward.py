@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Protocol
 
 import torch
@@ -52,8 +52,23 @@ class Network(Protocol):
     def __call__(self, content: Image, code: Code, measure: Measure) -> Image: ...
 
 
+Paint = Callable[[Image, Region], Image]
+"""From the photograph to all of it in the manner of one region."""
+
+
 def one_pass(config: FeedForwardConfig, networks: Sequence[Network], subject: Subject) -> Iterator[Step]:
     """Paints the subject; with several networks each paints what the one before it painted. Yields the one step."""
+
+    def paint(content: Image, region: Region) -> Image:
+        for network in networks:
+            content = _painted(network, content, region, config)
+        return content
+
+    return by_region(config, subject, [paint] * len(subject.regions))
+
+
+def by_region(config: FeedForwardConfig, subject: Subject, paints: Sequence[Paint]) -> Iterator[Step]:
+    """Paints the subject, each region in its own way. Yields the one step."""
     began = time.perf_counter()
     device = pick_device(config.device)
     shape = final_shape(config, subject.content)
@@ -61,10 +76,8 @@ def one_pass(config: FeedForwardConfig, networks: Sequence[Network], subject: Su
     image = torch.zeros_like(subject.content)
     autocast = pick_dtype(config.precision, device) is torch.bfloat16
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-        for region in subject.regions:
-            painted = subject.content
-            for network in networks:
-                painted = _painted(network, painted, region, config)
+        for paint, region in zip(paints, subject.regions, strict=True):
+            painted = paint(subject.content, region)
             image += painted if region.mask is None else painted * region.mask
     seconds = time.perf_counter() - began
     yield Step(1, 1, shape, 0, seconds, {}, lambda: image.cpu().clone(), lambda _: {})
@@ -77,14 +90,22 @@ def how_far(strength: float | None) -> float:
 
 def _painted(network: Network, content: Image, region: Region, config: FeedForwardConfig) -> Image:
     """The whole photograph in the manner of one region."""
-    height, width = content.shape[-2:]
     codes = [_code(network, style.image, style.mask, config.tile) for style in region.styles]
     code = _mixed(codes, [style.share for style in region.styles])
     far = how_far(config.strength) * region.strength
     if far != 1:
         code = _mixed([_code(network, content, region.mask, config.tile), code], [1 - far, far])
-    content, mask = _filled(content, network.stride), _mask(region.mask, network.stride)
-    parts = _tiles(network, content, config.tile)
+    return applied(network, content, code, region.mask, config.tile)
+
+
+def applied(network: Network, content: Image, code: Code, mask: Tensor | None, side: int | None) -> Image:
+    """What a network makes of all of a photograph, its means those of where the mask is; in tiles of a side, if given.
+
+    It is in [0, 1].
+    """
+    height, width = content.shape[-2:]
+    content, mask = _filled(content, network.stride), _mask(mask, network.stride)
+    parts = _tiles(network, content, side)
     if parts is None:
         return network(content, code, weighted(mask))[..., :height, :width].clamp(0, 1)
     known = statistics(lambda piece, measure: network(piece, code, measure), content, parts, mask)

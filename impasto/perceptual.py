@@ -24,6 +24,9 @@ FLOOR_OF_LAYER = 0.1
 AS_IT_IS = 1 / 16
 """Share of the samples whose style is the photograph itself: it should come out as it went in."""
 
+Look = dict[str, tuple[Tensor, Tensor]]
+"""First and second moment of a style's features, `(B, C)` and `(B, C, C)`, of every style layer."""
+
 
 def pairs(batch: Batch) -> tuple[Image, Image, Tensor]:
     """Photographs, styles, `(B, 3, S, S)` each, and which styles are their photographs (0, 1) `(B, 1, 1, 1)`."""
@@ -49,10 +52,19 @@ class PerceptualLoss:
 
     def __call__(self, photos: Image, styles: Image, painted: Image) -> dict[str, Tensor]:
         """For pictures `(B, 3, S, S)`; the gradient is that of `painted`."""
+        return self.towards(self.look(styles), photos, painted)
+
+    @torch.no_grad()
+    def look(self, styles: Image) -> Look:
+        """What is wanted of paintings after these styles; one style `(1, 3, H, W)`, of any size, may serve a batch."""
+        features = self.eye.encode(styles, self.eye.style_layers)
+        return {layer: (first_moment(each), second_moment(each)) for layer, each in features.items()}
+
+    def towards(self, wanted: Look, photos: Image, painted: Image) -> dict[str, Tensor]:
+        """As for pictures, where the styles have been looked at before."""
         eye = self.eye
         with torch.no_grad():
             before = eye.encode(photos, (*eye.style_layers, *eye.content_layers))
-            wanted = eye.encode(styles, eye.style_layers)
         after = eye.encode(painted, (*eye.style_layers, *eye.content_layers))
         content = [(after[layer].float() - before[layer].float()).square().mean() for layer in eye.content_layers]
         grams, starts, moments = self._distances(before, wanted, after)
@@ -63,13 +75,13 @@ class PerceptualLoss:
             "moments": self.moments_weight * moments.mean(),
         }
 
-    def _distances(self, before: Features, wanted: Features, after: Features) -> tuple[Tensor, Tensor, Tensor]:
+    def _distances(self, before: Features, wanted: Look, after: Features) -> tuple[Tensor, Tensor, Tensor]:
         """For every style layer `(L, B)`: the style loss now and before, and the share of the moments' that is left."""
         grams, starts, moments = [], [], []
         for layer in self.eye.style_layers:
             with torch.no_grad():
-                target, start = second_moment(wanted[layer]), second_moment(before[layer])
-                target_mean, start_mean = first_moment(wanted[layer]), first_moment(before[layer])
+                target_mean, target = wanted[layer]
+                start_mean, start = first_moment(before[layer]), second_moment(before[layer])
             now, mean = second_moment(after[layer]), first_moment(after[layer])
             grams.append((now - target).square().mean((1, 2)) / 4)
             starts.append((start - target).square().mean((1, 2)) / 4)

@@ -10,6 +10,7 @@ import pytest
 from test_layers import wrong_arrows
 
 from impasto.methods import METHODS
+from impasto.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -114,6 +115,7 @@ def test_every_flag_that_a_page_shows_exists() -> None:
     ]
     commands += [["experiment", "run", "--help"]]
     commands += [["stylize", "--method", name, "--help"] for name in METHODS]
+    commands += [["train", name, "--help"] for name in RECIPES]
     known = "".join(
         subprocess.run([sys.executable, "-m", "impasto", *words], capture_output=True, text=True, check=True).stdout
         for words in commands

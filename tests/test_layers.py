@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "impasto"
 # From the bottom up. A module may import only what stands before it; a new one is given its place here.
 ROWS = (
     "assets types config registry",
-    "files images weights samples devices",
+    "files images weights samples devices thumbnail",
     "curves sheet datasets subject guidance oklab colour labels regions",
     "places hypercolumns neighbours ranks chain correlation normalisation networks",
     "backbones losses",
@@ -17,8 +17,9 @@ ROWS = (
     "grading",
     "objective",
     "lbfgs pyramid first_order optimize transport scales patches nearest columns octaves strength matching",
+    "tiles feed_forward",
     "methods",
-    "augmentation distillation recipes training",
+    "augmentation perceptual distillation recipes training",
     "result paint replaying",
     "experiments",
     "__init__",

@@ -12,35 +12,40 @@ from torch import Tensor, nn
 
 
 class Convolution(nn.Conv2d):
-    """3x3, as many places out as in, or, with a stride of 2, half as many a side, rounded up."""
+    """3x3, or wider, as many places out as in, or, with a stride of 2, half as many a side, rounded up."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__(inputs, outputs, 3, stride)
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, side: int = 3) -> None:
+        """`side` is that of the kernel, odd."""
+        super().__init__(inputs, outputs, side, stride)
+        self.width = side // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, outputs, h, w)` for `(B, inputs, h, w)`."""
-        return super().forward(_Bordered.apply(x) if torch.is_grad_enabled() else bordered(x))  # type: ignore[no-untyped-call]
+        wider = _Bordered.apply(x, self.width) if torch.is_grad_enabled() else bordered(x, self.width)  # type: ignore[no-untyped-call]
+        return super().forward(wider)
 
 
-def bordered(x: Tensor) -> Tensor:
-    """`(B, C, h + 2, w + 2)`: the outermost places of `(B, C, h, w)` once more around it."""
-    x = torch.cat([x[..., :1], x, x[..., -1:]], 3)
-    return torch.cat([x[..., :1, :], x, x[..., -1:, :]], 2)
+def bordered(x: Tensor, width: int = 1) -> Tensor:
+    """`(B, C, h + 2 width, w + 2 width)`: the outermost places of `(B, C, h, w)` so many times more around it."""
+    x = torch.cat([*[x[..., :1]] * width, x, *[x[..., -1:]] * width], 3)
+    return torch.cat([*[x[..., :1, :]] * width, x, *[x[..., -1:, :]] * width], 2)
 
 
 class _Bordered(torch.autograd.Function):
     """`bordered`; autograd's gradient of it would pass over the whole map once for each slice."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return bordered(x)
+    def forward(ctx: Any, x: Tensor, width: int) -> Tensor:
+        ctx.width = width
+        return bordered(x, width)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        rows = gradients[0][..., 1:-1, :].clone()
-        rows[..., 0, :] += gradients[0][..., 0, :]
-        rows[..., -1, :] += gradients[0][..., -1, :]
-        places = rows[..., 1:-1].clone()
-        places[..., 0] += rows[..., 0]
-        places[..., -1] += rows[..., -1]
-        return places
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,), width = gradients, ctx.width
+        rows = gradient[..., width:-width, :].clone()
+        rows[..., 0, :] += gradient[..., :width, :].sum(-2)
+        rows[..., -1, :] += gradient[..., -width:, :].sum(-2)
+        places = rows[..., width:-width].clone()
+        places[..., 0] += rows[..., :width].sum(-1)
+        places[..., -1] += rows[..., -width:].sum(-1)
+        return places, None

@@ -34,10 +34,15 @@ def load_weights(network: nn.Module, file: Path) -> None:
     network.load_state_dict(state)
 
 
+def facts_of(file: Path) -> dict[str, str]:
+    """What a file of weights says of itself. Errors as for `load_weights`."""
+    with _opened(file) as opened:
+        return dict(opened.metadata() or {})
+
+
 def trained_for(file: Path) -> str:
     """The backbone that a file of weights belongs to. Errors as for `load_weights`."""
-    with _opened(file) as opened:
-        return str((opened.metadata() or {}).get("backbone", "lite"))
+    return facts_of(file).get("backbone", "lite")
 
 
 @contextmanager
