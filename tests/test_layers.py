@@ -19,7 +19,7 @@ ROWS = (
     "lbfgs pyramid first_order optimize transport scales patches nearest columns octaves strength matching",
     "methods",
     "augmentation distillation recipes training",
-    "result paint replaying",
+    "result inputs paint replaying batch",
     "experiments",
     "__init__",
     "cli __main__",
