@@ -19,7 +19,7 @@ ROWS = (
     "lbfgs pyramid first_order optimize transport scales patches nearest columns octaves strength matching",
     "methods",
     "augmentation distillation recipes training",
-    "result inputs paint replaying batch",
+    "result inputs paint replaying folders batch",
     "experiments",
     "__init__",
     "cli __main__",
