@@ -258,6 +258,24 @@ def test_a_picture_that_was_stopped_on_the_way_is_not_taken_for_finished(run: Ru
     assert "'out/a.png' was stopped on the way" in run(*PAINT)[2]
 
 
+def test_a_picture_that_other_weights_judged_is_another(run: Run) -> None:
+    words = [*PAINT, "--suffix", "jpg"]
+    assert run(*words)[0] == 0
+    record = json.loads(Path("out/a.json").read_text())
+    Path("out/a.json").write_text(json.dumps(record | {"weights": {"name": "tiny.safetensors", "sha256": "0"}}))
+    assert "1 of 3 paintings would take the place of something else: 'out/a.jpg' was judged by" in run(*words)[2]
+
+
+def test_where_a_picture_cannot_be_saved_no_record_is_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ValueError("the disk is full")
+
+    monkeypatch.setattr("impasto.result.save_image", full)
+    status, _, err = run(*PAINT)
+    assert (status, err.count("the disk is full")) == (2, 3)
+    assert not Path("out").exists()
+
+
 # -------------------------------------------------------------------------------------------------------- Ctrl-C
 
 
