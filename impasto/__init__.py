@@ -12,22 +12,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from impasto.batch import stylize_folder
     from impasto.images import load_image, save_image
-    from impasto.paint import stylize
+    from impasto.paint import Painter, stylize
     from impasto.replaying import replay
     from impasto.result import Result
     from impasto.types import Image, Step
 
-__all__ = ["Image", "Result", "Step", "load_image", "replay", "save_image", "stylize"]
+__all__ = ["Image", "Painter", "Result", "Step", "load_image", "replay", "save_image", "stylize", "stylize_folder"]
 
 _HOMES = {
     "Image": "impasto.types",
+    "Painter": "impasto.paint",
     "Result": "impasto.result",
     "Step": "impasto.types",
     "load_image": "impasto.images",
     "replay": "impasto.replaying",
     "save_image": "impasto.images",
     "stylize": "impasto.paint",
+    "stylize_folder": "impasto.batch",
 }
 
 

@@ -56,7 +56,7 @@ class Dataset:
         Raises `ValueError` where there is no folder, or no picture in one.
         """
         folders = {"photo": photos, "painting": paintings}
-        self.files = {kind: _listing(Path(folder)) for kind, folder in folders.items() if folder is not None}
+        self.files = {kind: pictures_in(Path(folder)) for kind, folder in folders.items() if folder is not None}
         """Paths of the pictures under `photo` and `painting`, sorted."""
         if not self.files:
             raise ValueError("there is nothing to learn from: give a folder of photos, of paintings, or both")
@@ -161,7 +161,8 @@ def _decode(path: Path, crop: int) -> Tensor:
     return (image[0] * 255).round().to(torch.uint8)
 
 
-def _listing(folder: Path) -> tuple[Path, ...]:
+def pictures_in(folder: Path) -> tuple[Path, ...]:
+    """The pictures in a folder and below it, hidden files left out, sorted. Raises `ValueError` where there is none."""
     if not folder.is_dir():
         raise ValueError(f"{str(folder)!r}: it is no folder; give one with pictures in it")
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")

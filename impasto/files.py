@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -40,6 +41,19 @@ def check_writable(path: str | Path) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def nothing_left(files: Sequence[Path]) -> Iterator[None]:
+    """Where the block fails, removes the files and the empty folders that were not there before it."""
+    missing = {place for file in files for place in (file, *file.parents) if not place.exists()}
+    try:
+        yield
+    except BaseException:
+        for place in sorted(missing, key=lambda place: len(place.parts), reverse=True):
+            with suppress(OSError):
+                place.rmdir() if place.is_dir() else place.unlink(missing_ok=True)
+        raise
 
 
 def reason(error: Exception) -> str:

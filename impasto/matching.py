@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated
 
 from annotated_types import Ge, Le
@@ -89,7 +90,11 @@ class Matching:
 
     def paint(self, subject: Subject) -> Iterator[Step]:
         config = replace(self.config, sizes=self._sizes(subject))
-        return coarse_to_fine(config, subject, *(self.objective(network) for network in self._networks))
+        return coarse_to_fine(config, subject, *self._objectives)
+
+    @cached_property
+    def _objectives(self) -> list[MakeObjective]:
+        return [self.objective(network) for network in self._networks]
 
     def _sizes(self, subject: Subject) -> tuple[int, ...]:
         """The sizes that were asked for; else those at which the picture is judged, from its preview's on."""

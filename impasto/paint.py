@@ -6,26 +6,27 @@ import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from impasto.backbones import BACKBONES
+from impasto.backbones import BACKBONES, Backbone
 from impasto.colour import before, recoloured
 from impasto.config import PaintingConfig, check_settings, settings_of
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
-from impasto.images import MAX_PIXELS, MIN_SIDE, Picture, Source, open_picture, quantise, resize
-from impasto.methods import METHODS
+from impasto.images import MAX_PIXELS, Source, quantise, resize
+from impasto.inputs import open_input, open_mask, start_inputs
+from impasto.methods import METHODS, Method
 from impasto.optimize import DivergedError
 from impasto.regions import check_masks, divide
 from impasto.result import Input, Result, Stopped
-from impasto.samples import CONTENTS, STYLES, resolve
-from impasto.scales import STARTS, PixelConfig, final_shape
+from impasto.scales import PixelConfig, final_shape
 from impasto.subject import Subject, plain
 from impasto.types import Image, Point, Step
-from impasto.weights import find, sha256_of
+from impasto.weights import fetch, find, sha256_of
 
 OnStep = Callable[[Step], object]
 """Called with every step; returning False stops the painting and keeps the best picture so far."""
@@ -62,57 +63,102 @@ def stylize(
     >>> tuple(result.image.shape), result.steps, result.stopped
     ((1, 3, 51, 64), 3, 'steps')
     """
-    part = METHODS[method]
-    preset = part.paper if settings.get("preset") == "paper" else {}
-    config: PaintingConfig = check_settings(part.Config, method, preset | settings)
-    painter = part(config)
-    device = pick_device(config.device)
-    many = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
-    mix = _mix(config.style_mix, len(many))
-    check_masks(config, len(many))
-    photograph, first = _open("content", content, max_pixels)
-    styles, others = zip(*(_open("style", each, max_pixels) for each in many), strict=True)
-    torch.manual_seed(config.seed)
-    given, pictures = before(config.colour, photograph.image, [each.image for each in styles])
-    shape = final_shape(config, photograph.image)
-    subject, masks = _subject(config, given, pictures, mix, shape, max_pixels)
-    steps = painter.paint(_started(config, subject))
-    best, curve, stopped = _watch(recoloured(config.colour, steps, photograph.image), on_step)
-    image = resize(best.image(), shape)  # only where it was stopped at a coarser size
-    return Result(
-        image=image,
-        alpha=None if photograph.alpha is None else resize(photograph.alpha, shape),
-        method=method,
-        settings=settings_of(config),
-        losses=best.losses_of(quantise(image) if best.size == shape else best.image()),
-        curve=tuple(curve),
-        best=best.index,
-        stopped=stopped,
-        seconds=curve[-1].seconds,
-        device=str(device),
-        precision=PRECISION_NAMES[pick_dtype(config.precision, device)],
-        peak_memory_mib=peak_memory_mib(device),
-        inputs=(first, *others, *masks, *_start_input(config, max_pixels)),
-        versions={"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
-        **_weights_facts(config, part.bundled),
-    )
+    return Painter(style, method, max_pixels=max_pixels, **settings).paint(content, on_step=on_step)
 
 
-def _open(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Input]:
-    """A picture and what the record says of it."""
-    path = None
-    if isinstance(source, str | Path):
-        is_sample = str(source) in {*STYLES, *CONTENTS} and not Path(source).is_file()
-        file = resolve(source)
-        path = str(source) if is_sample else str(file.absolute())
-        source = file
-    picture = open_picture(source, max_pixels=max_pixels)
-    height, width = picture.image.shape[-2:]
-    if min(height, width) < MIN_SIDE:
-        raise ValueError(
-            f"{role} {picture.name!r} is {width}x{height} pixels; a picture needs at least {MIN_SIDE} on each side"
+class Painter:
+    """A method with its settings and its styles, for many photographs: networks and styles are read once.
+
+    Takes and refuses what `stylize` does, which is a painter of one picture.
+
+    >>> painter = Painter("mosaic", backbone="tiny", size=48, steps=2)
+    >>> [painter.paint(photograph).steps for photograph in ("woodcut", "brushstrokes")]
+    [2, 2]
+    """
+
+    def __init__(
+        self,
+        style: Source | Sequence[Source],
+        method: str = "gatys",
+        *,
+        max_pixels: int = MAX_PIXELS,
+        **settings: Any,
+    ) -> None:
+        part = METHODS[method]
+        preset = part.paper if settings.get("preset") == "paper" else {}
+        self.method, self.max_pixels = method, max_pixels
+        self.config: PaintingConfig = check_settings(part.Config, method, preset | settings)
+        self._way = part(self.config)
+        self._first = first_method(self.config)
+        self._device = pick_device(self.config.device)
+        many = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+        self._mix = _mix(self.config.style_mix, len(many))
+        check_masks(self.config, len(many))
+        styles, entries = zip(*(open_input("style", each, max_pixels) for each in many), strict=True)
+        self._styles = [each.image for each in styles]
+        self.styles: tuple[Input, ...] = entries
+        self.start = tuple(start_inputs(self.config, max_pixels))
+
+    def paint(self, content: Source, *, on_step: OnStep | None = None) -> Result:
+        """Paints one photograph, as if it were the only one."""
+        config = self.config
+        photograph, entry = open_input("content", content, self.max_pixels)
+        torch.manual_seed(config.seed)
+        given, pictures = before(config.colour, photograph.image, self._styles)
+        shape = final_shape(config, photograph.image)
+        subject, masks = _subject(config, given, pictures, self._mix, shape, self.max_pixels)
+        if self._first is not None:
+            *_, begun = self._first.paint(subject)
+            subject = replace(subject, start=begun.image())
+        steps = self._way.paint(subject)
+        best, curve, stopped = _watch(recoloured(config.colour, steps, photograph.image), on_step)
+        image = resize(best.image(), shape)  # only where it was stopped at a coarser size
+        return Result(
+            image=image,
+            alpha=None if photograph.alpha is None else resize(photograph.alpha, shape),
+            method=self.method,
+            settings=settings_of(config),
+            losses=best.losses_of(quantise(image) if best.size == shape else best.image()),
+            curve=tuple(curve),
+            best=best.index,
+            stopped=stopped,
+            seconds=curve[-1].seconds,
+            device=str(self._device),
+            precision=PRECISION_NAMES[pick_dtype(config.precision, self._device)],
+            peak_memory_mib=peak_memory_mib(self._device),
+            inputs=(entry, *self.styles, *masks, *self.start),
+            weights=self.weights,
+            versions={"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
+            note=None if self._backbone is None else self._backbone.note,
         )
-    return picture, Input(role, path, picture.name, picture.sha256)
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """Name and SHA-256 of the file that paints or judges, fetched if need be; empty where there is none."""
+        network, given = self._backbone, getattr(self.config, "weights", None)
+        file = METHODS[self.method].bundled if given is None else Path(given)
+        if network is not None:
+            file = network.bundled if network.weights is None else find(network.weights) or fetch(network.weights)
+        return {} if file is None else {"name": file.name, "sha256": sha256_of(file)}
+
+    @property
+    def _backbone(self) -> type[Backbone] | None:
+        name = getattr(self.config, "backbone", None)
+        return None if name is None else BACKBONES[name]
+
+
+def first_method(config: PaintingConfig) -> Method | None:
+    """The method that paints the picture to start from, if `start` names one; `ValueError` where it cannot."""
+    name = str(getattr(config, "start", ""))
+    if name not in METHODS:
+        return None
+    first = METHODS[name]
+    if issubclass(first.Config, PixelConfig):
+        fast = ", ".join(each for each in METHODS if not issubclass(METHODS[each].Config, PixelConfig))
+        raise ValueError(f"start: {name} optimises a picture itself; start from a method of one pass: {fast}")
+    shared = {each: getattr(config, each) for each in PaintingConfig.__dataclass_fields__}
+    size = (getattr(config, "sizes", ()) or (config.size,))[-1]
+    return first(check_settings(first.Config, name, {**shared, "size": size, "strength": None, "preset": "impasto"}))
 
 
 def _subject(
@@ -125,7 +171,7 @@ def _subject(
 ) -> tuple[Subject, list[Input]]:
     """What is painted after what, and the files that say so."""
     opened = [
-        _open_mask(role, file, max_pixels)
+        open_mask(role, file, max_pixels)
         for role, files in (("mask", config.mask), ("style_mask", config.style_mask))
         for file in files
     ]
@@ -134,14 +180,6 @@ def _subject(
     pictures, inputs = map(list, zip(*opened, strict=True))
     count = len(config.mask)
     return divide(config, content, styles, mix, pictures[:count], pictures[count:], shape), inputs
-
-
-def _open_mask(role: Any, file: str, max_pixels: int) -> tuple[Picture, Input]:
-    try:
-        mask = open_picture(file, max_pixels=max_pixels)
-    except ValueError as error:
-        raise ValueError(f"{role}: {error}") from None
-    return mask, Input(role, str(Path(file).absolute()), mask.name, mask.sha256)
 
 
 def _mix(weights: Sequence[float], count: int) -> list[float]:
@@ -177,39 +215,3 @@ def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Po
         warnings.warn("the loss kept growing however small the step; this is the best picture before", stacklevel=3)
     assert best is not None
     return best, curve, stopped
-
-
-def _started(config: PaintingConfig, subject: Subject) -> Subject:
-    """The subject, with the picture that the painting starts from where another method is to paint it."""
-    start = str(getattr(config, "start", ""))
-    if start not in METHODS:
-        return subject
-    first = METHODS[start]
-    if issubclass(first.Config, PixelConfig):
-        fast = ", ".join(name for name in METHODS if not issubclass(METHODS[name].Config, PixelConfig))
-        raise ValueError(f"start: {start} optimises a picture itself; start from a method of one pass: {fast}")
-    shared = {name: getattr(config, name) for name in PaintingConfig.__dataclass_fields__}
-    settings = {**shared, "size": max(final_shape(config, subject.content)), "strength": None, "preset": "impasto"}
-    *_, step = first(check_settings(first.Config, start, settings)).paint(subject)
-    return replace(subject, start=step.image())
-
-
-def _start_input(config: PaintingConfig, max_pixels: int) -> list[Input]:
-    start = getattr(config, "start", "content")
-    return [] if start in STARTS or start in METHODS else [_open("start", start, max_pixels)[1]]
-
-
-def _weights_facts(config: PaintingConfig, own: Path | None) -> dict[str, Any]:
-    """Which weights painted or judged the picture, for the record."""
-    given: str | None = getattr(config, "weights", None)
-    if own is not None or given is not None:
-        file = own if given is None else Path(given)
-        assert file is not None
-        return {"weights": {"name": file.name, "sha256": sha256_of(file)}}
-    name = getattr(config, "backbone", None)
-    if name is None:
-        return {"weights": {}}
-    network = BACKBONES[name]
-    file = network.bundled if network.weights is None else find(network.weights)
-    weights = {} if file is None else {"name": file.name, "sha256": sha256_of(file)}
-    return {"weights": weights, "note": network.note}

@@ -20,7 +20,7 @@ ROWS = (
     "tiles feed_forward",
     "methods",
     "augmentation perceptual distillation recipes training",
-    "result paint replaying",
+    "result inputs paint replaying folders batch",
     "experiments",
     "__init__",
     "cli __main__",

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 import impasto
+from impasto.backbones import Backbone
+from impasto.backbones.lite import Lite
 from impasto.grading import grade
 from impasto.methods import METHODS
+from impasto.paint import Painter
 
 EVERY = list(METHODS)
 SEEN = {"strotss": 128}  # at 64 pixels its content outweighs all else
@@ -68,3 +71,27 @@ def test_every_method_paints_without_weights_from_outside(method: str) -> None:
     result = impasto.stylize("woodcut", "mosaic", **settings_of(method, steps=2, size=48, sizes=[48]))
     assert result.image.shape[-1] == 48
     assert result.settings.get("backbone") in ("lite", None)
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_a_painter_reads_its_network_once_and_each_picture_comes_out_as_if_it_were_the_only_one(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Backbone] = []
+    convolutions = Lite.convolutions
+
+    def counted(self: Lite) -> Any:
+        read.append(self)
+        return convolutions(self)
+
+    monkeypatch.setattr(Lite, "convolutions", counted)
+    settings = settings_of(method, size=40, steps=2)
+    painter = Painter("mosaic", **settings)
+    assert read == []
+    paintings = [painter.paint(photograph) for photograph in ("woodcut", "inkwash", "woodcut")]
+    assert len(read) == ("backbone" in METHODS[method].Config.__dataclass_fields__)
+    alone = impasto.stylize("inkwash", "mosaic", **settings)
+    assert torch.equal(paintings[1].image, alone.image)
+    assert paintings[1].losses == alone.losses
+    assert torch.equal(paintings[0].image, paintings[2].image)
+    assert not torch.equal(paintings[0].image, paintings[1].image)

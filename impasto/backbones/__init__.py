@@ -6,7 +6,7 @@ To add one, write a file here with a class under `@BACKBONES.add("name")`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -116,6 +116,10 @@ class ChainBackbone(Backbone):
 
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
         return self.chain(image - self._mean.to(image.dtype), layers)
+
+    def encoder(self, layer: str) -> Callable[[Image], Tensor]:
+        """From a picture to its features of one layer, float32: the first half of an autoencoder."""
+        return lambda image: self.encode(image, [layer])[layer].float()
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -21,7 +21,11 @@ DONE, WRONG, INTERRUPTED = 0, 2, 130
 """Exit statuses: 0; 2 for what the user can mend; 130 after Ctrl-C, as shells have it."""
 
 COMMANDS = {
-    "stylize": ("CONTENT STYLE [STYLE ...] -o OUT", "paint a photograph in the manner of pictures", "painting:stylize"),
+    "stylize": (
+        "CONTENT STYLE [STYLE ...] -o OUT",
+        "paint a photograph, or a folder of them, in the manner of pictures",
+        "painting:stylize",
+    ),
     "replay": ("PICTURE -o OUT", "paint a picture again from its record", "painting:replay"),
     "compare": ("CONTENT STYLE -o FOLDER", "paint by several methods, judge, and report", "experimenting:compare"),
     "experiment run": ("FILE|NAME -o FOLDER", "paint and judge what an experiment asks for", "experimenting:run"),

@@ -1,4 +1,4 @@
-"""Ctrl-C while painting: the first one stops after the step and keeps the picture, the second stops at once."""
+"""Ctrl-C while painting: the first one stops after the step, or the picture, and keeps it; the second at once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 
 class Interrupts:
-    """Listens to SIGINT inside its `with` block.
+    """Listens to SIGINT inside its `with` block; `unit` is what is finished yet after the first one.
 
     Before the first step, and the second time, it raises `KeyboardInterrupt`. While the picture is being saved it only
     takes note, so that nothing is half written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "step") -> None:
+        self._unit = unit
         self.asked = False
         """Whether Ctrl-C was pressed."""
         self.phase: Literal["loading", "painting", "saving"] = "loading"
@@ -36,5 +37,6 @@ class Interrupts:
             raise KeyboardInterrupt
         if self.phase == "painting":  # not print: it may itself have been interrupted
             newline = b"\n" if os.isatty(2) else b""  # after the ^C that a terminal shows
-            os.write(2, newline + b"impasto: stopping after this step; Ctrl-C again stops at once\n")
+            text = f"impasto: stopping after this {self._unit}; Ctrl-C again stops at once\n"
+            os.write(2, newline + text.encode())
         self.asked = True

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -59,14 +58,8 @@ def check(outputs: Outputs, inputs: Sequence[str]) -> None:
         check_output(outputs.preview)
 
 
-@contextmanager
-def nothing_left(files: Sequence[Path]) -> Iterator[None]:
-    """Where the block fails, removes the files and the empty folders that were not there before it."""
-    missing = {place for file in files for place in (file, *file.parents) if not place.exists()}
-    try:
-        yield
-    except BaseException:
-        for place in sorted(missing, key=lambda place: len(place.parts), reverse=True):
-            with suppress(OSError):
-                place.rmdir() if place.is_dir() else place.unlink(missing_ok=True)
-        raise
+def told(output: str, record: dict[str, Any]) -> str:
+    """One line about a finished painting, from its record."""
+    total = record["losses"]["total"]
+    loss = "" if total is None else f", loss {total:.4g}"
+    return f"{output}: {record['steps']} steps in {record['seconds']:.1f} s{loss} ({record['stopped']})"

@@ -14,11 +14,13 @@ import tyro
 import impasto.paint
 import impasto.replaying
 from impasto.cli.flags import form_of, given, named_as_flag, parse, value_of
+from impasto.cli.folders import FolderOutputs, is_folder, paint_folder
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.outputs import Outputs, check, nothing_left
+from impasto.cli.outputs import Outputs, check, told
 from impasto.cli.progress import Bar, Preview
 from impasto.config import PaintingConfig
 from impasto.curves import save_curves
+from impasto.files import nothing_left
 from impasto.images import save_image
 from impasto.methods import METHODS
 from impasto.paint import OnStep
@@ -62,9 +64,14 @@ def stylize(arguments: list[str]) -> int:
         return impasto.paint.stylize(content, styles, method, on_step=on_step, max_pixels=form.max_pixels, **settings)
 
     try:
+        if is_folder(pictures[0]):
+            return paint_folder(form, pictures, method, settings)
+        if form.suffix is not None:
+            raise ValueError("--suffix is for a folder of photographs; a single picture has that of -o FILE")
         return _paint(run, form, inputs, title=method)
     except ValueError as error:
-        raise ValueError(named_as_flag(str(error), list(METHODS[method].Config.__dataclass_fields__))) from error
+        names = [*METHODS[method].Config.__dataclass_fields__, "overwrite"]
+        raise ValueError(named_as_flag(str(error), names)) from error
 
 
 def replay(arguments: list[str]) -> int:
@@ -96,7 +103,7 @@ def _stylize_form(method: str) -> type[Any]:
     particular = [name for name in config.__dataclass_fields__ if name not in everywhere]
     pictures = tyro.conf.arg(
         metavar="CONTENT STYLE [STYLE ...]",
-        help="The photograph, then one or several pictures: files or names of samples.",
+        help="The photograph, or a folder of them (-o then is one too); one or several pictures. Files or samples.",
         help_behavior_hint="(required)",
     )
     choice = tyro.conf.arg(metavar=f"{{{','.join(METHODS)}}}", help="How to paint; its own settings are below.")
@@ -111,7 +118,7 @@ def _stylize_form(method: str) -> type[Any]:
             ("shared", Annotated[shared, flat], dataclasses.field(default_factory=shared)),
             ("own", Annotated[own, flat, tyro.conf.arg(name=method)], dataclasses.field(default_factory=own)),
         ],
-        bases=(Outputs,),
+        bases=(FolderOutputs,),
         frozen=True,
         kw_only=True,
     )
@@ -152,10 +159,8 @@ def _paint(run: Callable[[OnStep], Result], outputs: Outputs, inputs: Sequence[s
 def _report(result: Result, outputs: Outputs) -> None:
     if result.note is not None:
         print(f"impasto: {result.note}", file=sys.stderr, flush=True)
-    summary = result.summary()
     if outputs.json:
-        print(json.dumps({"output": outputs.output, **summary}))
-        return
-    total = summary["losses"]["total"]
-    loss = "" if total is None else f", loss {total:.4g}"
-    print(f"{outputs.output}: {result.steps} steps in {result.seconds:.1f} s{loss} ({result.stopped})")
+        print(json.dumps({"output": outputs.output, **result.summary()}))
+    else:
+        assert outputs.output is not None
+        print(told(outputs.output, result.record(curve=False)))

@@ -14,8 +14,8 @@ import tyro
 import impasto.training
 from impasto.cli.flags import form_of, given, named_as_flag, parse
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.outputs import nothing_left
 from impasto.cli.progress import Bar
+from impasto.files import nothing_left
 from impasto.recipes import RECIPES, TrainingConfig
 from impasto.training import CHECKPOINT, Trained, TrainingStep, this_process
 

@@ -16,7 +16,11 @@ from impasto.types import Step
 
 
 class Method(ABC):
-    """A way to paint. An instance holds one checked configuration and paints as often as asked."""
+    """A way to paint. An instance holds one checked configuration and paints as often as asked.
+
+    Making it checks the settings and reads no network. Painting reads those it needs, the first time only, and changes
+    nothing else of the instance: each picture comes out as if it were the only one.
+    """
 
     summary: ClassVar[str]
     any_style: ClassVar[bool] = True

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
@@ -34,9 +35,13 @@ class AdaINMethod(Method):
     config: AdaINConfig
 
     def paint(self, subject: Subject) -> Iterator[Step]:
+        yield from one_pass(self.config, [self._network], subject)
+
+    @cached_property
+    def _network(self) -> AdaIN:
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
         encoder = load_chain(trained_for(file), device=device, dtype=pick_dtype(config.precision, device))
         decoder = Decoder(LAYER, encoder.widths)
         load_weights(decoder, file)
-        yield from one_pass(config, [AdaIN(encoder, decoder.to(device).eval())], subject)
+        return AdaIN(encoder.encoder(LAYER), decoder.to(device).eval())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
@@ -35,6 +36,10 @@ class MicroMethod(Method):
     config: MicroConfig
 
     def paint(self, subject: Subject) -> Iterator[Step]:
+        yield from one_pass(self.config, [self._network], subject)
+
+    @cached_property
+    def _network(self) -> Micro:
         network = Micro()
         load_weights(network, Path(self.config.weights or self.bundled))
-        yield from one_pass(self.config, [network.to(pick_device(self.config.device)).eval()], subject)
+        return network.to(pick_device(self.config.device)).eval()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
@@ -82,11 +83,7 @@ class NNST(Method):
         network.check_layers(self._layers)
 
     def paint(self, subject: Subject) -> Iterator[Step]:
-        config = self.config
-        device = pick_device(config.device)
-        dtype = pick_dtype(config.precision, device)
-        backbone = load_backbone(config.backbone, pooling=config.pooling, device=device, dtype=dtype)
-        columns = Columns(backbone, self._layers, dtype)
+        config, columns = self.config, self._columns
         sizes = config.sizes or self._sizes(subject.content)
         steps = config.steps or config.steps_per_size * len(sizes)
         config = replace(config, sizes=sizes, steps=steps, lr=config.lr or (LR if config.optimizer == "adam" else None))
@@ -100,6 +97,14 @@ class NNST(Method):
             return MatchedEver(columns, self._parts(columns, scaled), scaled.content, self._kept)
 
         return coarse_to_fine(config, subject, once, ever)
+
+    @cached_property
+    def _columns(self) -> Columns:
+        config = self.config
+        device = pick_device(config.device)
+        dtype = pick_dtype(config.precision, device)
+        backbone = load_backbone(config.backbone, pooling=config.pooling, device=device, dtype=dtype)
+        return Columns(backbone, self._layers, dtype)
 
     def _sizes(self, content: Image) -> tuple[int, ...]:
         """Longer sides from coarse to fine; the coarsest has a shorter side of at least 32 pixels."""

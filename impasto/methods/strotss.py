@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
@@ -84,7 +85,11 @@ class Strotss(Method):
         config = replace(self.config, sizes=self.config.sizes or sizes_of(self.config, subject))
         if config.lr is None and config.optimizer == "rmsprop":
             config = replace(config, lr=RMSPROP_LR)
-        return coarse_to_fine(config, subject, *(self._objective(network) for network in self._networks))
+        return coarse_to_fine(config, subject, *self._objectives)
+
+    @cached_property
+    def _objectives(self) -> list[MakeObjective]:
+        return [self._objective(network) for network in self._networks]
 
     def _objective(self, network: str) -> MakeObjective:
         """What the picture should minimise as `network` sees it."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,15 +48,13 @@ class WCTMethod(Method):
             raise ValueError(f"layers: choose some of {', '.join(LAYERS)}, not {', '.join(wrong) or 'none'}")
 
     def paint(self, subject: Subject) -> Iterator[Step]:
+        yield from one_pass(self.config, self._networks, subject)
+
+    @cached_property
+    def _networks(self) -> list[WCT]:
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
         encoder = load_chain(trained_for(file), device=device, dtype=pick_dtype(config.precision, device))
-        decoders = nn.ModuleDict({layer: Decoder(layer, encoder.widths) for layer in LAYERS})
-        load_weights(decoders, file)
-        decoders = decoders.to(device).eval()
-        networks = []
-        for layer in config.layers:
-            decoder = decoders[layer]
-            assert isinstance(decoder, Decoder)
-            networks.append(WCT(layer, encoder, decoder, config.transform))
-        yield from one_pass(config, networks, subject)
+        decoders = {layer: Decoder(layer, encoder.widths).to(device).eval() for layer in LAYERS}
+        load_weights(nn.ModuleDict(decoders), file)
+        return [WCT(each, encoder.encoder(each), decoders[each], config.transform) for each in config.layers]

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from impasto.backbones import ChainBackbone
-from impasto.networks.decoder import Decoder
+from impasto.networks.decoder import Decoder, Encoder
 from impasto.networks.statistics import Measure, mean_and_deviation, moments, scaled, whole
 from impasto.types import Image
 
@@ -26,20 +25,17 @@ class AdaIN(nn.Module):
     at_once = 2**22
     """Pixels of the largest picture that is not tiled, unless one asks for it."""
 
-    def __init__(self, encoder: ChainBackbone, decoder: Decoder) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self._encoder = encoder  # frozen, and no part of the module
         self.decoder = decoder
 
     def encode(self, style: Image, measure: Measure = whole) -> Code:
         """The code of a style `(B, 3, H, W)`."""
-        return mean_and_deviation(measure(self._features(style), moments))
+        return mean_and_deviation(measure(self._encoder(style), moments))
 
     def forward(self, content: Image, code: Code, measure: Measure = whole) -> Image:
         """The painting `(B, 3, H, W)`, not clamped, of a photograph."""
-        features = self._features(content)  # (B, C, H/8, W/8)
+        features = self._encoder(content)  # (B, C, H/8, W/8)
         painting: Image = self.decoder(scaled(features, measure(features, moments), code[0], code[1].clamp_min(0)))
         return painting
-
-    def _features(self, image: Image) -> Tensor:
-        return self._encoder.encode(image, [LAYER])[LAYER].float()

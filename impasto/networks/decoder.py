@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from impasto.networks.borders import Convolution
 from impasto.networks.narrow_vgg import LAYERS
 from impasto.types import Image
+
+Encoder = Callable[[Image], Tensor]
+"""From a picture `(B, 3, H, W)` to its features `(B, C, h, w)` of one layer, float32."""
 
 
 class Decoder(nn.Module):

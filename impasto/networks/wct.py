@@ -5,9 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from impasto.backbones import ChainBackbone
 from impasto.correlation import both_moments, covariance
-from impasto.networks.decoder import Decoder
+from impasto.networks.decoder import Decoder, Encoder
 from impasto.networks.statistics import Measure, whole
 from impasto.types import Image
 
@@ -33,21 +32,21 @@ class WCT(nn.Module):
     at_once = 2**22
     """Pixels of the largest picture that is not tiled, unless one asks for it."""
 
-    def __init__(self, layer: str, encoder: ChainBackbone, decoder: Decoder, transform: Transform) -> None:
+    def __init__(self, layer: str, encoder: Encoder, decoder: Decoder, transform: Transform) -> None:
         super().__init__()
-        self._layer, self._transform = layer, transform
+        self._transform = transform
         self._encoder = encoder  # frozen, and no part of the module
         self.decoder = decoder
         self.stride = 2 ** (int(layer[4]) - 1)  # sides of all pictures must be multiples of it
 
     def encode(self, style: Image, measure: Measure = whole) -> Code:
         """The code of a style `(B, 3, H, W)`."""
-        moments = measure(self._features(style), both_moments)
+        moments = measure(self._encoder(style), both_moments)
         return moments[:, 0], covariance(moments)
 
     def forward(self, content: Image, code: Code, measure: Measure = whole) -> Image:
         """The painting `(B, 3, H, W)`, not clamped, of a photograph."""
-        features = self._features(content)  # (B, C, h, w)
+        features = self._encoder(content)  # (B, C, h, w)
         moments = measure(features, both_moments)
         mean, here = moments[:, 0], covariance(moments)
         there_mean, there = code
@@ -56,9 +55,6 @@ class WCT(nn.Module):
         columns = move @ features.float().flatten(2) + shift[..., None]  # (B, C, h*w)
         painting: Image = self.decoder(columns.view(features.shape))
         return painting
-
-    def _features(self, image: Image) -> Tensor:
-        return self._encoder.encode(image, [self._layer])[self._layer]
 
 
 def whitening(here: Tensor, there: Tensor) -> Tensor:

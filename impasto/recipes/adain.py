@@ -97,7 +97,7 @@ class AdaINRecipe(Recipe):
         assert isinstance(network, Decoder)
         config = self.config
         photos, styles, same = pairs(batch)
-        adain = AdaIN(self._eye, network)
+        adain = AdaIN(self._eye.encoder(LAYER), network)
         painted = adain(photos, adain.encode(styles))
         with torch.autocast(photos.device.type, enabled=False):
             perceptual = PerceptualLoss(self._eye, config.content_weight, config.layers_weight, config.moments_weight)
@@ -111,7 +111,7 @@ class AdaINRecipe(Recipe):
         photo, *styles = (
             resize(load_image(resolve(name)), (SHEET, SHEET)).to(device) for name in (SHEET_PHOTO, *SHEET_STYLES)
         )
-        adain = AdaIN(self._eye, network)
+        adain = AdaIN(self._eye.encoder(LAYER), network)
         row = [photo, adain(photo, adain.encode(photo)).clamp(0, 1)]
         for style in styles:
             row += [style, adain(photo, adain.encode(style)).clamp(0, 1)]
