@@ -1,0 +1,212 @@
+"""Painting in one pass: tiles, reach, codes, masks, weights, and the recipes behind it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image as PIL
+from torch import Tensor
+
+import impasto
+from impasto.backbones import load_chain
+from impasto.feed_forward import Code, Network, applied
+from impasto.images import load_image, save_image
+from impasto.methods import METHODS
+from impasto.networks.adain import AdaIN
+from impasto.networks.borders import bordered
+from impasto.networks.decoder import Decoder
+from impasto.networks.files import load_weights, save_weights
+from impasto.networks.micro import Micro
+from impasto.networks.statistics import mean_and_deviation, moments, whole
+from impasto.networks.wct import WCT, optimal, whitening
+from impasto.samples import resolve
+from impasto.tiles import replayed, statistics, tiles
+from impasto.training import train
+
+FAST = ("adain", "micro", "wct")
+OPEN = {"precision": "fp32", "device": "cpu"}
+
+
+def picture(height: int, width: int, seed: int = 0) -> Tensor:
+    """Blobs and some noise."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, height // 16, width // 16, generator=generator)
+    smooth = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
+    return (smooth + 0.05 * torch.randn(1, 3, height, width, generator=generator)).clamp(0, 1)
+
+
+def network(name: str) -> Network:
+    """The network of a method, with its bundled weights."""
+    config = METHODS[name].Config(precision="fp32", device="cpu")
+    method = METHODS[name](config)
+    return method._networks[0] if name == "wct" else method._network
+
+
+def code_of(network: Network, style: Tensor) -> Code:
+    with torch.no_grad():
+        return network.encode(style, whole)
+
+
+@pytest.mark.parametrize("name", FAST)
+@torch.no_grad()
+def test_a_picture_in_tiles_is_the_picture_at_once(name: str) -> None:
+    paints, photo = network(name), picture(400, 560)
+    code = code_of(paints, picture(256, 320, seed=1))
+    at_once = applied(paints, photo, code, None, 0)
+    in_tiles = applied(paints, photo, code, None, 2 * paints.reach if name == "micro" else paints.reach)
+    assert at_once.std() > 0.02
+    assert (at_once - in_tiles).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_means_over_a_masked_picture_in_tiles_are_those_at_once() -> None:
+    paints, photo = network("micro"), picture(320, 448)
+    mask = torch.zeros(1, 1, 320, 448)
+    mask[..., :150, 30:200] = 1
+    code = code_of(paints, picture(256, 320, seed=1))
+    at_once, in_tiles = (applied(paints, photo, code, mask, side) for side in (0, 192))
+    assert (at_once - in_tiles).abs().max() < 1e-4
+    assert (at_once - applied(paints, photo, code, None, 0)).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize("name", FAST)
+@torch.no_grad()
+def test_a_pixel_shows_nowhere_beyond_the_reach(name: str) -> None:
+    paints = network(name)
+    side = 2 * paints.reach + 64
+    photo = picture(side, side)
+    other = photo.clone()
+    other[..., side // 2 : side // 2 + 16, side // 2 : side // 2 + 16] = 1 - other[..., :16, :16]
+    code = code_of(paints, picture(256, 320, seed=1))
+    whole_picture = tiles((side, side), 10 * side, paints.reach)
+    known = statistics(lambda piece, measure: paints(piece, code, measure), photo, whole_picture)
+    before, after = (paints(each, code, replayed(known)) for each in (photo, other))
+    changed = (before - after).abs().amax((0, 1)) > 1e-6
+    rows, columns = changed.any(1).nonzero(), changed.any(0).nonzero()
+    assert len(rows) > 16  # it does show
+    for places in (rows, columns):
+        assert places.min() >= side // 2 - paints.reach
+        assert places.max() < side // 2 + 16 + paints.reach
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_strength_of_nothing_nearly_gives_the_photograph_back(name: str) -> None:
+    photo = load_image(resolve("inkwash"), size=128)
+
+    def off(**settings: float) -> float:
+        painted = impasto.stylize("inkwash", "mosaic", name, size=128, **OPEN, **settings).image
+        return (painted - photo).square().mean().item()
+
+    assert off(strength=0.0) < 0.4 * off(strength=50.0)
+    assert off(strength=50.0) == off()
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_regions_are_painted_after_their_own_styles(name: str, tmp_path: Path) -> None:
+    levels = torch.zeros(1, 3, 152, 192)
+    levels[..., 96:] = 1
+    save_image(levels, tmp_path / "mask.png")
+    both, first, second = (
+        impasto.stylize("brushstrokes", styles, name, size=128, **OPEN, **more).image
+        for styles, more in (
+            (["woodcut", "mosaic"], {"mask": [str(tmp_path / "mask.png")], "feather": 0}),
+            (["woodcut"], {}),
+            (["mosaic"], {}),
+        )
+    )
+    left, right = both[..., :40], both[..., -40:]
+    assert (left - first[..., :40]).abs().mean() < (left - second[..., :40]).abs().mean()
+    assert (right - second[..., -40:]).abs().mean() < (right - first[..., -40:]).abs().mean()
+
+
+def test_micro_is_small() -> None:
+    assert sum(weight.numel() for weight in Micro().parameters()) < 500_000
+
+
+def test_a_fast_model_can_paint_the_start() -> None:
+    started = impasto.stylize("woodcut", "mosaic", size=96, steps=1, lr=1e-6, start="micro", **OPEN)
+    painted = impasto.stylize("woodcut", "mosaic", "micro", size=96, **OPEN)
+    assert (started.image - painted.image).abs().max() < 1e-3
+    with pytest.raises(ValueError, match=r"^start: gatys optimises .* adain, johnson, micro, wct$"):
+        impasto.stylize("woodcut", "mosaic", size=96, start="gatys")
+
+
+def test_transports_give_the_covariance_that_is_wanted() -> None:
+    torch.manual_seed(0)
+    here, there = (torch.randn(1, 8, 5 + 8 * i) for i in (0, 1))  # the first is singular
+    here, there = here @ here.mT, there @ there.mT
+    for transport in (optimal, whitening):
+        full = here + torch.eye(8)
+        move = transport(full, there)
+        assert torch.allclose(move @ full @ move.mT, there, rtol=1e-3, atol=1e-3)
+        assert transport(here, there).isfinite().all()
+    move = optimal(here + torch.eye(8), there)
+    assert torch.allclose(move, move.mT, atol=1e-4)
+    moved, turned = ((each(here + torch.eye(8), there) - torch.eye(8)) for each in (optimal, whitening))
+    cost = [torch.trace((each @ (here + torch.eye(8)) @ each.mT)[0]).item() for each in (moved, turned)]
+    assert cost[0] < cost[1]  # it moves the least
+
+
+def test_a_border_is_repeated_and_its_gradient_right() -> None:
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(bordered(x), F.pad(x, (1, 1, 1, 1), mode="replicate"))
+    from impasto.networks import borders
+
+    assert torch.autograd.gradcheck(lambda each: borders._Bordered.apply(each, 1), x)
+
+
+def test_moments_are_means_and_deviations() -> None:
+    x = torch.randn(2, 4, 9, 7)
+    mean, deviation = mean_and_deviation(moments(x))
+    assert torch.allclose(mean, x.mean((2, 3)), atol=1e-6)
+    assert torch.allclose(deviation, x.var((2, 3), correction=0).add(1e-5).sqrt(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:1000]), "cannot be read"),
+        (lambda file: file.unlink(), "cannot be read"),
+        (lambda file: save_weights(Decoder("relu1_1", [4]), file, {}), "holds another network"),
+    ],
+)
+def test_wrong_weights_are_one_line(spoil: Callable[[Path], object], says: str, tmp_path: Path) -> None:
+    file = save_weights(Micro(), tmp_path / "micro.safetensors", {})
+    load_weights(Micro(), file)
+    spoil(file)
+    with pytest.raises(ValueError, match=says) as caught:
+        impasto.stylize("woodcut", "mosaic", "micro", size=64, weights=str(file))
+    assert "\n" not in str(caught.value)
+
+
+def test_adain_mixes_styles_by_their_shares() -> None:
+    eye = load_chain("lite")
+    adain = AdaIN(eye.encoder("relu4_1"), Decoder("relu4_1", eye.widths))
+    first, second = (code_of(adain, picture(64, 64, seed=i)) for i in (1, 2))
+    settings = {"size": 64, **OPEN}
+    whole_first = impasto.stylize("woodcut", ["mosaic", "brushstrokes"], "adain", style_mix=[1, 0], **settings).image
+    assert torch.equal(whole_first, impasto.stylize("woodcut", "mosaic", "adain", **settings).image)
+    assert not torch.equal(first[0], second[0])
+
+
+def pictures(folder: Path, count: int = 4) -> Path:
+    folder.mkdir()
+    for i in range(count):
+        levels = (picture(48, 64, seed=i)[0] * 255).to(torch.uint8).permute(1, 2, 0).numpy()
+        PIL.fromarray(levels).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("recipe", FAST)
+def test_a_recipe_learns_and_what_it_writes_paints(recipe: str, tmp_path: Path) -> None:
+    photos = pictures(tmp_path / "photos")
+    folders = {"photos": photos} if recipe == "wct" else {"photos": photos, "paintings": pictures(tmp_path / "art")}
+    trained = train(
+        recipe, output=tmp_path / "run", **folders, steps=3, batch=2, crop=32, seed=1, precision="fp32", device="cpu"
+    )
+    assert trained.stopped == "finished"
+    assert trained.output is not None
+    painted = impasto.stylize("woodcut", "mosaic", recipe, size=64, weights=str(trained.output), **OPEN)
+    assert painted.image.shape[-1] == 64
