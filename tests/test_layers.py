@@ -21,6 +21,7 @@ ROWS = (
     "augmentation distillation recipes training",
     "result paint replaying",
     "experiments",
+    "studio",
     "__init__",
     "cli __main__",
 )
