@@ -72,7 +72,9 @@ def settings_from(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
     for control in controls_of(method):
         value = values.get(control.name, control.shown)
         if control.kind == "list" and isinstance(value, str):
-            value = [_item(control, word) for word in re.split(r"[\s,;]+", value.strip()) if word] or None
+            value = [_item(word) for word in re.split(r"[\s,;]+", value.strip()) if word] or None
+        if control.kind == "number" and isinstance(value, str):
+            value = _item(value.strip())
         if control.whole and isinstance(value, float) and value.is_integer():
             value = int(value)
         if value not in (None, "", control.shown):
@@ -87,6 +89,8 @@ def values_for(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         value = settings.get(control.name)
         if isinstance(value, list | tuple):
             value = " ".join(map(str, value))
+        if value not in (None, "") and control.kind == "number" and control.shown is None:
+            value = str(value)
         shown[control.name] = control.shown if value in (None, "") else value
     return shown
 
@@ -115,8 +119,8 @@ def _choices(name: str, value: dict[str, Any]) -> tuple[str, ...]:
     return STARTS if name == "start" else tuple(value.get("enum", ()))
 
 
-def _item(control: Control, word: str) -> Any:
-    """One word of a list, as a number where it is one."""
+def _item(word: str) -> Any:
+    """A word as a number, where it is one."""
     for read in (int, float):
         try:
             return read(word)

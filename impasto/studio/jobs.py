@@ -75,7 +75,7 @@ class Job:
             self.preview = jpeg(step.image(), PREVIEW)
             self._version += 1
             self._next = time.monotonic() + max(REFRESH, 5 * (time.monotonic() - now))
-        return not self.asked_to_stop
+        return not self.asked_to_stop and step.index != self.order.stop_at
 
     def end(self, status: Status, error: str | None = None) -> None:
         """Says how it went, and lets go of what was only for watching."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from impasto.config import check_settings, setting_schemas
+from impasto.config import check_settings, setting_schemas, settings_of
 from impasto.images import Bits, check_output
 from impasto.methods import METHODS
 from impasto.samples import CONTENTS, STYLES
@@ -26,6 +26,8 @@ class Order:
     method: str = "gatys"
     settings: Mapping[str, Any] = field(default_factory=dict)
     bits: Bits = 8
+    stop_at: int | None = None
+    """The step after which it ends, for the replay of a painting that was stopped."""
 
     @property
     def title(self) -> str:
@@ -70,6 +72,23 @@ def continued(order: Order, picture: Path, longer_side: int) -> Order:
     if lacking := [name for name in CONTINUED if name not in fields]:
         raise ValueError(f"method {order.method!r} cannot go on from a picture: it has no setting {lacking[0]!r}")
     return replace(order, settings={**order.settings, "start": str(picture), "sizes": [longer_side]})
+
+
+def order_of(record: Mapping[str, Any], *, bits: Bits = 8) -> Order:
+    """The order that paints a record's picture again: all settings that differ from the method's own."""
+    paths: dict[str, list[str]] = {}
+    for each in record["inputs"]:
+        paths.setdefault(each["role"], []).append(str(each["path"]))
+    own = settings_of(METHODS[record["method"]].Config())
+    settings = {name: value for name, value in record["settings"].items() if value != own.get(name, value)}
+    return Order(
+        content=paths["content"][0],
+        styles=tuple(paths["style"]),
+        method=record["method"],
+        settings=settings,
+        bits=bits,
+        stop_at=record["steps"] if record["stopped"] == "cancelled" else None,
+    )
 
 
 def as_asked(settings: Mapping[str, Any]) -> dict[str, Any]:
