@@ -37,24 +37,29 @@ def open_studio(folder: Path, *, token: str | None = None, max_bytes: int = 2**2
     from impasto.studio.server import bind, make_app
 
     workshop = Workshop.open(folder, max_bytes=max_bytes, max_pixels=1_000_000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # gradio's own
-        app = make_app(workshop, token=token, experiments=folder.parent)
-        asyncio.get_event_loop().close()  # so are the loops that it made and forgot
-        asyncio.set_event_loop(None)
-        gc.collect()
     door = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
+    servers: list[uvicorn.Server] = []
+
+    def serve() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # gradio's own
+            app = make_app(workshop, token=token, experiments=folder.parent)
+            asyncio.get_event_loop().close()  # so are the loops that it made and forgot
+            asyncio.set_event_loop(None)
+            gc.collect()
+        servers.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)))
+        servers[0].run(sockets=[door])
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    ends = time.monotonic() + 60
-    while not server.started:
+    ends = time.monotonic() + 300
+    while not servers or not servers[0].started:
         assert thread.is_alive()
         assert time.monotonic() < ends
         time.sleep(0.05)
     yield Studio(f"http://127.0.0.1:{door.getsockname()[1]}/", workshop)
     workshop.line.close()
-    server.should_exit = True
+    servers[0].should_exit = True
     thread.join(30)
 
 

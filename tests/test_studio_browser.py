@@ -207,7 +207,7 @@ def test_methods_are_compared_and_one_is_sent_to_paint(visit: Visit, studio: Stu
     page.locator("#compare-grid button").nth(2).click()
     page.locator("#compare-shown .after").wait_for()
     page.locator("#compare-send:enabled").click()
-    page.locator("#setting-patch").wait_for()  # a setting of gpdm's own, once "more" is open or not
+    page.get_by_text("Match the distribution of small patches").wait_for()
     assert page.locator("#method input").input_value() == "gpdm"
     assert page.locator("#setting-strength input[type=number]").input_value() == "30"
 

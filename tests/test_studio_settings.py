@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import pytest
+import torch
 
 import impasto
 from impasto.cli.flags import given, parse
@@ -32,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS])
 def test_every_setting_but_files_has_a_control_and_strength_and_stroke_come_first(method: str) -> None:
     names = [control.name for control in controls_of(method)]
     files = {"mask", "style_mask"}
@@ -42,14 +43,14 @@ def test_every_setting_but_files_has_a_control_and_strength_and_stroke_come_firs
     assert all(control.help and control.group for control in controls_of(method))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS])
 def test_controls_as_they_stand_at_first_set_nothing(method: str) -> None:
     shown = {control.name: control.shown for control in controls_of(method)}
     assert settings_from(method, shown) == {}
     assert values_for(method, {}) == shown
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS])
 def test_settings_go_to_the_controls_and_come_back(method: str) -> None:
     assert settings_from(method, values_for(method, SETTINGS)) == SETTINGS
 
@@ -122,8 +123,9 @@ def test_what_is_painted_becomes_regions_in_the_order_of_the_styles(tmp_path: Pa
     mask = label_map(layers, (200, 150), rest=True)
     assert colours_used(mask) == [0, 1, 2]
     (tmp_path / "map.png").write_bytes(as_png(mask))
+    photograph = torch.rand(1, 3, 150, 200, generator=torch.Generator().manual_seed(0))
     result = impasto.stylize(
-        "woodcut", ["mosaic", "inkwash", "geometric"], backbone="tiny", size=48, steps=1, mask=tmp_path / "map.png"
+        photograph, ["mosaic", "inkwash", "geometric"], backbone="tiny", size=48, steps=1, mask=tmp_path / "map.png"
     )
     assert {name.split("/")[-1] for name in result.losses if name.startswith("style")} == {
         *("region1", "region2", "region3")

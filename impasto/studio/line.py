@@ -6,6 +6,7 @@ import sys
 import threading
 import traceback
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 
 from impasto.paint import stylize
@@ -23,8 +24,9 @@ REMEMBERED = 500
 class Line:
     """Jobs in the order in which they are painted; safe to use from any thread."""
 
-    def __init__(self, history: History, *, workers: int = 1, max_pixels: int = 50_000_000) -> None:
-        self._history, self._max_pixels = history, max_pixels
+    def __init__(self, history: History, *, workers: int = 1, max_pixels: int = 50_000_000, warm: bool = False) -> None:
+        """Begins to work; `warm` has each worker paint something small first: so the first preview comes sooner."""
+        self._history, self._max_pixels, self._warm = history, max_pixels, warm
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
         self._change = threading.Condition()
@@ -112,6 +114,9 @@ class Line:
             del self._jobs[key]
 
     def _work(self) -> None:
+        if self._warm:
+            with suppress(ValueError):  # a network that is missing is told when it is asked for
+                stylize("woodcut", "mosaic", size=64, steps=2)
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._closed or bool(self._waiting))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +34,13 @@ class Workshop:
 
     @classmethod
     def open(
-        cls, folder: Path, *, workers: int = 1, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
+        cls,
+        folder: Path,
+        *,
+        workers: int = 1,
+        max_bytes: int = MAX_BYTES,
+        max_pixels: int = MAX_PIXELS,
+        warm: bool = False,
     ) -> Workshop:
         """Opens a folder, which is made if it is missing; removes uploads that nothing was painted from."""
         folder = folder.absolute()
@@ -44,7 +48,7 @@ class Workshop:
         uploads = Uploads(folder / "uploads", max_bytes, max_pixels)
         history = History(folder / "history")
         uploads.sweep(history.inputs())
-        return cls(folder, uploads, history, Line(history, workers=workers, max_pixels=max_pixels))
+        return cls(folder, uploads, history, Line(history, workers=workers, max_pixels=max_pixels, warm=warm))
 
     def source(self, name: str) -> str:
         """What is painted from: a sample's name, or the path of an upload.
@@ -88,20 +92,7 @@ class Workshop:
             bits=bits,
         )
 
-    def warm_up(self) -> threading.Thread:
-        """Loads what every painting needs, beside the first look at the page: so the first preview comes sooner."""
-        thread = threading.Thread(target=_warm_up, daemon=True)
-        thread.start()
-        return thread
-
 
 @functools.lru_cache(maxsize=64)
 def _shown(path: str, max_pixels: int) -> bytes:
     return jpeg(load_image(path, max_pixels=max_pixels), PREVIEW)
-
-
-def _warm_up() -> None:
-    from impasto.paint import stylize
-
-    with contextlib.suppress(ValueError):  # a network that is missing is told when it is asked for
-        stylize("woodcut", "mosaic", size=64, steps=2)
