@@ -14,8 +14,8 @@ from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.workshop import Workshop
 
+HIDDEN = gr.update(visible=False)
 EMPTY = "Nothing was painted yet. Whatever is painted here is kept, with its record."
-ASK_FIRST = "(key) => key && confirm('Delete this painting and its record?') ? key : ''"
 
 
 class HistoryTab:
@@ -29,16 +29,18 @@ class HistoryTab:
             self.send = gr.Button("Send to Paint", elem_id="history-send")
             self.again = gr.Button("Replay", elem_id="history-replay")
             self.delete = gr.Button("Delete", elem_id="history-delete")
+            self.sure = gr.Button("Delete for good", variant="stop", visible=False, elem_id="history-sure")
         self.grid = grid_component("", "history-grid")
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         tab.select(self.shelf, None, self.grid, **private)
-        self.grid.select(self.look, None, [self.chosen, self.shown, self.acts], **private)
+        self.grid.select(self.look, None, [self.chosen, self.shown, self.acts, self.sure], **private)
         restored = [*paint.restored, tabs]
         self.send.click(self.restore, [self.chosen, paint.photograph, paint.styles], restored, **private)
         inputs = [self.chosen, paint.photograph, paint.styles]
         self.again.click(self.replay, inputs, [*restored, *paint.seen], **private)
-        outputs = [self.chosen, self.shown, self.acts, self.grid]
-        self.delete.click(self.remove, self.chosen, outputs, js=ASK_FIRST, **private)
+        self.delete.click(lambda: gr.update(visible=True), None, self.sure, **private)
+        outputs = [self.chosen, self.shown, self.acts, self.sure, self.grid]
+        self.sure.click(self.remove, self.chosen, outputs, **private)
 
     def shelf(self) -> str:
         """All paintings, the newest first."""
@@ -50,14 +52,14 @@ class HistoryTab:
             empty=EMPTY,
         )
 
-    def look(self, event: gr.EventData) -> tuple[str, str, Any]:
+    def look(self, event: gr.EventData) -> tuple[str, str, Any, Any]:
         """Shows one painting."""
         try:
             entry = self.workshop.history.entry(key_of(event))
             record = entry.record()
             order = order_of(record)
         except ValueError as error:
-            return "", f'<p class="refused" role="alert">{escape(str(error))}</p>', gr.update(visible=False)
+            return "", f'<p class="refused" role="alert">{escape(str(error))}</p>', HIDDEN, HIDDEN
         before = f"sources/{self.workshop.name(order.content)}"
         picture = stages.compared(before, f"pictures/{entry.key}.png", f"The painting: {entry.title}")
         facts = f"<p class='status'>{escape(figures(record))}</p>"
@@ -65,6 +67,7 @@ class HistoryTab:
             entry.key,
             f"<div class='stage'>{picture}{facts}</div>{stages.take_away(entry.key, order)}",
             gr.update(visible=True),
+            HIDDEN,
         )
 
     def restore(self, key: str, photograph: Any, styles: Any) -> list[Any]:
@@ -80,11 +83,11 @@ class HistoryTab:
         yield dict(zip([*self.paint.restored, self.tabs], updates, strict=True))
         yield from self.paint.run(request, lambda: order, self.workshop.name(order.content))
 
-    def remove(self, key: str) -> tuple[str, str, Any, str]:
-        """Deletes a painting, if the visitor meant it."""
+    def remove(self, key: str) -> tuple[str, str, Any, Any, str]:
+        """Deletes a painting."""
         if key:
             self.workshop.history.delete(key)
-        return "", "", gr.update(visible=False), self.shelf()
+        return "", "", HIDDEN, HIDDEN, self.shelf()
 
 
 def figures(record: Mapping[str, Any]) -> str:
