@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -16,9 +19,11 @@ import PIL.Image
 import pytest
 from small_studio import Studio, open_studio
 
+from impasto.cli import main
 from impasto.images import load_image
 from impasto.replaying import load_record
 from impasto.studio.gate import Gate
+from impasto.weights import sha256_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 TOKEN = "a long word"
@@ -151,11 +156,19 @@ def test_the_typed_interface_paints_the_same(studio: Studio, tmp_path: Path) -> 
     told = client.predict(key, 60, api_name="/wait")
     assert (told["status"], told["step"], told["picture"]) == ("done", 2, f"/pictures/{key}.png")
     assert studio.workshop.history.entry(key).record()["seed"] == 5
-    secret = {"path": str(studio.workshop.history.entry(key).picture), "meta": {"_type": "gradio.FileData"}}
-    with pytest.raises(Exception, match=r"handle_file|not in|allowed"):
-        client.predict(secret, api_name="/upload")
     with pytest.raises(Exception, match="no setting 'strokes'"):
         client.predict(name, ["mosaic"], "gatys", {"strokes": 2}, api_name="/stylize")
+
+
+def test_the_typed_interface_reads_no_file_of_the_server(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(noise(4))
+    named = {"path": str(tmp_path / "secret.png"), "meta": {"_type": "gradio.FileData"}}
+    json_type = {"content-type": "application/json"}
+    call = f"{studio.url}gradio_api/call/upload"
+    status, body, _ = ask(call, method="POST", data=json.dumps({"data": [named]}).encode(), headers=json_type)
+    said = ask(f"{call}/{json.loads(body)['event_id']}")[1] if status == 200 else body
+    assert b"event: complete" not in said
+    assert not list(studio.workshop.uploads.folder.glob(f"{sha256_of(tmp_path / 'secret.png')}*"))
 
 
 @pytest.mark.parametrize(
@@ -218,3 +231,48 @@ def test_a_token_is_asked_for_and_remembered() -> None:
     assert (status, headers[b"location"]) == (303, b"/")
     assert b"HttpOnly; SameSite=Strict" in headers[b"set-cookie"]
     assert enter(authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_the_command_asks_other_machines_for_a_token_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    words = ["studio", "--host", "0.0.0.0", "--port", "0", "--folder", str(tmp_path / "studio")]
+    command = [sys.executable, "-m", "impasto", *words]
+    studio = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert studio.stdout is not None
+        assert studio.stderr is not None
+        address = studio.stdout.readline().strip()
+        url, _, token = address.partition("?token=")
+        assert len(token) >= 32
+        assert studio.stderr.readline() == "impasto: the studio is open; Ctrl-C ends it\n"
+        assert ask(url.replace("0.0.0.0", "127.0.0.1"), headers={"Authorization": f"Bearer {token}"})[0] == 200
+        assert ask(url.replace("0.0.0.0", "127.0.0.1"))[0] == 401
+        studio.send_signal(signal.SIGINT)
+        assert studio.wait(60) == 130
+        assert studio.stderr.read() == ""
+    finally:
+        studio.kill()
+        studio.communicate()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--port", "99999"], "--port: give 0 to 65535, not 99999"),
+        (["--workers", "0"], "--workers: give 1 to 64, not 0"),
+        (["--host", "not a host"], "cannot listen at not a host, port 7860"),
+        (["--colour"], "unknown flag --colour"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["studio", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_told(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+    port = studio.url.rstrip("/").rpartition(":")[2]
+    assert main(["studio", "--port", port]) == 2
+    assert f"cannot listen at 127.0.0.1, port {port}: Address already in use" in capsys.readouterr().err

@@ -16,12 +16,14 @@ from impasto.replaying import load_record
 from impasto.result import Result
 from impasto.studio.previews import THUMBNAIL, jpeg
 
-KEY = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}")
+KEY = re.compile(r"\d{8}-\d{6}-[0-9a-f]{16}")
 
 
 def new_key() -> str:
-    """Sorts by time, and cannot be guessed."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(6)}"
+    """Sorts by time, to a millionth of a second, and cannot be guessed."""
+    seconds, fraction = divmod(time.time(), 1)
+    day = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
+    return f"{day}-{int(fraction * 2**20):05x}{secrets.token_hex(6)[:11]}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.studio.gate import Gate
-from impasto.studio.workshop import Workshop
+from impasto.studio.workshop import TEMPORARY, Workshop
 
 PATIENCE = 2
 """Seconds that open pages are given at the end."""
@@ -41,6 +41,7 @@ def make_app(workshop: Workshop, *, token: str | None, experiments: Path) -> Gat
         theme=theme(),
         css_paths=[LOOK],
     )
+    page.has_launched = True  # else gradio takes any path in a request for a file that was brought
     return Gate(app, token, PICTURES * limit)
 
 
@@ -51,6 +52,7 @@ def bind(host: str, port: int) -> socket.socket:
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))
+        door.listen()  # two sockets may be bound to one address until one of them listens
     except (OSError, OverflowError) as error:
         door.close()
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -70,4 +72,4 @@ def _keep_to_yourself(folder: Path) -> None:
     """gradio reads these when it is imported: nothing is told to or asked of anyone, and files stay in our folder."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["GRADIO_TEMP_DIR"] = str(folder / "temporary")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / TEMPORARY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from impasto.studio.line import Line
 from impasto.studio.orders import Order, check_no_paths
 from impasto.studio.previews import PREVIEW, jpeg
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
+
+TEMPORARY = "temporary"
+"""What gradio is given for files that pass through it."""
 
 
 def default_folder() -> Path:
@@ -45,6 +49,7 @@ class Workshop:
         """Opens a folder, which is made if it is missing; removes uploads that nothing was painted from."""
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
         uploads = Uploads(folder / "uploads", max_bytes, max_pixels)
         history = History(folder / "history")
         uploads.sweep(history.inputs())

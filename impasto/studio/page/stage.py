@@ -54,7 +54,7 @@ def stage(view: View, content: str, after: str | None = None) -> str:
     if view.error:
         body += f'<p class="refused" role="alert">{escape(view.error)}</p>'
     return (
-        f'<div class="stage" data-status="{view.status}">{body}'
+        f'<div class="stage" data-status="{view.status}" data-key="{view.key}">{body}'
         f'<p class="status"><strong role="status">{words}</strong> <span>{_figures(view)}</span></p>'
         f"{_bar(view)}<div class='curves'>{curves_svg(view.curve)}</div></div>"
     )
