@@ -220,6 +220,19 @@ def test_methods_are_compared_and_one_is_sent_to_paint(visit: Visit, studio: Stu
     assert page.locator("#setting-strength input[type=number]").input_value() == "30"
 
 
+def test_a_method_shows_its_own_settings_and_no_others(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_text("More settings").click()
+    page.locator("#setting-style_loss").wait_for()
+    assert page.locator("#setting-patch").is_hidden()
+    assert page.get_by_text("Settings of gpdm").is_hidden()
+    page.locator("#method input").click()
+    page.get_by_role("option", name="gpdm").click()
+    page.locator("#setting-patch").wait_for()
+    page.get_by_text("Settings of gpdm").wait_for()
+    assert page.locator("#setting-style_loss").is_hidden()
+
+
 def test_a_wrong_upload_is_refused_and_a_right_one_painted(visit: Visit, studio: Studio) -> None:
     page = visit.page
     files = page.locator("fieldset:has(legend:text-is('Photograph')) input[type=file]")

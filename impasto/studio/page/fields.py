@@ -18,19 +18,27 @@ class Fields:
 
     names: tuple[str, ...]
     components: tuple[Any, ...]
+    groups: tuple[tuple[Any, frozenset[str]], ...]
+    """What holds some of them together, and their names."""
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `shown` updates, in its order."""
+        return [*self.components, *(group for group, _ in self.groups)]
 
     def settings(self, method: str, values: Sequence[Any]) -> dict[str, Any]:
-        """What the fields say for a method; one update each, in the order of `components`, comes from `shown`."""
+        """What the fields, given in the order of `components`, say for a method."""
         return settings_from(method, dict(zip(self.names, values, strict=True)))
 
     def shown(self, method: str, settings: Mapping[str, Any]) -> list[Any]:
         """Updates that show a method's own fields with the given settings, and hide the others."""
         controls = {control.name: control for control in controls_of(method)}
         values = values_for(method, settings)
-        return [
+        fields = [
             gr.update(visible=False) if name not in controls else _update(controls[name], values[name])
             for name in self.names
         ]
+        return [*fields, *(gr.update(visible=not names.isdisjoint(controls)) for _, names in self.groups)]
 
 
 def lay_out(method: str) -> Fields:
@@ -39,13 +47,15 @@ def lay_out(method: str) -> Fields:
     every = {control.name: control for name in METHODS for control in controls_of(name)} | first
     made = {name: _field(every[name], name in first) for name in FIRST if name in every}
     with gr.Accordion("More settings", open=False):
-        groups = dict.fromkeys(control.group for control in every.values() if control.group != "first")
-        for group in groups:
+        groups = []
+        for group in dict.fromkeys(control.group for control in every.values() if control.group != "first"):
             members = [control for control in every.values() if control.group == group]
-            with gr.Group():
+            names = frozenset(control.name for control in members)
+            with gr.Group(visible=not names.isdisjoint(first)) as box:
+                groups.append((box, names))
                 gr.Markdown(f"**{group}**", elem_classes="group")
                 made |= {control.name: _field(control, control.name in first) for control in members}
-    return Fields(tuple(made), tuple(made.values()))
+    return Fields(tuple(made), tuple(made.values()), tuple(groups))
 
 
 def _field(control: Control, visible: bool) -> Any:

@@ -75,7 +75,7 @@ class PaintTab:
     @property
     def restored(self) -> list[Any]:
         """The components that `restore` changes."""
-        return [self.photograph, self.styles, self.method, *self.fields.components]
+        return [self.photograph, self.styles, self.method, *self.fields.outputs]
 
     def order(self, *asked: Any) -> Order:
         """What the components say. Raises `ValueError`, in one line, for what is wrong."""
@@ -152,7 +152,7 @@ class PaintTab:
         self.method.input(
             lambda method: [gr.update(info=METHODS[method].summary), *self.fields.shown(method, {})],
             self.method,
-            [self.method, *self.fields.components],
+            [self.method, *self.fields.outputs],
             **private,
         )
         self.photograph.input(
