@@ -21,7 +21,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
 DESKTOP, TELEPHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What reaches beyond the right edge; a wide table scrolls in its own frame.
+OVERFLOW = """() => [...document.querySelectorAll('body *')].filter(element => {
+  const box = element.getBoundingClientRect();
+  return box.width && box.height && box.right > innerWidth + 1 && !element.closest('.table, .visually-hidden')
+    && element.checkVisibility({visibilityProperty: true});
+}).map(element => element.outerHTML.slice(0, 120))"""
 CUT = "e => getComputedStyle(e).clipPath"
 PATIENCE = 120_000
 """Milliseconds; nothing waits that long on a machine that is not shared."""
@@ -327,7 +332,7 @@ def test_a_telephone_need_not_scroll_sideways(browser: Browser, studio: Studio) 
         visit.tab(tab)
         visit.page.wait_for_timeout(500)
         wide[tab] = visit.page.evaluate(OVERFLOW)
-    assert wide == dict.fromkeys(TABS, 0)
+    assert wide == {tab: [] for tab in TABS}
     visit.leave()
 
 

@@ -49,8 +49,9 @@ def studio(arguments: list[str]) -> int:
     token = form.token if form.token or _is_loopback(form.host) else secrets.token_urlsafe(24)
     door = bind(form.host, form.port)
     limits = {"max_bytes": form.max_mib * 2**20, "max_pixels": form.max_pixels}
-    workshop = Workshop.open(form.folder or default_folder(), workers=form.workers, warm=True, **limits)
+    workshop = Workshop.open(form.folder or default_folder(), workers=form.workers, **limits)
     app = make_app(workshop, token=token, experiments=form.experiments)
+    workshop.line.warm_up()
     host = f"[{form.host}]" if ":" in form.host else form.host
     query = f"?token={token}" if token else ""
     print(f"http://{host}:{door.getsockname()[1]}/{query}", flush=True)

@@ -17,6 +17,8 @@ from impasto.studio.orders import Order, check_order, continued
 
 LONGEST = 1000
 """Jobs that may wait."""
+IDLE = 1.0
+"""Seconds in which the page itself can be opened before the line warms up."""
 REMEMBERED = 500
 """Jobs that have ended and can still be asked about; their pictures stay in the history."""
 
@@ -24,9 +26,9 @@ REMEMBERED = 500
 class Line:
     """Jobs in the order in which they are painted; safe to use from any thread."""
 
-    def __init__(self, history: History, *, workers: int = 1, max_pixels: int = 50_000_000, warm: bool = False) -> None:
-        """Begins to work; `warm` has each worker paint something small first: so the first preview comes sooner."""
-        self._history, self._max_pixels, self._warm = history, max_pixels, warm
+    def __init__(self, history: History, *, workers: int = 1, max_pixels: int = 50_000_000) -> None:
+        self._history, self._max_pixels = history, max_pixels
+        self._is_cold = False
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
         self._change = threading.Condition()
@@ -60,6 +62,12 @@ class Line:
         if after is not None and is_steering:
             self.stop(after)
         return job.key
+
+    def warm_up(self) -> None:
+        """Paints something small once nobody has asked for anything in a while: so the first preview comes sooner."""
+        with self._change:
+            self._is_cold = True
+            self._change.notify()
 
     def stop(self, key: str) -> None:
         """Ends a job: what waits is cancelled, what is being painted keeps its best picture."""
@@ -113,16 +121,27 @@ class Line:
         for key in ended[: max(0, len(ended) - REMEMBERED)]:
             del self._jobs[key]
 
+    def _next(self) -> Job | None:
+        """Waits for a job and takes it from the line; None once the line is closed, or where it is time to warm up."""
+        with self._change:
+            self._change.wait_for(lambda: self._is_asked() or self._is_cold)
+            if self._is_cold:
+                self._change.wait_for(self._is_asked, IDLE)
+                self._is_cold = False
+            return self._waiting.popleft() if self._waiting and not self._closed else None
+
+    def _is_asked(self) -> bool:
+        return self._closed or bool(self._waiting)
+
     def _work(self) -> None:
-        if self._warm:
-            with suppress(ValueError):  # a network that is missing is told when it is asked for
-                stylize("woodcut", "mosaic", size=64, steps=2)
-        while True:
+        while not self._closed:
+            job = self._next()
+            if job is None:
+                if not self._closed:
+                    with suppress(ValueError):  # a network that is missing is told when it is asked for
+                        stylize("woodcut", "mosaic", size=64, steps=2)
+                continue
             with self._change:
-                self._change.wait_for(lambda: self._closed or bool(self._waiting))
-                if self._closed:
-                    return
-                job = self._waiting.popleft()
                 before = self._jobs.get(job.after or "")
             if before is not None:
                 before.ended.wait()

@@ -38,13 +38,7 @@ class Workshop:
 
     @classmethod
     def open(
-        cls,
-        folder: Path,
-        *,
-        workers: int = 1,
-        max_bytes: int = MAX_BYTES,
-        max_pixels: int = MAX_PIXELS,
-        warm: bool = False,
+        cls, folder: Path, *, workers: int = 1, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
     ) -> Workshop:
         """Opens a folder, which is made if it is missing; removes uploads that nothing was painted from."""
         folder = folder.absolute()
@@ -53,7 +47,7 @@ class Workshop:
         uploads = Uploads(folder / "uploads", max_bytes, max_pixels)
         history = History(folder / "history")
         uploads.sweep(history.inputs())
-        return cls(folder, uploads, history, Line(history, workers=workers, max_pixels=max_pixels, warm=warm))
+        return cls(folder, uploads, history, Line(history, workers=workers, max_pixels=max_pixels))
 
     def source(self, name: str) -> str:
         """What is painted from: a sample's name, or the path of an upload.
