@@ -53,6 +53,8 @@ class Result:
     versions: dict[str, str]
     note: str | None = None
     """What one should know before judging the picture."""
+    segments: tuple[dict[str, Any], ...] = ()
+    """The paintings that this one went on from, oldest first, as `segment_of` tells them."""
 
     @property
     def steps(self) -> int:
@@ -96,6 +98,8 @@ class Result:
             "weights": self.weights,
             "versions": self.versions,
         }
+        if self.segments:
+            record["segments"] = list(self.segments)
         if curve:
             record["curve"] = [asdict(point) for point in self.curve]
         return record
@@ -112,6 +116,12 @@ class Result:
         write_atomically(record_path(path), json.dumps(self.record(), indent=1).encode())
         save_image(self.image, path, alpha=self.alpha, bits=bits, record=embedded)
         return path
+
+
+def segment_of(record: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a painting that goes on from another one says of the other."""
+    kept = ("method", "settings", "steps", "seconds", "stopped", "losses", "inputs")
+    return {name: record[name] for name in kept if name in record}
 
 
 def record_path(path: Path) -> Path:

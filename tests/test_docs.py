@@ -111,7 +111,7 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 def test_every_flag_that_a_page_shows_exists() -> None:
     commands = [
         ["--help"],
-        *([command, "--help"] for command in ("stylize", "replay", "train", "demo", "metrics", "compare")),
+        *([command, "--help"] for command in ("stylize", "replay", "train", "demo", "metrics", "compare", "studio")),
     ]
     commands += [["experiment", "run", "--help"]]
     commands += [["stylize", "--method", name, "--help"] for name in METHODS]

@@ -22,6 +22,7 @@ ROWS = (
     "augmentation perceptual distillation recipes training",
     "result inputs paint replaying folders batch",
     "experiments",
+    "studio",
     "__init__",
     "cli __main__",
 )

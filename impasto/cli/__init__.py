@@ -37,6 +37,7 @@ COMMANDS = {
         "train a network by a recipe, or go on with a training",
         "training:train",
     ),
+    "studio": ("[--port 7860]", "open the web page: paint, watch, steer and compare", "studio:studio"),
     "demo": ("[-o demo]", "paint the sample photographs, and a sheet of them", "demo:demo"),
     "methods": ("[--json]", "list the ways to paint", "listing:methods"),
     "backbones": ("[--json]", "list the networks whose features judge a picture", "listing:backbones"),

@@ -27,7 +27,7 @@ class WCTConfig(FeedForwardConfig):
 
     transform: Transform = "optimal"
     """How features get the style's covariance: moved as little as can be, or whitened and coloured as in the paper."""
-    layers: tuple[str, ...] = LAYERS
+    layers: tuple[str, ...] = LAYERS[1:]
     """The layers whose features are given the style's, one after the other."""
 
 
@@ -39,7 +39,7 @@ class WCTMethod(Method):
     bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "wct.safetensors"
     Config = WCTConfig
     config: WCTConfig
-    paper: ClassVar[dict[str, Any]] = {"transform": "whitening", "strength": 30.0}
+    paper: ClassVar[dict[str, Any]] = {"transform": "whitening", "layers": LAYERS}
 
     def __init__(self, config: WCTConfig) -> None:
         super().__init__(config)

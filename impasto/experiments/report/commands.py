@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from impasto.experiments.run import Run
@@ -16,10 +16,12 @@ def command_of(run: Run) -> str:
     """
     task = run.task
     words = ["impasto", "stylize", _picture(task.content), _picture(task.style), "-o", f"{task.key}.png"]
-    words += ["--method", task.method]
-    for name, value in task.settings.items():
-        words += _flag(name, value)
-    return shlex.join(words)
+    return shlex.join([*words, "--method", task.method, *flags_of(task.settings)])
+
+
+def flags_of(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as flags: `["--style-weight", "10"]`."""
+    return [word for name, value in settings.items() for word in _flag(name, value)]
 
 
 def _picture(name: str) -> str:
