@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import PIL.Image
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image as PIL
 from torch import Tensor
 
 import impasto
@@ -20,7 +20,7 @@ from impasto.networks.decoder import Decoder
 from impasto.networks.files import load_weights, save_weights
 from impasto.networks.micro import Micro
 from impasto.networks.statistics import mean_and_deviation, moments, whole
-from impasto.networks.wct import WCT, optimal, whitening
+from impasto.networks.wct import optimal, whitening
 from impasto.samples import resolve
 from impasto.tiles import replayed, statistics, tiles
 from impasto.training import train
@@ -195,7 +195,7 @@ def pictures(folder: Path, count: int = 4) -> Path:
     folder.mkdir()
     for i in range(count):
         levels = (picture(48, 64, seed=i)[0] * 255).to(torch.uint8).permute(1, 2, 0).numpy()
-        PIL.fromarray(levels).save(folder / f"{i}.png")
+        PIL.Image.fromarray(levels).save(folder / f"{i}.png")
     return folder
 
 

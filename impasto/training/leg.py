@@ -78,9 +78,13 @@ class Leg:
     def export(self) -> Path:
         """Has the recipe write what is shipped, with what one must know of its making."""
         run = self._run
+        settings = {  # files by name alone: whose machine it was is nobody's business
+            name: Path(value).name if isinstance(value, str) else value
+            for name, value in self._identity["settings"].items()
+        }
         facts = {
             "recipe": self._identity["recipe"],
-            "settings": json.dumps(self._identity["settings"]),
+            "settings": json.dumps(settings),
             "pictures": json.dumps(self._identity["pictures"]),
             "steps": str(run.step),
             "losses": json.dumps(run.curve.points[-1].losses if run.curve.points else run.losses),

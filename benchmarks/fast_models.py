@@ -1,0 +1,154 @@
+"""The models of one pass: what they paint, graded by VGG-19, and what a large picture costs, in seconds and memory.
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/fast_models.py [--grade] [--cost] [--sheet FILE]
+
+`--grade` paints six pairs at 512 pixels; the saved picture is graded by VGG-19 in fp32: style loss (Gram matrices of
+relu1_1 to relu5_1) as a share of the photograph's own, content loss (relu4_2), and CFSD. `--cost` paints noise at 4:3,
+each size and model in a process of its own, beside a plain network of MicroAST's layers (Wang et al., AAAI 2023) with
+random weights, in fp32 as published: it is there to be timed, and paints nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from common import SIX, gatys_objective, graded, load_chain, machine, pair, picture, table
+from torch import Tensor, nn
+
+import impasto
+from impasto.devices import peak_memory_mib
+from impasto.grading import grade
+from impasto.images import save_image
+from impasto.sheet import contact_sheet
+from impasto.types import Image
+
+MODELS = ("micro", "adain", "wct")
+LONGER_SIDES = (512, 1024, 2048, 4096)
+PLAIN = "MicroAST's layers"
+
+
+class Plain(nn.Module):
+    """The layers of MicroAST at inference, without its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, 16, 9, padding=4, padding_mode="reflect"), *_separable(16, 32), *_separable(32, 64)
+        )
+        self.levels = nn.ModuleList(nn.Sequential(_conv(64), nn.ReLU(), _conv(64)) for _ in range(2))
+        self.decoder = nn.ModuleList(nn.Sequential(_conv(64), nn.ReLU(), _conv(64)) for _ in range(2))
+        self.up = nn.ModuleList(nn.Sequential(*_separable(64 // 2**i, 32 // 2**i, stride=1)) for i in range(2))
+        self.leave = nn.Conv2d(16, 3, 9, padding=4, padding_mode="reflect")
+
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        (first, x), (style_first, style_second) = self._levels(content), self._levels(style)
+        for block, own, other in zip(self.decoder, (x, first), (style_second, style_first), strict=True):
+            x = block(_adain(own, other) + x)
+        for up in self.up:
+            x = up(F.interpolate(x, scale_factor=2.0, mode="bilinear"))
+        return self.leave(x)  # type: ignore[no-any-return]
+
+    def _levels(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.encoder(picture)
+        first = x + self.levels[0](x)
+        return first, first + self.levels[1](first)
+
+
+def _conv(channels: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+
+
+def _separable(inputs: int, outputs: int, stride: int = 2) -> list[nn.Module]:
+    deep = nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, padding_mode="reflect")
+    return [deep, nn.ReLU(), nn.Conv2d(inputs, outputs, 1), nn.ReLU()]
+
+
+def _adain(content: Tensor, style: Tensor) -> Tensor:
+    deviation, mean = torch.std_mean(style, (2, 3), keepdim=True)
+    own, own_mean = torch.std_mean(content, (2, 3), keepdim=True)
+    return (content - own_mean) / (own + 1e-5) * deviation + mean
+
+
+def grade_all(sheet: Path | None) -> None:
+    eye = load_chain("vgg19-caffe", torch.float32)
+    rows: list[list[str]] = []
+    figures: dict[str, list[tuple[float, float, float]]] = {model: [] for model in MODELS}
+    painted: list[list[Image | None]] = []
+    for content, style in SIX:
+        pictures = pair(content, style, 512)
+        objective = gatys_objective(eye, pictures, 100.0)
+        own = graded(objective, pictures[0])["style"]
+        painted.append([*pictures])
+        row = [f"{content} x {style}"]
+        for model in MODELS:
+            image = impasto.stylize(picture(content), picture(style), model, size=512).image
+            losses = graded(objective, image)
+            cfsd = grade(picture(content), picture(style), image, backbone=eye, metrics=["cfsd"])["cfsd"]
+            figures[model].append((losses["style"] / own, losses["content"], cfsd))
+            row.append(_told(figures[model][-1]))
+            painted[-1].append(image)
+        rows.append(row)
+    medians = {model: tuple(map(statistics.median, zip(*values, strict=True))) for model, values in figures.items()}
+    rows.append(["median", *(_told(medians[model]) for model in MODELS)])
+    print(table(["pair", *MODELS], rows))
+    if sheet is not None:
+        save_image(contact_sheet(painted, column_names=["content", "style", *MODELS], cell=384), sheet)
+
+
+def _told(figures: tuple[float, ...]) -> str:
+    share, content, cfsd = figures
+    return f"{share:.1%} / {content:.2f} / {cfsd:.3f}"
+
+
+def cost_all() -> None:
+    rows = []
+    for model in (PLAIN, *MODELS):
+        row = [model]
+        for longer in LONGER_SIDES:
+            command = [sys.executable, __file__, "--one", model, str(longer)]
+            row.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+        rows.append(row)
+    print(table(["model", *(f"{each}x{each * 3 // 4}" for each in LONGER_SIDES)], rows))
+
+
+@torch.no_grad()
+def cost_one(model: str, longer: int) -> None:
+    """Prints the seconds of the second of two paintings, and the peak of memory."""
+    photo, style = torch.rand(1, 3, longer * 3 // 4, longer), torch.rand(1, 3, longer * 3 // 4, longer)
+    plain = Plain().eval()
+    for _ in range(2):
+        began = time.perf_counter()
+        if model == PLAIN:
+            plain(photo, style)
+        else:
+            impasto.stylize(photo, style, model, size=longer)
+        seconds = time.perf_counter() - began
+    print(f"{seconds:.2f} s, {peak_memory_mib(torch.device('cpu')):.0f} MiB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--grade", action="store_true")
+    parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--one", nargs=2)
+    arguments = parser.parse_args()
+    if arguments.one:
+        cost_one(arguments.one[0], int(arguments.one[1]))
+        return
+    print(machine())
+    if arguments.grade or not arguments.cost:
+        grade_all(arguments.sheet)
+    if arguments.cost or not arguments.grade:
+        cost_all()
+
+
+if __name__ == "__main__":
+    main()
