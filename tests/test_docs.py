@@ -112,7 +112,7 @@ def test_every_flag_that_a_page_shows_exists() -> None:
         ["--help"],
         *([command, "--help"] for command in ("stylize", "replay", "train", "demo", "metrics", "compare")),
     ]
-    commands += [["experiment", "run", "--help"]]
+    commands += [["experiment", command, "--help"] for command in ("run", "export")]
     commands += [["stylize", "--method", name, "--help"] for name in METHODS]
     known = "".join(
         subprocess.run([sys.executable, "-m", "impasto", *words], capture_output=True, text=True, check=True).stdout

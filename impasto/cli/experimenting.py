@@ -1,4 +1,4 @@
-"""The commands that compare: `impasto experiment run`, `report` and `list`, and `impasto compare`."""
+"""The commands that compare: `impasto experiment run`, `report`, `export` and `list`, and `impasto compare`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +55,18 @@ class ReportForm:
     """Where the experiment was run."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportForm:
+    """File the runs of an experiment with MLflow: settings, curves, figures and pictures."""
+
+    folder: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(required)")
+    ] = ()
+    """Where the experiment was run."""
+    mlflow: Annotated[str | None, tyro.conf.arg(metavar="URI", help_behavior_hint="(required)")] = None
+    """A server, http://HOST:PORT, or a file, sqlite:///FILE. What it holds already is let be."""
+
+
 def run(arguments: list[str]) -> int:
     """`impasto experiment run`."""
     form, rest = parse(RunForm, arguments, command="experiment run")
@@ -70,17 +84,21 @@ def run(arguments: list[str]) -> int:
 def report(arguments: list[str]) -> int:
     """`impasto experiment report`."""
     form, rest = parse(ReportForm, arguments, command="experiment report")
-    folders = [*form.folder, *rest]
-    if len(folders) != 1:
-        raise ValueError(f"give one FOLDER, not {len(folders)}; see impasto experiment report --help")
-    from impasto.experiments.store import Store
+    with _opened([*form.folder, *rest], "report") as store:
+        print(_report(store))
+    return 0
 
-    store = Store(folders[0])
-    try:
-        page = _report(store)
-    finally:
-        store.close()
-    print(page)
+
+def export(arguments: list[str]) -> int:
+    """`impasto experiment export`."""
+    form, rest = parse(ExportForm, arguments, command="experiment export")
+    if form.mlflow is None:
+        raise ValueError("say where it goes: --mlflow URI")
+    from impasto.experiments.tracking import export as export_to_mlflow
+
+    with _opened([*form.folder, *rest], "export") as store:
+        fresh, ended = export_to_mlflow(store, form.mlflow)
+    print(f"{form.mlflow}: {fresh} of {ended} runs are new")
     return 0
 
 
@@ -185,6 +203,20 @@ def _carry_out(experiment: Any, form: Running) -> int:
     store.close()
     _summarise(form, counts, page)
     return 130 if stopped else 0
+
+
+@contextmanager
+def _opened(folders: list[str], command: str) -> Iterator[Any]:
+    """The store of the one folder that was named."""
+    if len(folders) != 1:
+        raise ValueError(f"give one FOLDER, not {len(folders)}; see impasto experiment {command} --help")
+    from impasto.experiments.store import Store
+
+    store = Store(folders[0])
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _report(store: Any) -> Path:
