@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.colour import luminance
 from impasto.config import PaintingConfig
-from impasto.images import Picture, resize
+from impasto.images import Picture, blur, resize
 from impasto.labels import Labels, name_of, read_labels
 from impasto.subject import Region, Style, Subject
 from impasto.types import Image
@@ -154,11 +151,4 @@ def _per_region(name: str, values: Sequence[float], regions: int) -> Sequence[fl
 
 def _feathered(mask: Tensor, feather: float) -> Tensor:
     """A mask whose border is soft: a Gaussian, 95 % of which spans `feather` of the longer side."""
-    sigma = feather * max(mask.shape[-2:]) / 4
-    if sigma < 0.25:  # under a pixel wide
-        return mask
-    reach = math.ceil(3 * sigma)
-    bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma).square())
-    bell = bell / bell.sum()
-    mask = F.conv2d(F.pad(mask, (0, 0, reach, reach), "replicate"), bell.view(1, 1, -1, 1))
-    return F.conv2d(F.pad(mask, (reach, reach, 0, 0), "replicate"), bell.view(1, 1, 1, -1)).clamp(0, 1)
+    return blur(mask, feather * max(mask.shape[-2:]) / 4).clamp(0, 1)

@@ -1,7 +1,9 @@
 """Pictures that can be used by name: styles drawn for this package, photographs in scikit-image."""
 
+import hashlib
 import importlib.util
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +59,15 @@ CONTENTS: dict[str, Sample] = {
 """Photographs by name; they lie inside scikit-image's wheel and need no download."""
 
 
+BLURRED = re.compile(r"(.+)~(\d{1,3})")
+"""A picture that has lost its fine texture: `mosaic~20` is blurred by 20 thousandths of its longer side."""
+
+
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     """The file behind a path or a sample's name; a file in the current folder wins over a sample.
+
+    After a `~` stands by how much it is blurred: the standard deviation of a Gaussian, in thousandths of the longer
+    side. The blurred picture is kept in the cache.
 
     Raises `ValueError`, in one line, for what is neither, and for a photograph without scikit-image.
 
@@ -68,6 +77,8 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     text = os.fspath(name_or_path)
     if os.path.isfile(text):  # unlike Path.is_file, False for names too long to be one
         return Path(text)
+    if blurred := BLURRED.fullmatch(text):
+        return _blurred(resolve(blurred[1]), int(blurred[2]))
     sample = STYLES.get(text) or CONTENTS.get(text)
     if sample is None:
         kind = "a folder" if os.path.isdir(text) else "no file"
@@ -90,3 +101,16 @@ def _installed(sample: Sample) -> Path:
     raise ValueError(
         f"the photograph {sample.name!r} is part of scikit-image, which {lacking}: pip install impasto[demo]"
     )
+
+
+def _blurred(file: Path, thousandths: int) -> Path:
+    """A copy of a picture in the cache, under the hash of what it is made of."""
+    from impasto.images import blur, load_image, save_image
+    from impasto.weights import cache_folder
+
+    made_of = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    copy = cache_folder() / "blurred" / f"{file.stem}-{thousandths}-{made_of}.png"
+    if not copy.is_file():
+        image = load_image(file)
+        save_image(blur(image, thousandths / 1000 * max(image.shape[-2:])), copy)
+    return copy

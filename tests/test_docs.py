@@ -113,7 +113,7 @@ def test_every_flag_that_a_page_shows_exists() -> None:
         ["--help"],
         *([command, "--help"] for command in ("stylize", "replay", "train", "demo", "metrics", "compare", "studio")),
     ]
-    commands += [["experiment", "run", "--help"]]
+    commands += [["experiment", command, "--help"] for command in ("run", "export")]
     commands += [["stylize", "--method", name, "--help"] for name in METHODS]
     commands += [["train", name, "--help"] for name in RECIPES]
     known = "".join(

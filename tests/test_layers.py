@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "impasto"
 ROWS = (
     "assets types config registry",
     "files images weights samples devices thumbnail",
-    "curves sheet datasets subject guidance oklab colour labels regions",
+    "curves sheet datasets subject guidance oklab ciede2000 colour labels regions",
     "places hypercolumns neighbours ranks chain correlation normalisation networks",
     "backbones losses",
     "metrics",

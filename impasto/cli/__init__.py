@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": ("CONTENT STYLE -o FOLDER", "paint by several methods, judge, and report", "experimenting:compare"),
     "experiment run": ("FILE|NAME -o FOLDER", "paint and judge what an experiment asks for", "experimenting:run"),
     "experiment report": ("FOLDER", "write the report of an experiment again", "experimenting:report"),
+    "experiment export": ("FOLDER --mlflow URI", "file the runs of an experiment with MLflow", "experimenting:export"),
     "experiment list": ("[--json]", "list the experiments that come with the package", "experimenting:list_bundled"),
     "metrics": ("CONTENT STYLE OUTPUT [--json]", "tell how near a painting is to both", "grading:metrics"),
     "train": (

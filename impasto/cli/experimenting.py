@@ -1,4 +1,4 @@
-"""The commands that compare: `impasto experiment run`, `report` and `list`, and `impasto compare`."""
+"""The commands that compare: `impasto experiment run`, `report`, `export` and `list`, and `impasto compare`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +27,14 @@ class Running:
     """Folder of the pictures, the figures and the report; what is done there already is not done again."""
     workers: int = 1
     """Processes that paint at a time, each on one thread; one uses all threads."""
+    runner: Annotated[str, tyro.conf.arg(metavar="{processes,ray}", help_behavior_hint="(default: processes)")] = (
+        "processes"
+    )
+    """Where the workers run: on this machine, or on a Ray cluster."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
+    """Of a Ray cluster; else one is started on this machine, which nobody outside reaches."""
+    gpus: Annotated[float | None, tyro.conf.arg(metavar="SHARE", help_behavior_hint="")] = None
+    """Of a GPU, for each worker on Ray; 1 unless given, where the cluster has any."""
     retry: tyro.conf.FlagCreatePairsOff[bool] = False
     """Try those again that failed before."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -53,6 +63,18 @@ class ReportForm:
     """Where the experiment was run."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportForm:
+    """File the runs of an experiment with MLflow: settings, curves, figures and pictures."""
+
+    folder: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(required)")
+    ] = ()
+    """Where the experiment was run."""
+    mlflow: Annotated[str | None, tyro.conf.arg(metavar="URI", help_behavior_hint="(required)")] = None
+    """A server, http://HOST:PORT, or a file, sqlite:///FILE. What it holds already is let be."""
+
+
 def run(arguments: list[str]) -> int:
     """`impasto experiment run`."""
     form, rest = parse(RunForm, arguments, command="experiment run")
@@ -70,17 +92,22 @@ def run(arguments: list[str]) -> int:
 def report(arguments: list[str]) -> int:
     """`impasto experiment report`."""
     form, rest = parse(ReportForm, arguments, command="experiment report")
-    folders = [*form.folder, *rest]
-    if len(folders) != 1:
-        raise ValueError(f"give one FOLDER, not {len(folders)}; see impasto experiment report --help")
-    from impasto.experiments.store import Store
+    with _opened([*form.folder, *rest], "report") as store:
+        page, sentences = _report(store)
+    print("\n".join([str(page), *sentences]))
+    return 0
 
-    store = Store(folders[0])
-    try:
-        page = _report(store)
-    finally:
-        store.close()
-    print(page)
+
+def export(arguments: list[str]) -> int:
+    """`impasto experiment export`."""
+    form, rest = parse(ExportForm, arguments, command="experiment export")
+    if form.mlflow is None:
+        raise ValueError("say where it goes: --mlflow URI")
+    from impasto.experiments.tracking import export as export_to_mlflow
+
+    with _opened([*form.folder, *rest], "export") as store:
+        fresh, ended = export_to_mlflow(store, form.mlflow)
+    print(f"{form.mlflow}: {fresh} of {ended} runs are new")
     return 0
 
 
@@ -160,6 +187,13 @@ def _carry_out(experiment: Any, form: Running) -> int:
         raise ValueError("say where it goes: -o FOLDER")
     if not 1 <= form.workers <= 1024:
         raise ValueError(f"--workers: give 1 to 1024, not {form.workers}")
+    if form.runner not in ("processes", "ray"):
+        raise ValueError(f"--runner: unknown runner {form.runner!r}; choose from processes, ray")
+    for flag, value in (("--ray-address", form.ray_address), ("--gpus", form.gpus)):
+        if value is not None and form.runner != "ray":
+            raise ValueError(f"{flag} is for --runner ray")
+    if form.gpus is not None and not 0 <= form.gpus <= 16:
+        raise ValueError(f"--gpus: give 0 to 16, not {form.gpus:g}")
     store = Store(form.output, create=True)
     store.enrol(experiment)
     if form.retry:
@@ -173,31 +207,53 @@ def _carry_out(experiment: Any, form: Running) -> int:
         print(f"{counts['done'] + counts['failed']}/{total}  {cell}  {how}", file=sys.stderr, flush=True)
 
     try:
-        if form.workers == 1:
+        if form.runner == "ray":
+            from impasto.experiments.cluster import work_on_ray
+
+            address, gpus = form.ray_address, form.gpus
+            work_on_ray(form.output, experiment, workers=form.workers, address=address, gpus=gpus, on_run=say)
+        elif form.workers == 1:
             work(form.output, experiment, on_run=say)
         else:
             work_together(form.output, experiment, workers=form.workers, on_run=say)
     except KeyboardInterrupt:
         stopped = True
         print("impasto: stopped; the same command goes on", file=sys.stderr, flush=True)
-    page = None if stopped else _report(store)
+    page, sentences = (None, []) if stopped else _report(store)
     counts = store.counts()
     store.close()
-    _summarise(form, counts, page)
+    _summarise(form, counts, page, sentences)
     return 130 if stopped else 0
 
 
-def _report(store: Any) -> Path:
-    """Writes the report of a store."""
+@contextmanager
+def _opened(folders: list[str], command: str) -> Iterator[Any]:
+    """The store of the one folder that was named."""
+    if len(folders) != 1:
+        raise ValueError(f"give one FOLDER, not {len(folders)}; see impasto experiment {command} --help")
+    from impasto.experiments.store import Store
+
+    store = Store(folders[0])
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _report(store: Any) -> tuple[Path, list[str]]:
+    """Writes the report of a store; returns its path, and what was found out, in sentences."""
+    from impasto.experiments.findings import FINDINGS
     from impasto.experiments.report import write
 
-    experiment = store.experiment()
-    return write(store.folder, store.runs(), experiment.name, experiment.summary)
+    experiment, runs = store.experiment(), store.runs()
+    findings = [FINDINGS[name](runs, store.folder) for name in experiment.findings if name in FINDINGS]
+    page = write(store.folder, runs, experiment.name, experiment.summary, findings)
+    return page, [sentence for finding in findings for sentence in finding.sentences]
 
 
-def _summarise(form: Running, counts: dict[str, int], page: Path | None) -> None:
+def _summarise(form: Running, counts: dict[str, int], page: Path | None, sentences: list[str]) -> None:
     if form.json:
         print(json.dumps({"output": form.output, "runs": sum(counts.values()), **counts, "report": page and str(page)}))
         return
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    print(f"{page or form.output}: {told}")
+    print("\n".join([f"{page or form.output}: {told}", *sentences]))

@@ -91,6 +91,8 @@ class Form(_Grid):
 
     name: Annotated[str, Field(pattern=r"^[\w-]+$")]
     summary: str = ""
+    findings: list[str] = []
+    """Questions that are asked of all runs together."""
     quick: _Grid = _Grid()
 
 

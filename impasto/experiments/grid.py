@@ -9,11 +9,12 @@ from pathlib import Path
 
 from impasto.backbones import BACKBONES
 from impasto.experiments.document import Document, Place, read_document
+from impasto.experiments.findings import FINDINGS
 from impasto.experiments.form import Asked, Include, form_of
 from impasto.experiments.run import Task
 from impasto.experiments.variants import check_settings_of_all, row_of, rows_of, tasks_of
 from impasto.metrics import METRICS
-from impasto.samples import CONTENTS, STYLES, resolve
+from impasto.samples import BLURRED, CONTENTS, STYLES, resolve
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Experiment:
     judge: str
     """The network whose features grade the paintings."""
     metrics: tuple[str, ...]
+    findings: tuple[str, ...] = ()
+    """What is asked of all runs together."""
 
 
 def read_experiment(path: Path, *, quick: bool = False) -> Experiment:
@@ -51,7 +54,7 @@ def experiment_of(document: Document, *, quick: bool = False) -> Experiment:
     if not tasks:
         raise asked.wrong((), "no run is left; give variants or a product, and pairs or contents and styles")
     _check_names(tasks, asked)
-    return Experiment(form.name, form.summary, tuple(tasks), form.judge, tuple(form.metrics))
+    return Experiment(form.name, form.summary, tuple(tasks), form.judge, tuple(form.metrics), tuple(form.findings))
 
 
 def _check_judge(asked: Asked) -> None:
@@ -62,6 +65,10 @@ def _check_judge(asked: Asked) -> None:
         if name not in METRICS:
             choices = ", ".join(METRICS)
             raise asked.wrong((*asked.places["metrics"], i), f"unknown metric {name!r}; choose from {choices}")
+    for i, name in enumerate(asked.form.findings):
+        if name not in FINDINGS:
+            choices = ", ".join(FINDINGS)
+            raise asked.wrong((*asked.places["findings"], i), f"unknown finding {name!r}; choose from {choices}")
 
 
 def _pairs(asked: Asked) -> Iterator[tuple[str, str]]:
@@ -79,7 +86,8 @@ def _picture(name: str, place: Place, asked: Asked) -> str:
     file = asked.document.folder / name
     if file.is_file():
         return str(file.absolute())
-    if name not in CONTENTS and name not in STYLES:
+    blurred = BLURRED.fullmatch(name)
+    if (blurred[1] if blurred else name) not in (*CONTENTS, *STYLES):
         samples = f"photographs {', '.join(CONTENTS)}; styles {', '.join(STYLES)}"
         raise asked.wrong(place, f"no file {str(file)!r} and no sample {name!r}; samples: {samples}")
     try:

@@ -10,10 +10,10 @@ from typing import Any
 from impasto.experiments.run import Run, Task
 from impasto.types import Point
 
-VERSION = 1
+VERSION = 2
 SCHEMA = (
     "CREATE TABLE experiment (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT, summary TEXT, judge TEXT,"
-    " metrics TEXT)",
+    " metrics TEXT, findings TEXT NOT NULL DEFAULT '[]')",
     # Several cells may be one painting.
     "CREATE TABLE cells (position INTEGER PRIMARY KEY, variant TEXT, key TEXT)",
     "CREATE TABLE runs (key TEXT PRIMARY KEY, method TEXT, settings TEXT, content TEXT, style TEXT,"
@@ -25,6 +25,8 @@ SCHEMA = (
     "CREATE TABLE scores (key TEXT, role TEXT, metric TEXT, value REAL, PRIMARY KEY (key, role, metric)) WITHOUT ROWID",
 )
 """The role of a score is `output`, `identity` or `style_copy`; one without meaning (NaN) is NULL."""
+UPGRADES = {1: "ALTER TABLE experiment ADD COLUMN findings TEXT NOT NULL DEFAULT '[]'"}
+"""What makes a file of one version one of the next."""
 
 FACTS = ("status", "error", "picture", "seconds", "steps", "evaluations", "peak_memory_mib", "stopped")
 LOSSES = ("content", "style", "total")

@@ -40,7 +40,7 @@ def work(folder: str | Path, experiment: Experiment, *, on_run: OnRun | None = N
     try:
         with Runner(store) as runner:
             while claim := runner.claim():
-                run = _carried_out(claim, store.folder, judge)
+                run = carried_out(claim, store.folder, judge)
                 runner.finish(run)
                 if on_run is not None:
                     on_run(run)
@@ -101,7 +101,7 @@ def _worker(folder: str, experiment: Experiment, parent: int) -> None:
     work(folder, experiment, on_run=still_wanted)
 
 
-def _carried_out(claim: Claim, folder: Path, judge: Judge) -> Run:
+def carried_out(claim: Claim, folder: Path, judge: Judge) -> Run:
     """Paints and judges; whatever goes wrong is part of the answer."""
     try:
         run = claim.painted if claim.painted and _lies_there(claim.painted, folder) else _painted(claim.task, folder)

@@ -56,6 +56,56 @@ def bootstrap_median(
     return Estimate(median, float(low), float(high), len(kept))
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation from -1 to 1, and where it would lie for other groups of the same kind."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_correlation(
+    groups: Sequence[Sequence[tuple[float, float]]],
+    *,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Correlation | None:
+    """Spearman's rank correlation of pairs of numbers, with a percentile interval over groups.
+
+    Whole groups are drawn with replacement: pairs within one are no independent witnesses. None where the numbers of
+    one kind are all equal. Draws in which they are say nothing and are left out.
+
+    >>> bootstrap_correlation([[(1.0, 2.0)], [(2.0, 3.0)], [(3.0, 9.0)]])
+    Correlation(value=1.0, low=1.0, high=1.0)
+    """
+    arrays = [np.asarray(group, float) for group in groups]  # (n, 2) each
+    value = _spearman(np.concatenate(arrays))
+    if math.isnan(value):
+        return None
+    rng = np.random.default_rng(seed)
+    picked = rng.integers(len(arrays), size=(resamples, len(arrays)))
+    drawn = [_spearman(np.concatenate([arrays[g] for g in row])) for row in picked]
+    tail = 50 * (1 - level)
+    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    return Correlation(value, float(low), float(high))
+
+
+def _spearman(pairs: np.ndarray) -> float:
+    """Of `(n, 2)`: the correlation of ranks, equal numbers sharing the mean of theirs; NaN where all are equal."""
+    ranks = np.stack([_ranks(column) for column in pairs.T])  # (2, n)
+    centred = ranks - ranks.mean(axis=1, keepdims=True)
+    size = math.sqrt(float((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return float((centred[0] * centred[1]).sum()) / size if size else math.nan
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (counts.cumsum() - (counts - 1) / 2)[place]
+    return ranks
+
+
 def _draw(groups: Sequence[Sequence[float]], resamples: int, rng: np.random.Generator) -> np.ndarray:
     """The medians of resampled groups, `(resamples, groups)`."""
     count, longest = len(groups), max(map(len, groups))

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from impasto.experiments.grid import Experiment
-from impasto.experiments.rows import SCHEMA, VERSION, run_of
+from impasto.experiments.rows import SCHEMA, UPGRADES, VERSION, run_of
 from impasto.experiments.run import Run
 from impasto.files import reason
 from impasto.samples import resolve
@@ -48,11 +48,12 @@ class Store:
         hashes = {name: sha256_of(resolve(name)) for name in names}
         judged = json.dumps([experiment.judge, experiment.metrics])
         with self.transaction() as base:
-            facts = (experiment.name, experiment.summary, experiment.judge, json.dumps(experiment.metrics))
+            lists = (json.dumps(experiment.metrics), json.dumps(experiment.findings))
+            facts = (experiment.name, experiment.summary, experiment.judge, *lists)
             known = base.execute("SELECT name FROM experiment").fetchone()
             if known and known[0] != experiment.name:
                 raise ValueError(f"{str(self.folder)!r} holds the experiment {known[0]!r}: give another folder")
-            base.execute("INSERT OR REPLACE INTO experiment VALUES (1, ?, ?, ?, ?)", facts)
+            base.execute("INSERT OR REPLACE INTO experiment VALUES (1, ?, ?, ?, ?, ?)", facts)
             base.execute("DELETE FROM cells")
             for position, task in enumerate(experiment.tasks):
                 base.execute("INSERT INTO cells VALUES (?, ?, ?)", (position, task.variant, task.key))
@@ -78,11 +79,13 @@ class Store:
     def experiment(self) -> Experiment:
         """What was enrolled last."""
         with self.said():
-            found = self.base.execute("SELECT name, summary, judge, metrics FROM experiment").fetchone()
+            query = "SELECT name, summary, judge, metrics, findings FROM experiment"
+            found = self.base.execute(query).fetchone()
         if found is None:
             raise ValueError(f"the experiment in {str(self.folder)!r} was never begun: run it first")
-        name, summary, judge, metrics = found
-        return Experiment(name, summary, tuple(run.task for run in self.runs()), judge, tuple(json.loads(metrics)))
+        name, summary, judge, metrics, findings = found
+        tasks = tuple(run.task for run in self.runs())
+        return Experiment(name, summary, tasks, judge, tuple(json.loads(metrics)), tuple(json.loads(findings)))
 
     def runs(self) -> list[Run]:
         """A run for every task, in the order of the grid."""
@@ -125,12 +128,15 @@ class Store:
         self.base.execute("PRAGMA synchronous = NORMAL")  # whatever is lost with the power is painted again
         with self.transaction() as base:
             version = base.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
+            if version and version not in (*UPGRADES, VERSION):
                 raise ValueError(f"{self.file} is of another version of impasto ({version}, not {VERSION})")
             if version == 0:
                 for statement in SCHEMA:
                     base.execute(statement)
-                base.execute(f"PRAGMA user_version = {VERSION}")
+            else:
+                for older in range(version, VERSION):
+                    base.execute(UPGRADES[older])
+            base.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

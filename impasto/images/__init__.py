@@ -22,7 +22,7 @@ from torch import Tensor
 from impasto.files import reason, write_atomically
 from impasto.images import decoding
 from impasto.images.encoding import RECORD, check_output, save_image
-from impasto.images.pixels import Bits, check_range, fit, one_picture, quantise, resize
+from impasto.images.pixels import Bits, blur, check_range, fit, one_picture, quantise, resize
 from impasto.types import Image
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "MIN_SIDE",
     "Bits",
     "Picture",
+    "blur",
     "check_output",
     "fit",
     "load_image",

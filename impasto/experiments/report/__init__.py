@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from impasto.experiments.findings import Finding
 from impasto.experiments.report.arrangement import Arrangement
 from impasto.experiments.report.files import as_csv, as_json
 from impasto.experiments.report.page import page
@@ -15,7 +16,7 @@ from impasto.files import write_atomically
 __all__ = ["write"]
 
 
-def write(folder: Path, runs: Sequence[Run], title: str, summary: str = "") -> Path:
+def write(folder: Path, runs: Sequence[Run], title: str, summary: str = "", findings: Sequence[Finding] = ()) -> Path:
     """Writes `report.html`, `report.csv` and `report.json` into a folder; returns the path of the first.
 
     Args:
@@ -23,6 +24,7 @@ def write(folder: Path, runs: Sequence[Run], title: str, summary: str = "") -> P
         runs: in the order in which variants and pairs are to appear; those that wait or failed too.
         title: heading of the page.
         summary: plain text below it; an empty line starts a paragraph.
+        findings: answers to what was asked of all runs together.
 
     Raises:
         ValueError: in one line, for no runs, and for a folder that cannot be written.
@@ -32,8 +34,8 @@ def write(folder: Path, runs: Sequence[Run], title: str, summary: str = "") -> P
     arrangement = Arrangement(tuple(runs))
     columns = quantities(runs)
     table = rows(arrangement, columns)
-    html = page(Path(folder), arrangement, columns, table, title, summary)
+    html = page(Path(folder), arrangement, columns, table, title, summary, findings)
     write_atomically(Path(folder) / "report.csv", as_csv(runs))
-    write_atomically(Path(folder) / "report.json", as_json(title, summary, runs, columns, table))
+    write_atomically(Path(folder) / "report.json", as_json(title, summary, runs, columns, table, findings))
     write_atomically(Path(folder) / "report.html", html.encode("utf-8", "replace"))
     return Path(folder) / "report.html"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from impasto.experiments.findings import Finding
 from impasto.experiments.report.commands import command_of
 from impasto.experiments.report.losses import KINDS
 from impasto.experiments.report.tables import SANITY, Quantity, Row, metric_names
@@ -39,8 +40,15 @@ def as_csv(runs: Sequence[Run]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def as_json(title: str, summary: str, runs: Sequence[Run], columns: Sequence[Quantity], rows: Sequence[Row]) -> bytes:
-    """Title, summary, the table of variants, and all that is known of each run but its curve."""
+def as_json(
+    title: str,
+    summary: str,
+    runs: Sequence[Run],
+    columns: Sequence[Quantity],
+    rows: Sequence[Row],
+    findings: Sequence[Finding] = (),
+) -> bytes:
+    """Title, summary, findings, the table of variants, and all that is known of each run but its curve."""
     table = [
         {
             "name": row.name,
@@ -52,7 +60,9 @@ def as_json(title: str, summary: str, runs: Sequence[Run], columns: Sequence[Qua
         for row in rows
     ]
     about = {column.name: {"group": column.group, "unit": column.unit, "better": column.better} for column in columns}
-    document = {"title": title, "summary": summary, "quantities": about, "variants": table, "runs": _runs(runs)}
+    told = [asdict(finding) for finding in findings]
+    document = {"title": title, "summary": summary, "findings": told, "quantities": about, "variants": table}
+    document["runs"] = _runs(runs)
     return json.dumps(finite(document), indent=1, allow_nan=False).encode()
 
 

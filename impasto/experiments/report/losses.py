@@ -47,12 +47,13 @@ def columns(run: Run, count: int) -> dict[str, list[Any]] | None:
         "seconds": [_short(point.seconds) for point in points],
     }
     for kind in KINDS:
-        found[kind] = [_short(_sum(point.losses, kind)) for point in points]
+        found[kind] = [_short(loss_of(point, kind)) for point in points]
     return found
 
 
-def _sum(losses: dict[str, float], kind: str) -> float:
-    return sum(value for name, value in losses.items() if kind == "total" or name.startswith(f"{kind}/"))
+def loss_of(point: Point, kind: str) -> float:
+    """One of `KINDS` at a point: the sum of its terms."""
+    return sum(value for name, value in point.losses.items() if kind == "total" or name.startswith(f"{kind}/"))
 
 
 def _short(value: float) -> float | None:

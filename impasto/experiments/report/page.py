@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from impasto.experiments.findings import Finding
 from impasto.experiments.report import pictures
 from impasto.experiments.report.arrangement import Arrangement
 from impasto.experiments.report.commands import command_of
@@ -35,6 +36,7 @@ def page(
     rows: Sequence[Row],
     title: str,
     summary: str,
+    findings: Sequence[Finding] = (),
 ) -> str:
     """The whole page as text, with pictures, style sheet and script inside."""
     runs = arrangement.runs
@@ -62,6 +64,7 @@ def page(
         title=title,
         paragraphs=[text for part in summary.split("\n\n") if (text := part.strip())],
         facts=_facts(arrangement),
+        findings=findings,
         arrangement=arrangement,
         sources=sources,
         numbers={name: i for i, name in enumerate(sources)},
