@@ -104,7 +104,7 @@ def grade_all(sheet: Path | None) -> None:
 
 def _told(figures: tuple[float, ...]) -> str:
     share, content, cfsd = figures
-    return f"{share:.1%} / {content:.2f} / {cfsd:.3f}"
+    return f"{share:.1%} / {content:.2f} / {cfsd:.2e}"
 
 
 def cost_all() -> None:

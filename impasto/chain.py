@@ -75,7 +75,7 @@ class Chain:
                 f"{layers[-1].name}, which needs at least {2**pools} on each side"
             )
         pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        if self._fused:
+        if self._fused and not torch.compiler.is_exporting():
             outputs = _FusedChain.apply(pixels, self, layers, tuple(names))  # type: ignore[no-untyped-call]
             return dict(zip(names, outputs, strict=True))
         return self._plain(pixels, layers, names)

@@ -96,6 +96,12 @@ def setting_schemas(config: type[Any]) -> dict[str, dict[str, Any]]:
     return {name: {**schema, "description": help_of.get(name, "")} for name, schema in schemas.items()}
 
 
+def names_files(schema: dict[str, Any]) -> bool:
+    """Whether a setting of this JSON schema is a path, or paths."""
+    kinds = (schema, schema.get("items", {}), *schema.get("anyOf", ()))
+    return any(each.get("format") == "path" for each in kinds)
+
+
 def _explain(error: ValidationError, config: type[Any], method: str) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])

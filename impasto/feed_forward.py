@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Le
+from pydantic import WithJsonSchema
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -31,7 +32,7 @@ Code = tuple[Tensor, ...]
 class FeedForwardConfig(PaintingConfig):
     """What every method lets one choose that paints in one pass."""
 
-    weights: str | None = None
+    weights: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] | None = None
     """A file that `impasto train` wrote, in place of the one that comes with impasto."""
     tile: Annotated[int, Ge(0), Le(65536)] | None = None
     """Side of the tiles, in pixels, that a picture is painted in, to save memory; 0 paints it at once; by its size

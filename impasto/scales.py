@@ -135,7 +135,7 @@ def _start(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Ima
     try:
         return resize(load_image(resolve(config.start)), shape)
     except ValueError as error:
-        raise ValueError(f"start: choose content, style, noise, a method or a picture: {error}") from None
+        raise ValueError(f"start: choose content, style, noise, a method of one pass or a picture: {error}") from None
 
 
 def _step(

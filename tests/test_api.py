@@ -182,7 +182,7 @@ def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"method": "oils"}, "unknown method 'oils'; choose from bures, gatys"),
+        ({"method": "oils"}, "unknown method 'oils'; choose from adain, bures, gatys"),
         ({"backbone": "vgg99"}, "unknown backbone 'vgg99'; choose from"),
         ({"brush": 3}, "no setting 'brush'; it has: size"),
         ({"style_weight": -1}, "style_weight: input should be greater than or equal to 0, not -1"),

@@ -399,7 +399,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words:
         ("steps without value", "--steps needs a value"),
         ("sizes without value", "--sizes needs a value"),
         ("strength and weight", "--strength: it sets the weight of the style, and style_weight is given too"),
-        ("unknown method", "unknown method 'gattis'; choose from bures, gatys"),
+        ("unknown method", "unknown method 'gattis'; choose from adain, bures, gatys"),
         ("no output", "say where the picture goes: -o FILE"),
         ("mask missing", "--mask: 'nowhere.png': it cannot be read"),
         ("mask of a shape", "--mask: 'thread.png' is 1x5000 pixels and the content "),

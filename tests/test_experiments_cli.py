@@ -118,7 +118,7 @@ def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
         (["compare", "woodcut", "-o", "out"], "give a CONTENT and a STYLE, not 1; see impasto compare --help"),
         (["compare", "woodcut", "gone.png", "-o", "out"], "no sample 'gone.png'; samples: "),
         (["compare", "woodcut", "mosaic", "-o", "out", "--size", "-3"], "--size: "),
-        (["compare", "woodcut", "mosaic", "-o", "out", "--methods", "adain"], "unknown method 'adain'; choose from b"),
+        (["compare", "woodcut", "mosaic", "-o", "out", "--methods", "oils"], "unknown method 'oils'; choose from a"),
         (["compare", "woodcut", "mosaic", "-o", "out", "--backbone", "lit"], "--backbone: unknown backbone 'lit'"),
         (["compare", "woodcut", "mosaic", "-o", "out", "--seed", "x"], "--seed: "),
     ],

@@ -41,7 +41,7 @@ def network(name: str) -> Network:
     """The network of a method, with its bundled weights."""
     config = METHODS[name].Config(precision="fp32", device="cpu")
     method = METHODS[name](config)
-    return method._networks[0] if name == "wct" else method._network
+    return method._networks[0] if name == "wct" else method.network
 
 
 def code_of(network: Network, style: Tensor) -> Code:

@@ -313,7 +313,10 @@ MISTAKES = {
     "mask": (["photos", "style.png", "-o", "out", "--mask", "style.png"], "--mask: a mask belongs to one photograph"),
     "no pictures": (["nothing", "style.png", "-o", "out"], "'nothing': no picture lies in it"),
     "bad style": (["photos", "photos/notes.txt", "-o", "out"], "'photos/notes.txt': it is not a picture"),
-    "bad start": (["photos", "style.png", "-o", "out", "--start", "no"], "--start: choose content, style, noise or a"),
+    "bad start": (
+        ["photos", "style.png", "-o", "out", "--start", "no"],
+        "--start: choose content, style, noise, a method",
+    ),
     "bad setting": (["photos", "style.png", "-o", "out", "--steps", "0"], "--steps: input should be greater"),
     "painting tells": (["photos", "style.png", "-o", "out", "--sizes", "16", "24", "32"], "--steps: 2 cannot be shar"),
     "no weights": (["photos", "style.png", "-o", "out", "--backbone", "vgg19"], "IMPASTO_OFFLINE is set; looked for"),

@@ -19,6 +19,7 @@ ROWS = (
     "lbfgs pyramid first_order optimize transport scales patches nearest columns octaves strength matching",
     "tiles feed_forward",
     "methods",
+    "exporting",
     "augmentation perceptual distillation recipes training",
     "result inputs paint replaying folders batch",
     "experiments",

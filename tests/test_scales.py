@@ -153,7 +153,9 @@ def test_a_file_or_a_sample_can_be_the_start(paint: Paint, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("start", ["nowhere.png", "contents", ""])
 def test_an_unknown_start_is_refused_in_one_line_with_the_choices(paint: Paint, start: str) -> None:
-    with pytest.raises(ValueError, match=r"^start: choose content, style, noise or a picture: .+$") as caught:
+    with pytest.raises(
+        ValueError, match=r"^start: choose content, style, noise, a method of one pass or a picture: .+$"
+    ) as caught:
         first_picture(paint, start=start)
     assert "\n" not in str(caught.value)
 

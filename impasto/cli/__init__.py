@@ -38,6 +38,7 @@ COMMANDS = {
         "train a network by a recipe, or go on with a training",
         "training:train",
     ),
+    "export": ("MODEL -o FILE.onnx", "write a model of one pass for other programs", "exporting:export"),
     "studio": ("[--port 7860]", "open the web page: paint, watch, steer and compare", "studio:studio"),
     "demo": ("[-o demo]", "paint the sample photographs, and a sheet of them", "demo:demo"),
     "methods": ("[--json]", "list the ways to paint", "listing:methods"),

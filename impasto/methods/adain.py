@@ -35,10 +35,11 @@ class AdaINMethod(Method):
     config: AdaINConfig
 
     def paint(self, subject: Subject) -> Iterator[Step]:
-        yield from one_pass(self.config, [self._network], subject)
+        yield from one_pass(self.config, [self.network], subject)
 
     @cached_property
-    def _network(self) -> AdaIN:
+    def network(self) -> AdaIN:
+        """The network, with its weights, on its device."""
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
         encoder = load_chain(trained_for(file), device=device, dtype=pick_dtype(config.precision, device))

@@ -36,10 +36,11 @@ class MicroMethod(Method):
     config: MicroConfig
 
     def paint(self, subject: Subject) -> Iterator[Step]:
-        yield from one_pass(self.config, [self._network], subject)
+        yield from one_pass(self.config, [self.network], subject)
 
     @cached_property
-    def _network(self) -> Micro:
+    def network(self) -> Micro:
+        """The network, with its weights, on its device."""
         network = Micro()
         load_weights(network, Path(self.config.weights or self.bundled))
         return network.to(pick_device(self.config.device)).eval()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from impasto.backbones import BACKBONES
-from impasto.config import setting_schemas
+from impasto.config import names_files, setting_schemas
 from impasto.methods import METHODS
 from impasto.scales import STARTS
 
@@ -56,7 +56,7 @@ def controls_of(method: str) -> list[Control]:
     controls = [
         _control(name, facts, _group(config, name))
         for name, facts in setting_schemas(config).items()
-        if facts.get("items", {}).get("format") != "path"
+        if not names_files(facts)
     ]
     rank = {name: i for i, name in enumerate(FIRST)}
     return sorted(controls, key=lambda control: rank.get(control.name, len(rank)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from impasto.config import check_settings, setting_schemas, settings_of
+from impasto.config import check_settings, names_files, setting_schemas, settings_of
 from impasto.images import Bits, check_output
 from impasto.methods import METHODS
 from impasto.samples import CONTENTS, STYLES
@@ -56,8 +56,7 @@ def check_no_paths(method: str, settings: Mapping[str, Any]) -> None:
     """Raises `ValueError` for a setting that would make the studio read a file of the caller's choice."""
     schemas = setting_schemas(METHODS[method].Config)
     for name, value in settings.items():
-        is_path = schemas.get(name, {}).get("items", {}).get("format") == "path"
-        if is_path and value:
+        if value and names_files(schemas.get(name, {})):
             raise ValueError(f"{name}: give the file itself, not a path")
         if name == "start" and value not in STARTS:
             raise ValueError(f"start: choose from {', '.join(STARTS)}, not {str(value)[:60]!r}")
