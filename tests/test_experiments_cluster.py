@@ -143,7 +143,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     store = Store(folder)
     runs = {(run.task.variant, run.task.settings["seed"]): run for run in store.runs()}
     store.close()
-    return Story(process.returncode, json.loads(out), err, listeners, stranger, folder, runs)
+    return Story(process.returncode, json.loads(out.splitlines()[-1]), err, listeners, stranger, folder, runs)
 
 
 def in_this_process(folder: Path) -> dict[tuple[str, int], Run]:
