@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import tempfile
 import warnings
@@ -49,18 +50,14 @@ def export(model: str, file: Path) -> Path:
         2: torch.export.Dim.DYNAMIC(min=SMALLEST, max=LARGEST),
         3: torch.export.Dim.DYNAMIC(min=SMALLEST, max=LARGEST),
     }
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that nobody needs
     pictures = tuple(torch.rand(1, 3, 120 + 32 * i, 168 + 16 * i) for i in range(len(inputs)))
     try:
         with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            program: Any = torch.onnx.export(
-                network,
-                pictures,
-                dynamo=True,
-                input_names=inputs,
-                output_names=["painted"],
-                dynamic_shapes=(tuple(sides for _ in inputs),),
-            )
+            # torch.onnx would trace the network itself, but takes minutes over the sizes, and this seconds.
+            traced = torch.export.export(network, pictures, dynamic_shapes=(tuple(sides for _ in inputs),))
+            program: Any = torch.onnx.export(traced, dynamo=True, input_names=inputs, output_names=["painted"])
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}; install the extra: pip install 'impasto[export]'") from None
     with tempfile.TemporaryDirectory() as folder:

@@ -83,7 +83,9 @@ class Visit:
         for box in self.page.locator(f"fieldset:has(legend:text-is('{legend}')) input:not([type=file])").all():
             is_wanted = box.get_attribute("value") in names
             if is_wanted or box.get_attribute("type") == "checkbox":
-                box.set_checked(is_wanted, force=True)
+                while box.is_checked() != is_wanted:  # a click on what is drawn anew in this moment is lost
+                    box.click(force=True)
+                    self.page.wait_for_timeout(50)
 
     def tab(self, name: str) -> None:
         found = self.page.get_by_role("tab", name=name)
@@ -287,6 +289,7 @@ def test_the_history_is_there_after_a_restart(browser: Browser, place: Path, stu
         pictures = [PIL.Image.open(entry.picture).tobytes() for entry in (replayed, old)]
         assert pictures[0] == pictures[1]
         visit.tab("History")
+        page.locator(f"#history-grid button[data-key='{replayed.key}']").wait_for()  # what is older has moved on by one
         page.locator(f"#history-grid button[data-key='{key}']").click()
         page.locator("#history-delete").click()
         assert again.workshop.history.has(key)

@@ -12,6 +12,7 @@ import gradio as gr
 from impasto.methods import METHODS
 from impasto.studio.jobs import View
 from impasto.studio.page import stage as stages
+from impasto.studio.page.following import AT_ONCE, STREAMED
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.page.picker import chosen_in
@@ -44,13 +45,12 @@ class CompareTab:
         self.told = gr.HTML("", apply_default_css=False)
         self.shown = gr.HTML("", js_on_load=stages.SCRIPT, apply_default_css=False, elem_id="compare-shown")
         self.grid = grid_component(grid([], empty=EMPTY), "compare-grid")
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         asked = [paint.photograph, paint.styles, self.methods, self.strengths, self.strokes, self.size, self.steps]
-        self.begin.click(self.run, asked, [self.keys, self.told, self.shown, self.send, self.grid], **private)
-        self.stop.click(self.halt, self.keys, None, **private)
-        self.grid.select(self.look, None, [self.chosen, self.shown, self.send], **private)
+        self.begin.click(self.run, asked, [self.keys, self.told, self.shown, self.send, self.grid], **STREAMED)
+        self.stop.click(self.halt, self.keys, None, **AT_ONCE)
+        self.grid.select(self.look, None, [self.chosen, self.shown, self.send], **AT_ONCE)
         inputs = [self.chosen, paint.photograph, paint.styles]
-        self.send.click(self.restore, inputs, [*paint.restored, tabs], **private)
+        self.send.click(self.restore, inputs, [*paint.restored, tabs], **AT_ONCE)
 
     def run(self, photograph: Any, styles: Any, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Puts every combination into the line, and shows how they get on."""

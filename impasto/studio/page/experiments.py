@@ -11,6 +11,7 @@ import gradio as gr
 from impasto.experiments.run import Run
 from impasto.studio.jobs import by_kind
 from impasto.studio.orders import name_of
+from impasto.studio.page.following import AT_ONCE
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.plot import curves_svg
 from impasto.studio.shelf import Shelf
@@ -27,11 +28,10 @@ class ExperimentsTab:
         self.table = gr.HTML("", apply_default_css=False, elem_id="experiment-table")
         self.shown = gr.HTML("", apply_default_css=False, elem_id="experiment-shown")
         self.grid = grid_component("", "experiment-grid")
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         seen = [self.table, self.shown, self.grid]
-        tab.select(self.list, self.folder, [self.folder, *seen], **private)
-        self.folder.input(self.open, self.folder, seen, **private)
-        self.grid.select(self.look, self.folder, self.shown, **private)
+        tab.select(self.list, self.folder, [self.folder, *seen], **AT_ONCE)
+        self.folder.input(self.open, self.folder, seen, **AT_ONCE)
+        self.grid.select(self.look, self.folder, self.shown, **AT_ONCE)
 
     def list(self, chosen: str | None) -> tuple[Any, str, str, str]:
         """The experiments that there are now; the first one is opened."""

@@ -1,13 +1,20 @@
-"""Following a job: its views one after the other, until it ends or the visitor looks at another one."""
+"""How the page is answered, at once or in a stream; and following a job until it ends or another one is looked at."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from impasto.studio.jobs import View
 from impasto.studio.line import Line
 
+_EVENT: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+AT_ONCE = _EVENT | {"queue": False}
+"""Options of an event with one answer. Gradio's queue would answer in a stream that it closes when nothing is under
+way: what is asked in that moment, as by a choice left for a button, would never be heard of again."""
+STREAMED = _EVENT | {"concurrency_limit": None}
+"""Options of an event with many answers."""
 LOOK = 0.15
 """Seconds between two looks."""
 

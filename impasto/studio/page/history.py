@@ -10,6 +10,7 @@ import gradio as gr
 
 from impasto.studio.orders import order_of
 from impasto.studio.page import stage as stages
+from impasto.studio.page.following import AT_ONCE, STREAMED
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.workshop import Workshop
@@ -31,16 +32,15 @@ class HistoryTab:
             self.delete = gr.Button("Delete", elem_id="history-delete")
             self.sure = gr.Button("Delete for good", variant="stop", visible=False, elem_id="history-sure")
         self.grid = grid_component("", "history-grid")
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-        tab.select(self.shelf, None, self.grid, **private)
-        self.grid.select(self.look, None, [self.chosen, self.shown, self.acts, self.sure], **private)
+        tab.select(self.shelf, None, self.grid, **AT_ONCE)
+        self.grid.select(self.look, None, [self.chosen, self.shown, self.acts, self.sure], **AT_ONCE)
         restored = [*paint.restored, tabs]
-        self.send.click(self.restore, [self.chosen, paint.photograph, paint.styles], restored, **private)
+        self.send.click(self.restore, [self.chosen, paint.photograph, paint.styles], restored, **AT_ONCE)
         inputs = [self.chosen, paint.photograph, paint.styles]
-        self.again.click(self.replay, inputs, [*restored, *paint.seen], **private)
-        self.delete.click(lambda: gr.update(visible=True), None, self.sure, **private)
+        self.again.click(self.replay, inputs, [*restored, *paint.seen], **STREAMED)
+        self.delete.click(lambda: gr.update(visible=True), None, self.sure, **AT_ONCE)
         outputs = [self.chosen, self.shown, self.acts, self.sure, self.grid]
-        self.sure.click(self.remove, self.chosen, outputs, **private)
+        self.sure.click(self.remove, self.chosen, outputs, **AT_ONCE)
 
     def shelf(self) -> str:
         """All paintings, the newest first."""

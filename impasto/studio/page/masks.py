@@ -11,6 +11,7 @@ import PIL.Image
 
 from impasto.samples import resolve
 from impasto.studio.orders import name_of
+from impasto.studio.page.following import AT_ONCE
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.page.picker import chosen_in
 from impasto.studio.regions import PALETTE, as_png, colours_used, label_map
@@ -44,12 +45,11 @@ class MasksTab:
             self.use = gr.Button("Use these regions in Paint", variant="primary", elem_id="masks-use")
             self.clear = gr.Button("Start again", elem_id="masks-clear")
         self.told = gr.HTML("", apply_default_css=False, elem_id="masks-told")
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         seen = [self.loaded, self.canvas, self.legend]
-        tab.select(self.load, [self.loaded, paint.photograph, paint.styles], seen, **private)
-        self.clear.click(self.load_again, [paint.photograph, paint.styles], seen, **private)
+        tab.select(self.load, [self.loaded, paint.photograph, paint.styles], seen, **AT_ONCE)
+        self.clear.click(self.load_again, [paint.photograph, paint.styles], seen, **AT_ONCE)
         inputs = [self.canvas, self.rest, paint.photograph, paint.styles]
-        self.use.click(self.keep, inputs, [paint.regions, paint.use_regions, self.told, tabs], **private)
+        self.use.click(self.keep, inputs, [paint.regions, paint.use_regions, self.told, tabs], **AT_ONCE)
 
     def load(self, loaded: str, photograph: Any, styles: Any) -> tuple[str, Any, str]:
         """Puts the chosen photograph under the brush, unless it lies there already."""

@@ -14,7 +14,7 @@ from impasto.studio.jobs import View
 from impasto.studio.orders import Order, as_asked, order_of
 from impasto.studio.page import stage as stages
 from impasto.studio.page.fields import lay_out
-from impasto.studio.page.following import Followers
+from impasto.studio.page.following import AT_ONCE, STREAMED, Followers
 from impasto.studio.page.picker import choosing, chosen_in, picker
 from impasto.studio.workshop import Workshop
 
@@ -143,20 +143,19 @@ class PaintTab:
         }
 
     def _events(self) -> None:
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         asked = [self.current, *self.asked]
-        self.paint.click(self.begin, asked, self.seen, **private)
+        self.paint.click(self.begin, asked, self.seen, **STREAMED)
         for button in (self.steer, self.go_on):
-            button.click(self.begin_from_here, asked, self.seen, **private)
-        self.stop.click(self.halt, self.current, None, **private)
+            button.click(self.begin_from_here, asked, self.seen, **STREAMED)
+        self.stop.click(self.halt, self.current, None, **AT_ONCE)
         self.method.input(
             lambda method: [gr.update(info=METHODS[method].summary), *self.fields.shown(method, {})],
             self.method,
             [self.method, *self.fields.outputs],
-            **private,
+            **AT_ONCE,
         )
         self.photograph.input(
-            lambda value: stages.nothing_yet(_content_of(value)), self.photograph, self.stage, **private
+            lambda value: stages.nothing_yet(_content_of(value)), self.photograph, self.stage, **AT_ONCE
         )
 
 
