@@ -1,7 +1,7 @@
 """A chain of 3x3 convolutions with ReLU, and pooling: the body of the VGG family, run as fast as the device can.
 
-On a CPU the chain is differentiated by hand. oneDNN fuses each convolution with its ReLU, the weights are packed once,
-and the gradient with respect to the input of a convolution is again a convolution, with the kernel turned around.
+On a CPU the chain is differentiated by hand. oneDNN fuses each convolution with its ReLU, the weights are packed for
+it, and the gradient with respect to the input of a convolution is again a convolution, with the kernel turned around.
 Elsewhere, and in float64, plain autograd does the same. A test holds the two to the same numbers.
 """
 
@@ -92,36 +92,52 @@ class Chain:
         return taps
 
     def packed(self, layer: Convolution) -> _PackedConvolution:
-        """The layer's weights in oneDNN's own layout, packed at first use."""
+        """The layer's weights in oneDNN's own layout."""
         if layer.name not in self._packed:
             self._packed[layer.name] = _PackedConvolution(layer)
         return self._packed[layer.name]
 
 
 class _PackedConvolution:
-    """A convolution's kernel, and the turned kernel of its gradient, in the layout oneDNN computes with."""
+    """A convolution's kernel, and the turned kernel of its gradient, in the layout oneDNN computes with.
+
+    The layout depends on the size of the maps: a kernel packed for another one would be packed anew in every step,
+    which takes ten times as long as the convolution itself where pictures are small.
+    """
 
     _geometry = ((1, 1), (1, 1), (1, 1), 1)  # padding, stride, dilation, groups
+    _kept = 3  # sizes: of all that one step looks at, and no more, for the kernels of VGG-19 fill 100 MB
 
     def __init__(self, layer: Convolution) -> None:
-        turned = layer.weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, 3, 3)
-        pack = torch.ops.mkldnn._reorder_convolution_weight
-        self._weight = pack(layer.weight, *self._geometry)
-        self._turned = pack(turned, *self._geometry)
-        self._bias = layer.bias
+        self._layer = layer
+        self._kernels: dict[torch.Size, Tensor] = {}
+        self._turned: dict[torch.Size, Tensor] = {}
 
     def relu(self, x: Tensor) -> Tensor:
         """ReLU of the convolution of `x`, in one pass."""
+        if x.shape not in self._kernels:
+            self._keep(self._kernels, x.shape, self._layer.weight)
         run = torch.ops.mkldnn._convolution_pointwise
-        return run(x, self._weight, self._bias, *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
+        kernel, bias = self._kernels[x.shape], self._layer.bias
+        return run(x, kernel, bias, *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
 
     def input_gradient(self, gradient: Tensor, plus: Tensor | None) -> Tensor:
         """Gradient of the input for the `gradient` of the output, added to `plus` in the same pass."""
+        if gradient.shape not in self._turned:
+            turned = self._layer.weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, 3, 3)
+            self._keep(self._turned, gradient.shape, turned)
         run = torch.ops.mkldnn._convolution_pointwise
+        kernel = self._turned[gradient.shape]
         if plus is None:
-            return run(gradient, self._turned, None, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
+            return run(gradient, kernel, None, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
         added: tuple[Any, ...] = ("add", 1.0, None, [], None)
-        return run.binary(gradient, plus, self._turned, None, *self._geometry, *added)  # type: ignore[no-any-return]
+        return run.binary(gradient, plus, kernel, None, *self._geometry, *added)  # type: ignore[no-any-return]
+
+    def _keep(self, packed: dict[torch.Size, Tensor], size: torch.Size, weight: Tensor) -> None:
+        if len(packed) == self._kept:
+            del packed[next(iter(packed))]
+        pack = torch.ops.mkldnn._reorder_convolution_weight
+        packed[size] = pack(weight, *self._geometry, list(size))
 
 
 class _FusedChain(torch.autograd.Function):

@@ -219,3 +219,23 @@ def test_a_picture_too_small_for_a_layer_is_refused_in_one_line(dtype: torch.dty
     with pytest.raises(ValueError, match=r"^a picture of 9x3 pixels is too small for layer c1, .* at least 4 .*$"):
         chain(some_pixels(3, 9), ["a1", "c1"])
     assert chain(some_pixels(3, 9), ["b1"])["b1"].shape[-2:] == (1, 4)
+
+
+def test_kernels_are_packed_once_for_each_size_that_is_looked_at_in_turn() -> None:
+    """oneDNN would reorder a kernel packed for another size at every call, ten times as slow as the convolution."""
+    packed: list[Any] = []
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if "reorder_convolution_weight" in function.__name__:
+                packed.append(args[-1][-2:])
+            return function(*args, **(kwargs or {}))
+
+    chain = some_chain()
+    with Counting():
+        for _ in range(3):
+            for side in (16, 24, 32):
+                activations_and_gradient(chain, some_pixels(side, side), ["c2"])
+    count = CONVOLUTIONS["c2"]
+    assert len(packed) == 3 * 2 * count  # the kernel and the turned one
+    assert {tuple(size) for size in packed} == {(side // k, side // k) for side in (16, 24, 32) for k in (1, 2, 4)}
