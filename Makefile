@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 EXTRAS := demo,report,studio,hires,export
 # One thread for each of the two test processes: more would fight over the cores.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_FLAGS)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
 PYTEST_FLAGS ?=
 
 .PHONY: demo test test-slow check bench docs clean
