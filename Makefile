@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 EXTRAS := demo,report,studio,hires,export
 # One thread for each of the two test processes: more would fight over the cores.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_FLAGS)
 PYTEST_FLAGS ?=
 
 .PHONY: demo test test-slow check bench docs clean
@@ -14,10 +14,10 @@ demo: .venv/demo.stamp  ## paint the bundled samples into demo/
 	$(BIN)/impasto demo -o demo
 
 test: .venv/test.stamp  ## all tests but the slow ones
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --dist worksteal -m "not slow"
 
 test-slow: .venv/test.stamp  ## the slow ones; status 5 says that there is none
-	$(PYTEST) -m slow || [ $$? -eq 5 ]
+	$(PYTEST) --dist loadfile -m slow || [ $$? -eq 5 ]
 
 check: .venv/test.stamp  ## style and types
 	$(BIN)/ruff check .

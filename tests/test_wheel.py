@@ -22,7 +22,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 def test_the_wheel_alone_paints_offline_with_the_bundled_network(tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", tmp_path, ROOT, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size < 8_000_000
+    assert wheel.stat().st_size < 25_000_000
     site = tmp_path / "site"
     run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel, cwd=tmp_path)
 
