@@ -6,6 +6,8 @@ To add one, write a file here with a configuration and a class under `@RECIPES.a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -13,12 +15,24 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from impasto.backbones import Backbone, load_backbone
 from impasto.config import SETTINGS, Precision
 from impasto.datasets import Batch, Dataset
+from impasto.devices import pick_device, pick_dtype
+from impasto.images import load_image, resize
+from impasto.networks.files import load_weights
+from impasto.perceptual import PerceptualLoss
 from impasto.registry import Registry
+from impasto.samples import resolve
+from impasto.sheet import contact_sheet
 from impasto.types import Image
 
-__all__ = ["RECIPES", "Batch", "Dataset", "Recipe", "TrainingConfig"]
+__all__ = ["RECIPES", "Batch", "Dataset", "PaintingConfig", "PaintingRecipe", "Recipe", "TrainingConfig"]
+
+SHEET = 256
+"""Side of the pictures in a contact sheet, in pixels."""
+SHEET_PHOTO = "inkwash"
+SHEET_STYLES = ("brushstrokes", "mosaic", "pointillism", "woodcut")
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -95,6 +109,79 @@ class Recipe(ABC):
 
         `network` has the averaged weights, on the CPU; `facts` belong into the file's metadata.
         """
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class PaintingConfig(TrainingConfig):
+    """What every recipe of a network that paints in one pass lets one choose besides."""
+
+    batch: Annotated[int, Ge(1), Le(65536)] = 4
+    """Samples a step, over all processes together: a photograph each, and a painting where the style is not fixed."""
+    lr: Annotated[float, Gt(0), Le(10)] = 1e-3
+    """Highest learning rate of AdamW."""
+    warmup: Annotated[int, Ge(0)] = 200
+    """Steps in which the learning rate rises to its highest; then it falls to 0 along a cosine."""
+    ema: Annotated[float, Ge(0), Lt(1)] = 0.998
+    """Decay of the averaged weights, which are what is exported; 0 takes the last weights."""
+    begin: str | None = None
+    """Weights to begin with, of a training before; random ones unless given."""
+    backbone: str = "lite"
+    """The network that judges the paintings."""
+    content_weight: Annotated[float, Ge(0)] = 0.04
+    """Pull of the photograph, against a style share of 1."""
+    layers_weight: Annotated[float, Ge(0)] = 1.0
+    """Pull of the style once more, every layer alike."""
+    moments_weight: Annotated[float, Ge(0)] = 1.0
+    """Pull of the channels' means and deviations, a share likewise, every layer alike."""
+
+
+class PaintingRecipe(Recipe):
+    """A network that paints in one pass, on the loss of `gatys` at its output (`impasto.perceptual`)."""
+
+    config: PaintingConfig
+    autocast = True
+    stride: ClassVar[int]
+    """Sides of what it paints are multiples of it."""
+    kinds: ClassVar[tuple[str, ...]] = ("painting", "photo")
+    """What it learns from, in the order of the alphabet."""
+    feed: ClassVar[str] = "photographs and paintings: give both, --photos and --paintings"
+    """The same in words, after "NAME learns from"."""
+
+    def __init__(self, config: PaintingConfig) -> None:
+        super().__init__(config)
+        if config.crop % self.stride:
+            raise ValueError(f"crop: give a multiple of {self.stride}, not {config.crop}")
+
+    @cached_property
+    def eye(self) -> Backbone:
+        """The network that judges."""
+        device = pick_device(self.config.device)
+        return load_backbone(self.config.backbone, device=device, dtype=pick_dtype(self.config.precision, device))
+
+    @cached_property
+    def judge(self) -> PerceptualLoss:
+        """The loss."""
+        config = self.config
+        return PerceptualLoss(self.eye, config.content_weight, config.layers_weight, config.moments_weight)
+
+    def prepare(self, data: Dataset) -> nn.Module:
+        if tuple(sorted(data.files)) != self.kinds:
+            raise ValueError(f"{type(self).__module__.split('.')[-1]} learns from {self.feed}")
+        network = self.network()
+        if self.config.begin is not None:
+            load_weights(network, Path(self.config.begin))
+        return network
+
+    def row(self, paint: Callable[[Image, Image], Image], *, itself: bool = False) -> Image:
+        """A contact sheet: a sample picture, if wanted in its own manner, and samples of styles with it after them."""
+        device = pick_device(self.config.device)
+        photo, *styles = (
+            resize(load_image(resolve(name)), (SHEET, SHEET)).to(device) for name in (SHEET_PHOTO, *SHEET_STYLES)
+        )
+        cells = [photo, paint(photo, photo)] if itself else [photo]
+        for style in styles:
+            cells += [style, paint(photo, style)]
+        return contact_sheet([[cell.clamp(0, 1).cpu() for cell in cells]], cell=SHEET)
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", "impasto.recipes")

@@ -10,16 +10,15 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from impasto.augmentation import zoomed
-from impasto.backbones import load_backbone
 from impasto.config import SETTINGS
-from impasto.datasets import Batch, Dataset
-from impasto.devices import pick_device, pick_dtype
+from impasto.datasets import Batch
+from impasto.devices import pick_device
 from impasto.images import load_image
 from impasto.losses.total_variation import TotalVariationLoss
-from impasto.networks.files import load_weights, save_weights
+from impasto.networks.files import save_weights
 from impasto.networks.johnson import Johnson, Width, channels_last
-from impasto.perceptual import Look, PerceptualLoss
-from impasto.recipes import RECIPES, Recipe, TrainingConfig
+from impasto.perceptual import Look
+from impasto.recipes import RECIPES, PaintingConfig, PaintingRecipe
 from impasto.samples import resolve
 from impasto.sheet import contact_sheet
 from impasto.thumbnail import written
@@ -31,7 +30,7 @@ SHEET_PHOTOS = ("inkwash", "geometric")
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class JohnsonConfig(TrainingConfig):
+class JohnsonConfig(PaintingConfig):
     """Settings of `johnson`."""
 
     style: str = "brushstrokes"
@@ -42,8 +41,6 @@ class JohnsonConfig(TrainingConfig):
     """Channels of the network: full as in the paper, light half of them."""
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 2000
     """Optimiser steps of the whole run."""
-    batch: Annotated[int, Ge(1), Le(65536)] = 4
-    """Photographs a step, over all processes together."""
     crop: Annotated[int, Ge(8), Le(4096)] = 176
     """Side of the training crops in pixels, a multiple of 4."""
     lr: Annotated[float, Gt(0), Le(10)] = 2e-3
@@ -52,22 +49,14 @@ class JohnsonConfig(TrainingConfig):
     """Steps in which the learning rate rises to its highest; then it falls to 0 along a cosine."""
     ema: Annotated[float, Ge(0), Lt(1)] = 0.99
     """Decay of the averaged weights, which are what is exported; 0 takes the last weights."""
-    begin: str | None = None
-    """Weights to begin with, of a training before, of any style; random ones unless given."""
-    backbone: str = "lite"
-    """The network that judges the paintings."""
     content_weight: Annotated[float, Ge(0)] = 0.12
     """Pull of the photograph, against a style share of 1."""
-    layers_weight: Annotated[float, Ge(0)] = 1.0
-    """Pull of the style once more, every layer alike."""
-    moments_weight: Annotated[float, Ge(0)] = 1.0
-    """Pull of the channels' means and deviations, a share likewise, every layer alike."""
     tv_weight: Annotated[float, Ge(0)] = 0.3
     """Pull towards equal neighbours (total variation)."""
 
 
 @RECIPES.add("johnson")
-class JohnsonRecipe(Recipe):
+class JohnsonRecipe(PaintingRecipe):
     """A network that paints in one manner (`impasto.networks.johnson`), on the loss of `gatys` at its output.
 
     Johnson, Alahi & Fei-Fei, ECCV 2016. Departs from the paper: the style loss is a share (`impasto.perceptual`).
@@ -76,39 +65,25 @@ class JohnsonRecipe(Recipe):
     summary = "a network that paints after one picture, in one pass: the method johnson"
     Config = JohnsonConfig
     config: JohnsonConfig
-    autocast = True
+    stride = Johnson.stride
+    kinds = ("photo",)
+    feed = "photographs and one style: give --photos and --style, no --paintings"
 
     def __init__(self, config: JohnsonConfig) -> None:
         super().__init__(config)
-        if config.crop % Johnson.stride:
-            raise ValueError(f"crop: give a multiple of {Johnson.stride}, not {config.crop}")
         try:
             self._style_file = resolve(config.style)
         except ValueError as error:
             raise ValueError(f"style: {error}") from None
 
     @cached_property
-    def _loss(self) -> PerceptualLoss:
-        config, device = self.config, pick_device(self.config.device)
-        eye = load_backbone(config.backbone, device=device, dtype=pick_dtype(config.precision, device))
-        return PerceptualLoss(eye, config.content_weight, config.layers_weight, config.moments_weight)
-
-    @cached_property
     def _wanted(self) -> Look:
         """Of the whole style, at one size: what the paintings should become like."""
         style = load_image(self._style_file, size=self.config.style_size)
-        return self._loss.look(style.to(pick_device(self.config.device)))
+        return self.judge.look(style.to(pick_device(self.config.device)))
 
     def network(self) -> Johnson:
         return channels_last(Johnson(self.config.width))
-
-    def prepare(self, data: Dataset) -> Johnson:
-        if set(data.files) != {"photo"}:
-            raise ValueError("johnson learns from photographs and one style: give --photos and --style, no --paintings")
-        network = self.network()
-        if self.config.begin is not None:
-            load_weights(network, Path(self.config.begin))
-        return network
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(network, Johnson)
@@ -117,7 +92,7 @@ class JohnsonRecipe(Recipe):
         painted = network(photos)
         with torch.autocast(photos.device.type, enabled=False):
             variation = TotalVariationLoss().statistic(painted).mean()
-            terms = self._loss.towards(self._wanted, photos, painted)
+            terms = self.judge.towards(self._wanted, photos, painted)
             return {**terms, "variation": self.config.tv_weight * variation}
 
     def sheet(self, network: nn.Module) -> Image:
