@@ -1,17 +1,21 @@
-"""Named parts, discovered by folder: a part is one file, and a file that fails to import is an error."""
+"""Named parts, discovered by folder: a part is one file, and a file that fails to import is an error.
+
+Parts of other packages are found by their entry points, in a group called as the folder is: `impasto.metrics`.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A lookup from name to class, filled by importing every module of one package when first asked.
+    """A lookup from name to class, filled by importing every module of one package, and plug-ins, when first asked.
 
     >>> shapes = Registry[type]("shape", "impasto.losses")
     >>> shapes.name
@@ -55,4 +59,10 @@ class Registry(Generic[T]):
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")
+        for plug_in in entry_points(group=self._package):
+            try:
+                plug_in.load()
+            except Exception as error:
+                whose = plug_in.dist.name if plug_in.dist else plug_in.value
+                raise ValueError(f"the {self.name} {plug_in.name!r} of the package {whose}: {error}") from error
         self._discovered = True

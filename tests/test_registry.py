@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -13,6 +16,7 @@ from impasto.backbones import BACKBONES, Backbone
 from impasto.losses import LOSSES, FeatureLoss
 from impasto.methods import METHODS, Method
 from impasto.registry import Registry
+from impasto.samples import resolve
 
 NUMBERS = count()
 CIRCLE = """
@@ -93,3 +97,48 @@ def test_two_parts_of_one_name_are_refused(shapes) -> None:
 def test_the_parts_of_the_house_are_there_and_keep_their_contract(registry, contract: type, known: set[str]) -> None:
     assert known <= set(registry)
     assert all(issubclass(registry[name], contract) for name in registry)
+
+
+PLUG_IN = '''
+from impasto.metrics import METRICS, PIXELS, Metric
+
+@METRICS.add("brightness")
+class Brightness(Metric):
+    """How much lighter or darker the painting is than the style."""
+
+    summary = "difference of mean brightness"
+    measures = "style"
+
+    def layers(self, backbone):
+        return PIXELS
+
+    def compare(self, output, reference):
+        return abs(output.mean() - reference.mean()).item()
+'''
+
+
+def graded(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    """What `impasto metrics` says in a process that has a package with a metric installed."""
+    (folder / "lightmeter.py").write_text(source)
+    facts = folder / "lightmeter-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: lightmeter\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[impasto.metrics]\nbrightness = lightmeter\n")
+    pictures = ["woodcut", "mosaic", str(resolve("woodcut"))]
+    words = ["metrics", *pictures, "--backbone", "tiny", "--metrics", "brightness", "--json"]
+    where = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run([sys.executable, "-m", "impasto", *words], capture_output=True, text=True, env=where)
+
+
+def test_a_metric_of_another_package_is_found_by_its_entry_point(tmp_path: Path) -> None:
+    said = graded(tmp_path, PLUG_IN)
+    assert said.returncode == 0, said.stderr
+    rows = json.loads(said.stdout)
+    assert rows["style_copy"]["brightness"] < 0.01 < rows["metrics"]["brightness"] == rows["identity"]["brightness"]
+
+
+def test_a_package_that_fails_is_named_in_one_line(tmp_path: Path) -> None:
+    said = graded(tmp_path, "import lpips_that_is_not_there")
+    assert said.returncode == 2
+    assert said.stderr.startswith("impasto: the metric 'brightness' of the package lightmeter: No module named")
+    assert said.stderr.count("\n") == 1
