@@ -1,16 +1,22 @@
 """The models of one pass: what they paint, graded by VGG-19, and what a large picture costs, in seconds and memory.
 
-    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/fast_models.py [--grade] [--cost] [--sheet FILE]
+    export IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=...
+    python benchmarks/fast_models.py [--grade] [--sheet FILE] [--cost] [--faithful] [--tiles]
 
 `--grade` paints six pairs at 512 pixels; the saved picture is graded by VGG-19 in fp32: style loss (Gram matrices of
 relu1_1 to relu5_1) as a share of the photograph's own, content loss (relu4_2), and CFSD. `--cost` paints noise at 4:3,
 each size and model in a process of its own, beside a plain network of MicroAST's layers (Wang et al., AAAI 2023) with
-random weights, in fp32 as published: it is there to be timed, and paints nothing.
+random weights, in fp32 as published: it is there to be timed, and paints nothing. `--faithful` prints what is left of
+twenty pictures, at 512 pixels, where nothing is to change: at strength 0 (PSNR in dB), and where the style is the
+picture itself (PSNR and SSIM). `--tiles` paints noise of 2048x1536 in tiles and at once, in fp32, and 8192x8192 by
+`micro`: how far the two are apart, and how much memory is used above the picture and the painting.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import statistics
 import subprocess
 import sys
@@ -25,11 +31,13 @@ from torch import Tensor, nn
 import impasto
 from impasto.devices import peak_memory_mib
 from impasto.grading import grade
-from impasto.images import save_image
+from impasto.images import load_image, quantise, save_image
+from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.sheet import contact_sheet
 from impasto.types import Image
 
 MODELS = ("micro", "adain", "wct")
+PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
 PLAIN = "MicroAST's layers"
 
@@ -107,6 +115,32 @@ def _told(figures: tuple[float, ...]) -> str:
     return f"{share:.1%} / {content:.2f} / {cfsd:.2e}"
 
 
+def faithful() -> None:
+    root = Path(os.environ["IMPASTO_TEST_IMAGES"])
+    files = [*sorted((root / "content").glob("*.jpg")), *sorted((root / "style").glob("*.jpg"))]
+    names = [*(resolve(name) for name in (*CONTENTS, *STYLES)), *files][:PICTURES]
+    columns: dict[str, list[float]] = {}
+    rows = []
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        photo = load_image(name, size=512)
+        cells = [name.stem]
+        for model in MODELS:
+            mild = impasto.stylize(photo, other, model, size=512, strength=0).image
+            own = impasto.stylize(photo, photo, model, size=512).image
+            ssim = grade(photo, photo, own, metrics=["ssim"])["ssim"]
+            for what, value in (("0", psnr(mild, photo)), ("itself", psnr(own, photo)), ("SSIM", ssim)):
+                columns.setdefault(f"{model}: {what}", []).append(value)
+                cells.append(f"{value:.3f}" if what == "SSIM" else f"{value:.1f}")
+        rows.append(cells)
+    medians = [statistics.median(values) for values in columns.values()]
+    rows.append(["median", *(f"{value:.3f}" if value < 1 else f"{value:.1f}" for value in medians)])
+    print(table(["picture", *columns], rows))
+
+
+def psnr(image: Image, truth: Image) -> float:
+    return -10 * math.log10((quantise(image.clamp(0, 1)) - truth).square().mean().item())
+
+
 def cost_all() -> None:
     rows = []
     for model in (PLAIN, *MODELS):
@@ -133,21 +167,60 @@ def cost_one(model: str, longer: int) -> None:
     print(f"{seconds:.2f} s, {peak_memory_mib(torch.device('cpu')):.0f} MiB")
 
 
+def tiles_all() -> None:
+    rows = []
+    for model in (*MODELS, "johnson"):
+        blobs = F.interpolate(torch.rand(1, 3, 96, 128), size=(1536, 2048), mode="bicubic")
+        photo = (blobs + 0.05 * torch.randn(blobs.shape)).clamp(0, 1)
+        at_once, in_tiles = (
+            impasto.stylize(photo, resolve("mosaic"), model, size=2048, tile=tile, precision="fp32").image
+            for tile in (0, 768)
+        )
+        rows.append([model, f"{(at_once - in_tiles).abs().max().item():.1e}"])
+    print(table(["model", "largest difference, 2048x1536"], rows))
+    command = [sys.executable, __file__, "--huge"]
+    print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+
+
+@torch.no_grad()
+def huge() -> None:
+    photo = torch.rand(1, 3, 8192, 8192)
+    impasto.stylize(photo[..., :64, :64].clone(), resolve("mosaic"), "micro", size=64)
+    before = peak_memory_mib(torch.device("cpu"))
+    began = time.perf_counter()
+    painted = impasto.stylize(photo, resolve("mosaic"), "micro", size=0, max_pixels=2**27).image
+    pictures = painted.numel() * painted.element_size() / 2**20
+    seconds, above = time.perf_counter() - began, peak_memory_mib(torch.device("cpu")) - before - pictures
+    height, width = painted.shape[-2:]
+    print(f"micro, {width}x{height}: {above:.0f} MiB above picture and painting, {seconds:.0f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--grade", action="store_true")
     parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--faithful", action="store_true")
+    parser.add_argument("--tiles", action="store_true")
+    parser.add_argument("--huge", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--one", nargs=2)
     arguments = parser.parse_args()
     if arguments.one:
         cost_one(arguments.one[0], int(arguments.one[1]))
         return
+    if arguments.huge:
+        huge()
+        return
     print(machine())
-    if arguments.grade or not arguments.cost:
+    every = not (arguments.grade or arguments.cost or arguments.faithful or arguments.tiles)
+    if arguments.grade or every:
         grade_all(arguments.sheet)
-    if arguments.cost or not arguments.grade:
+    if arguments.cost or every:
         cost_all()
+    if arguments.faithful or every:
+        faithful()
+    if arguments.tiles or every:
+        tiles_all()
 
 
 if __name__ == "__main__":

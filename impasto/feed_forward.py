@@ -74,12 +74,13 @@ def by_region(config: FeedForwardConfig, subject: Subject, paints: Sequence[Pain
     device = pick_device(config.device)
     shape = final_shape(config, subject.content)
     subject = subject.at(shape, stroke=config.stroke, device=device)
-    image = torch.zeros_like(subject.content)
+    parts = []
     autocast = pick_dtype(config.precision, device) is torch.bfloat16
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
         for paint, region in zip(paints, subject.regions, strict=True):
             painted = paint(subject.content, region)
-            image += painted if region.mask is None else painted * region.mask
+            parts.append(painted if region.mask is None else painted * region.mask)
+    image = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
     seconds = time.perf_counter() - began
     yield Step(1, 1, shape, 0, seconds, {}, lambda: image.cpu().clone(), lambda _: {})
 
@@ -108,7 +109,7 @@ def applied(network: Network, content: Image, code: Code, mask: Tensor | None, s
     content, mask = _filled(content, network.stride), _mask(mask, network.stride)
     parts = _tiles(network, content, side)
     if parts is None:
-        return network(content, code, weighted(mask))[..., :height, :width].clamp(0, 1)
+        return network(content, code, weighted(mask))[..., :height, :width].clamp_(0, 1)
     known = statistics(lambda piece, measure: network(piece, code, measure), content, parts, mask)
     painted = torch.empty_like(content)
     for tile in parts:

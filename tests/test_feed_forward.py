@@ -19,7 +19,7 @@ from impasto.networks.borders import bordered
 from impasto.networks.decoder import Decoder
 from impasto.networks.files import load_weights, save_weights
 from impasto.networks.micro import Micro
-from impasto.networks.statistics import mean_and_deviation, moments, whole
+from impasto.networks.statistics import STRIP, mean_and_deviation, moments, whole
 from impasto.networks.wct import optimal, whitening
 from impasto.samples import resolve
 from impasto.tiles import replayed, statistics, tiles
@@ -162,6 +162,17 @@ def test_moments_are_means_and_deviations() -> None:
     mean, deviation = mean_and_deviation(moments(x))
     assert torch.allclose(mean, x.mean((2, 3)), atol=1e-6)
     assert torch.allclose(deviation, x.var((2, 3), correction=0).add(1e-5).sqrt(), atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_moments_of_a_large_map_are_those_of_all_its_rows_at_once(masked: bool) -> None:
+    x = torch.randn(1, 96, 131, 97, dtype=torch.float64).float() + 2
+    weights = torch.rand(1, 1, 131, 97) if masked else None
+    assert x.numel() > STRIP
+    with torch.no_grad():
+        by_strips = moments(x, weights)
+    at_once = moments(x.requires_grad_(), weights)  # where gradients are wanted nothing is cut
+    assert torch.allclose(by_strips, at_once, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
     if isinstance(source, Tensor):
         image = one_picture(source).clone()
         check_range(image)
-        digest = hashlib.sha256(image.cpu().contiguous().numpy().tobytes())
+        digest = hashlib.sha256(image.cpu().contiguous().numpy().data)
         return Picture(image, None, "tensor", digest.hexdigest())
     if isinstance(source, PIL.Image.Image):
         pixels = decoding.decode(source, "PIL image", max_pixels)

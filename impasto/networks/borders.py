@@ -27,8 +27,17 @@ class Convolution(nn.Conv2d):
 
 def bordered(x: Tensor, width: int = 1) -> Tensor:
     """`(B, C, h + 2 width, w + 2 width)`: the outermost places of `(B, C, h, w)` so many times more around it."""
-    x = torch.cat([*[x[..., :1]] * width, x, *[x[..., -1:]] * width], 3)
-    return torch.cat([*[x[..., :1, :]] * width, x, *[x[..., -1:, :]] * width], 2)
+    if torch.compiler.is_exporting():
+        x = torch.cat([*[x[..., :1]] * width, x, *[x[..., -1:]] * width], 3)
+        return torch.cat([*[x[..., :1, :]] * width, x, *[x[..., -1:, :]] * width], 2)
+    batch, channels, height, columns = x.shape
+    wider = x.new_empty(batch, height + 2 * width, columns + 2 * width, channels).permute(0, 3, 1, 2)
+    wider[..., width:-width, width:-width] = x
+    wider[..., width:-width, :width] = x[..., :1]
+    wider[..., width:-width, -width:] = x[..., -1:]
+    wider[..., :width, :] = wider[..., width : width + 1, :]
+    wider[..., -width:, :] = wider[..., -width - 1 : -width, :]
+    return wider
 
 
 class _Bordered(torch.autograd.Function):

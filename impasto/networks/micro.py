@@ -57,9 +57,12 @@ class Micro(nn.Module):
         x = self.to_eighth(quarter, code, measure)  # (B, 64, H/8, W/8)
         for block in self.blocks:
             x = block(x, code, measure)
-        x = self.back_to_quarter(enlarged(x), code, measure) + quarter
+        x = enlarged(x)
+        x = self.back_to_quarter(x, code, measure) + quarter
+        del quarter  # here most memory is in use
         x = self.refine(x, code, measure)
-        x = self.back_to_half(enlarged(x), code, measure) + half
+        x = enlarged(x)
+        x = self.back_to_half(x, code, measure) + half
         return F.pixel_shuffle(self.to_pixels(x), 2).float() + 0.5
 
 
@@ -97,7 +100,7 @@ class Restyled(nn.Module):
         x = self.convolution(x)
         deviation, mean = self.look(code).float().chunk(2, 1)
         x = scaled(x, measure(x, moments), mean, 1 + deviation)
-        return F.relu(x) if self.relu else x
+        return F.relu_(x) if self.relu else x
 
 
 class Block(nn.Module):

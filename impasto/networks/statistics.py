@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-5
+STRIP = 2**20
+"""Numbers of a map that are squared at a time: as many as a cache holds."""
 
 Mean = Callable[[Tensor, Tensor | None], Tensor]
 """From features `(B, C, h, w)`, and how much each place counts `(1, 1, h, w)` (None: 1), to the mean over all places of
@@ -27,9 +29,24 @@ def whole(features: Tensor, mean: Mean) -> Tensor:
 
 def moments(features: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean and mean square of every channel `(B, 2, C)`."""
+    is_traced = torch.is_grad_enabled() or torch.compiler.is_exporting()
+    if not is_traced and features[0].numel() > STRIP:
+        return _by_strips(features, weights)
     features = features.float()
     both = (features, features.square()) if weights is None else (features * weights, features.square() * weights)
     return torch.stack([each.mean((2, 3)) for each in both], 1)
+
+
+def _by_strips(features: Tensor, weights: Tensor | None) -> Tensor:
+    """The same, some rows at a time: in float32 a large map would fill twice the memory of all else."""
+    height = features.shape[2]
+    rows = max(1, STRIP * height // features[0].numel())
+    total = torch.zeros(())
+    for top in range(0, height, rows):
+        strip = features[:, :, top : top + rows]
+        part = moments(strip, None if weights is None else weights[:, :, top : top + rows])
+        total = total.to(part.device) + part * (strip.shape[2] / height)
+    return total
 
 
 def mean_and_deviation(moments: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,4 +60,6 @@ def scaled(features: Tensor, moments: Tensor, mean: Tensor, deviation: Tensor) -
     old_mean, old_deviation = mean_and_deviation(moments)
     factor = deviation / old_deviation
     shift = mean - old_mean * factor
-    return features * factor.to(features.dtype)[..., None, None] + shift.to(features.dtype)[..., None, None]
+    return torch.addcmul(
+        shift.to(features.dtype)[..., None, None], features, factor.to(features.dtype)[..., None, None]
+    )

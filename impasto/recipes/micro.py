@@ -25,13 +25,16 @@ class MicroConfig(PaintingConfig):
     """Optimiser steps of the whole run."""
     crop: Annotated[int, Ge(8), Le(4096)] = 176
     """Side of the training crops in pixels, a multiple of 8."""
+    pixels_weight: Annotated[float, Ge(0)] = 30.0
+    """Pull of the pixels where the photograph is its own style."""
 
 
 @RECIPES.add("micro")
 class MicroRecipe(PaintingRecipe):
     """A small network that paints in the manner of any picture in one pass (`impasto.networks.micro`).
 
-    Learns from pairs of a photograph and a painting, on the loss of `gatys` at its output.
+    Learns from pairs of a photograph and a painting, on the loss of `gatys` at its output; the photograph itself is the
+    style now and then, and is to come out again.
     """
 
     summary = "the small network that paints after any picture in one pass: the method micro"
@@ -44,10 +47,11 @@ class MicroRecipe(PaintingRecipe):
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(network, Micro)
-        photos, styles, _ = pairs(batch)
+        photos, styles, same = pairs(batch)
         painted = network(photos, network.encode(styles))
         with torch.autocast(photos.device.type, enabled=False):
-            return self.judge(photos, styles, painted)
+            terms = self.judge(photos, styles, painted)
+            return {**terms, "pixels": self.config.pixels_weight * ((painted - photos).square() * same).mean()}
 
     def sheet(self, network: nn.Module) -> Image:
         """A sample picture, in the manner of others."""
