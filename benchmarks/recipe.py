@@ -1,10 +1,10 @@
-"""Whether the recipe of `lite` can be run again: the first steps of a new run against the curve of the shipped one.
+"""Whether a recipe can be run again: the first steps of a new run against the curve of the shipped one.
 
-    IMPASTO_WEIGHTS=... python benchmarks/lite_recipe.py --photos DIR --paintings DIR -o FOLDER [--steps 200]
+    IMPASTO_WEIGHTS=... python benchmarks/recipe.py lite --photos DIR --paintings DIR -o FOLDER [--steps 200]
 
-Trains with the default settings into FOLDER until so many steps are done, and compares the losses with those of
-`docs/lite-curve.json`. On the same machine with as many processes (`torchrun --nproc-per-node 2`, one thread each) they
-are the same; elsewhere they differ by rounding, which grows.
+Trains with the settings of the first leg into FOLDER until so many steps are done, and compares the losses with those
+of `docs/NAME-curve.json`. On the same machine with as many processes (one, on one thread; `lite`: two, by `torchrun
+--nproc-per-node 2`) they are the same; elsewhere they differ by rounding, which grows.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from common import machine, table
 
 from impasto.training import TrainingStep, this_process, train
 
-CURVE = Path(__file__).parents[1] / "docs" / "lite-curve.json"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", choices=["lite", "micro", "adain", "wct"])
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--paintings", type=Path, required=True)
+    parser.add_argument("--paintings", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
@@ -31,13 +32,15 @@ def main() -> None:
     def listen(step: TrainingStep) -> bool:
         return step.index < options.steps
 
-    train("lite", output=options.output, photos=options.photos, paintings=options.paintings, on_step=listen)
+    shipped = json.loads((DOCS / f"{options.recipe}-curve.json").read_text())
+    folders = {"output": options.output, "photos": options.photos, "paintings": options.paintings}
+    train(options.recipe, on_step=listen, **folders, **shipped["settings"])
     if not this_process().is_first:
         return
     print(machine())
     recorded, again = (
-        {point["step"]: point["losses"] for point in json.loads(path.read_text())}
-        for path in (CURVE, options.output / "curve.json")
+        {point["step"]: point["losses"] for point in points}
+        for points in (shipped["points"], json.loads((options.output / "curve.json").read_text()))
     )
     shared = [step for step in recorded if step in again and step <= options.steps]
     rows, worst = [], 0.0
