@@ -74,15 +74,17 @@ def by_region(config: FeedForwardConfig, subject: Subject, paints: Sequence[Pain
     device = pick_device(config.device)
     shape = final_shape(config, subject.content)
     subject = subject.at(shape, stroke=config.stroke, device=device)
-    parts = []
+    image: Image | None = None
     autocast = pick_dtype(config.precision, device) is torch.bfloat16
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
         for paint, region in zip(paints, subject.regions, strict=True):
             painted = paint(subject.content, region)
-            parts.append(painted if region.mask is None else painted * region.mask)
-    image = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+            part = painted if region.mask is None else painted * region.mask
+            image = part if image is None else image + part
+    assert image is not None  # there is a region at least
+    finished = image.cpu()
     seconds = time.perf_counter() - began
-    yield Step(1, 1, shape, 0, seconds, {}, lambda: image.cpu().clone(), lambda _: {})
+    yield Step(1, 1, shape, 0, seconds, {}, finished.clone, lambda _: {})
 
 
 def how_far(strength: float | None) -> float:

@@ -83,9 +83,12 @@ class Visit:
         for box in self.page.locator(f"fieldset:has(legend:text-is('{legend}')) input:not([type=file])").all():
             is_wanted = box.get_attribute("value") in names
             if is_wanted or box.get_attribute("type") == "checkbox":
-                while box.is_checked() != is_wanted:  # a click on what is drawn anew in this moment is lost
+                for _ in range(5):  # a click on what is drawn anew in this moment is lost
+                    if box.is_checked() == is_wanted:
+                        break
                     box.click(force=True)
                     self.page.wait_for_timeout(50)
+                assert box.is_checked() == is_wanted
 
     def tab(self, name: str) -> None:
         found = self.page.get_by_role("tab", name=name)

@@ -27,7 +27,7 @@ class Convolution(nn.Conv2d):
 
 def bordered(x: Tensor, width: int = 1) -> Tensor:
     """`(B, C, h + 2 width, w + 2 width)`: the outermost places of `(B, C, h, w)` so many times more around it."""
-    if torch.compiler.is_exporting():
+    if torch.compiler.is_exporting():  # to trace writes into a tensor takes several times as long
         x = torch.cat([*[x[..., :1]] * width, x, *[x[..., -1:]] * width], 3)
         return torch.cat([*[x[..., :1, :]] * width, x, *[x[..., -1:, :]] * width], 2)
     batch, channels, height, columns = x.shape
