@@ -1,15 +1,17 @@
 """The models of one pass: what they paint, graded by VGG-19, and what a large picture costs, in seconds and memory.
 
     export IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=...
-    python benchmarks/fast_models.py [--grade] [--sheet FILE] [--cost] [--faithful] [--tiles]
+    python benchmarks/fast_models.py [--grade] [--sheet FILE] [--large] [--cost] [--faithful] [--tiles]
 
 `--grade` paints six pairs at 512 pixels; the saved picture is graded by VGG-19 in fp32: style loss (Gram matrices of
-relu1_1 to relu5_1) as a share of the photograph's own, content loss (relu4_2), and CFSD. `--cost` paints noise at 4:3,
-each size and model in a process of its own, beside a plain network of MicroAST's layers (Wang et al., AAAI 2023) with
-random weights, in fp32 as published: it is there to be timed, and paints nothing. `--faithful` prints what is left of
-twenty pictures, at 512 pixels, where nothing is to change: at strength 0 (PSNR in dB), and where the style is the
-picture itself (PSNR and SSIM). `--tiles` paints noise of 2048x1536 in tiles and at once, in fp32, and 8192x8192 by
-`micro`: how far the two are apart, and how much memory is used above the picture and the painting.
+relu1_1 to relu5_1) as a share of the photograph's own, content loss (relu4_2), and CFSD. `--large` grades three of them
+at 1024, 2048 and 4096 pixels, in bf16 where the processor has it; CFSD, which compares each place with each, on the
+painting reduced to 512. `--cost` paints noise at 4:3, each size and model in a process of its own, beside a plain
+network of MicroAST's layers (Wang et al., AAAI 2023) with random weights, in fp32 as published: it is there to be
+timed, and paints nothing. `--faithful` prints what is left of twenty pictures, at 512 pixels, where nothing is to
+change: at strength 0 (PSNR in dB), and where the style is the picture itself (PSNR and SSIM). `--tiles` paints noise of
+2048x1536 in tiles and at once, in fp32, and 8192x8192 by `micro`: how far the two are apart, and how much memory is
+used above the picture and the painting.
 """
 
 from __future__ import annotations
@@ -29,13 +31,14 @@ from common import SIX, gatys_objective, graded, load_chain, machine, pair, pict
 from torch import Tensor, nn
 
 import impasto
-from impasto.devices import peak_memory_mib
+from impasto.devices import peak_memory_mib, pick_dtype
 from impasto.grading import grade
-from impasto.images import load_image, quantise, save_image
+from impasto.images import fit, load_image, quantise, resize, save_image
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.sheet import contact_sheet
 from impasto.types import Image
 
+CPU = torch.device("cpu")
 MODELS = ("micro", "adain", "wct")
 PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
@@ -108,6 +111,28 @@ def grade_all(sheet: Path | None) -> None:
     print(table(["pair", *MODELS], rows))
     if sheet is not None:
         save_image(contact_sheet(painted, column_names=["content", "style", *MODELS], cell=384), sheet)
+
+
+def grade_large() -> None:
+    eye, small_eye = (load_chain("vgg19-caffe", dtype) for dtype in (pick_dtype("auto", CPU), torch.float32))
+    rows = []
+    for size in LONGER_SIDES[1:]:
+        figures: dict[str, list[tuple[float, float, float]]] = {model: [] for model in MODELS}
+        for content, style in SIX[:3]:
+            pictures = pair(content, style, size)
+            objective = gatys_objective(eye, pictures, 100.0)
+            own = graded(objective, pictures[0])["style"]
+            for model in MODELS:
+                image = impasto.stylize(picture(content), picture(style), model, size=size).image
+                losses = graded(objective, image)
+                seen = resize(quantise(image), fit(pictures[0].shape[-2:], LONGER_SIDES[0]))
+                cfsd = grade(picture(content), picture(style), seen, backbone=small_eye, metrics=["cfsd"])["cfsd"]
+                figures[model].append((losses["style"] / own, losses["content"], cfsd))
+        rows.append(
+            [size, *(_told(tuple(map(statistics.median, zip(*figures[model], strict=True)))) for model in MODELS)]
+        )
+        print(*rows[-1], flush=True)
+    print(table(["longer side", *MODELS], rows))
 
 
 def _told(figures: tuple[float, ...]) -> str:
@@ -186,11 +211,11 @@ def tiles_all() -> None:
 def huge() -> None:
     photo = torch.rand(1, 3, 8192, 8192)
     impasto.stylize(photo[..., :64, :64].clone(), resolve("mosaic"), "micro", size=64)
-    before = peak_memory_mib(torch.device("cpu"))
+    before = peak_memory_mib(CPU)
     began = time.perf_counter()
     painted = impasto.stylize(photo, resolve("mosaic"), "micro", size=0, max_pixels=2**27).image
     pictures = painted.numel() * painted.element_size() / 2**20
-    seconds, above = time.perf_counter() - began, peak_memory_mib(torch.device("cpu")) - before - pictures
+    seconds, above = time.perf_counter() - began, peak_memory_mib(CPU) - before - pictures
     height, width = painted.shape[-2:]
     print(f"micro, {width}x{height}: {above:.0f} MiB above picture and painting, {seconds:.0f} s")
 
@@ -198,6 +223,7 @@ def huge() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--grade", action="store_true")
+    parser.add_argument("--large", action="store_true")
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--faithful", action="store_true")
     parser.add_argument("--tiles", action="store_true")
@@ -212,9 +238,12 @@ def main() -> None:
         huge()
         return
     print(machine())
-    every = not (arguments.grade or arguments.cost or arguments.faithful or arguments.tiles)
+    chosen = (arguments.grade, arguments.large, arguments.cost, arguments.faithful, arguments.tiles)
+    every = not any(chosen)
     if arguments.grade or every:
         grade_all(arguments.sheet)
+    if arguments.large or every:
+        grade_large()
     if arguments.cost or every:
         cost_all()
     if arguments.faithful or every:

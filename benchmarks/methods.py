@@ -32,8 +32,10 @@ GRADED = {"content": ("content", "ssim"), "style": ("sliced_wasserstein", "style
 WEIGHTS = ("gatys 10", "gatys 100", "gatys 1000")
 ROWS: dict[str, dict[str, Any]] = {
     **{f"gatys {weight}": {"method": "gatys", "style_weight": weight, "steps": 120} for weight in (10, 100, 1000)},
-    **{f"bures {weight}": {"method": "bures", "style_weight": weight, "steps": 120} for weight in (3, 30, 100, 300)},
-    **{f"sliced {weight}": {"method": "sliced", "style_weight": weight, "steps": 120} for weight in (5, 50)},
+    **{
+        f"bures {weight}": {"method": "bures", "style_weight": weight, "steps": 120} for weight in (3, 30, 60, 100, 300)
+    },
+    **{f"sliced {weight}": {"method": "sliced", "style_weight": weight, "steps": 120} for weight in (5, 8, 50)},
     "mrf": {"method": "mrf", "steps": 60},
     "strotss": {"method": "strotss", "steps": 200},
     "nnst": {"method": "nnst"},

@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=["lite", "micro", "adain", "wct"])
+    parser.add_argument("recipe", choices=["lite", "micro", "adain", "wct", "johnson"])
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--paintings", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)

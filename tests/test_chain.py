@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd.functional import vjp
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from impasto.chain import Chain, Convolution, Layer, Pool
+from impasto.chain import Chain, Convolution, Layer, Pool, max_pool, max_pool_gradient, relu_gradient
 
 CPU = torch.device("cpu")
 NAMES = ("a1", "a2", "pool_a", "b1", "pool_b", "c1", "c2")
@@ -239,3 +240,38 @@ def test_kernels_are_packed_once_for_each_size_that_is_looked_at_in_turn() -> No
     count = CONVOLUTIONS["c2"]
     assert len(packed) == len(sides) * 2 * count  # the kernel and the turned one
     assert {tuple(size) for size in packed} == {(side // k, side // k) for side in sides for k in (1, 2, 4)}
+
+
+# ------------------------------------------------------------------------------------ bf16 numbers taken as integers
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("size", [(2, 2), (6, 8), (7, 9)])
+def test_pooling_is_that_of_pytorch_and_of_equal_inputs_one_has_the_gradient(
+    dtype: torch.dtype, size: tuple[int, int]
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    few_values = torch.randint(0, 3, (2, 5, *size), generator=generator).to(dtype) * 1e-3
+    x = few_values.contiguous(memory_format=torch.channels_last)
+    pooled, rows = max_pool(x)
+    assert torch.equal(pooled, F.max_pool2d(x, 2))
+    gradient = torch.randn(pooled.shape, generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)
+    spread = max_pool_gradient(gradient, x, rows)
+    assert spread.shape == x.shape
+    whole = spread[..., : size[0] // 2 * 2, : size[1] // 2 * 2]
+    windows = whole.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    assert torch.equal(windows.sum(-1), gradient)  # every other term is 0
+    assert ((windows != 0).sum(-1) == 1).all()
+    assert torch.equal(spread.count_nonzero(), torch.tensor(gradient.numel()))  # an odd row or column has none
+    largest = F.interpolate(pooled.float(), scale_factor=2) == x[..., : whole.shape[2], : whole.shape[3]].float()
+    assert largest[whole != 0].all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_relu_stops_the_gradient_where_its_output_is_zero_of_either_sign(dtype: torch.dtype, in_place: bool) -> None:
+    output = torch.tensor([0.0, -0.0, 1e-38, 0.5, 3e38], dtype=dtype)
+    gradient = torch.tensor([1.0, 2.0, -3.0, 4.0, -5.0], dtype=dtype)
+    kept = relu_gradient(gradient, output, in_place=in_place)
+    assert kept.tolist() == [0.0, 0.0, -3.0, 4.0, -5.0]
+    assert (kept.data_ptr() == gradient.data_ptr()) == in_place

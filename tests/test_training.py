@@ -140,7 +140,8 @@ def test_a_run_killed_and_resumed_equals_one_that_was_not_bit_for_bit(straight: 
 
 def test_two_processes_come_to_the_weights_of_one_and_only_the_first_speaks(straight: Path, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    process = start(*torchrun, SCRIPT, *WORDS, "-o", tmp_path, "--json", SMALL_SAMPLES="2", SMALL_WARNING="")
+    told = {"SMALL_SAMPLES": "2", "SMALL_WARNING": "", "PYTHONFAULTHANDLER": "1"}  # says where one aborts
+    process = start(*torchrun, SCRIPT, *WORDS, "-o", tmp_path, "--json", **told)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert json.loads(out)["steps"] == STEPS
