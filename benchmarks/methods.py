@@ -35,7 +35,7 @@ ROWS: dict[str, dict[str, Any]] = {
     **{
         f"bures {weight}": {"method": "bures", "style_weight": weight, "steps": 120} for weight in (3, 30, 60, 100, 300)
     },
-    **{f"sliced {weight}": {"method": "sliced", "style_weight": weight, "steps": 120} for weight in (5, 8, 50)},
+    **{f"sliced {weight}": {"method": "sliced", "style_weight": weight, "steps": 120} for weight in (5, 7, 50)},
     "mrf": {"method": "mrf", "steps": 60},
     "strotss": {"method": "strotss", "steps": 200},
     "nnst": {"method": "nnst"},
