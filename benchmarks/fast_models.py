@@ -9,7 +9,8 @@ at 1024, 2048 and 4096 pixels, in bf16 where the processor has it; CFSD, which c
 painting reduced to 512. `--cost` paints noise at 4:3, each size and model in a process of its own, beside a plain
 network of MicroAST's layers (Wang et al., AAAI 2023) with random weights, in fp32 as published: it is there to be
 timed, and paints nothing. `--faithful` prints what is left of twenty pictures, at 512 pixels, where nothing is to
-change: at strength 0 (PSNR in dB), and where the style is the picture itself (PSNR and SSIM). `--tiles` paints noise of
+change: at strength 0 (PSNR in dB), and where the style is the picture itself (PSNR, also to the one at strength 0, and
+SSIM). `--tiles` paints noise of
 2048x1536 in tiles and at once, in fp32, and 8192x8192 by `micro`: how far the two are apart, and how much memory is
 used above the picture and the painting.
 """
@@ -153,7 +154,8 @@ def faithful() -> None:
             mild = impasto.stylize(photo, other, model, size=512, strength=0).image
             own = impasto.stylize(photo, photo, model, size=512).image
             ssim = grade(photo, photo, own, metrics=["ssim"])["ssim"]
-            for what, value in (("0", psnr(mild, photo)), ("itself", psnr(own, photo)), ("SSIM", ssim)):
+            found = {"0": psnr(mild, photo), "itself": psnr(own, photo), "itself to 0": psnr(own, mild), "SSIM": ssim}
+            for what, value in found.items():
                 columns.setdefault(f"{model}: {what}", []).append(value)
                 cells.append(f"{value:.3f}" if what == "SSIM" else f"{value:.1f}")
         rows.append(cells)
