@@ -10,9 +10,8 @@ painting reduced to 512. `--cost` paints noise at 4:3, each size and model in a 
 network of MicroAST's layers (Wang et al., AAAI 2023) with random weights, in fp32 as published: it is there to be
 timed, and paints nothing. `--faithful` prints what is left of twenty pictures, at 512 pixels, where nothing is to
 change: at strength 0 (PSNR in dB), and where the style is the picture itself (PSNR, also to the one at strength 0, and
-SSIM). `--tiles` paints noise of
-2048x1536 in tiles and at once, in fp32, and 8192x8192 by `micro`: how far the two are apart, and how much memory is
-used above the picture and the painting.
+SSIM). `--tiles` paints noise of 2048x1536 in tiles and at once, in fp32, and 8192x8192 by `micro`: how far the two are
+apart, and how much memory is used above the picture and the painting.
 """
 
 from __future__ import annotations
