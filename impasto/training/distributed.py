@@ -86,6 +86,6 @@ def joined(device: torch.device) -> Iterator[Processes]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield processes
-        dist.barrier()  # all leave together: one that closed its connections early has been seen to abort
+        dist.barrier()  # all leave together
     finally:
         dist.destroy_process_group()
