@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="lite")
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does
+    keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.backbone}, {options.size} pixels", sep="")
     chain, loss = load_chain("vgg19-caffe", torch.float32), LaplacianLoss()
     rows, pictures = [], []

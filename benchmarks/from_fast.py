@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--pairs", type=int, default=len(SIX))
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does
+    keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.backbone}, {options.size} pixels", sep="", flush=True)
     found: dict[str, list[list[float]]] = {start: [] for start in STARTS}
     ends: dict[str, list[float]] = {start: [] for start in STARTS}

@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--stamp", action="store_true")
     parser.add_argument("--sheet", type=Path, help="where to save all pictures side by side")
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does
+    keep_freed_memory(of_any_size=True)  # as the command does
     if options.weights:
         Lite.bundled = options.weights
     folder = Path(os.environ["IMPASTO_TEST_IMAGES"])

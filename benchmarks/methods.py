@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(ROWS), default=[], help="rows of the table")
     parser.add_argument("--steps", type=int, help="for the sheet; the methods' own unless given")
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does
+    keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.backbone}", sep="")
     if options.sheet:
         sheet(options.sheet, options.backbone, options.size or 384, options.pairs or 3, options.steps)

@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--stroke", type=float, default=1.0)
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does
+    keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.method}, {options.backbone}, {options.large} pixels against 256", sep="")
     chain = load_chain("vgg19-caffe", torch.float32)
     rows = []

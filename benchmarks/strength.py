@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=50)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does
+    keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.content} x {options.style}, {options.method}, strength {options.strength:g}", sep="")
     found: dict[tuple[str, int, str], tuple[float, float, float, float]] = {}
     for size in options.sizes:

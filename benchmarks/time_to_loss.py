@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--naive-steps", type=int, default=1000)
     parser.add_argument("--our-steps", type=int, default=600)
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does
+    keep_freed_memory(of_any_size=True)  # as the command does
     pictures = pair(options.content, options.style, options.size)
     plain = load_chain(options.backbone, torch.float32)
     fast = load_chain(options.backbone, pick_dtype("auto", torch.device("cpu")))

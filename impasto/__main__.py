@@ -1,7 +1,5 @@
 """`python -m impasto`."""
 
-import sys
+from impasto.cli import run
 
-from impasto.cli import main
-
-sys.exit(main())
+run()

@@ -241,10 +241,12 @@ def _to_greater(gradient: Tensor, x: Tensor, dim: int) -> Tensor:
     """Gradient of `x` for that of the greater of each two along `dim`, which the greater one has alone."""
     first, second = _pairs(x, dim)
     beyond = second - first
-    part = torch.ops.aten.threshold_backward.grad_input(gradient, beyond, 0, grad_input=beyond)
     spread = torch.empty_like(x) if x.shape[dim] % 2 == 0 else torch.zeros_like(x)
     mine, other = _pairs(spread, dim)
-    other.copy_(part)
+    rows = dim == 2  # whole rows can be written where they belong; single places are better copied there
+    part = torch.ops.aten.threshold_backward.grad_input(gradient, beyond, 0, grad_input=other if rows else beyond)
+    if not rows:
+        other.copy_(part)
     torch.sub(gradient, part, out=mine)
     return spread
 

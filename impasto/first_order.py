@@ -11,14 +11,21 @@ from torch import Tensor
 from impasto.pyramid import Pyramid
 from impasto.types import Image
 
+FAR = 1e30
+"""As far as one can go: it takes every gradient to a wall, or to infinity."""
+
 FirstOrder = Literal["adam", "rmsprop"]
 Move = Callable[[Image, Tensor], Image]
 """From a picture and its gradient to the next picture, in [0, 1]."""
 
 
 def held(image: Image, gradient: Tensor) -> Tensor:
-    """Where a pixel lies on a wall and is pushed against it; it is asked before its gradient goes to the levels."""
-    return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+    """Where a pixel of [0, 1] lies on a wall and is pushed against it, or is not pushed at all.
+
+    It is asked before its gradient goes to the levels. So it is where the farthest step would take it nowhere, which
+    is three passes over the picture, and to compare both with both walls is seven.
+    """
+    return torch.sub(image, gradient, alpha=FAR).clamp_(0, 1) == image
 
 
 def stepped(optimizer: FirstOrder, start: Image, lr: float) -> Move:

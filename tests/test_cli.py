@@ -452,6 +452,25 @@ def test_no_memory_is_one_line_and_a_bug_keeps_its_traceback(run: Run, monkeypat
         main(["methods"])
 
 
+def test_the_process_ends_with_its_status_after_all_was_said_and_all_threads_are_done() -> None:
+    code = """
+import atexit, sys, threading, time
+from impasto import cli
+def late():
+    time.sleep(0.3)
+    print("thread")
+def command(words):
+    threading.Thread(target=late).start()
+    atexit.register(print, "atexit")
+    print("command")
+    return 3
+cli._dispatch = command
+cli.run()
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (said.returncode, said.stdout, said.stderr) == (3, "command\nthread\natexit\n", "")
+
+
 def test_a_closed_pipe_is_no_traceback(folder: Path) -> None:
     command = f"{sys.executable} -m impasto backbones --json | true"
     said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)

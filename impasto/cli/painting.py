@@ -16,10 +16,12 @@ import impasto.replaying
 from impasto.cli.flags import form_of, given, named_as_flag, parse, value_of
 from impasto.cli.folders import FolderOutputs, is_folder, paint_folder
 from impasto.cli.interrupts import Interrupts
+from impasto.cli.memory import keep_freed_memory
 from impasto.cli.outputs import Outputs, check, told
 from impasto.cli.progress import Bar, Preview
 from impasto.config import PaintingConfig
 from impasto.curves import save_curves
+from impasto.feed_forward import FeedForwardConfig
 from impasto.files import nothing_left
 from impasto.images import save_image
 from impasto.methods import METHODS
@@ -58,6 +60,8 @@ def stylize(arguments: list[str]) -> int:
         raise ValueError("give a CONTENT and at least one STYLE; see impasto stylize --help")
     masks = [*settings.get("mask", ()), *settings.get("style_mask", ())]
     inputs = [*pictures, settings.get("start", ""), *masks]
+    if not issubclass(METHODS[method].Config, FeedForwardConfig):
+        keep_freed_memory(of_any_size=True)  # for its many steps
 
     def run(on_step: OnStep) -> Result:
         content, *styles = pictures
