@@ -67,10 +67,10 @@ def grade(judge: Objective, content: Image, painted: Image, seconds: float) -> G
     return mine["style"] / identity["style"], mine["content"], seconds
 
 
-def paint(backbone: str, content: str, style: str, size: int) -> tuple[Image, float]:
+def paint(backbone: str, content: str, style: str, size: int, looks: int) -> tuple[Image, float]:
     """The picture and its seconds, weights being loaded already."""
     began = time.perf_counter()
-    image = stylize(picture(content), picture(style), backbone=backbone, size=size).image
+    image = stylize(picture(content), picture(style), backbone=backbone, size=size, looks=looks).image
     return image, time.perf_counter() - began
 
 
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--all", action="store_true", help="every content with every style")
     parser.add_argument("--only-lite", action="store_true")
+    parser.add_argument("--looks", type=int, default=1, help="how often a picture is judged at nearly its own size")
     parser.add_argument("--weights", type=Path, help="a lite.safetensors to use in place of the bundled one")
     parser.add_argument("--stamp", action="store_true")
     parser.add_argument("--sheet", type=Path, help="where to save all pictures side by side")
@@ -119,7 +120,7 @@ def main() -> None:
         judge = gatys_objective(plain, scaled, 1.0)
         painted = []
         for name in networks:
-            image, seconds = paint(name, content, style, options.size)
+            image, seconds = paint(name, content, style, options.size, options.looks)
             columns[name].append(grade(judge, scaled[0], image, seconds))
             painted.append(image)
         rows.append([f"{content} x {style}", *(cell(columns[name][-1]) for name in networks)])

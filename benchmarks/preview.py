@@ -4,6 +4,7 @@ Graded by VGG-19 in fp32 at 256 pixels. Stroke: the wavelength of what painting 
 a share of the longer side: the geometric mean over its power spectrum.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/preview.py [--method gatys] [--octaves 1]
+    [--looks 2]
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--method", default="gatys")
     parser.add_argument("--backbone", default="lite")
     parser.add_argument("--octaves", type=int, help="sizes at which the large picture is judged")
+    parser.add_argument("--looks", type=int, default=1, help="how often the preview is judged at nearly its own size")
     parser.add_argument("--large", type=int, default=1024)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--stroke", type=float, default=1.0)
@@ -48,13 +50,15 @@ def main() -> None:
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.method}, {options.backbone}, {options.large} pixels against 256", sep="")
     chain = load_chain("vgg19-caffe", torch.float32)
+    preview = {} if options.looks == 1 else {"looks": options.looks}
+    full = {} if options.octaves is None else {"octaves": options.octaves}
     rows = []
     for content, style in SIX[: options.pairs]:
         pictures = pair(content, style, 256)
         judge = gatys_objective(chain, pictures, 1.0)
         numbers = []
         for size in (256, options.large):
-            more: dict[str, Any] = {} if options.octaves is None or size == 256 else {"octaves": options.octaves}
+            more: dict[str, Any] = preview if size == 256 else full
             result = stylize(
                 picture(content),
                 picture(style),

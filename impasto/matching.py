@@ -24,7 +24,7 @@ from impasto.losses.content import ContentLoss
 from impasto.losses.laplacian import LaplacianLoss
 from impasto.losses.total_variation import TotalVariationLoss
 from impasto.objective import Objective, Term, match
-from impasto.octaves import Octaves, octaves
+from impasto.octaves import Octaves, near, octaves
 from impasto.optimize import Loss
 from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine, final_shape
 from impasto.subject import Region, Subject
@@ -54,6 +54,9 @@ class MatchingConfig(PixelConfig):
     octaves: Annotated[int, Ge(1), Le(8)] | None = None
     """At how many sizes a picture is judged, each half the one before; none given means 1 up to 512 pixels, and above
     as many as reach 256, at which it is then painted one after the other: so a preview at 256 predicts the result."""
+    looks: Annotated[int, Ge(1), Le(3)] = 1
+    """How often a picture is judged at nearly its own size: 2 looks at five quarters of it too, 3 at four fifths as
+    well. Better pictures and previews by small networks, for two to three times the time."""
     content_layers: tuple[str, ...] = ()
     """Layers whose features are kept; none given means the backbone's own choice, relu4_2 for VGG."""
     style_layers: tuple[str, ...] = ()
@@ -137,7 +140,7 @@ class Matching:
 
         def objective(subject: Subject) -> Loss:
             shape = (subject.content.shape[-2], subject.content.shape[-1])
-            shapes = octaves(shape, config.octaves, subject.shortest(config.stroke))
+            shapes = octaves(shape, config.octaves, subject.shortest(config.stroke)) + near(shape, config.looks)
             smaller = [subject.at(each, stroke=config.stroke, device=device) for each in shapes]
             return Octaves([at_one_size(each) for each in smaller], shapes)
 

@@ -16,6 +16,8 @@ from impasto.images import fit, resize
 from impasto.objective import Objective
 from impasto.types import Image
 
+NEAR = (5 / 4, 4 / 5)
+"""Further looks at a picture at nearly its own size, as factors of it."""
 ALONE, PREVIEW = 512, 256
 """Longer sides in pixels: up to the first a picture is judged at its own size alone, above it down to the second."""
 SMALLEST = 32
@@ -30,7 +32,7 @@ class Octaves:
     shapes: Sequence[tuple[int, int]]
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
-        """Terms of the full size under their own names, those of a smaller one as `style/relu1_1@256`."""
+        """Terms of the full size under their own names, those of another one as `style/relu1_1@256`."""
         losses = {}
         for i, (objective, shape) in enumerate(zip(self.objectives, self.shapes, strict=True)):
             suffix = f"@{max(shape)}" if i else ""
@@ -55,3 +57,15 @@ def octaves(shape: tuple[int, int], count: int | None, shortest: float = 1.0) ->
         count = 1 if longer <= ALONE else 1 + max(0, math.ceil(math.log2(longer / PREVIEW)))
     sizes = [round(longer / 2**i) for i in range(count)]
     return [fit(shape, size) for size in sizes if size == longer or min(*fit(shape, size), size * shortest) >= SMALLEST]
+
+
+def near(shape: tuple[int, int], looks: int) -> list[tuple[int, int]]:
+    """The sizes, but for its own, at which a picture of `shape` is looked at in so many looks.
+
+    What fools a network at one size does not at the next: a small network's own style loss can be all but gone where
+    VGG-19 still sees a good part of it.
+
+    >>> near((192, 256), 1), near((192, 256), 3)
+    ([], [(240, 320), (154, 205)])
+    """
+    return [fit(shape, round(max(shape) * factor)) for factor in NEAR[: looks - 1]]

@@ -8,16 +8,18 @@ import torch
 from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.methods.gatys import Gatys, GatysConfig
-from impasto.octaves import octaves
+from impasto.octaves import near, octaves
 from impasto.samples import resolve
 from impasto.subject import plain
 from impasto.types import Step
 
 
-def paint(**settings: object) -> list[Step]:
+def paint(of: int | None = None, **settings: object) -> list[Step]:
+    """The steps of a painting of sample pictures, made so small first."""
     asked = {"backbone": "tiny", "device": "cpu", "precision": "fp32", "steps": 1, **settings}
     painter = Gatys(check_settings(GatysConfig, "gatys", asked))
-    return list(painter.paint(plain(load_image(resolve("woodcut")), [load_image(resolve("mosaic"))])))
+    woodcut, mosaic = (load_image(resolve(name), size=of) for name in ("woodcut", "mosaic"))
+    return list(painter.paint(plain(woodcut, [mosaic])))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,23 @@ def test_a_large_picture_reduced_is_nearer_to_its_preview_when_judged_at_both_si
         return sum(loss for name, loss in losses.items() if name.startswith("style/"))
 
     assert style_of(best(size=256, octaves=3)) < 0.6 * style_of(best(size=256, octaves=1))
+
+
+def test_further_looks_at_nearly_its_own_size_have_equal_parts() -> None:
+    assert near((96, 128), 1) == []
+    assert [max(shape) for shape in near((96, 128), 3)] == [160, 102]
+    thrice = paint(size=128, looks=3)[0].losses
+    own, enlarged = paint(size=128)[0].losses, paint(size=160, of=128)[0].losses
+    for name in ("style/relu1_1", "style/relu3_1"):
+        assert thrice[name] == pytest.approx(own[name] / 3, rel=1e-4)
+        assert thrice[f"{name}@160"] == pytest.approx(enlarged[name] / 3, rel=1e-3)
+    assert {name.partition("@")[2] for name in thrice} == {"", "160", "102"}
+
+
+@pytest.mark.parametrize("looks", [2, 3])
+def test_looks_come_on_top_of_octaves(looks: int) -> None:
+    names = paint(size=128, octaves=2, looks=looks)[0].losses
+    assert {name.partition("@")[2] for name in names} == {"", "64", "160", "102"} - ({"102"} if looks == 2 else set())
 
 
 def test_a_large_picture_is_painted_from_the_size_of_its_preview_on() -> None:
