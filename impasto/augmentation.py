@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,3 +30,14 @@ def spoiled(picture: Tensor, generator: torch.Generator) -> Tensor:
         soft = F.avg_pool2d(picture[None], 3, 1, 1, count_include_pad=False)[0]
         picture = picture + (1 + 3 * amount) * (picture - soft)
     return picture.clamp(0, 1)
+
+
+def shifted(pictures: Sequence[Tensor], seeds: Tensor, stride: int) -> list[Tensor]:
+    """The same pieces `(B, C, S - stride, S - stride)` of several `(B, C, S, S)`, at a random offset in each sample."""
+    side = pictures[0].shape[-1] - stride
+    chances = [torch.Generator().manual_seed(int(seed) ^ 1) for seed in seeds]
+    places = [torch.randint(stride + 1, (2,), generator=chance).tolist() for chance in chances]
+    return [
+        torch.stack([each[:, y : y + side, x : x + side] for each, (y, x) in zip(batch, places, strict=True)])
+        for batch in pictures
+    ]

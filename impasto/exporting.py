@@ -19,6 +19,7 @@ from impasto.files import write_atomically
 from impasto.methods import METHODS
 from impasto.methods.johnson import JohnsonMethod
 from impasto.networks.johnson_files import Model, known_styles, load_johnson
+from impasto.networks.micro import GRAIN_SIDE, grain, grained
 from impasto.networks.statistics import whole
 from impasto.types import Image
 
@@ -69,14 +70,20 @@ def export(model: str, file: Path) -> Path:
 class Whole(nn.Module):
     """A network with all that is around it: pictures of any size in, a picture in [0, 1] out."""
 
-    def __init__(self, network: nn.Module) -> None:
+    grain: Tensor | None
+
+    def __init__(self, network: nn.Module, grain: Tensor | None = None) -> None:
+        """`grain` is what is added to the photograph, `(1, 1, h, w)`."""
         super().__init__()
         self.network = network
+        self.register_buffer("grain", grain)
 
     def forward(self, *pictures: Image) -> Image:
         network: Network = self.network  # type: ignore[assignment]
         height, width = pictures[0].shape[-2:]
-        content, *styles = (filled(each, network.stride) for each in pictures)
+        content, *styles = pictures
+        primed = content if self.grain is None else grained(content, self.grain)
+        content, *styles = (filled(each, network.stride) for each in (primed, *styles))
         code: Code = network.encode(styles[0], whole) if styles else ()
         return network(content, code, whole).clamp(0, 1)[..., :height, :width]
 
@@ -92,7 +99,9 @@ def filled(picture: Tensor, stride: int) -> Tensor:
 def _network(model: str) -> tuple[Whole, list[str]]:
     if model in ANY_STYLE:
         kind: Any = METHODS[model]
-        return Whole(kind(kind.Config(device="cpu", precision="fp32")).network).eval(), ["content", "style"]
+        network = kind(kind.Config(device="cpu", precision="fp32")).network
+        noise = grain(GRAIN_SIDE, GRAIN_SIDE, 0) if model == "micro" else None
+        return Whole(network, noise).eval(), ["content", "style"]
     return Whole(load_johnson(_styles()[model.removeprefix("johnson-")])).eval(), ["content"]
 
 

@@ -57,12 +57,20 @@ Paint = Callable[[Image, Region], Image]
 """From the photograph to all of it in the manner of one region."""
 
 
-def one_pass(config: FeedForwardConfig, networks: Sequence[Network], subject: Subject) -> Iterator[Step]:
-    """Paints the subject; with several networks each paints what the one before it painted. Yields the one step."""
+def one_pass(
+    config: FeedForwardConfig,
+    networks: Sequence[Network],
+    subject: Subject,
+    primed: Callable[[Image], Image] = lambda photograph: photograph,
+) -> Iterator[Step]:
+    """Paints the subject; with several networks each paints what the one before it painted. Yields the one step.
+
+    `primed` makes of the photograph, in its final size, what is painted over.
+    """
 
     def paint(content: Image, region: Region) -> Image:
         for network in networks:
-            content = _painted(network, content, region, config)
+            content = _painted(network, content, region, config, primed)
         return content
 
     return by_region(config, subject, [paint] * len(subject.regions))
@@ -92,14 +100,16 @@ def how_far(strength: float | None) -> float:
     return 1.0 if strength is None else min(strength / 50, 0.5 + strength / 100)
 
 
-def _painted(network: Network, content: Image, region: Region, config: FeedForwardConfig) -> Image:
+def _painted(
+    network: Network, content: Image, region: Region, config: FeedForwardConfig, primed: Callable[[Image], Image]
+) -> Image:
     """The whole photograph in the manner of one region."""
     codes = [_code(network, style.image, style.mask, config.tile) for style in region.styles]
     code = _mixed(codes, [style.share for style in region.styles])
     far = how_far(config.strength) * region.strength
     if far != 1:
         code = _mixed([_code(network, content, region.mask, config.tile), code], [1 - far, far])
-    return applied(network, content, code, region.mask, config.tile)
+    return applied(network, primed(content), code, region.mask, config.tile)
 
 
 def applied(network: Network, content: Image, code: Code, mask: Tensor | None, side: int | None) -> Image:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import impasto
+from impasto.augmentation import shifted
 from impasto.backbones import load_chain
 from impasto.feed_forward import Code, Network, applied
 from impasto.images import load_image, save_image
@@ -18,9 +19,10 @@ from impasto.networks.adain import AdaIN
 from impasto.networks.borders import bordered
 from impasto.networks.decoder import Decoder
 from impasto.networks.files import load_weights, save_weights
-from impasto.networks.micro import Micro
+from impasto.networks.micro import Micro, grain, grained
 from impasto.networks.statistics import STRIP, mean_and_deviation, moments, whole
 from impasto.networks.wct import optimal, whitening
+from impasto.recipes.micro import mesh
 from impasto.samples import resolve
 from impasto.tiles import replayed, statistics, tiles
 from impasto.training import train
@@ -119,6 +121,53 @@ def test_regions_are_painted_after_their_own_styles(name: str, tmp_path: Path) -
     left, right = both[..., :40], both[..., -40:]
     assert (left - first[..., :40]).abs().mean() < (left - second[..., :40]).abs().mean()
     assert (right - second[..., -40:]).abs().mean() < (right - first[..., -40:]).abs().mean()
+
+
+@torch.no_grad()
+def test_grain_goes_on_where_it_ends_and_follows_its_seed() -> None:
+    noise = grain(64, 96, seed=3)
+    assert torch.equal(noise, grain(64, 96, seed=3))
+    assert not torch.equal(noise, grain(64, 96, seed=4))
+    assert noise.shape == (1, 1, 64, 96)
+    assert noise.mean().abs() < 0.02
+    assert 0.02 < noise.std() < 0.06
+    rough = (noise[..., 1:] - noise[..., :-1]).abs().mean()
+    assert (noise[..., 0] - noise[..., -1]).abs().mean() < 2.5 * rough  # a seam would have 4
+    photo = torch.rand(1, 3, 70, 200)
+    added = grained(photo, noise) - photo
+    assert torch.allclose(added[0, :, 64:, 96:192], noise[0, :, :6].expand(3, -1, -1), atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("method", "style", "apart"), [("micro", "woodcut", 0.02), ("johnson", "brushstrokes", 0.15)])
+def test_a_plain_picture_comes_out_alike_in_both_precisions(
+    method: str, style: str, apart: float, level: float
+) -> None:
+    """Where nothing changes anywhere, deviations are rounding errors; enlarged by them, bf16 came out black."""
+    plain = torch.full((1, 3, 96, 128), level)
+    fine, coarse = (impasto.stylize(plain, style, method, size=128, precision=p).image for p in ("fp32", "bf16"))
+    assert (fine - coarse).abs().mean() < apart
+    assert fine.std() > 0.02
+
+
+def test_a_mesh_of_two_pixels_is_seen_and_slopes_and_noise_are_not() -> None:
+    slope = torch.linspace(0, 1, 96).expand(1, 3, 96, 96)
+    checkered = 0.1 * ((torch.arange(96)[:, None] + torch.arange(96)) % 2 * 2 - 1)
+    assert mesh(slope) < 1e-10
+    assert mesh(slope + checkered) == pytest.approx(0.01, rel=1e-3)
+    noise = 0.1 * torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    assert mesh(noise) < 0.01 / 50
+
+
+def test_a_batch_is_judged_at_an_offset_of_its_own_in_each_sample() -> None:
+    places = torch.arange(24 * 24).view(1, 1, 24, 24).repeat(9, 1, 1, 1)
+    first, second = shifted([places, 2 * places], torch.arange(9), 8)
+    assert first.shape == (9, 1, 16, 16)
+    assert torch.equal(2 * first, second)
+    corners = [divmod(int(each[0, 0, 0]), 24) for each in first]
+    assert all(0 <= y <= 8 and 0 <= x <= 8 for y, x in corners)
+    assert len(set(corners)) > 5
+    assert torch.equal(shifted([places[4:]], torch.arange(4, 9), 8)[0], first[4:])  # whoever else is in the batch
 
 
 def test_micro_is_small() -> None:

@@ -13,7 +13,7 @@ from impasto.devices import pick_device
 from impasto.feed_forward import FeedForwardConfig, one_pass
 from impasto.methods import METHODS, Method
 from impasto.networks.files import load_weights
-from impasto.networks.micro import Micro
+from impasto.networks.micro import GRAIN_SIDE, Micro, grain, grained
 from impasto.subject import Subject
 from impasto.types import Step
 
@@ -36,7 +36,8 @@ class MicroMethod(Method):
     config: MicroConfig
 
     def paint(self, subject: Subject) -> Iterator[Step]:
-        yield from one_pass(self.config, [self.network], subject)
+        noise = grain(GRAIN_SIDE, GRAIN_SIDE, self.config.seed)
+        yield from one_pass(self.config, [self.network], subject, lambda photograph: grained(photograph, noise))
 
     @cached_property
     def network(self) -> Micro:

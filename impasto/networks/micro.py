@@ -12,6 +12,11 @@ HALF, QUARTER, EIGHTH = 24, 48, 64
 """Channels at each resolution."""
 CODE = 96
 
+GRAINS, GRAIN = (2, 4, 8), 0.03
+"""Sizes of the grains in pixels, and how much they differ, root mean square, in units of the pixel range."""
+GRAIN_SIDE = 512
+"""Side of the piece of grain that is repeated over a photograph, in pixels."""
+
 Code = tuple[Tensor]
 """What the network knows of a style, `(B, CODE)`."""
 
@@ -114,6 +119,29 @@ class Block(nn.Module):
     def forward(self, x: Tensor, code: Tensor, measure: Measure) -> Tensor:
         changed: Tensor = self.second(self.first(x, code, measure), code, measure)
         return x + changed
+
+
+def grain(height: int, width: int, seed: int) -> Tensor:
+    """Noise of several sizes `(1, 1, height, width)`, sides multiples of 8; it goes on where it ends, if repeated."""
+    chance = torch.Generator().manual_seed(seed)
+    noise = torch.zeros(1, 1, height, width)
+    for size in GRAINS:
+        coarse = torch.randn(1, 1, height // size, width // size, generator=chance)
+        around = F.pad(coarse, (1, 1, 1, 1), mode="circular")
+        fine = F.interpolate(around, scale_factor=float(size), mode="bilinear", align_corners=False)
+        noise += GRAIN * fine[..., size:-size, size:-size]
+    return noise
+
+
+def grained(photo: Image, noise: Tensor) -> Image:
+    """A photograph `(1, 3, H, W)` and `noise` `(1, 1, h, w)`, repeated as often as it fits.
+
+    A convolution makes the same of every place where nothing changes: of a clear sky a plain colour, or a grid; and
+    where nothing changes anywhere, there is no deviation to go by. Grain is what it can make strokes of.
+    """
+    rows = torch.arange(photo.shape[-2], device=photo.device) % noise.shape[-2]
+    columns = torch.arange(photo.shape[-1], device=photo.device) % noise.shape[-1]
+    return photo + noise.to(photo.device)[:, :, rows][:, :, :, columns]
 
 
 def pixels(image: Image) -> Tensor:

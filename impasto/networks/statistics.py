@@ -56,9 +56,13 @@ def mean_and_deviation(moments: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def scaled(features: Tensor, moments: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """Features of these moments, given another mean and deviation, `(B, C)` each (Huang & Belongie, ICCV 2017)."""
+    """Features of these moments, given another mean and deviation, `(B, C)` each (Huang & Belongie, ICCV 2017).
+
+    A deviation below what the features' precision can tell from their mean is a rounding error, and not enlarged.
+    """
     old_mean, old_deviation = mean_and_deviation(moments)
-    factor = deviation / old_deviation
+    rounding = torch.finfo(features.dtype).eps * old_mean
+    factor = deviation / (old_deviation.square() + rounding.square()).sqrt()
     shift = mean - old_mean * factor
     return torch.addcmul(
         shift.to(features.dtype)[..., None, None], features, factor.to(features.dtype)[..., None, None]
