@@ -159,6 +159,14 @@ def test_a_mesh_of_two_pixels_is_seen_and_slopes_and_noise_are_not() -> None:
     assert mesh(noise) < 0.01 / 50
 
 
+@pytest.mark.parametrize("style", ["brushstrokes", "mosaic", "pointillism"])
+def test_micro_leaves_no_mesh(style: str) -> None:
+    """Of two pixels: no more than a photograph has; it had 18 to 26 levels of 255 before training saw to it."""
+    photo = load_image(resolve("inkwash"), size=320)
+    painted = impasto.stylize(photo, style, "micro", size=320, **OPEN).image
+    assert mesh(painted).sqrt() < 1.5 / 255
+
+
 def test_a_batch_is_judged_at_an_offset_of_its_own_in_each_sample() -> None:
     places = torch.arange(24 * 24).view(1, 1, 24, 24).repeat(9, 1, 1, 1)
     first, second = shifted([places, 2 * places], torch.arange(9), 8)
