@@ -81,10 +81,10 @@ class Whole(nn.Module):
     def forward(self, *pictures: Image) -> Image:
         network: Network = self.network  # type: ignore[assignment]
         height, width = pictures[0].shape[-2:]
-        content, *styles = pictures
-        primed = content if self.grain is None else grained(content, self.grain)
-        content, *styles = (filled(each, network.stride) for each in (primed, *styles))
+        content, *styles = (filled(each, network.stride) for each in pictures)
         code: Code = network.encode(styles[0], whole) if styles else ()
+        if self.grain is not None:
+            content = grained(content, self.grain)
         return network(content, code, whole).clamp(0, 1)[..., :height, :width]
 
 

@@ -53,6 +53,8 @@ class Network(Protocol):
     def __call__(self, content: Image, code: Code, measure: Measure) -> Image: ...
 
 
+Prime = Callable[[Image, int, int], Image]
+"""From a piece of the photograph, whose top and left in the whole are given, to what is painted over."""
 Paint = Callable[[Image, Region], Image]
 """From the photograph to all of it in the manner of one region."""
 
@@ -61,11 +63,11 @@ def one_pass(
     config: FeedForwardConfig,
     networks: Sequence[Network],
     subject: Subject,
-    primed: Callable[[Image], Image] = lambda photograph: photograph,
+    primed: Prime | None = None,
 ) -> Iterator[Step]:
     """Paints the subject; with several networks each paints what the one before it painted. Yields the one step.
 
-    `primed` makes of the photograph, in its final size, what is painted over.
+    `primed` makes what is painted over of the photograph.
     """
 
     def paint(content: Image, region: Region) -> Image:
@@ -101,7 +103,7 @@ def how_far(strength: float | None) -> float:
 
 
 def _painted(
-    network: Network, content: Image, region: Region, config: FeedForwardConfig, primed: Callable[[Image], Image]
+    network: Network, content: Image, region: Region, config: FeedForwardConfig, primed: Prime | None
 ) -> Image:
     """The whole photograph in the manner of one region."""
     codes = [_code(network, style.image, style.mask, config.tile) for style in region.styles]
@@ -109,10 +111,12 @@ def _painted(
     far = how_far(config.strength) * region.strength
     if far != 1:
         code = _mixed([_code(network, content, region.mask, config.tile), code], [1 - far, far])
-    return applied(network, primed(content), code, region.mask, config.tile)
+    return applied(network, content, code, region.mask, config.tile, primed)
 
 
-def applied(network: Network, content: Image, code: Code, mask: Tensor | None, side: int | None) -> Image:
+def applied(
+    network: Network, content: Image, code: Code, mask: Tensor | None, side: int | None, primed: Prime | None = None
+) -> Image:
     """What a network makes of all of a photograph, its means those of where the mask is; in tiles of a side, if given.
 
     It is in [0, 1].
@@ -121,12 +125,18 @@ def applied(network: Network, content: Image, code: Code, mask: Tensor | None, s
     content, mask = _filled(content, network.stride), _mask(mask, network.stride)
     parts = _tiles(network, content, side)
     if parts is None:
+        content = content if primed is None else primed(content, 0, 0)
         return network(content, code, weighted(mask))[..., :height, :width].clamp_(0, 1)
-    known = statistics(lambda piece, measure: network(piece, code, measure), content, parts, mask)
+
+    def paint(tile: Tile, measure: Measure) -> Image:
+        piece = tile.of(content)
+        return network(piece if primed is None else primed(piece, tile.top, tile.left), code, measure)
+
+    known = statistics(paint, parts, mask)
     painted = torch.empty_like(content)
     for tile in parts:
         top, left, bottom, right = tile.core
-        painted[..., top:bottom, left:right] = tile.inner(network(tile.of(content), code, replayed(known)))
+        painted[..., top:bottom, left:right] = tile.inner(paint(tile, replayed(known)))
     return painted[..., :height, :width].clamp_(0, 1)
 
 
@@ -136,7 +146,7 @@ def _code(network: Network, picture: Image, mask: Tensor | None, side: int | Non
     parts = _tiles(network, picture, side)
     if parts is None:
         return network.encode(picture, weighted(mask))
-    known = statistics(network.encode, picture, parts, mask)
+    known = statistics(lambda tile, measure: network.encode(tile.of(picture), measure), parts, mask)
     return network.encode(parts[0].of(picture), replayed(known))
 
 

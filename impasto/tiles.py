@@ -19,9 +19,6 @@ from torch import Tensor
 from impasto.networks.statistics import Mean, Measure
 from impasto.types import Image
 
-Run = Callable[[Image, Measure], object]
-"""A network at work on a picture, or a tile of one."""
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -86,7 +83,11 @@ def weighted(mask: Tensor | None) -> Measure:
     return measure
 
 
-def statistics(run: Run, picture: Image, parts: Sequence[Tile], mask: Tensor | None = None) -> list[Tensor]:
+Run = Callable[[Tile, Measure], object]
+"""A network at work on a tile."""
+
+
+def statistics(run: Run, parts: Sequence[Tile], mask: Tensor | None = None) -> list[Tensor]:
     """Every mean over the picture that `run` asks for, in order.
 
     Args:
@@ -94,19 +95,19 @@ def statistics(run: Run, picture: Image, parts: Sequence[Tile], mask: Tensor | N
     """
     known: list[Tensor] = []
     while True:
-        total, places = torch.zeros(()), 0.0
+        total, places, device = torch.zeros(()), 0.0, torch.device("cpu")
         for tile in parts:
             try:
-                run(tile.of(picture), replayed(known))
+                run(tile, replayed(known))
             except _AskedError as asked:
-                inner = tile.inner(asked.features)
+                inner, device = tile.inner(asked.features), asked.features.device
                 weights = None if mask is None else tile.inner(_reduced(tile.of(mask), asked.features))
                 count = inner.shape[-2] * inner.shape[-1]
                 total = total + asked.mean(inner, weights).double().cpu() * count
                 places += count if weights is None else weights.double().sum().item()
             else:
                 return known
-        known.append((total / places).float().to(picture.device))
+        known.append((total / places).float().to(device))
 
 
 def replayed(known: Sequence[Tensor]) -> Measure:

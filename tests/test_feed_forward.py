@@ -62,6 +62,14 @@ def test_a_picture_in_tiles_is_the_picture_at_once(name: str) -> None:
     assert (at_once - in_tiles).abs().max() < 1e-4
 
 
+def test_grain_is_the_same_in_tiles() -> None:
+    photo = picture(400, 560)
+    at_once, in_tiles = (
+        impasto.stylize(photo, "mosaic", "micro", size=560, tile=tile, **OPEN).image for tile in (0, 192)
+    )
+    assert (at_once - in_tiles).abs().max() < 1e-4
+
+
 @torch.no_grad()
 def test_means_over_a_masked_picture_in_tiles_are_those_at_once() -> None:
     paints, photo = network("micro"), picture(320, 448)
@@ -83,7 +91,7 @@ def test_a_pixel_shows_nowhere_beyond_the_reach(name: str) -> None:
     other[..., side // 2 : side // 2 + 16, side // 2 : side // 2 + 16] = 1 - other[..., :16, :16]
     code = code_of(paints, picture(256, 320, seed=1))
     whole_picture = tiles((side, side), 10 * side, paints.reach)
-    known = statistics(lambda piece, measure: paints(piece, code, measure), photo, whole_picture)
+    known = statistics(lambda tile, measure: paints(tile.of(photo), code, measure), whole_picture)
     before, after = (paints(each, code, replayed(known)) for each in (photo, other))
     changed = (before - after).abs().amax((0, 1)) > 1e-6
     rows, columns = changed.any(1).nonzero(), changed.any(0).nonzero()

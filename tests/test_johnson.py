@@ -95,7 +95,7 @@ def test_what_lies_farther_than_its_reach_shows_in_no_pixel_when_the_means_are_h
 def test_tiles_give_what_the_whole_picture_gives(side: int) -> None:
     network, picture = random_network(), noise(1, 3, 204, 268)
     parts = tiles((204, 268), side, network.reach)
-    known = statistics(lambda piece, measure: network(piece, (), measure), picture, parts)
+    known = statistics(lambda tile, measure: network(tile.of(picture), (), measure), parts)
     tiled = torch.empty_like(picture)
     for tile in parts:
         top, left, bottom, right = tile.core

@@ -15,7 +15,7 @@ from impasto.methods import METHODS, Method
 from impasto.networks.files import load_weights
 from impasto.networks.micro import GRAIN_SIDE, Micro, grain, grained
 from impasto.subject import Subject
-from impasto.types import Step
+from impasto.types import Image, Step
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -37,7 +37,11 @@ class MicroMethod(Method):
 
     def paint(self, subject: Subject) -> Iterator[Step]:
         noise = grain(GRAIN_SIDE, GRAIN_SIDE, self.config.seed)
-        yield from one_pass(self.config, [self.network], subject, lambda photograph: grained(photograph, noise))
+
+        def primed(piece: Image, top: int, left: int) -> Image:
+            return grained(piece, noise, top, left)
+
+        yield from one_pass(self.config, [self.network], subject, primed)
 
     @cached_property
     def network(self) -> Micro:

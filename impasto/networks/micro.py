@@ -133,14 +133,14 @@ def grain(height: int, width: int, seed: int) -> Tensor:
     return noise
 
 
-def grained(photo: Image, noise: Tensor) -> Image:
-    """A photograph `(1, 3, H, W)` and `noise` `(1, 1, h, w)`, repeated as often as it fits.
+def grained(photo: Image, noise: Tensor, top: int = 0, left: int = 0) -> Image:
+    """A photograph `(1, 3, H, W)`, or the piece of one from `top` and `left` on, with `noise` `(1, 1, h, w)`, repeated.
 
     A convolution makes the same of every place where nothing changes: of a clear sky a plain colour, or a grid; and
     where nothing changes anywhere, there is no deviation to go by. Grain is what it can make strokes of.
     """
-    rows = torch.arange(photo.shape[-2], device=photo.device) % noise.shape[-2]
-    columns = torch.arange(photo.shape[-1], device=photo.device) % noise.shape[-1]
+    rows = (top + torch.arange(photo.shape[-2], device=photo.device)) % noise.shape[-2]
+    columns = (left + torch.arange(photo.shape[-1], device=photo.device)) % noise.shape[-1]
     return photo + noise.to(photo.device)[:, :, rows][:, :, :, columns]
 
 
