@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.networks.statistics import Mean, Measure
-from impasto.types import Image
 
 
 @dataclass(frozen=True)
