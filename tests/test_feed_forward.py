@@ -16,7 +16,7 @@ from impasto.feed_forward import Code, Network, applied
 from impasto.images import load_image, save_image
 from impasto.methods import METHODS
 from impasto.networks.adain import AdaIN
-from impasto.networks.borders import bordered
+from impasto.networks.borders import bordered, bordered_twice_as_large
 from impasto.networks.decoder import Decoder
 from impasto.networks.files import load_weights, save_weights
 from impasto.networks.micro import Micro, grain, grained
@@ -217,6 +217,8 @@ def test_transports_give_the_covariance_that_is_wanted() -> None:
 def test_a_border_is_repeated_and_its_gradient_right() -> None:
     x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
     assert torch.equal(bordered(x), F.pad(x, (1, 1, 1, 1), mode="replicate"))
+    twice = F.interpolate(x, scale_factor=2.0, mode="nearest")
+    assert torch.equal(bordered_twice_as_large(x, 2), F.pad(twice, (2, 2, 2, 2), mode="replicate"))
     from impasto.networks import borders
 
     assert torch.autograd.gradcheck(lambda each: borders._Bordered.apply(each, 1), x)

@@ -8,21 +8,30 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class Convolution(nn.Conv2d):
     """3x3, or wider, as many places out as in, or, with a stride of 2, half as many a side, rounded up."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, side: int = 3) -> None:
-        """`side` is that of the kernel, odd."""
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, side: int = 3, *, enlarges: bool = False) -> None:
+        """`side` is that of the kernel, odd. With `enlarges` it sees each place twice a side, and so are those out.
+
+        That leaves no grid, as a transposed convolution would (Odena et al. 2016).
+        """
         super().__init__(inputs, outputs, side, stride)
-        self.width = side // 2
+        self.width, self.enlarges = side // 2, enlarges
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, outputs, h, w)` for `(B, inputs, h, w)`."""
-        wider = _Bordered.apply(x, self.width) if torch.is_grad_enabled() else bordered(x, self.width)  # type: ignore[no-untyped-call]
-        return super().forward(wider)
+        if self.enlarges and (torch.is_grad_enabled() or torch.compiler.is_exporting()):
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        if torch.is_grad_enabled():
+            return super().forward(_Bordered.apply(x, self.width))  # type: ignore[no-untyped-call]
+        if self.enlarges and not torch.compiler.is_exporting():
+            return super().forward(bordered_twice_as_large(x, self.width))
+        return super().forward(bordered(x, self.width))
 
 
 def bordered(x: Tensor, width: int = 1) -> Tensor:
@@ -33,8 +42,24 @@ def bordered(x: Tensor, width: int = 1) -> Tensor:
     batch, channels, height, columns = x.shape
     wider = x.new_empty(batch, height + 2 * width, columns + 2 * width, channels).permute(0, 3, 1, 2)
     wider[..., width:-width, width:-width] = x
-    wider[..., width:-width, :width] = x[..., :1]
-    wider[..., width:-width, -width:] = x[..., -1:]
+    return _with_borders(wider, width)
+
+
+def bordered_twice_as_large(x: Tensor, width: int = 1) -> Tensor:
+    """`bordered` of `x` with each place twice a side, which never lies in memory by itself."""
+    batch, channels, height, columns = x.shape
+    wider = x.new_empty(batch, 2 * (height + width), 2 * (columns + width), channels).permute(0, 3, 1, 2)
+    inner = wider[..., width:-width, width:-width]
+    for down in (0, 1):
+        for across in (0, 1):
+            inner[..., down::2, across::2] = x
+    return _with_borders(wider, width)
+
+
+def _with_borders(wider: Tensor, width: int) -> Tensor:
+    """Fills the outermost places with what lies within."""
+    wider[..., width:-width, :width] = wider[..., width:-width, width : width + 1]
+    wider[..., width:-width, -width:] = wider[..., width:-width, -width - 1 : -width]
     wider[..., :width, :] = wider[..., width : width + 1, :]
     wider[..., -width:, :] = wider[..., -width - 1 : -width, :]
     return wider

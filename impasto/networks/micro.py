@@ -45,9 +45,9 @@ class Micro(nn.Module):
         self.to_quarter = Restyled(HALF, QUARTER, stride=2)
         self.to_eighth = Restyled(QUARTER, EIGHTH, stride=2)
         self.blocks = nn.ModuleList(Block(EIGHTH) for _ in range(2))
-        self.back_to_quarter = Restyled(EIGHTH, QUARTER)
+        self.back_to_quarter = Restyled(EIGHTH, QUARTER, enlarges=True)
         self.refine = Block(QUARTER)
-        self.back_to_half = Restyled(QUARTER, HALF)
+        self.back_to_half = Restyled(QUARTER, HALF, enlarges=True)
         self.to_pixels = Convolution(HALF, 4 * 3)
 
     def encode(self, style: Image, measure: Measure = whole) -> Code:
@@ -62,11 +62,9 @@ class Micro(nn.Module):
         x = self.to_eighth(quarter, code, measure)  # (B, 64, H/8, W/8)
         for block in self.blocks:
             x = block(x, code, measure)
-        x = enlarged(x)
         x = self.back_to_quarter(x, code, measure) + quarter
         del quarter  # here most memory is in use
         x = self.refine(x, code, measure)
-        x = enlarged(x)
         x = self.back_to_half(x, code, measure) + half
         return F.pixel_shuffle(self.to_pixels(x), 2).float() + 0.5
 
@@ -95,9 +93,11 @@ class StyleEncoder(nn.Module):
 class Restyled(nn.Module):
     """Convolution, then the mean and deviation that the style asks for, then, if wanted, a ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, relu: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int = 1, relu: bool = True, enlarges: bool = False
+    ) -> None:
         super().__init__()
-        self.convolution = Convolution(inputs, outputs, stride)
+        self.convolution = Convolution(inputs, outputs, stride, enlarges=enlarges)
         self.look = nn.Linear(CODE, 2 * outputs)
         self.relu = relu
 
@@ -147,8 +147,3 @@ def grained(photo: Image, noise: Tensor, top: int = 0, left: int = 0) -> Image:
 def pixels(image: Image) -> Tensor:
     """Four pixels to a place, around 0: `(B, 12, H/2, W/2)`, channels last."""
     return F.pixel_unshuffle(image - 0.5, 2).contiguous(memory_format=torch.channels_last)
-
-
-def enlarged(x: Tensor) -> Tensor:
-    """Twice the places a side; a convolution after it leaves no grid, as a transposed one would (Odena et al. 2016)."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
