@@ -31,7 +31,8 @@ def curve(content: str, style: str, start: str, backbone: str, size: int, steps:
         losses.append(sum(step.losses.values()))
         return True
 
-    settings = {"backbone": backbone, "size": size, "start": start, "steps": steps}
+    until = {"tolerance": 0.01} if steps is None else {"steps": steps}
+    settings = {"backbone": backbone, "size": size, "start": start, **until}
     stylize(picture(content), picture(style), on_step=listen, **settings)
     return list(itertools.accumulate(losses, min))
 

@@ -55,6 +55,7 @@ def main() -> None:
                     size=size,
                     start=start,
                     strength=options.strength,
+                    tolerance=0.01,
                 )
                 found[network, size, start] = graded_now = shares(pictures, result.image)
                 print(network, size, start, *(f"{value:.4f}" for value in graded_now), flush=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic.dataclasses import dataclass
 
 from impasto import strength
@@ -43,6 +43,9 @@ class MatchingConfig(PixelConfig):
     """Network whose features judge the picture."""
     pooling: Pooling = "max"
     """What the network pools with; the paper of Gatys et al. preferred average."""
+    tolerance: Annotated[float, Gt(0), Lt(1)] | None = None
+    """Where no steps are given: converged is a picture whose loss 25 steps lower by less than this share; none given
+    means what suits the network, 0.01, and 0.02 for lite, which after that learns to please itself."""
     content_weight: Weight = 1.0
     """Pull of the content."""
     style_weight: Weight = 100.0
@@ -78,6 +81,8 @@ class Matching:
     def __init__(self, config: MatchingConfig, style_loss: FeatureLoss) -> None:
         self.config, self.style_loss = config, style_loss
         check_strength(config)
+        if config.steps is not None and config.tolerance is not None:
+            raise ValueError("tolerance: it says when to stop where no steps are given; give one of them")
         self._networks = [config.backbone]
         if config.polish and config.backbone != POLISHER:
             self._networks.append(POLISHER)
@@ -93,7 +98,8 @@ class Matching:
 
     def paint(self, subject: Subject) -> Iterator[Step]:
         config = replace(self.config, sizes=self._sizes(subject))
-        return coarse_to_fine(config, subject, *self._objectives)
+        tolerance = config.tolerance or BACKBONES[config.backbone].tolerance
+        return coarse_to_fine(config, subject, *self._objectives, tolerance=tolerance)
 
     @cached_property
     def _objectives(self) -> list[MakeObjective]:

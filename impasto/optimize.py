@@ -20,6 +20,8 @@ DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02, "rmsprop": 0.0
 
 LIMIT = 2000
 """Iterations after which a run that was to stop when converged stops anyway."""
+TOLERANCE = 0.01
+"""A run has converged when a window of iterations lowered its loss by less than this share."""
 RETRIES = 8
 """How often a run that diverged is taken back to its best picture and halves its step."""
 DIVERGED = 3.0
@@ -66,7 +68,7 @@ class Iterate:
 class Convergence:
     """Stops when the best loss fell by less than `tolerance` of itself over the last `window` iterations."""
 
-    def __init__(self, window: int = 25, tolerance: float = 0.01) -> None:
+    def __init__(self, window: int = 25, tolerance: float = TOLERANCE) -> None:
         self._window, self._tolerance = window, tolerance
         self._best: list[float] = []
 
@@ -86,6 +88,7 @@ def descend(
     optimizer: Optimizer = "lbfgs",
     lr: float | None = None,
     steps: int | None = None,
+    tolerance: float = TOLERANCE,
     history: int = 10,
     pyramid: int = 0,
 ) -> Iterator[Iterate]:
@@ -99,6 +102,7 @@ def descend(
         objective: named scalar losses of an image.
         lr: length of the step; 1 for L-BFGS, of the pixel range 0.02 for Adam and 0.01 for RMSprop unless given.
         steps: number of iterations; until converged if `None`.
+        tolerance: converged is a run that lowers its loss by less than this share in 25 iterations.
         history: pairs that L-BFGS remembers.
         pyramid: levels of the Laplacian pyramid whose coefficients are the variables; below 2 the pixels are.
 
@@ -110,7 +114,7 @@ def descend(
     image = best = start.clamp(0, 1)
     best_loss, retries = math.inf, 0
     move = _make_move(optimizer, image, length, history, pyramid)
-    convergence = None if steps is not None else Convergence()
+    convergence = None if steps is not None else Convergence(tolerance=tolerance)
     for i in range(1, (LIMIT if steps is None else steps) + 1):
         now = at_step(objective, i)
         losses, gradient = evaluate(now, image)

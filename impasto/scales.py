@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS, PaintingConfig
 from impasto.devices import pick_device
 from impasto.images import fit, load_image, resize
-from impasto.optimize import DivergedError, Iterate, Loss, Optimizer, at_step, descend
+from impasto.optimize import TOLERANCE, DivergedError, Iterate, Loss, Optimizer, at_step, descend
 from impasto.samples import resolve
 from impasto.subject import Subject
 from impasto.types import Image, Step
@@ -52,6 +52,8 @@ def coarse_to_fine(
     subject: Subject,
     make_objective: MakeObjective,
     polish: MakeObjective | None = None,
+    *,
+    tolerance: float = TOLERANCE,
 ) -> Iterator[Step]:
     """Paints at each size in turn, each from the result of the one before, and polishes at the last.
 
@@ -59,6 +61,7 @@ def coarse_to_fine(
         subject: every picture at its own size, on the CPU. Each is resized once for each size.
         make_objective: what the picture should minimise.
         polish: what it should minimise in `config.polish` more steps.
+        tolerance: a size is finished when 25 steps lower the loss by less than this share, unless steps are given.
     """
     began, evaluations, done = time.perf_counter(), 0, 0
     device = pick_device(config.device)
@@ -75,6 +78,7 @@ def coarse_to_fine(
             optimizer=config.optimizer,
             lr=config.lr,
             steps=steps,
+            tolerance=tolerance,
             history=config.history,
             pyramid=config.pyramid,
         )

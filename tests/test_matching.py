@@ -116,6 +116,7 @@ def test_25_points_of_strength_are_a_factor_of_ten() -> None:
             "strength: it sets the weight of the style, and style_weight is given too",
         ),
         ({"strength": 50, "content_weight": 0}, "strength: it weighs the style against the content, whose weight is 0"),
+        ({"tolerance": 0.1}, "tolerance: it says when to stop where no steps are given; give one of them"),
         ({"layer_weights": [1, 2]}, "layer_weights: 2 weights, but 5 style layers"),
         ({"layer_weights": [0] * 5}, "layer_weights: 5 weights, but 5 style layers; give one a layer, one above 0"),
         ({"style_mix_fine": [1, 2]}, r"style_mix_fine: 2 weights, but 1 style picture\(s\)"),
@@ -126,6 +127,15 @@ def test_settings_that_contradict_each_other_are_refused_in_one_line(settings: d
     with pytest.raises(ValueError, match=f"^{said}") as caught:
         paint("gatys", **settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("backbone", "own"), [("lite", 0.02), ("tiny", 0.01)])
+def test_the_network_says_when_a_picture_is_finished_unless_a_tolerance_is_given(backbone: str, own: float) -> None:
+    def length(tolerance: float | None) -> int:
+        return len(paint("gatys", backbone=backbone, steps=None, tolerance=tolerance, style_weight=10))
+
+    assert length(None) == length(own)
+    assert length(0.5) < length(0.02) < length(0.01)
 
 
 # Layers and edges

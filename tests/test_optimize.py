@@ -118,6 +118,16 @@ def test_without_steps_it_stops_when_converged(way: dict[str, Any]) -> None:
     assert min(losses(iterates)) < 1.07 * optimum
 
 
+@WAYS
+def test_more_tolerance_stops_sooner_on_the_same_way(way: dict[str, Any]) -> None:
+    bowl = Bowl(3 * random(1) - 1)
+    short, long = (losses(paint(bowl, random(), **way, tolerance=each)) for each in (0.2, 0.01))
+    assert 25 < len(short) < len(long)
+    assert short == long[: len(short)]
+    assert min(short[:-25]) - min(short) <= 0.2 * min(short)  # and not a step later than that
+    assert min(short[:-26]) - min(short[:-1]) > 0.2 * min(short[:-1])
+
+
 def test_a_start_that_cannot_be_better_stops_too() -> None:
     assert len(paint(Bowl(random()), random())) < 100
 

@@ -39,6 +39,8 @@ class Backbone(ABC):
     """The weights file, where it comes with the package."""
     note: ClassVar[str | None] = None
     """What one should know before judging a picture painted with it."""
+    tolerance: ClassVar[float] = 0.01
+    """A picture that it judges is finished when 25 steps lower the loss by less than this share."""
     layers: ClassVar[tuple[str, ...]]
     """Every layer that `encode` knows, from the picture up."""
     content_layers: ClassVar[tuple[str, ...]]

@@ -1,0 +1,84 @@
+"""What more steps bring: pictures that `lite` judges, graded by VGG-19 on their way.
+
+A small network can be pleased without VGG-19 being pleased. Each of six pairs is painted once by `impasto stylize` with
+its default settings but for the steps. Printed are, for several numbers of steps, the medians of the loss (as a share
+of the one after all steps), and of VGG-19's style share and content loss of the picture then; and the same where each
+tolerance would have ended the painting.
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/lite_steps.py [--size 512] [--start noise]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Sequence
+
+import torch
+from common import SIX, gatys_objective, graded, load_chain, machine, pair, picture, table
+
+from impasto import stylize
+from impasto.cli.memory import keep_freed_memory
+from impasto.optimize import Convergence
+from impasto.types import Image, Step
+
+STEPS = (60, 80, 100, 150, 200, 300, 400)
+TOLERANCES = (0.03, 0.02, 0.01)
+
+Mark = tuple[int, float, float, float]
+"""Steps, loss, and VGG-19's style share and content loss."""
+
+
+def watch(content: str, style: str, size: int, start: str) -> tuple[list[float], dict[int, Image], dict[float, int]]:
+    """The losses of all steps, the pictures of some, and the step at which each tolerance would have ended."""
+    losses: list[float] = []
+    pictures: dict[int, Image] = {}
+    rules = {tolerance: Convergence(tolerance=tolerance) for tolerance in TOLERANCES}
+    ends = dict.fromkeys(TOLERANCES, STEPS[-1])
+
+    def listen(step: Step) -> None:
+        losses.append(step.loss)
+        reached = [tolerance for tolerance, rule in rules.items() if rule.reached(step.loss)]
+        for tolerance in reached:
+            ends[tolerance] = step.index
+            del rules[tolerance]
+        if step.index in STEPS or reached:
+            pictures[step.index] = step.image()
+
+    stylize(picture(content), picture(style), size=size, start=start, steps=STEPS[-1], on_step=listen)
+    return losses, pictures, ends
+
+
+def medians(marks: Sequence[Mark]) -> list[str]:
+    steps, loss, share, content = (statistics.median(column) for column in zip(*marks, strict=True))
+    return [f"{steps:.0f}", f"{loss:.3f}", f"{share:.2%}", f"{content:.3f}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--start", default="content")
+    options = parser.parse_args()
+    keep_freed_memory(of_any_size=True)  # as the command does
+    plain = load_chain("vgg19-caffe", torch.float32)
+    print(machine(), f"; {options.size} pixels, from {options.start}", sep="", flush=True)
+    rows: dict[str, list[Mark]] = {}
+    for content, style in SIX:
+        scaled = pair(content, style, options.size)
+        judge = gatys_objective(plain, scaled, 1.0)
+        identity = graded(judge, scaled[0])["style"]
+        losses, pictures, ends = watch(content, style, options.size, options.start)
+        marks = {}
+        for steps, image in pictures.items():
+            grades = graded(judge, image)
+            marks[steps] = steps, losses[steps - 1] / losses[-1], grades["style"] / identity, grades["content"]
+        for steps in STEPS:
+            rows.setdefault(f"{steps} steps", []).append(marks[steps])
+        for tolerance in TOLERANCES:
+            rows.setdefault(f"tolerance {tolerance}", []).append(marks[ends[tolerance]])
+        print(f"{content} x {style}: best style share after {min(STEPS, key=lambda each: marks[each][2])}", flush=True)
+    print(table(["until", "steps", "loss", "style share", "content loss"], [[k, *medians(v)] for k, v in rows.items()]))
+
+
+if __name__ == "__main__":
+    main()
