@@ -19,7 +19,7 @@ from impasto.files import write_atomically
 from impasto.methods import METHODS
 from impasto.methods.johnson import JohnsonMethod
 from impasto.networks.johnson_files import Model, known_styles, load_johnson
-from impasto.networks.micro import GRAIN_SIDE, grain, grained
+from impasto.networks.micro import GRAIN_SIDES, grain, grained
 from impasto.networks.statistics import whole
 from impasto.types import Image
 
@@ -100,7 +100,7 @@ def _network(model: str) -> tuple[Whole, list[str]]:
     if model in ANY_STYLE:
         kind: Any = METHODS[model]
         network = kind(kind.Config(device="cpu", precision="fp32")).network
-        noise = grain(GRAIN_SIDE, GRAIN_SIDE, 0) if model == "micro" else None
+        noise = grain(*GRAIN_SIDES, 0) if model == "micro" else None
         return Whole(network, noise).eval(), ["content", "style"]
     return Whole(load_johnson(_styles()[model.removeprefix("johnson-")])).eval(), ["content"]
 

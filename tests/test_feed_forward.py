@@ -141,9 +141,20 @@ def test_grain_goes_on_where_it_ends_and_follows_its_seed() -> None:
     assert 0.02 < noise.std() < 0.06
     rough = (noise[..., 1:] - noise[..., :-1]).abs().mean()
     assert (noise[..., 0] - noise[..., -1]).abs().mean() < 2.5 * rough  # a seam would have 4
-    photo = torch.rand(1, 3, 70, 200)
-    added = grained(photo, noise) - photo
-    assert torch.allclose(added[0, :, 64:, 96:192], noise[0, :, :6].expand(3, -1, -1), atol=1e-6)
+
+
+def test_grain_lies_under_a_whole_photograph_as_under_its_pieces_and_does_not_come_back_soon() -> None:
+    noise = grain(64, 40, seed=3)
+    plain = torch.full((1, 3, 200, 360), 0.5)
+    added = grained(plain, noise) - 0.5
+    assert torch.equal(added[:, 0], added[:, 2])
+    assert added.std().item() == pytest.approx(noise.std().item(), rel=0.1)
+    piece = grained(plain[..., 30:90, 50:200], noise, 30, 50) - 0.5
+    assert torch.equal(piece, added[..., 30:90, 50:200])
+    assert torch.allclose(added[..., 320:], added[..., :40], atol=1e-6)  # 320: the least common multiple
+    for period in (40, 64, 80, 128, 192, 256):
+        apart = (added[..., period:] - added[..., :-period]).std()
+        assert apart > 0.6 * added.std(), period  # 1.4 for strangers, 0 for a repeat
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 1.0])

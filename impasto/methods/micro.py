@@ -13,7 +13,7 @@ from impasto.devices import pick_device
 from impasto.feed_forward import FeedForwardConfig, one_pass
 from impasto.methods import METHODS, Method
 from impasto.networks.files import load_weights
-from impasto.networks.micro import GRAIN_SIDE, Micro, grain, grained
+from impasto.networks.micro import GRAIN_SIDES, Micro, grain, grained
 from impasto.subject import Subject
 from impasto.types import Image, Step
 
@@ -36,7 +36,7 @@ class MicroMethod(Method):
     config: MicroConfig
 
     def paint(self, subject: Subject) -> Iterator[Step]:
-        noise = grain(GRAIN_SIDE, GRAIN_SIDE, self.config.seed)
+        noise = grain(*GRAIN_SIDES, self.config.seed)
 
         def primed(piece: Image, top: int, left: int) -> Image:
             return grained(piece, noise, top, left)

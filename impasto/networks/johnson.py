@@ -40,8 +40,8 @@ class Johnson(nn.Module):
         self.to_half = Normalised(fine, half, stride=2)
         self.to_quarter = Normalised(half, quarter, stride=2)
         self.blocks = nn.ModuleList(Block(quarter) for _ in range(BLOCKS))
-        self.back_to_half = Normalised(quarter, half)
-        self.back_to_fine = Normalised(half, fine)
+        self.back_to_half = Normalised(quarter, half, enlarges=True)
+        self.back_to_fine = Normalised(half, fine, enlarges=True)
         self.to_pixels = Convolution(fine, 3, side=9)
 
     def encode(self, style: Image, measure: Measure = whole) -> tuple[()]:
@@ -56,8 +56,8 @@ class Johnson(nn.Module):
         x = F.relu(self.to_quarter(x, measure))  # (B, quarter, H/4, W/4)
         for block in self.blocks:
             x = block(x, measure)
-        x = F.relu(self.back_to_half(enlarged(x), measure))
-        x = F.relu(self.back_to_fine(enlarged(x), measure))
+        x = F.relu(self.back_to_half(x, measure))
+        x = F.relu(self.back_to_fine(x, measure))
         painting: Image = self.to_pixels(x).float() + 0.5
         return painting
 
@@ -71,9 +71,9 @@ def channels_last(network: Johnson) -> Johnson:
 class Normalised(nn.Module):
     """Convolution, then a learned mean and deviation for every channel of the picture."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, side: int = 3) -> None:
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, side: int = 3, enlarges: bool = False) -> None:
         super().__init__()
-        self.convolution = Convolution(inputs, outputs, stride, side)
+        self.convolution = Convolution(inputs, outputs, stride, side, enlarges=enlarges)
         self.mean = nn.Parameter(torch.zeros(1, outputs))
         self.deviation = nn.Parameter(torch.ones(1, outputs))
 
@@ -93,8 +93,3 @@ class Block(nn.Module):
     def forward(self, x: Tensor, measure: Measure) -> Tensor:
         changed: Tensor = self.second(F.relu(self.first(x, measure)), measure)
         return x + changed
-
-
-def enlarged(x: Tensor) -> Tensor:
-    """Twice the places a side."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -14,8 +14,8 @@ CODE = 96
 
 GRAINS, GRAIN = (2, 4, 8), 0.03
 """Sizes of the grains in pixels, and how much they differ, root mean square, in units of the pixel range."""
-GRAIN_SIDE = 512
-"""Side of the piece of grain that is repeated over a photograph, in pixels."""
+GRAIN_SIDES = (512, 440)
+"""Sides of the piece of grain that covers a photograph, in pixels."""
 
 Code = tuple[Tensor]
 """What the network knows of a style, `(B, CODE)`."""
@@ -134,14 +134,21 @@ def grain(height: int, width: int, seed: int) -> Tensor:
 
 
 def grained(photo: Image, noise: Tensor, top: int = 0, left: int = 0) -> Image:
-    """A photograph `(1, 3, H, W)`, or the piece of one from `top` and `left` on, with `noise` `(1, 1, h, w)`, repeated.
+    """A photograph `(1, 3, H, W)`, or the piece of one from `top` and `left` on, with `noise` `(1, 1, h, w)`.
+
+    The noise is repeated over it twice, upright and lying. Where h and w differ the two fall apart, so that both
+    together come back after their least common multiple only: plain grounds would show a shorter repeat.
 
     A convolution makes the same of every place where nothing changes: of a clear sky a plain colour, or a grid; and
     where nothing changes anywhere, there is no deviation to go by. Grain is what it can make strokes of.
     """
-    rows = (top + torch.arange(photo.shape[-2], device=photo.device)) % noise.shape[-2]
-    columns = (left + torch.arange(photo.shape[-1], device=photo.device)) % noise.shape[-1]
-    return photo + noise.to(photo.device)[:, :, rows][:, :, :, columns]
+    rows = top + torch.arange(photo.shape[-2], device=photo.device)
+    columns = left + torch.arange(photo.shape[-1], device=photo.device)
+    upright = noise.to(photo.device) / 2**0.5
+    lying = upright.mT.flip(3)
+    for piece in (upright, lying):
+        photo = photo + piece[:, :, rows % piece.shape[-2]][:, :, :, columns % piece.shape[-1]]
+    return photo
 
 
 def pixels(image: Image) -> Tensor:

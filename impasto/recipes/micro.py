@@ -13,7 +13,7 @@ from impasto.augmentation import shifted
 from impasto.config import SETTINGS
 from impasto.datasets import Batch
 from impasto.networks.files import save_weights
-from impasto.networks.micro import GRAIN_SIDE, Micro, grain, grained
+from impasto.networks.micro import GRAIN_SIDES, Micro, grain, grained
 from impasto.perceptual import pairs
 from impasto.recipes import RECIPES, PaintingConfig, PaintingRecipe
 from impasto.types import Image
@@ -25,8 +25,8 @@ class MicroConfig(PaintingConfig):
 
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 16000
     """Optimiser steps of the whole run."""
-    crop: Annotated[int, Ge(8), Le(4096)] = 176
-    """Side of the training crops in pixels, a multiple of 8."""
+    crop: Annotated[int, Ge(24), Le(4096)] = 176
+    """Side of the training crops in pixels, a multiple of 8; the judge sees 8 less."""
     pixels_weight: Annotated[float, Ge(0)] = 30.0
     """Pull of the pixels where the photograph is its own style."""
     mesh_weight: Annotated[float, Ge(0)] = 500.0
@@ -67,7 +67,7 @@ class MicroRecipe(PaintingRecipe):
     def sheet(self, network: nn.Module) -> Image:
         """A sample picture, in the manner of others."""
         assert isinstance(network, Micro)
-        noise = grain(GRAIN_SIDE, GRAIN_SIDE, 0)
+        noise = grain(*GRAIN_SIDES, 0)
         return self.row(lambda photo, style: network(grained(photo, noise), network.encode(style)))
 
     def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
