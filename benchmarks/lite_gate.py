@@ -31,6 +31,7 @@ from impasto.backbones import BACKBONES
 from impasto.backbones.lite import Lite
 from impasto.chain import Convolution
 from impasto.cli.memory import keep_freed_memory
+from impasto.config import Precision
 from impasto.devices import pick_dtype
 from impasto.files import write_atomically
 from impasto.images import load_image, save_image
@@ -38,6 +39,8 @@ from impasto.objective import Objective
 from impasto.optimize import evaluate
 from impasto.sheet import contact_sheet
 from impasto.types import Image
+
+PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
 
 Grades = tuple[float, float, float]
 """Style share (0 to 1), content loss, seconds."""
@@ -74,8 +77,8 @@ def paint(backbone: str, content: str, style: str, size: int, looks: int) -> tup
     return image, time.perf_counter() - began
 
 
-def seconds_per_evaluation(backbone: str, pictures: Pictures) -> float:
-    objective = gatys_objective(load_chain(backbone, pick_dtype("auto", torch.device("cpu"))), pictures, 100.0)
+def seconds_per_evaluation(backbone: str, pictures: Pictures, precision: Precision) -> float:
+    objective = gatys_objective(load_chain(backbone, pick_dtype(precision, torch.device("cpu"))), pictures, 100.0)
     times = []
     for _ in range(9):
         began = time.perf_counter()
@@ -101,12 +104,17 @@ def main() -> None:
     parser.add_argument("--only-lite", action="store_true")
     parser.add_argument("--looks", type=int, default=1, help="how often a picture is judged at nearly its own size")
     parser.add_argument("--weights", type=Path, help="a lite.safetensors to use in place of the bundled one")
+    parser.add_argument("--speed", action="store_true", help="compare single evaluations alone")
     parser.add_argument("--stamp", action="store_true")
     parser.add_argument("--sheet", type=Path, help="where to save all pictures side by side")
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     if options.weights:
         Lite.bundled = options.weights
+    if options.speed:
+        print(machine(), f"; {options.size} pixels", sep="", flush=True)
+        speed(pair(*SIX[0], options.size))
+        return
     folder = Path(os.environ["IMPASTO_TEST_IMAGES"])
     contents, styles = (sorted(path.stem for path in (folder / kind).glob("*.jpg")) for kind in ("content", "style"))
     pairs = list(itertools.product(contents, styles)) if options.all else SIX
@@ -152,11 +160,21 @@ def stamp(path: Path, found: dict[str, Grades], pairs: int, size: int) -> None:
     write_atomically(path, save(state, metadata=about))
 
 
+def speed(pictures: Pictures) -> None:
+    """Seconds of one evaluation, in turns, so that both see the same neighbours on the machine."""
+    for precision in PRECISIONS:
+        pairs = [
+            [seconds_per_evaluation(name, pictures, precision) for name in ("vgg19-caffe", "lite")] for _ in range(3)
+        ]
+        slow, fast = map(min, zip(*pairs, strict=True))
+        told = f"VGG-19 {slow:.3f}, lite {fast:.3f}: {slow / fast:.1f}x faster"
+        print(f"seconds per evaluation, precision {precision}: {told}", flush=True)
+
+
 def verdict(mine: Grades, vgg: Grades, pictures: Pictures) -> None:
-    slow, fast = (min(seconds_per_evaluation(name, pictures) for _ in range(2)) for name in ("vgg19-caffe", "lite"))
     print(f"median style share {mine[0]:.1%}: at most 6% {mine[0] <= 0.06}, at most 3% {mine[0] <= 0.03}")
     print(f"content loss {mine[1] / vgg[1]:.2f}x that of VGG-19: at most 1.3x {mine[1] <= 1.3 * vgg[1]}")
-    print(f"seconds per evaluation: VGG-19 {slow:.3f}, lite {fast:.3f}: {slow / fast:.1f}x faster")
+    speed(pictures)
     print(f"seconds until converged, medians: {vgg[2]:.0f} and {mine[2]:.1f}: {vgg[2] / mine[2]:.1f}x sooner")
 
 

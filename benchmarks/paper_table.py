@@ -10,6 +10,7 @@ with 8 bits, in fp32. Noise starts are the mean of several seeds.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -108,9 +109,9 @@ def main() -> None:
     print(table(["optimiser", "start", "content", "style", "total", "seconds"], rows))
     for name in names:
         print(f"{name}: content start below noise start: {totals[name, 'content'] < totals[name, 'noise']}")
-    for start in ("noise", "content"):
-        below = totals["L-BFGS, 200 iterations", start] < totals["Adam, 900 steps", start]
-        print(f"{start} start: L-BFGS below Adam: {below}")
+    for name, start in itertools.product(names[1:], ("noise", "content")):
+        below = totals[name, start] < totals["Adam, 900 steps", start]
+        print(f"{start} start: {name} below Adam: {below}")
 
 
 if __name__ == "__main__":
