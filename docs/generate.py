@@ -133,6 +133,7 @@ def _kind(field: dict[str, Any]) -> str:
     low = f"from {_short(field['minimum'])}" if "minimum" in field else ""
     low = f"above {_short(field['exclusiveMinimum'])}" if "exclusiveMinimum" in field else low
     high = f"to {_short(field['maximum'])}" if "maximum" in field else ""
+    high = f"and below {_short(field['exclusiveMaximum'])}" if "exclusiveMaximum" in field else high
     return " ".join(part for part in (kind, low, high) if part)
 
 
