@@ -30,6 +30,16 @@ OVERFLOW = """() => [...document.querySelectorAll('body *')].filter(element => {
 CUT = "e => getComputedStyle(e).clipPath"
 PATIENCE = 120_000
 """Milliseconds; nothing waits that long on a machine that is not shared."""
+# Notes which painting is on the stage, and how far it is, whenever that changes.
+NOTE = """() => {
+  window.noted = [];
+  const note = () => {
+    const {key, status} = document.querySelector('.stage').dataset;
+    if (window.noted.at(-1)?.join() !== [key, status].join()) window.noted.push([key, status]);
+  };
+  new MutationObserver(note).observe(document.body, {subtree: true, childList: true, attributes: true});
+  note();
+}"""
 TABS = ("Paint", "Masks", "Compare", "Experiments", "History")
 
 
@@ -162,6 +172,7 @@ def test_it_is_steered_stopped_and_continued(visit: Visit, studio: Studio) -> No
     visit.until("painting")
     assert page.locator("#paint").is_disabled()
     first = page.locator(".stage").get_attribute("data-key")
+    page.evaluate(NOTE)
     visit.set(strength=90)
     visit.pick("Styles", "woodcut")
     page.locator("#steer:enabled").click()
@@ -169,6 +180,11 @@ def test_it_is_steered_stopped_and_continued(visit: Visit, studio: Studio) -> No
     visit.until("painting")
     page.locator("#stop:enabled").click()
     visit.until("stopped")
+    noted = page.evaluate("window.noted")
+    assert noted[0] == [first, "painting"]
+    keys = [key for key, _ in noted]
+    assert first not in keys[keys.index(keys[-1]) :]  # what was steered does not come back
+    assert [status for _, status in noted[-2:]] == ["painting", "stopped"]
     record = newest(studio)
     assert record["stopped"] == "cancelled"
     assert (record["settings"]["strength"], len(record["segments"])) == (90, 1)

@@ -37,7 +37,7 @@ def build(workshop: Workshop, experiments: Path) -> gr.Blocks:
             with gr.Tab("Masks", id="masks-tab") as tab:
                 MasksTab(workshop, paint, tabs, tab)
             with gr.Tab("Compare", id="compare-tab"):
-                CompareTab(workshop, paint, tabs)
+                CompareTab(workshop, paint, tabs, followers)
             with gr.Tab("Experiments", id="experiments-tab") as tab:
                 ExperimentsTab(Shelf(experiments), tab)
             with gr.Tab("History", id="history-tab") as tab:

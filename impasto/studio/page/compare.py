@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
@@ -12,7 +11,7 @@ import gradio as gr
 from impasto.methods import METHODS
 from impasto.studio.jobs import View
 from impasto.studio.page import stage as stages
-from impasto.studio.page.following import AT_ONCE, STREAMED
+from impasto.studio.page.following import AT_ONCE, STREAMED, Followers
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.page.picker import chosen_in
@@ -20,15 +19,14 @@ from impasto.studio.workshop import Workshop
 
 FIRST_METHODS = ["gatys", "nnst", "gpdm"]
 MOST = 40
-LOOK = 0.3
 EMPTY = "Choose methods and strengths, and paint the pictures of the tab Paint with all of them."
 
 
 class CompareTab:
     """The components of the tab, and what they do."""
 
-    def __init__(self, workshop: Workshop, paint: PaintTab, tabs: gr.Tabs) -> None:
-        self.workshop, self.paint = workshop, paint
+    def __init__(self, workshop: Workshop, paint: PaintTab, tabs: gr.Tabs, followers: Followers) -> None:
+        self.workshop, self.paint, self.followers = workshop, paint, followers
         self.keys, self.chosen = gr.State([]), gr.State("")
         self.methods = gr.CheckboxGroup(
             list(METHODS), value=[m for m in FIRST_METHODS if m in METHODS], label="Methods", elem_id="compare-methods"
@@ -52,7 +50,7 @@ class CompareTab:
         inputs = [self.chosen, paint.photograph, paint.styles]
         self.send.click(self.restore, inputs, [*paint.restored, tabs], **AT_ONCE)
 
-    def run(self, photograph: Any, styles: Any, *asked: Any) -> Iterator[dict[Any, Any]]:
+    def run(self, request: gr.Request, photograph: Any, styles: Any, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Puts every combination into the line, and shows how they get on."""
         try:
             content, names = next(iter(chosen_in(photograph)), ""), chosen_in(styles)
@@ -63,16 +61,16 @@ class CompareTab:
         except ValueError as error:
             yield {self.told: f'<p class="refused" role="alert">{escape(str(error))}</p>'}
             return
-        yield {self.keys: keys, self.told: "", self.shown: "", self.send: gr.update(interactive=False)}
+        begun = {self.keys: keys, self.told: "", self.shown: "", self.send: gr.update(interactive=False)}
         seen = ""
-        while True:
+        for _ in self.followers.looks(request.session_hash or "", "compare"):
             views = [self.workshop.line.view(key) for key in keys]
             if (now := grid([_cell(view) for view in views], empty=EMPTY)) != seen:
-                yield {self.grid: now}
-                seen = now
+                yield begun | {self.grid: now}
+                begun, seen = {}, now
             if not any(view.is_live for view in views):
-                return
-            time.sleep(LOOK)
+                break
+        yield {self.grid: gr.skip()}
 
     def halt(self, keys: Sequence[str]) -> None:
         """Stops all that are still to be painted."""

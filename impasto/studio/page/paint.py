@@ -120,9 +120,11 @@ class PaintTab:
         except ValueError as error:
             yield {self.told: f'<p class="refused" role="alert">{escape(str(error))}</p>'}
             return
-        yield {self.current: key, self.told: "", self.take: ""} | self._allowed(is_live=True, has_picture=False)
+        begun = {self.current: key, self.told: "", self.take: ""} | self._allowed(is_live=True, has_picture=False)
         for view in self.followers.follow(request.session_hash or "", key):
-            yield {self.stage: stages.stage(view, content, after)} | self._ended(view)
+            yield begun | {self.stage: stages.stage(view, content, after)} | self._ended(view)
+            begun = {}
+        yield dict.fromkeys(self.seen, gr.skip())
 
     def _ended(self, view: View) -> dict[Any, Any]:
         if view.is_live:
