@@ -23,6 +23,8 @@ RIDGE = 1e-4
 """Of the mean squared input, added to the diagonal of the normal equations."""
 TOGETHER = 16
 """Pictures that are computed at a time."""
+SPENT = 1e-5
+"""With less of its energy left a channel is explained; what is left is rounding, which can pass for a find."""
 
 
 class Student(NarrowVGG):
@@ -76,6 +78,7 @@ def pick_channels(moment: Tensor, count: int) -> list[int]:
     picked: list[int] = []
     for _ in range(count):
         explained = rest.square().sum(0) / rest.diagonal().clamp_min(1e-12)
+        explained[rest.diagonal() <= SPENT * moment.diagonal()] = 0
         explained[picked] = -1
         j = int(explained.argmax())
         picked.append(j)

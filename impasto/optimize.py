@@ -24,6 +24,8 @@ TOLERANCE = 0.01
 """A run has converged when a window of iterations lowered its loss by less than this share."""
 RETRIES = 8
 """How often a run that diverged is taken back to its best picture and halves its step."""
+ROUNDING = 1e-6
+"""Below this share of what it began with a loss is mere rounding, and may grow."""
 DIVERGED = 3.0
 """A loss that many times the best one is divergence."""
 
@@ -112,7 +114,7 @@ def descend(
     """
     length = DEFAULT_LR[optimizer] if lr is None else lr
     image = best = start.clamp(0, 1)
-    best_loss, retries = math.inf, 0
+    best_loss, floor, retries = math.inf, 0.0, 0
     move = _make_move(optimizer, image, length, history, pyramid)
     convergence = None if steps is not None else Convergence(tolerance=tolerance)
     for i in range(1, (LIMIT if steps is None else steps) + 1):
@@ -120,9 +122,11 @@ def descend(
         losses, gradient = evaluate(now, image)
         loss = sum(losses.values())
         is_sound = math.isfinite(loss) and math.isfinite(gradient.sum().item())
-        if i == 1 and not is_sound:
-            raise ValueError("the loss of the start is not finite: check the weights and the learning rate")
-        if not is_sound or loss > DIVERGED * best_loss:
+        if i == 1:
+            if not is_sound:
+                raise ValueError("the loss of the start is not finite: check the weights and the learning rate")
+            floor = ROUNDING * loss
+        if not is_sound or loss > DIVERGED * max(best_loss, floor):
             retries += 1
             if retries > RETRIES:
                 raise DivergedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.optimize import FIRST_STEP, LIMIT, DivergedError, Iterate, Optimizer, descend
+from impasto.optimize import DIVERGED, FIRST_STEP, LIMIT, DivergedError, Iterate, Optimizer, descend
 
 SHAPE = (1, 3, 6, 7)
 WAYS = pytest.mark.parametrize(
@@ -52,6 +53,15 @@ def paint(objective: Callable[[Tensor], dict[str, Tensor]], start: Tensor, **set
 def test_the_loss_falls_to_the_target(way: dict[str, Any]) -> None:
     values = losses(paint(Bowl(0.2 + 0.6 * random(1)), random(), **way, steps=100))
     assert values[-1] < 1e-3 * values[0]
+
+
+def test_a_loss_that_has_fallen_to_nothing_may_grow_there() -> None:
+    grown = 0.0
+    for seed in range(1, 13):
+        values = losses(paint(Bowl(0.2 + 0.6 * random(seed)), random(), steps=100))
+        grown = max(grown, *(now / max(before, 1e-30) for before, now in itertools.pairwise(values)))
+        assert values[-1] < 1e-9 * values[0]
+    assert grown > DIVERGED  # elsewhere that is divergence
 
 
 @WAYS
