@@ -246,6 +246,25 @@ def test_methods_are_compared_and_one_is_sent_to_paint(visit: Visit, studio: Stu
     assert page.locator("#setting-strength input[type=number]").input_value() == "30"
 
 
+def test_a_comparison_is_stopped_as_a_whole_before_another_one_begins(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    visit.tab("Compare")
+    for method in ("nnst", "gpdm"):
+        page.locator("#compare-methods").get_by_label(method).uncheck()
+    page.locator("#compare-strengths").locator("input, textarea").fill("30 70")
+    page.locator("#compare-size input").fill("64")
+    page.locator("#compare-steps").locator("input, textarea").fill("1000000")
+    page.keyboard.press("Tab")
+    page.locator("#compare-begin:enabled").click()
+    page.locator("#compare-grid button", has_text="step").first.wait_for()
+    assert page.locator("#compare-begin").is_disabled()
+    page.locator("#compare-stop").click()
+    page.locator("#compare-begin:enabled").wait_for()
+    assert page.locator("#compare-grid img[src^=pictures]").count() == 1
+    page.locator("#compare-grid button", has_text="Cancelled before it began").wait_for()
+    assert newest(studio)["stopped"] == "cancelled"
+
+
 def test_a_method_shows_its_own_settings_and_no_others(visit: Visit) -> None:
     page = visit.page
     page.get_by_text("More settings").click()

@@ -44,7 +44,8 @@ class CompareTab:
         self.shown = gr.HTML("", js_on_load=stages.SCRIPT, apply_default_css=False, elem_id="compare-shown")
         self.grid = grid_component(grid([], empty=EMPTY), "compare-grid")
         asked = [paint.photograph, paint.styles, self.methods, self.strengths, self.strokes, self.size, self.steps]
-        self.begin.click(self.run, asked, [self.keys, self.told, self.shown, self.send, self.grid], **STREAMED)
+        seen = [self.keys, self.told, self.shown, self.begin, self.send, self.grid]
+        self.begin.click(self.run, asked, seen, **STREAMED)
         self.stop.click(self.halt, self.keys, None, **AT_ONCE)
         self.grid.select(self.look, None, [self.chosen, self.shown, self.send], **AT_ONCE)
         inputs = [self.chosen, paint.photograph, paint.styles]
@@ -65,10 +66,12 @@ class CompareTab:
         seen = ""
         for _ in self.followers.looks(request.session_hash or "", "compare"):
             views = [self.workshop.line.view(key) for key in keys]
-            if (now := grid([_cell(view) for view in views], empty=EMPTY)) != seen:
-                yield begun | {self.grid: now}
+            is_live = any(view.is_live for view in views)
+            now = grid([_cell(view) for view in views], empty=EMPTY)
+            if now != seen or not is_live:
+                yield begun | {self.grid: now, self.begin: gr.update(interactive=not is_live)}
                 begun, seen = {}, now
-            if not any(view.is_live for view in views):
+            if not is_live:
                 break
         yield {self.grid: gr.skip()}
 
@@ -130,5 +133,5 @@ def _cell(view: View) -> Cell:
     if view.status in ("done", "stopped"):
         return Cell(view.key, f"pictures/{view.key}.jpg", f"{view.order.title}, {what}", what)
     source = f"jobs/{view.key}/preview?{view.version}" if view.has_preview else ""
-    how = view.error or (f"step {view.step}" if view.step else stages.waiting_words(view))
+    how = view.error or (f"step {view.step}" if view.step else stages.words(view))
     return Cell(view.key, source, f"{view.order.title}, {what}", f"{what} · {how}")

@@ -49,22 +49,19 @@ def stage(view: View, content: str, after: str | None = None) -> str:
         content: the page's name for the photograph.
         after: key of the painting that it goes on from, which is shown until there is something newer.
     """
-    words = waiting_words(view) if view.status == "waiting" else WORDS[view.status]
     body = _pictures(view, content, after)
     if view.error:
         body += f'<p class="refused" role="alert">{escape(view.error)}</p>'
     return (
         f'<div class="stage" data-status="{view.status}" data-key="{view.key}">{body}'
-        f'<p class="status"><strong role="status">{words}</strong> <span>{_figures(view)}</span></p>'
+        f'<p class="status"><strong role="status">{words(view)}</strong> <span>{_figures(view)}</span></p>'
         f"{_bar(view)}<div class='curves'>{curves_svg(view.curve)}</div></div>"
     )
 
 
-def waiting_words(view: View) -> str:
-    """Its place in the line."""
-    if view.place:
-        return f"Waiting: {view.place} before this one"
-    return WORDS["waiting"]
+def words(view: View) -> str:
+    """How far a job is."""
+    return f"Waiting: {view.place} before this one" if view.place else WORDS[view.status]
 
 
 def compared(before: str, after: str, title: str) -> str:
