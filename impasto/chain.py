@@ -2,7 +2,8 @@
 
 On a CPU the chain is differentiated by hand. oneDNN fuses each convolution with its ReLU, the weights are packed for
 it, and the gradient with respect to the input of a convolution is again a convolution, with the kernel turned around.
-Elsewhere, and in float64, plain autograd does the same. A test holds the two to the same numbers.
+Elsewhere, and where oneDNN lacks the type of number, plain autograd does the same. A test holds the two to the same
+numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from impasto.devices import has_onednn
 
 Pooling = Literal["max", "average"]
 
@@ -57,8 +60,7 @@ class Chain:
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.device = device
-        has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        self._fused = device.type == "cpu" and dtype is not torch.float64 and has_onednn
+        self._fused = device.type == "cpu" and has_onednn(dtype)
         self._packed: dict[str, _PackedConvolution] = {}
 
     def __call__(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Tensor]:

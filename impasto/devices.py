@@ -45,10 +45,17 @@ def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 def _has_native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if device.type == "cpu" and has_onednn(torch.bfloat16):
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.9
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
+
+
+def has_onednn(dtype: torch.dtype) -> bool:
+    """Whether oneDNN convolves numbers of this type on this processor; where not, PyTorch does, many times slower."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return dtype is torch.float32 or (dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def forget_peak_memory() -> None:

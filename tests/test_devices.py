@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
+from impasto import devices
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
 
 CPU = torch.device("cpu")
@@ -53,15 +59,37 @@ def test_a_named_precision_is_that_precision() -> None:
 
 
 def test_auto_is_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for capabilities, expected in [
-        ({"avx512_bf16": True}, torch.bfloat16),
-        ({"amx_bf16": True}, torch.bfloat16),
-        ({"avx2": True}, torch.float32),
-        ({}, torch.float32),
+    for capabilities, onednn, expected in [
+        ({"avx512_bf16": True}, True, torch.bfloat16),
+        ({"amx_bf16": True}, True, torch.bfloat16),
+        ({"amx_bf16": True}, False, torch.float32),
+        ({"avx2": True}, True, torch.float32),
+        ({}, True, torch.float32),
     ]:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
-        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+        monkeypatch.setattr(devices, "has_onednn", lambda dtype, onednn=onednn: onednn)
         assert pick_dtype("auto", CPU) is expected
+
+
+def test_where_onednn_has_no_bf16_auto_is_fp32_and_bf16_is_painted_all_the_same() -> None:
+    program = """
+import impasto
+from impasto.devices import has_onednn
+import torch
+
+print(has_onednn(torch.bfloat16))
+for precision in ("auto", "fp32", "bf16"):
+    result = impasto.stylize("woodcut", "mosaic", backbone="tiny", size=48, steps=3, precision=precision)
+    print(result.precision, sum(result.losses.values()))
+"""
+    older = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # an older processor
+    done = subprocess.run([sys.executable, "-c", program], env=older, capture_output=True, text=True, check=True)
+    has_bf16, *painted = done.stdout.splitlines()
+    (auto, first), (fp32, second), (bf16, third) = (line.split() for line in painted)
+    assert (fp32, bf16) == ("fp32", "bf16")
+    assert (has_bf16, auto, first) == ("False", "fp32", second) or platform.machine() != "x86_64"
+    assert float(third) == pytest.approx(float(second), rel=0.05)
+    assert third != second
 
 
 def test_every_precision_has_a_name() -> None:
