@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -205,16 +207,23 @@ def test_a_key_is_never_a_path(history: History, key: str) -> None:
             ask(key)
 
 
-def test_memory_stays_flat(line: Line) -> None:
-    def resident() -> float:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * 4096 / 2**20
-
-    def paint(count: int) -> float:
-        keys = [line.submit(order(1)) for _ in range(count)]
-        for key in keys:
+def test_what_paintings_took_is_given_back(line: Line) -> None:
+    def paint(count: int) -> None:
+        for key in [line.submit(order(1)) for _ in range(count)]:
             line.wait(key, 60)
-        return resident()
 
-    warm = paint(15)
-    assert paint(45) - warm < 10
+    def taken() -> int:
+        """Bytes of all tensors, and of all else that Python holds."""
+        gc.collect()
+        tensors = [each for each in gc.get_objects() if type(each) in (torch.Tensor, torch.nn.Parameter)]
+        storages = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in tensors}
+        return sum(storages.values()) + tracemalloc.get_traced_memory()[0]
+
+    paint(3)
+    tracemalloc.start()
+    try:
+        before = taken()
+        paint(20)
+        assert taken() - before < 20 * 15_000  # its picture alone would be 27,000 a job
+    finally:
+        tracemalloc.stop()
