@@ -78,6 +78,7 @@ def pick_channels(moment: Tensor, count: int) -> list[int]:
     picked: list[int] = []
     for _ in range(count):
         explained = rest.square().sum(0) / rest.diagonal().clamp_min(1e-12)
+        explained += SPENT * rest.diagonal()  # of two that say the same, the louder one
         explained[rest.diagonal() <= SPENT * moment.diagonal()] = 0
         explained[picked] = -1
         j = int(explained.argmax())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 import time
@@ -205,6 +206,23 @@ def test_a_key_is_never_a_path(history: History, key: str) -> None:
     for ask in (history.entry, history.delete, history.has):
         with pytest.raises(ValueError, match="is no painting's key"):
             ask(key)
+
+
+def test_memory_stays_flat(line: Line) -> None:
+    def resident() -> float:
+        gc.collect()
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # what was freed goes back to the system
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * 4096 / 2**20
+
+    def paint(count: int) -> float:
+        keys = [line.submit(order(1)) for _ in range(count)]
+        for key in keys:
+            line.wait(key, 60)
+        return resident()
+
+    warm = paint(45)
+    assert min(paint(45) for _ in range(3)) - warm < 10
 
 
 def test_what_paintings_took_is_given_back(line: Line) -> None:
