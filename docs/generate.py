@@ -55,10 +55,7 @@ def backbones() -> str:
 
 
 def losses() -> str:
-    rows = [
-        [f"`{name}`", (LOSSES[name].__doc__ or "").split("\n\n")[0].replace("\n", " "), _yes(LOSSES[name])]
-        for name in LOSSES
-    ]
+    rows = [[f"`{name}`", (LOSSES[name].__doc__ or "").split("\n\n")[0], _yes(LOSSES[name])] for name in LOSSES]
     return table(["name", "what it compares", "a mean over places"], rows)
 
 
@@ -138,7 +135,7 @@ def _kind(field: dict[str, Any]) -> str:
 
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", r"\|")
+    return str(value).replace("|", r"\|").replace("\n", " ")
 
 
 def _short(number: float) -> str:
