@@ -8,7 +8,7 @@ EXTRAS := demo,report,studio,hires,export
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_FLAGS)
 PYTEST_FLAGS ?=
 
-.PHONY: demo test test-slow check bench docs clean
+.PHONY: demo test test-slow check bench docs golden clean
 
 demo: .venv/demo.stamp  ## paint the bundled samples into demo/
 	$(BIN)/impasto demo -o demo
@@ -28,6 +28,10 @@ bench: .venv/test.stamp  ## the figures of the README; needs IMPASTO_WEIGHTS and
 	$(BIN)/python benchmarks/time_to_loss.py
 	$(BIN)/python benchmarks/paper_table.py
 	$(BIN)/python benchmarks/lite_gate.py
+
+golden: .venv/test.stamp  ## record the outputs of 83 small runs, or compare with the record that exists
+	if [ -e build/golden.json ]; then $(BIN)/python tools/golden.py check build/golden.json; \
+	else $(BIN)/python tools/golden.py record build/golden.json; fi
 
 docs: .venv/test.stamp  ## write the generated tables of docs/ again
 	$(BIN)/python docs/generate.py

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import ChainBackbone, load_backbone
-from impasto.images import fit, load_image, quantise, resize
+from impasto.images import fit, load_image, quantize, resize
 from impasto.losses.content import ContentLoss
 from impasto.losses.gram import GramLoss
-from impasto.objective import Objective, match
+from impasto.objectives.objective import Objective, match
 from impasto.samples import resolve
 from impasto.types import Image
 
@@ -67,7 +67,7 @@ def gatys_objective(backbone: ChainBackbone, pictures: Pictures, style_weight: f
 @torch.no_grad()
 def graded(objective: Objective, image: Image) -> dict[str, float]:
     """Content, style and total loss of `image` as it is saved, with 8 bits."""
-    losses = {name: loss.item() for name, loss in objective(quantise(image.clamp(0, 1))).items()}
+    losses = {name: loss.item() for name, loss in objective(quantize(image.clamp(0, 1))).items()}
     content = sum(loss for name, loss in losses.items() if name.startswith("content/"))
     total = sum(losses.values())
     return {"content": content, "style": total - content, "total": total}

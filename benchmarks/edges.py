@@ -13,9 +13,9 @@ from common import gatys_objective, graded, load_chain, machine, pair, picture, 
 
 from impasto import load_image, save_image, stylize
 from impasto.cli.memory import keep_freed_memory
-from impasto.grading import grade
+from impasto.images.contact_sheet import contact_sheet
 from impasto.losses.laplacian import LaplacianLoss
-from impasto.sheet import contact_sheet
+from impasto.metrics.evaluate import grade
 from impasto.types import Image
 
 PAIRS = (("astronaut", "starry_night"), ("flowers", "mosaic"), ("lion", "wave_crop"), ("taj_mahal", "the_scream"))

@@ -17,13 +17,14 @@ from common import machine, picture, table
 from masks import BANDS, NEAR, border_of, distance_to, half, style_loss, subject_of
 from torch import Tensor
 
-from impasto import guidance, stylize
+from impasto import stylize
 from impasto.backbones import Backbone, load_backbone
 from impasto.images import load_image, save_image
 from impasto.losses.gram import GramLoss
-from impasto.matching import Matching
 from impasto.methods.gatys import GatysConfig
-from impasto.subject import Subject
+from impasto.methods.matching import Matching
+from impasto.regions import guides as guidance
+from impasto.regions.subject import Subject
 
 
 def comb(height: int, width: int) -> Tensor:

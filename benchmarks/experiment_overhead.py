@@ -13,10 +13,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from impasto.experiments.document import Document
-from impasto.experiments.grid import experiment_of
+from impasto.experiments.expand import experiment_of
 from impasto.experiments.runner import work
 from impasto.experiments.store import Store
+from impasto.experiments.yaml_source import Document
 
 PAIRS = [["woodcut", "mosaic"], ["geometric", "inkwash"], ["inkwash", "woodcut"], ["mosaic", "brushstrokes"]]
 

@@ -32,10 +32,10 @@ from torch import Tensor, nn
 
 import impasto
 from impasto.devices import peak_memory_mib, pick_dtype
-from impasto.grading import grade
-from impasto.images import fit, load_image, quantise, resize, save_image
+from impasto.images import fit, load_image, quantize, resize, save_image
+from impasto.images.contact_sheet import contact_sheet
+from impasto.metrics.evaluate import grade
 from impasto.samples import CONTENTS, STYLES, resolve
-from impasto.sheet import contact_sheet
 from impasto.types import Image
 
 CPU = torch.device("cpu")
@@ -125,7 +125,7 @@ def grade_large() -> None:
             for model in MODELS:
                 image = impasto.stylize(picture(content), picture(style), model, size=size).image
                 losses = graded(objective, image)
-                seen = resize(quantise(image), fit(pictures[0].shape[-2:], LONGER_SIDES[0]))
+                seen = resize(quantize(image), fit(pictures[0].shape[-2:], LONGER_SIDES[0]))
                 cfsd = grade(picture(content), picture(style), seen, backbone=small_eye, metrics=["cfsd"])["cfsd"]
                 figures[model].append((losses["style"] / own, losses["content"], cfsd))
         rows.append(
@@ -164,7 +164,7 @@ def faithful() -> None:
 
 
 def psnr(image: Image, truth: Image) -> float:
-    return -10 * math.log10((quantise(image.clamp(0, 1)) - truth).square().mean().item())
+    return -10 * math.log10((quantize(image.clamp(0, 1)) - truth).square().mean().item())
 
 
 def cost_all() -> None:

@@ -1,4 +1,4 @@
-"""What a fast model saves as the start of an optimisation: `gatys` from what it painted, against from the photograph.
+"""What a fast model saves as the start of an optimization: `gatys` from what it painted, against from the photograph.
 
 Six pairs at 512 pixels by default settings, from the photograph until converged, from the others in as many steps.
 Printed are the steps after which the loss (the best so far) is the one that the photograph leads to after so many.

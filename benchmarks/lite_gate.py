@@ -28,16 +28,16 @@ from safetensors.torch import save
 
 from impasto import stylize
 from impasto.backbones import BACKBONES
+from impasto.backbones.chain import Convolution
 from impasto.backbones.lite import Lite
-from impasto.chain import Convolution
 from impasto.cli.memory import keep_freed_memory
 from impasto.config import Precision
 from impasto.devices import pick_dtype
 from impasto.files import write_atomically
 from impasto.images import load_image, save_image
-from impasto.objective import Objective
-from impasto.optimize import evaluate
-from impasto.sheet import contact_sheet
+from impasto.images.contact_sheet import contact_sheet
+from impasto.objectives.objective import Objective
+from impasto.optim.descent import evaluate
 from impasto.types import Image
 
 PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
@@ -70,10 +70,10 @@ def grade(judge: Objective, content: Image, painted: Image, seconds: float) -> G
     return mine["style"] / identity["style"], mine["content"], seconds
 
 
-def paint(backbone: str, content: str, style: str, size: int, looks: int) -> tuple[Image, float]:
+def paint(backbone: str, content: str, style: str, size: int, near_scales: int) -> tuple[Image, float]:
     """The picture and its seconds, weights being loaded already."""
     began = time.perf_counter()
-    image = stylize(picture(content), picture(style), backbone=backbone, size=size, looks=looks).image
+    image = stylize(picture(content), picture(style), backbone=backbone, size=size, near_scales=near_scales).image
     return image, time.perf_counter() - began
 
 
@@ -102,7 +102,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--all", action="store_true", help="every content with every style")
     parser.add_argument("--only-lite", action="store_true")
-    parser.add_argument("--looks", type=int, default=1, help="how often a picture is judged at nearly its own size")
+    parser.add_argument(
+        "--near-scales", type=int, default=1, help="how often a picture is judged at nearly its own size"
+    )
     parser.add_argument("--weights", type=Path, help="a lite.safetensors to use in place of the bundled one")
     parser.add_argument("--speed", action="store_true", help="compare single evaluations alone")
     parser.add_argument("--stamp", action="store_true")
@@ -128,7 +130,7 @@ def main() -> None:
         judge = gatys_objective(plain, scaled, 1.0)
         painted = []
         for name in networks:
-            image, seconds = paint(name, content, style, options.size, options.looks)
+            image, seconds = paint(name, content, style, options.size, options.near_scales)
             columns[name].append(grade(judge, scaled[0], image, seconds))
             painted.append(image)
         rows.append([f"{content} x {style}", *(cell(columns[name][-1]) for name in networks)])
@@ -161,7 +163,7 @@ def stamp(path: Path, found: dict[str, Grades], pairs: int, size: int) -> None:
 
 
 def speed(pictures: Pictures) -> None:
-    """Seconds of one evaluation, in turns, so that both see the same neighbours on the machine."""
+    """Seconds of one evaluation, in turns, so that both see the same neighbors on the machine."""
     for precision in PRECISIONS:
         pairs = [
             [seconds_per_evaluation(name, pictures, precision) for name in ("vgg19-caffe", "lite")] for _ in range(3)

@@ -19,7 +19,7 @@ from common import SIX, gatys_objective, graded, load_chain, machine, pair, pict
 
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
-from impasto.optimize import Convergence
+from impasto.optim.descent import Convergence
 from impasto.types import Image, Step
 
 STEPS = (60, 80, 100, 150, 200, 300, 400)

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from impasto import stylize
 from impasto.backbones import Backbone, load_backbone
-from impasto.config import PaintingConfig
-from impasto.guidance import guides_of
+from impasto.config import MethodConfig
 from impasto.images import fit, load_image, open_picture, save_image
-from impasto.labels import read_labels
 from impasto.losses.gram import GramLoss
-from impasto.regions import divide
-from impasto.subject import Region, Subject
+from impasto.regions.guides import guides_of
+from impasto.regions.label_map import read_labels
+from impasto.regions.split import divide
+from impasto.regions.subject import Region, Subject
 from impasto.types import Image
 
 BANDS = ((0, 2), (2, 5), (5, 10), (10, 20), (20, 100))
@@ -47,7 +47,7 @@ def stripe(height: int, width: int) -> Tensor:
 
 def subject_of(content: Path, styles: list[Path], settings: dict[str, Any]) -> Subject:
     """What `stylize` makes of the masks, at the size of the painting."""
-    config = PaintingConfig(**{name: settings[name] for name in ("mask", "style_mask", "size") if name in settings})
+    config = MethodConfig(**{name: settings[name] for name in ("mask", "style_mask", "size") if name in settings})
     given, pictures = load_image(content), [load_image(style) for style in styles]
     shape = fit((given.shape[-2], given.shape[-1]), config.size)
     masks, maps = ([open_picture(file) for file in files] for files in (config.mask, config.style_mask))
@@ -132,17 +132,17 @@ def painted_all_over(content: Path, styles: list[Path], k: int, settings: dict[s
     """The whole picture after what region `k` takes after."""
     if not settings.get("style_mask"):
         return stylize(content, styles[k], **{key: value for key, value in settings.items() if key != "mask"}).image
-    colour = torch.from_numpy(read_labels(open_picture(settings["mask"])).colours[k] / 255).float()
+    color = torch.from_numpy(read_labels(open_picture(settings["mask"])).colors[k] / 255).float()
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "one.png"
-        save_image(colour.view(1, 3, 1, 1).expand_as(load_image(content)), mask)
+        save_image(color.view(1, 3, 1, 1).expand_as(load_image(content)), mask)
         return stylize(content, styles, **settings | {"mask": mask}).image
 
 
 def leak(name: str, content: Path, styles: list[Path], other: Path, k: int, **settings: Any) -> None:
     """By how much the pixels of the other regions change where region `k` gets another style.
 
-    Any change at all sends the optimiser to another picture, so beside it: the same where a strength is 0.1 % higher.
+    Any change at all sends the optimizer to another picture, so beside it: the same where a strength is 0.1 % higher.
     """
     subject = subject_of(content, styles, settings)
     mask = subject.regions[k].mask

@@ -1,4 +1,4 @@
-"""All methods side by side: a contact sheet, or a table of metrics on layers that none of them optimises.
+"""All methods side by side: a contact sheet, or a table of metrics on layers that none of them optimizes.
 
 The table grades the saved pictures of six pairs with VGG-19 in fp32, shows medians, and says for each style weight of
 `gatys` which other rows are no worse in content and in style and better in one of them.
@@ -21,13 +21,13 @@ from common import SIX, machine, picture, table
 from impasto import load_image, save_image, stylize
 from impasto.backbones import load_backbone
 from impasto.cli.memory import keep_freed_memory
-from impasto.grading import grade_with_sanity
+from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
-from impasto.sheet import contact_sheet
+from impasto.metrics.evaluate import grade_with_sanity
 from impasto.types import Image
 
 UNSEEN = {"content": ("relu3_3", "relu4_3"), "style": ("relu1_2", "relu2_2", "relu3_2", "relu4_3")}
-"""Layers to grade on: no method optimises them by default, but for strotss, whose hypercolumns hold some."""
+"""Layers to grade on: no method optimizes them by default, but for strotss, whose hypercolumns hold some."""
 GRADED = {"content": ("content", "ssim"), "style": ("sliced_wasserstein", "style", "gram")}
 WEIGHTS = ("gatys 10", "gatys 100", "gatys 1000")
 ROWS: dict[str, dict[str, Any]] = {

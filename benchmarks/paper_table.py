@@ -1,6 +1,6 @@
 """The table of the paper implementations: Adam against L-BFGS, from noise and from the content picture.
 
-Adam: lr 0.1 in ImageNet-normalised units (0.0226 of the pixel range), 900 steps. L-BFGS: lr 1, 200 iterations, ours;
+Adam: lr 0.1 in ImageNet-normalized units (0.0226 of the pixel range), 900 steps. L-BFGS: lr 1, 200 iterations, ours;
 and torch's, 200 calls of up to 20 iterations each, as such programs call it. Losses are those of the picture saved
 with 8 bits, in fp32. Noise starts are the mean of several seeds.
 
@@ -20,16 +20,16 @@ from common import Pictures, gatys_objective, graded, load_chain, machine, pair,
 from torch import Tensor
 
 from impasto.devices import pick_dtype
-from impasto.objective import Objective
-from impasto.optimize import descend, evaluate
+from impasto.objectives.objective import Objective
+from impasto.optim.descent import descend, evaluate
 from impasto.types import Image
 
 IMAGENET_DEVIATION = 0.226
-Painter = Callable[[Objective, Image], Image]
+Stylizer = Callable[[Objective, Image], Image]
 
 
 def adam(objective: Objective, start: Image) -> Image:
-    """900 steps of lr 0.1 in ImageNet-normalised units; the last picture."""
+    """900 steps of lr 0.1 in ImageNet-normalized units; the last picture."""
     lr = 0.1 * IMAGENET_DEVIATION
     return list(descend(objective, start, optimizer="adam", lr=lr, steps=900))[-1].image
 
@@ -56,7 +56,7 @@ def torch_lbfgs(objective: Objective, start: Image) -> Image:
     return pixels.detach().clamp(0, 1)
 
 
-PAINTERS: dict[str, Painter] = {
+PAINTERS: dict[str, Stylizer] = {
     "Adam, 900 steps": adam,
     "L-BFGS, 200 iterations": lbfgs,
     "torch L-BFGS, 200 calls of 20": torch_lbfgs,
@@ -106,7 +106,7 @@ def main() -> None:
             cells, totals[name, start] = row(name, start, objective, judge, pictures, options.seeds)
             rows.append(cells)
             print(" ".join(cells), flush=True)
-    print(table(["optimiser", "start", "content", "style", "total", "seconds"], rows))
+    print(table(["optimizer", "start", "content", "style", "total", "seconds"], rows))
     for name in names:
         print(f"{name}: content start below noise start: {totals[name, 'content'] < totals[name, 'noise']}")
     for name, start in itertools.product(names[1:], ("noise", "content")):

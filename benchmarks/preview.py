@@ -3,8 +3,8 @@
 Graded by VGG-19 in fp32 at 256 pixels. Stroke: the wavelength of what painting added to the photograph's luminance, as
 a share of the longer side: the geometric mean over its power spectrum.
 
-    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/preview.py [--method gatys] [--octaves 1]
-    [--looks 2]
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/preview.py [--method gatys] [--loss-scales 1]
+    [--near-scales 2]
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import Tensor
 
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
-from impasto.colour import luminance
+from impasto.color.transfer import luminance
 from impasto.images import resize
 from impasto.types import Image
 
 
-def stroke(painted: Image, content: Image) -> float:
+def style_scale(painted: Image, content: Image) -> float:
     """Wavelength of the strokes, as a share of the longer side."""
     added = (luminance(painted) - luminance(content))[0, 0]
     power = torch.fft.rfft2(added - added.mean()).abs().square()
@@ -41,17 +41,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", default="gatys")
     parser.add_argument("--backbone", default="lite")
-    parser.add_argument("--octaves", type=int, help="sizes at which the large picture is judged")
-    parser.add_argument("--looks", type=int, default=1, help="how often the preview is judged at nearly its own size")
+    parser.add_argument("--loss-scales", type=int, help="sizes at which the large picture is judged")
+    parser.add_argument(
+        "--near-scales", type=int, default=1, help="how often the preview is judged at nearly its own size"
+    )
     parser.add_argument("--large", type=int, default=1024)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--stroke", type=float, default=1.0)
+    parser.add_argument("--style-scale", type=float, default=1.0)
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.method}, {options.backbone}, {options.large} pixels against 256", sep="")
     chain = load_chain("vgg19-caffe", torch.float32)
-    preview = {} if options.looks == 1 else {"looks": options.looks}
-    full = {} if options.octaves is None else {"octaves": options.octaves}
+    preview = {} if options.near_scales == 1 else {"near_scales": options.near_scales}
+    full = {} if options.loss_scales is None else {"loss_scales": options.loss_scales}
     rows = []
     for content, style in SIX[: options.pairs]:
         pictures = pair(content, style, 256)
@@ -65,18 +67,18 @@ def main() -> None:
                 options.method,
                 backbone=options.backbone,
                 size=size,
-                stroke=options.stroke,
+                style_scale=options.style_scale,
                 **more,
             )
             reduced = resize(result.image, (pictures[0].shape[-2], pictures[0].shape[-1]))
             losses = graded(judge, reduced)
-            numbers.append([losses["content"], 100 * losses["style"], stroke(reduced, pictures[0])])
+            numbers.append([losses["content"], 100 * losses["style"], style_scale(reduced, pictures[0])])
             print(f"{content} x {style}, {size}: {result.seconds:.0f} s", flush=True)
         small, large = numbers
         rows.append(
             [f"{content} x {style}", *(f"{a:.3f}, {b:.3f}: {b / a:.2f}" for a, b in zip(small, large, strict=True))]
         )
-    print(table(["pair", "content loss", "100 style loss", "stroke"], rows))
+    print(table(["pair", "content loss", "100 style loss", "style_scale"], rows))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     one evaluation.
 (b) ours: what `impasto stylize` runs.
 
-Both are judged by the fp32 loss of the picture as saved with 8 bits; judging is not timed, the optimiser is.
+Both are judged by the fp32 loss of the picture as saved with 8 bits; judging is not timed, the optimizer is.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/time_to_loss.py [--speed] [--precision fp32]
 
@@ -27,12 +27,12 @@ from common import Pictures, flat, gatys_objective, graded, load_chain, machine,
 from torch import Tensor
 
 from impasto.backbones import ChainBackbone
-from impasto.chain import Convolution
+from impasto.backbones.chain import Convolution
 from impasto.cli.memory import keep_freed_memory
 from impasto.config import Precision
 from impasto.devices import pick_dtype
-from impasto.objective import Objective
-from impasto.optimize import descend, evaluate
+from impasto.objectives.objective import Objective
+from impasto.optim.descent import descend, evaluate
 from impasto.types import Image
 
 STYLE_WEIGHT = 100.0
@@ -182,7 +182,7 @@ def compare_evaluations(plain: ChainBackbone, fast: ChainBackbone, pictures: Pic
         loss(pixels).backward()
 
     slow, quick = [], []
-    for _ in range(2):  # in turns, so that both see the same neighbours on the machine
+    for _ in range(2):  # in turns, so that both see the same neighbors on the machine
         slow.append(seconds_per_evaluation(naive_evaluation, 5))
         quick.append(seconds_per_evaluation(lambda: evaluate(objective, pictures[0])))
     a, b = min(slow), min(quick)

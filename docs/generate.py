@@ -14,11 +14,11 @@ from typing import Any
 from impasto.backbones import BACKBONES
 from impasto.config import setting_schemas
 from impasto.experiments.bundled import bundled, find_experiment
-from impasto.experiments.grid import read_experiment
+from impasto.experiments.expand import read_experiment
 from impasto.losses import LOSSES
 from impasto.methods import METHODS
 from impasto.metrics import METRICS
-from impasto.recipes import TrainingConfig
+from impasto.training.recipes import TrainingConfig
 from impasto.weights.manifest import MANIFEST, MIB
 
 FOLDER = Path(__file__).parent
@@ -84,11 +84,11 @@ def experiments() -> str:
 
 def weights() -> str:
     rows = [
-        [f"`{name}`", each.summary, f"`{file.filename}`", f"{file.size / MIB:.0f}", each.licence]
+        [f"`{name}`", each.summary, f"`{file.filename}`", f"{file.size / MIB:.0f}", each.license]
         for name, each in MANIFEST.items()
         for file in each.files
     ]
-    return table(["name", "what it is", "file", "MiB", "licence"], rows)
+    return table(["name", "what it is", "file", "MiB", "license"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from impasto import load_image, save_image, stylize
 from impasto.images import fit, resize
+from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
 from impasto.samples import resolve
-from impasto.sheet import contact_sheet
 from impasto.types import Image
 
 FOLDER = Path(__file__).parent / "pictures"

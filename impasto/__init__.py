@@ -12,25 +12,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impasto.batch import stylize_folder
     from impasto.images import load_image, save_image
-    from impasto.paint import Painter, stylize
-    from impasto.replaying import replay
-    from impasto.result import Result
+    from impasto.pipeline.folder import stylize_folder
+    from impasto.pipeline.replay import replay
+    from impasto.pipeline.result import Result
+    from impasto.pipeline.stylizer import Stylizer, stylize
     from impasto.types import Image, Step
 
-__all__ = ["Image", "Painter", "Result", "Step", "load_image", "replay", "save_image", "stylize", "stylize_folder"]
+__all__ = ["Image", "Result", "Step", "Stylizer", "load_image", "replay", "save_image", "stylize", "stylize_folder"]
 
 _HOMES = {
     "Image": "impasto.types",
-    "Painter": "impasto.paint",
-    "Result": "impasto.result",
+    "Stylizer": "impasto.pipeline.stylizer",
+    "Result": "impasto.pipeline.result",
     "Step": "impasto.types",
     "load_image": "impasto.images",
-    "replay": "impasto.replaying",
+    "replay": "impasto.pipeline.replay",
     "save_image": "impasto.images",
-    "stylize": "impasto.paint",
-    "stylize_folder": "impasto.batch",
+    "stylize": "impasto.pipeline.stylizer",
+    "stylize_folder": "impasto.pipeline.folder",
 }
 
 

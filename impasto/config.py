@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
 SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 Precision = Literal["auto", "fp32", "bf16"]
-Colour = Literal["style", "luminance", "moments", "histogram"]
+Colors = Literal["style", "luminance", "moments", "histogram"]
 
 
 def _names(files: Any) -> Any:
@@ -31,38 +31,53 @@ Files = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class PaintingConfig:
-    """What every method lets one choose."""
+MAIN = Field(json_schema_extra={"tier": "main"})
+"""Marks a setting of the tier `main`, which `impasto stylize --help` and the studio show first; others are `advanced`."""
 
-    size: Annotated[int, Ge(0), Le(65536)] = 512
-    """Longer side of the picture, and of every style, in pixels; 0 keeps the content's own size."""
-    style_mix: tuple[Annotated[float, Ge(0)], ...] = ()
-    """Weight of each style picture; none means equal weights."""
-    strength: Annotated[float, Ge(0), Le(100)] | None = None
-    """How far to go from photograph to style, 0 to 100; 50 is balanced, whatever the method, network and size."""
-    stroke: Annotated[float, Ge(1 / 16), Le(16)] = 1.0
-    """Size of the style relative to the picture: 2 makes its strokes twice as large, 0.5 half as large."""
-    colour: Colour = "style"
-    """Whose colours: the style's, or the content's by luminance, by moments of the style, or by histogram."""
-    mask: Files = ()
-    """Divides the content: one file with a colour for every region, or a soft grey file for each; see docs/masks.md."""
-    style_mask: Files = ()
-    """For every style a file like mask: a region takes after the places of its own colour."""
-    feather: Annotated[float, Ge(0), Le(0.5)] = 0.02
-    """Width in which one region of a coloured mask passes into the next, as a share of the longer side."""
-    region_strength: tuple[Annotated[float, Ge(0), Le(1000)], ...] = ()
-    """Factor on the pull of the style in every region, from its darkest colour to its lightest, or file by file."""
-    region_stroke: tuple[Annotated[float, Ge(1 / 16), Le(16)], ...] = ()
-    """Size of the style in every region, on top of stroke, in the same order."""
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class CommonSettings:
+    """Settings of every method."""
+
+    size: Annotated[int, Ge(0), Le(65536), MAIN] = 512
+    """Longer side of the output, and of every style image, in pixels; 0 keeps the size of the content image."""
+    strength: Annotated[Annotated[float, Ge(0), Le(100)] | None, MAIN] = None
+    """Degree of stylization from 0 to 100; 50 balances style and content for every method, backbone and size."""
+    style_scale: Annotated[float, Ge(1 / 16), Le(16), MAIN] = 1.0
+    """Size of the style image relative to the output: 2 doubles the size of its strokes, 0.5 halves it."""
+    style_mix: Annotated[tuple[Annotated[float, Ge(0)], ...], MAIN] = ()
+    """Weight of each style image, one per style. Default: equal weights."""
+    color: Annotated[Colors, MAIN] = "style"
+    """Source of the colors: the style image, or the content image matched by luminance, moments or histogram."""
     preset: Literal["impasto", "paper"] = "impasto"
-    """Where settings that are not given come from: our choice, or the method's paper (but for the backbone)."""
-    seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
-    """Seed of everything random: the same seed on the same machine gives the same picture."""
-    device: str = "auto"
-    """Where to compute: auto, cpu, cuda, cuda:1, mps."""
+    """Defaults of the settings that are not given: those of impasto, or those of the paper of the method."""
+    seed: Annotated[int, Ge(0), Le(2**63 - 1), MAIN] = 0
+    """Seed of the random numbers: the same seed on the same machine gives the same image."""
+    device: Annotated[str, MAIN] = "auto"
+    """Device of the computation: auto, cpu, cuda, cuda:1 or mps."""
     precision: Precision = "auto"
-    """Arithmetic of the convolutions; auto is bf16 where the processor has it, else fp32."""
+    """Precision of the convolutions; auto selects bf16 where the processor supports it, else fp32."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class RegionSettings:
+    """Regions and masks."""
+
+    mask: Annotated[Files, MAIN] = ()
+    """Regions of the content image: one label map with a color per region, or one soft gray mask per style image."""
+    style_mask: Annotated[Files, MAIN] = ()
+    """One label map per style image: a region takes its style from the positions with the same color."""
+    feather: Annotated[float, Ge(0), Le(0.5)] = 0.02
+    """Width of the transition between the regions of a label map, as a fraction of the longer side."""
+    region_strength: tuple[Annotated[float, Ge(0), Le(1000)], ...] = ()
+    """Factor on the style weight of each region, in the order of the regions: from dark to light, or by file."""
+    region_style_scale: tuple[Annotated[float, Ge(1 / 16), Le(16)], ...] = ()
+    """Factor on the style scale of each region, in the same order."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class MethodConfig(RegionSettings, CommonSettings):
+    """Settings that every method has. A method adds groups of settings by inheriting from them."""
 
 
 def check_settings(config: type[Any], method: str, settings: dict[str, Any]) -> Any:
@@ -84,16 +99,30 @@ def settings_of(config: Any) -> dict[str, Any]:
 
 
 def setting_schemas(config: type[Any]) -> dict[str, dict[str, Any]]:
-    """The JSON schema of every setting: type, default, limits, choices, and its help as `description`.
+    """Return the JSON schema of every setting of a configuration class, in the order of the fields.
 
-    pydantic forgets the docstrings of inherited fields, so each is taken from the class that declares it.
+    Beside type, default, limits and choices, a schema has
+
+    - `description`: the help text, which is the docstring under the field;
+    - `tier`: `main` or `advanced`;
+    - `group`: the first line of the docstring of the class that introduces the setting.
+
+    pydantic drops what a field inherits, so that help, tier and group are collected from all base classes.
     """
-    help_of: dict[str, str] = {}
+    facts: dict[str, dict[str, Any]] = {}
     bases: list[Any] = list(config.__mro__[:-1])
     for base in reversed(bases):
-        help_of |= {name: field.description for name, field in base.__pydantic_fields__.items() if field.description}
+        for name in base.__dict__.get("__annotations__", {}):
+            field = base.__pydantic_fields__.get(name)
+            if field is None:
+                continue
+            group = (base.__doc__ or base.__name__).split("\n")[0].rstrip(".")
+            known = facts.setdefault(name, {"description": "", "tier": "advanced", "group": group})
+            known["description"] = field.description or known["description"]
+            if (field.json_schema_extra or {}).get("tier") == "main":
+                known["tier"] = "main"
     schemas = TypeAdapter(config).json_schema()["properties"]
-    return {name: {**schema, "description": help_of.get(name, "")} for name, schema in schemas.items()}
+    return {name: {**schema, **facts[name]} for name, schema in schemas.items()}
 
 
 def names_files(schema: dict[str, Any]) -> bool:

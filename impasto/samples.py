@@ -14,7 +14,7 @@ class Sample:
 
     name: str
     summary: str
-    licence: str
+    license: str
     credit: str
     package: str
     """Importable package whose folder holds the file."""
@@ -23,14 +23,14 @@ class Sample:
 
 
 def _drawn(name: str, summary: str) -> Sample:
-    credit = "drawn by this project's own code, impasto.assets.draw"
+    credit = "drawn by this project's own code, tools/draw_styles"
     file = f"assets/styles/{name}.jpg"
-    return Sample(name=name, summary=summary, licence="MIT", credit=credit, package="impasto", file=file)
+    return Sample(name=name, summary=summary, license="MIT", credit=credit, package="impasto", file=file)
 
 
-def _photograph(file: str, summary: str, licence: str, credit: str) -> Sample:
+def _photograph(file: str, summary: str, license: str, credit: str) -> Sample:
     name = Path(file).stem
-    return Sample(name=name, summary=summary, licence=licence, credit=credit, package="skimage", file=f"data/{file}")
+    return Sample(name=name, summary=summary, license=license, credit=credit, package="skimage", file=f"data/{file}")
 
 
 STYLES: dict[str, Sample] = {
@@ -39,14 +39,14 @@ STYLES: dict[str, Sample] = {
         _drawn("brushstrokes", "a night of wind over a valley, in thick swirling oil strokes"),
         _drawn("mosaic", "a sun over scalloped waves, in glass tesserae and pale grout"),
         _drawn("woodcut", "mountains by a lake, hatched in black on cream with red and ochre"),
-        _drawn("pointillism", "sails and parasols by a sunlit river, in thousands of dabs of unmixed colour"),
-        _drawn("inkwash", "ridges sinking into mist behind an old pine, in grey washes and dry black strokes"),
+        _drawn("pointillism", "sails and parasols by a sunlit river, in thousands of dabs of unmixed color"),
+        _drawn("inkwash", "ridges sinking into mist behind an old pine, in gray washes and dry black strokes"),
         _drawn("geometric", "wheels, arcs, bars and a triangle, flat and sharp-edged, in a few poster inks"),
     )
 }
 """Style pictures by name; bundled with the package."""
 
-# Licences and credits as scikit-image states them in the docstrings of `skimage.data`.
+# Licenses and credits as scikit-image states them in the docstrings of `skimage.data`.
 CONTENTS: dict[str, Sample] = {
     sample.name: sample
     for sample in (

@@ -21,7 +21,7 @@ class Step:
     """One iterate of a painting: what every listener (progress bar, log, preview, page) receives."""
 
     index: int
-    """Optimiser iterations done so far, over all sizes; from 1."""
+    """Optimizer iterations done so far, over all sizes; from 1."""
     total: int | None
     """How many iterations there will be at most."""
     size: tuple[int, int]

@@ -11,7 +11,7 @@ import pytest
 import impasto
 from impasto.experiments.report.tables import SANITY
 from impasto.experiments.run import Run, Task
-from impasto.grading import grade_with_sanity
+from impasto.metrics.evaluate import grade_with_sanity
 from impasto.types import Point
 
 PAIRS = (("woodcut", "mosaic"), ("geometric", "inkwash"))

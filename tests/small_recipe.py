@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from impasto.config import SETTINGS
 from impasto.files import write_atomically
-from impasto.recipes import RECIPES, Batch, Dataset, Recipe, TrainingConfig
+from impasto.training.recipes import RECIPES, Batch, Dataset, Recipe, TrainingConfig
 from impasto.types import Image
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from impasto.experiments.document import Document
-from impasto.experiments.grid import experiment_of
+from impasto.experiments.expand import experiment_of
 from impasto.experiments.runner import work
 from impasto.experiments.store import Store
-from impasto.studio.workshop import Workshop
+from impasto.experiments.yaml_source import Document
+from impasto.studio.service import Workshop
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from impasto.config import PaintingConfig, check_settings, settings_of
+from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.methods import METHODS
 
 EVERY = sorted(METHODS)
@@ -23,7 +23,7 @@ def check(**settings: Any) -> Any:
 @pytest.mark.parametrize("method", EVERY)
 def test_every_method_has_defaults_for_all_its_settings(method: str) -> None:
     config = check_settings(METHODS[method].Config, method, {})
-    assert isinstance(config, PaintingConfig)
+    assert isinstance(config, MethodConfig)
     assert config == METHODS[method].Config()
 
 

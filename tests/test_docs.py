@@ -11,7 +11,7 @@ from test_layers import wrong_arrows
 
 from impasto.cli import main
 from impasto.methods import METHODS
-from impasto.recipes import RECIPES
+from impasto.training.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -32,7 +32,7 @@ TRIALS = {
         assert loss.distance(target, target) == 0 < loss.distance(loss.statistic(features / 2), target)
     """,
     "metrics": """
-        from impasto.grading import grade_with_sanity
+        from impasto.metrics.evaluate import grade_with_sanity
         from impasto.samples import resolve
         rows = grade_with_sanity("woodcut", "mosaic", resolve("mosaic"), backbone="tiny", metrics=["NAME"])
         assert rows["output"]["NAME"] == 0 < rows["identity"]["NAME"]
@@ -56,7 +56,7 @@ TRIALS = {
         assert trained.output.is_file() and sum(losses[-5:]) < 0.8 * sum(losses[:5])
     """,
     "drawing": """
-        from impasto.assets.drawing import NAME
+        from draw_styles import NAME
         assert NAME.draw(24, 32, 1).size == (32, 24)
         assert NAME.draw(24, 32, 1).tobytes() == NAME.draw(24, 32, 1).tobytes() != NAME.draw(24, 32, 2).tobytes()
     """,

@@ -9,10 +9,10 @@ import torch
 
 from impasto import Result, load_image, stylize
 from impasto.backbones import load_backbone
-from impasto.images import quantise
+from impasto.images import quantize
 from impasto.losses.content import ContentLoss
 from impasto.losses.gram import GramLoss
-from impasto.objective import Objective, match
+from impasto.objectives.objective import Objective, match
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 SIZE = 256
@@ -54,22 +54,22 @@ def test_the_defaults_end_within_a_tenth_of_the_loss_that_500_evaluations_reach(
     assert graded(by_default.image, pair) < 1.1 * graded(long.image, pair)
 
 
-def test_the_saved_picture_has_the_loss_that_the_optimiser_saw(
+def test_the_saved_picture_has_the_loss_that_the_optimizer_saw(
     by_default: Result, pair: tuple[str, str], tmp_path: Path
 ) -> None:
     path = by_default.save(tmp_path / "out.png")
     seen = min(sum(point.losses.values()) for point in by_default.curve)
 
     assert graded(load_image(path), pair) == pytest.approx(seen, rel=0.05)
-    assert torch.equal(load_image(path), quantise(by_default.image))
+    assert torch.equal(load_image(path), quantize(by_default.image))
 
 
 def test_the_style_arrives_and_the_content_stays(by_default: Result, pair: tuple[str, str]) -> None:
     content = load_image(pair[0], size=SIZE)
 
     assert graded(by_default.image, pair) < 0.1 * graded(content, pair)
-    grey = by_default.image.mean(1).flatten(), content.mean(1).flatten()
-    assert torch.corrcoef(torch.stack(grey))[0, 1] > 0.5
+    gray = by_default.image.mean(1).flatten(), content.mean(1).flatten()
+    assert torch.corrcoef(torch.stack(gray))[0, 1] > 0.5
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from draw_styles import DRAWINGS, draw
 from PIL import Image
 
-from impasto.assets.draw import DRAWINGS, draw
 from impasto.samples import CONTENTS, STYLES, resolve
 
 SMALL = (48, 64)
@@ -20,13 +20,13 @@ def levels(picture: Image.Image) -> np.ndarray:
 
 
 def fine_texture(picture: Image.Image) -> float:
-    """Mean squared difference between neighbouring pixels."""
+    """Mean squared difference between neighboring pixels."""
     rgb = levels(picture)
     return float((np.diff(rgb, axis=0) ** 2).mean() + (np.diff(rgb, axis=1) ** 2).mean())
 
 
 def flat_share(picture: Image.Image) -> float:
-    """Share of the pixels that hardly differ from their neighbour."""
+    """Share of the pixels that hardly differ from their neighbor."""
     return float((np.abs(np.diff(levels(picture), axis=1)).max(axis=2) < 0.02).mean())
 
 
@@ -59,7 +59,7 @@ def test_no_name_is_both_a_style_and_a_photograph() -> None:
 def test_the_page_of_samples_states_the_same_terms_as_the_code(name: str) -> None:
     sample = SAMPLES[name]
     page = (Path(__file__).parents[1] / "docs" / "samples.md").read_text(encoding="utf-8")
-    assert f"| `{sample.name}` | {sample.summary} | {sample.licence} | {sample.credit} |" in page
+    assert f"| `{sample.name}` | {sample.summary} | {sample.license} | {sample.credit} |" in page
 
 
 def test_the_same_seed_draws_the_same_brushstrokes_and_another_seed_others() -> None:
@@ -105,7 +105,7 @@ def test_geometric_is_the_flattest_style_and_pointillism_among_the_richest() -> 
     assert flat["pointillism"] < 0.2
 
 
-def test_pointillism_is_full_of_colour_and_inkwash_grey_but_for_its_seal() -> None:
+def test_pointillism_is_full_of_color_and_inkwash_gray_but_for_its_seal() -> None:
     spread = {}
     for name in ("pointillism", "inkwash"):
         rgb = levels(Image.open(resolve(name)))
@@ -115,7 +115,7 @@ def test_pointillism_is_full_of_colour_and_inkwash_grey_but_for_its_seal() -> No
     assert 0.0005 < (spread["inkwash"] > 0.4).mean() < 0.01
 
 
-def test_brushstrokes_are_blue_and_ochre_and_the_woodcut_nearly_grey() -> None:
+def test_brushstrokes_are_blue_and_ochre_and_the_woodcut_nearly_gray() -> None:
     saturation = {}
     for name in ("brushstrokes", "woodcut"):
         rgb = levels(Image.open(resolve(name)))

@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 import torch
 from safetensors.torch import load_file
 
-from impasto.backbones import BACKBONES, ChainBackbone
-from impasto.chain import Chain, Convolution, Layer
-from impasto.networks.narrow_vgg import LAYERS, RELUS
+from impasto.backbones.base import BACKBONES, ChainBackbone
+from impasto.backbones.chain import Chain, Convolution, Layer
+from impasto.backbones.narrow_vgg import LAYERS, RELUS
 
 FILE = Path(str(files("impasto"))) / "assets" / "weights" / "lite.safetensors"
 """The weights: trained by `impasto train lite`, fp16, part of the package."""

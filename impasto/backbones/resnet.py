@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto import weights
-from impasto.backbones import BACKBONES, WalkedBackbone
-from impasto.chain import Pooling
+from impasto.backbones.base import BACKBONES, WalkedBackbone
+from impasto.backbones.chain import Pooling
 
 BLOCKS = (3, 4, 6, 3)
-EPSILON = 1e-5  # of the batch normalisations
+EPSILON = 1e-5  # of the batch normalizations
 
 
 @dataclass(frozen=True)
 class _Convolution:
-    """A convolution without bias and the batch normalisation behind it, folded into one."""
+    """A convolution without bias and the batch normalization behind it, folded into one."""
 
     weight: Tensor
     bias: Tensor

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto import weights
-from impasto.backbones import BACKBONES, WalkedBackbone
-from impasto.chain import Pooling
+from impasto.backbones.base import BACKBONES, WalkedBackbone
+from impasto.backbones.chain import Pooling
 
 FIRES = {"fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
 POOLED_BEFORE = ("fire2", "fire4", "fire6")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from impasto.backbones import BACKBONES, ChainBackbone
-from impasto.chain import Convolution, block_names
+from impasto.backbones.base import BACKBONES, ChainBackbone
+from impasto.backbones.chain import Convolution, block_names
 
 WIDTHS = (16, 32, 64, 96, 96)
 SEED = 1508_06576  # arXiv number of the method, so that the features never change

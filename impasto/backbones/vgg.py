@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from impasto import weights
-from impasto.backbones import BACKBONES, ChainBackbone
-from impasto.chain import Convolution, block_names
+from impasto.backbones.base import BACKBONES, ChainBackbone
+from impasto.backbones.chain import Convolution, block_names
 
 WIDTHS = (64, 128, 256, 512, 512)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

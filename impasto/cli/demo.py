@@ -12,9 +12,9 @@ import tyro
 from impasto.cli.flags import parse
 from impasto.cli.progress import Bar
 from impasto.images import load_image, save_image
-from impasto.paint import stylize
+from impasto.images.contact_sheet import contact_sheet
+from impasto.pipeline.stylizer import stylize
 from impasto.samples import resolve
-from impasto.sheet import contact_sheet
 from impasto.types import Image
 
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")

@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from impasto.batch import Painting, carry_out
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.outputs import Outputs, told
 from impasto.cli.progress import Bar
-from impasto.datasets import SUFFIXES
 from impasto.files import nothing_left
-from impasto.folders import SUFFIX, Task, plan
-from impasto.paint import Painter
+from impasto.images.folders import SUFFIXES
+from impasto.pipeline.folder import Painting, carry_out
+from impasto.pipeline.folder_plan import SUFFIX, Task, plan
+from impasto.pipeline.stylizer import Stylizer
 from impasto.samples import CONTENTS, STYLES
 from impasto.types import Step
 
@@ -50,12 +50,12 @@ def paint_folder(form: FolderOutputs, pictures: Sequence[str], method: str, sett
     folder, *styles = pictures
     output = _output(form, folder)
     with Interrupts("picture") as interrupts, nothing_left([Path(output)]):
-        painter = Painter(styles, method, max_pixels=form.max_pixels, **settings)
+        stylizer = Stylizer(styles, method, max_pixels=form.max_pixels, **settings)
         choice: dict[str, Any] = {"suffix": form.suffix or SUFFIX, "bits": form.bits}
-        tasks = plan(folder, output, painter, overwrite=form.overwrite, **choice)
+        tasks = plan(folder, output, stylizer, overwrite=form.overwrite, **choice)
         if skipped := sum(task.record is not None for task in tasks):
             _say(f"{skipped} of {len(tasks)} pictures are painted already, and skipped")
-        done = _paint(tasks, painter, form, interrupts)
+        done = _paint(tasks, stylizer, form, interrupts)
         failed = [painting.error for painting in done if painting.error is not None]
         for error in failed:
             _say(error)
@@ -81,7 +81,7 @@ def _output(form: FolderOutputs, folder: str) -> str:
     return form.output
 
 
-def _paint(tasks: Sequence[Task], painter: Painter, form: FolderOutputs, interrupts: Interrupts) -> list[Painting]:
+def _paint(tasks: Sequence[Task], stylizer: Stylizer, form: FolderOutputs, interrupts: Interrupts) -> list[Painting]:
     """All that is done before Ctrl-C ends it: the first lets the picture at hand be finished, the second does not."""
     bar: Bar
     done: list[Painting] = []
@@ -91,7 +91,7 @@ def _paint(tasks: Sequence[Task], painter: Painter, form: FolderOutputs, interru
         interrupts.phase = "painting"
         bar(step)
 
-    paintings = carry_out(tasks, painter, bits=form.bits, on_step=on_step)
+    paintings = carry_out(tasks, stylizer, bits=form.bits, on_step=on_step)
     try:
         for i, task in enumerate(tasks, 1):
             if interrupts.asked:

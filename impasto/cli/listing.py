@@ -58,14 +58,14 @@ def backbones(arguments: list[str]) -> int:
                 "at_hand": part.weights is None or file is not None,
                 "weights": part.weights,
                 "path": str(file) if file else None,
-                "licence": MANIFEST[part.weights].licence if part.weights else None,
+                "license": MANIFEST[part.weights].license if part.weights else None,
                 "note": part.note,
                 "layers": part.layers,
                 "content_layers": part.content_layers,
                 "style_layers": part.style_layers,
             }
         )
-    return show(rows, as_json=form.json, columns=("name", "summary", "at_hand", "licence", "style_layers"))
+    return show(rows, as_json=form.json, columns=("name", "summary", "at_hand", "license", "style_layers"))
 
 
 def losses(arguments: list[str]) -> int:
@@ -89,7 +89,7 @@ def weights_list(arguments: list[str]) -> int:
     form = _parse(arguments, "weights list")
     from impasto.weights import table
 
-    return show(table(), as_json=form.json, columns=("name", "size_mib", "licence", "path", "summary"))
+    return show(table(), as_json=form.json, columns=("name", "size_mib", "license", "path", "summary"))
 
 
 def weights_fetch(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ import tyro
 from impasto.curves import check_curves
 from impasto.images import MAX_PIXELS, check_output
 from impasto.images.pixels import Bits
-from impasto.result import record_path
+from impasto.pipeline.result import record_path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def studio(arguments: list[str]) -> int:
         raise ValueError(f"impasto studio takes no {rest[0]!r}; see impasto studio --help")
     _check(form)
     from impasto.studio.server import bind, make_app, serve
-    from impasto.studio.workshop import Workshop, default_folder
+    from impasto.studio.service import Workshop, default_folder
 
     token = form.token if form.token or _is_loopback(form.host) else secrets.token_urlsafe(24)
     door = bind(form.host, form.port)

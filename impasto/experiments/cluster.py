@@ -15,11 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from impasto.experiments.claims import ATTEMPTS, Claim, Runner
-from impasto.experiments.grid import Experiment
-from impasto.experiments.judging import Judge
+from impasto.experiments.expand import Experiment
+from impasto.experiments.locking import ATTEMPTS, Claim, Runner
 from impasto.experiments.run import Run, Task
 from impasto.experiments.runner import OnRun, carried_out
+from impasto.experiments.scoring import Judge
 from impasto.experiments.store import Store
 from impasto.files import reason, write_atomically
 
@@ -30,7 +30,7 @@ Files = dict[str, bytes]
 """Contents of files, by their paths relative to the experiment's folder."""
 
 
-class Painter:
+class Stylizer:
     """Paints and judges in a process of the cluster, in folders that are thrown away."""
 
     def __init__(self, judge: str, metrics: tuple[str, ...]) -> None:
@@ -87,14 +87,14 @@ def _share_out(ray: Any, free: list[Any], runner: Runner, store: Store, on_run: 
     busy: dict[Any, tuple[Any, Claim]] = {}
     while True:
         while free and (claim := runner.claim()):
-            painter = free.pop()
-            asked = painter.paint.remote(claim.task, claim.painted, _files_of(claim, store.folder))
-            busy[asked] = painter, claim
+            stylizer = free.pop()
+            asked = stylizer.paint.remote(claim.task, claim.painted, _files_of(claim, store.folder))
+            busy[asked] = stylizer, claim
         if not busy:
             return
         (ended, *_), _ = ray.wait(list(busy), num_returns=1)
-        painter, claim = busy.pop(ended)
-        free.append(painter)
+        stylizer, claim = busy.pop(ended)
+        free.append(stylizer)
         run = _brought_home(ray, ended, claim, store.folder)
         runner.finish(run)
         if on_run is not None:
@@ -135,8 +135,8 @@ def _hired(ray: Any, experiment: Experiment, workers: int, gpus: float | None) -
             text = f"{workers} workers of {each:g} {kind} each, but the cluster has {has.get(kind, 0):g}"
             raise ValueError(f"--workers: {text}{': give --gpus, a share of one' if kind == 'GPU' else ''}")
     options = {"num_cpus": 1, "num_gpus": share, "max_restarts": -1, "max_task_retries": ATTEMPTS - 1}
-    painter = ray.remote(Painter).options(**options)
-    return [painter.remote(experiment.judge, experiment.metrics) for _ in range(workers)]
+    stylizer = ray.remote(Stylizer).options(**options)
+    return [stylizer.remote(experiment.judge, experiment.metrics) for _ in range(workers)]
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from impasto.devices import forget_peak_memory
-from impasto.experiments.claims import Claim, Runner, any_left
-from impasto.experiments.grid import Experiment
-from impasto.experiments.judging import Judge
+from impasto.experiments.expand import Experiment
+from impasto.experiments.locking import Claim, Runner, any_left
 from impasto.experiments.run import Run, Task
+from impasto.experiments.scoring import Judge
 from impasto.experiments.store import Store
 from impasto.images import load_image
-from impasto.paint import stylize
+from impasto.pipeline.stylizer import stylize
 
 OnRun = Callable[[Run], object]
 """Called with every run that ends."""

@@ -95,9 +95,9 @@ def bootstrap_correlation(
 def _spearman(pairs: np.ndarray) -> float:
     """Of `(n, 2)`: the correlation of ranks, equal numbers sharing the mean of theirs; NaN where all are equal."""
     ranks = np.stack([_ranks(column) for column in pairs.T])  # (2, n)
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
-    size = math.sqrt(float((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float((centred[0] * centred[1]).sum()) / size if size else math.nan
+    centered = ranks - ranks.mean(axis=1, keepdims=True)
+    size = math.sqrt(float((centered[0] ** 2).sum() * (centered[1] ** 2).sum()))
+    return float((centered[0] * centered[1]).sum()) / size if size else math.nan
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from impasto.experiments.grid import Experiment
+from impasto.experiments.expand import Experiment
 from impasto.experiments.rows import SCHEMA, UPGRADES, VERSION, run_of
 from impasto.experiments.run import Run
 from impasto.files import reason

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from impasto.config import check_settings, settings_of
-from impasto.experiments.document import Place
-from impasto.experiments.form import Asked, Variant
 from impasto.experiments.run import Task
+from impasto.experiments.schema import Asked, Variant
+from impasto.experiments.yaml_source import Place
 from impasto.methods import METHODS
 
 FILES = ("start", "mask", "style_mask")

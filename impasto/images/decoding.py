@@ -22,7 +22,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")
 READABLE = "a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF"
 
 Pixels = tuple[np.ndarray, np.ndarray | None]
-"""Colours `(H, W, 3)` and alpha `(H, W, 1)` or None: uint8, uint16 (white is their maximum), or float32."""
+"""Colors `(H, W, 3)` and alpha `(H, W, 1)` or None: uint8, uint16 (white is their maximum), or float32."""
 
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -63,15 +63,15 @@ def decode(picture: PIL.Image.Image, name: str, max_pixels: int) -> Pixels:
     with _quiet_pillow(name):
         check_size(picture.size, name, max_pixels)
         picture.load()
-        colour, alpha = _split_alpha(_upright(picture))
+        color, alpha = _split_alpha(_upright(picture))
     profile = picture.info.get("icc_profile")
-    if colour.mode.startswith("I;16"):
-        return _grey16(colour, profile, name)
-    if colour.mode in ("I", "F"):
-        kind = "floating-point" if colour.mode == "F" else "32-bit integer"
+    if color.mode.startswith("I;16"):
+        return _gray16(color, profile, name)
+    if color.mode in ("I", "F"):
+        kind = "floating-point" if color.mode == "F" else "32-bit integer"
         raise ValueError(f"{name}: its pixels are {kind} numbers; save it with 8 or 16 bits a channel")
-    colours = np.array(profiles.to_srgb(colour, profile, name))
-    return colours, None if alpha is None else np.array(alpha)[..., None]
+    colors = np.array(profiles.to_srgb(color, profile, name))
+    return colors, None if alpha is None else np.array(alpha)[..., None]
 
 
 def read_text(file: BinaryIO, name: str, keyword: str, max_pixels: int) -> str | None:
@@ -123,7 +123,7 @@ def _quiet_pillow(name: str) -> Iterator[None]:
 
 
 def _loses_depth(picture: PIL.ImageFile.ImageFile) -> bool:
-    """Whether Pillow cuts 16 bits to 8: its name of the layout tells (`RGB;16B`). Grey it keeps whole."""
+    """Whether Pillow cuts 16 bits to 8: its name of the layout tells (`RGB;16B`). Gray it keeps whole."""
     stored = str(picture.tile) if picture.format in ("PNG", "TIFF") else ""
     return ";16" in stored and not picture.mode.startswith("I")
 
@@ -151,14 +151,14 @@ def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _grey16(picture: PIL.Image.Image, profile: bytes | None, name: str) -> Pixels:
+def _gray16(picture: PIL.Image.Image, profile: bytes | None, name: str) -> Pixels:
     levels = np.array(picture).astype(np.uint16)  # (H, W), in this machine's byte order
     tags = getattr(picture, "tag_v2", {})
     top = 2 ** int(tags.get(258, (16,))[0]) - 1  # BitsPerSample: a TIFF may hold 12
     values = levels.astype(np.float32) / top
     if tags.get(262) == 0:  # PhotometricInterpretation: white is zero
         values = 1 - values
-    curve = profiles.grey_curve(profile, name)
+    curve = profiles.gray_curve(profile, name)
     if curve is not None:
         values = np.interp(values, np.linspace(0, 1, 256), curve).astype(np.float32)
     clear = picture.info.get("transparency")
@@ -167,11 +167,11 @@ def _grey16(picture: PIL.Image.Image, profile: bytes | None, name: str) -> Pixel
 
 
 def _split_alpha(picture: PIL.Image.Image) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
-    """Colours in mode L, RGB, CMYK or LAB, and alpha in mode L; deeper modes (I, I;16, F) as they are."""
+    """Colors in mode L, RGB, CMYK or LAB, and alpha in mode L; deeper modes (I, I;16, F) as they are."""
     if picture.mode in ("CMYK", "LAB") or picture.mode.startswith(("I", "F")):
         return picture, None
-    grey = picture.mode in ("1", "L", "LA", "La")
+    gray = picture.mode in ("1", "L", "LA", "La")
     if not picture.has_transparency_data:
-        return picture.convert("L" if grey else "RGB"), None
-    whole = picture.convert("LA" if grey else "RGBA")
-    return whole.convert("L" if grey else "RGB"), whole.getchannel("A")
+        return picture.convert("L" if gray else "RGB"), None
+    whole = picture.convert("LA" if gray else "RGBA")
+    return whole.convert("L" if gray else "RGB"), whole.getchannel("A")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impasto.files import check_writable, reason, write_atomically
 from impasto.images import hires, profiles
-from impasto.images.pixels import Bits, one_picture, quantise, steps
+from impasto.images.pixels import Bits, one_picture, quantize, steps
 from impasto.types import Image
 
 RECORD = "impasto"
@@ -33,7 +33,7 @@ class _Format:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-# Full-size chroma ("4:4:4") keeps thin coloured strokes.
+# Full-size chroma ("4:4:4") keeps thin colored strokes.
 _JPEG = _Format("JPEG", alpha=False, lossy=True, options={"subsampling": "4:4:4"})
 _TIFF = _Format("TIFF", deep=True, options={"compression": "tiff_adobe_deflate"})
 _FORMATS = {
@@ -85,7 +85,7 @@ def save_image(
         raise ValueError(f"quality must be 1 to 100, not {quality}")
     suffix = Path(path).suffix.lower()
     picture = _with_alpha(one_picture(image), alpha, path)
-    levels = quantise(picture, bits)[0].permute(1, 2, 0).cpu().numpy() * steps(bits)  # (H, W, 3 or 4)
+    levels = quantize(picture, bits)[0].permute(1, 2, 0).cpu().numpy() * steps(bits)  # (H, W, 3 or 4)
     levels = np.rint(levels).astype(np.uint8 if bits == 8 else np.uint16)
     try:
         data = hires.encode(levels, suffix) if bits == 16 else _encode(levels, suffix, quality)

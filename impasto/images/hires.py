@@ -23,18 +23,18 @@ def find_vips() -> Any:
 def decode(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
     """The pixels of a 16-bit PNG or TIFF, upright and in sRGB, as uint16.
 
-    Colours are `(H, W, 3)`, alpha `(H, W, 1)` or None. None where the pixels are neither 16-bit RGB nor grey
+    Colors are `(H, W, 3)`, alpha `(H, W, 1)` or None. None where the pixels are neither 16-bit RGB nor gray
     (CMYK, Lab). Raises what pyvips raises for a damaged file.
     """
     vips = find_vips()
     image = vips.Image.new_from_buffer(data, "", fail_on="error").autorot().copy_memory()  # all damage shows here
-    if image.format != "ushort" or image.interpretation not in ("rgb16", "grey16"):
+    if image.format != "ushort" or image.interpretation not in ("rgb16", "gray16"):
         return None
     bands = 3 if image.interpretation == "rgb16" else 1
-    colours = _to_srgb(image.extract_band(0, n=bands), vips, name).numpy()
-    colours = colours.reshape(image.height, image.width, -1)  # one band comes as (H, W)
+    colors = _to_srgb(image.extract_band(0, n=bands), vips, name).numpy()
+    colors = colors.reshape(image.height, image.width, -1)  # one band comes as (H, W)
     alpha = image.extract_band(bands).numpy()[..., None] if image.bands > bands else None
-    return np.broadcast_to(colours, (*colours.shape[:2], 3)), alpha
+    return np.broadcast_to(colors, (*colors.shape[:2], 3)), alpha
 
 
 def encode(levels: np.ndarray, suffix: str) -> bytes:

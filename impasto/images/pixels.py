@@ -32,7 +32,7 @@ def fit(height_width: tuple[int, int], longer_side: int) -> tuple[int, int]:
 def resize(image: Tensor, height_width: tuple[int, int]) -> Tensor:
     """Enlarge or shrink `(B, C, H, W)` in [0, 1] to `height_width` pixels: antialiased bicubic, clamped.
 
-    Colours are averaged as encoded, as image editors do. Returns the same tensor where the size is right
+    Colors are averaged as encoded, as image editors do. Returns the same tensor where the size is right
     already.
     """
     if min(height_width) < 1:
@@ -55,7 +55,7 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     return F.conv2d(F.pad(planes, (reach, reach, 0, 0), "replicate"), bell.view(1, 1, 1, -1)).view(image.shape)
 
 
-def quantise(image: Tensor, bits: Bits = 8) -> Tensor:
+def quantize(image: Tensor, bits: Bits = 8) -> Tensor:
     """The values that a lossless file of `bits` a channel will hold: clamped, then `round(x * 255) / 255`."""
     top = steps(bits)
     return torch.round(image.clamp(0, 1) * top) / top

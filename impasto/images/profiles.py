@@ -1,4 +1,4 @@
-"""Colour profiles: whatever space a picture file is in, its colours become sRGB."""
+"""Color profiles: whatever space a picture file is in, its colors become sRGB."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # so that a print's black becomes black, as image editors do
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
-"""Pillow's mode for the colour space that a profile says it describes."""
+"""Pillow's mode for the color space that a profile says it describes."""
 
 
 class BrokenProfileError(ValueError):
@@ -34,7 +34,7 @@ def srgb() -> bytes:
 def to_srgb(picture: PIL.Image.Image, profile: bytes | None, name: str) -> PIL.Image.Image:
     """`picture` (mode L, RGB, CMYK or LAB, 8 bits) as sRGB in mode RGB.
 
-    Without a profile RGB and grey are taken as sRGB, CMYK as plain inverted RGB, LAB as CIE L*a*b* under D50.
+    Without a profile RGB and gray are taken as sRGB, CMYK as plain inverted RGB, LAB as CIE L*a*b* under D50.
     A broken profile is ignored with a warning.
     """
     if profile:
@@ -47,8 +47,8 @@ def to_srgb(picture: PIL.Image.Image, profile: bytes | None, name: str) -> PIL.I
     return picture.convert("RGB")
 
 
-def grey_curve(profile: bytes | None, name: str) -> np.ndarray | None:
-    """sRGB grey in [0, 1] for 256 evenly spaced grey values, or None where they are the same."""
+def gray_curve(profile: bytes | None, name: str) -> np.ndarray | None:
+    """sRGB gray in [0, 1] for 256 evenly spaced gray values, or None where they are the same."""
     ramp = PIL.Image.fromarray(np.arange(256, dtype=np.uint8)[None])  # (1, 256)
     curve = np.asarray(to_srgb(ramp, profile, name))[0].astype(np.float32).mean(axis=1) / 255
     return None if np.abs(curve * 255 - np.arange(256)).max() <= 1 else curve
@@ -56,7 +56,7 @@ def grey_curve(profile: bytes | None, name: str) -> np.ndarray | None:
 
 @lru_cache(maxsize=8)
 def is_srgb(profile: bytes) -> bool:
-    """Whether `profile` moves no colour by more than one 8-bit step: then pixels stay exactly as they are.
+    """Whether `profile` moves no color by more than one 8-bit step: then pixels stay exactly as they are.
 
     Raises `BrokenProfileError`.
     """
@@ -69,8 +69,8 @@ def is_srgb(profile: bytes) -> bool:
 
 
 def warn_broken(name: str, error: Exception) -> None:
-    """Say in one line that the colours of `name` are taken as sRGB."""
-    warnings.warn(f"{name}: its colour profile is ignored, for {reason(error)}", stacklevel=2)
+    """Say in one line that the colors of `name` are taken as sRGB."""
+    warnings.warn(f"{name}: its color profile is ignored, for {reason(error)}", stacklevel=2)
 
 
 def _convert(picture: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
@@ -83,7 +83,7 @@ def _convert(picture: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
 
 
 def _open(profile: bytes) -> tuple[ImageCms.ImageCmsProfile, str]:
-    """The profile, and the colour space that it says it describes."""
+    """The profile, and the color space that it says it describes."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return opened, str(opened.profile.xcolor_space).strip()

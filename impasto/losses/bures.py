@@ -3,9 +3,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.correlation import both_moments, covariance
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import wide
+from impasto.features.moments import both_moments, covariance
+from impasto.features.positions import wide
+from impasto.losses.base import LOSSES, FeatureLoss
 
 EPS = 1e-4  # added to every variance: keeps the gradient finite where features do not vary
 

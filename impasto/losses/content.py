@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import wide
+from impasto.features.positions import wide
+from impasto.losses.base import LOSSES, FeatureLoss
 
 
 @LOSSES.add("content")

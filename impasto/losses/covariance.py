@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.correlation import both_moments, covariance
-from impasto.losses import LOSSES, FeatureLoss
+from impasto.features.moments import both_moments, covariance
+from impasto.losses.base import LOSSES, FeatureLoss
 
 
 @LOSSES.add("covariance")

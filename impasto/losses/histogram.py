@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import columns_under
-from impasto.ranks import rank_distance, sorted_rows
+from impasto.features.positions import columns_under
+from impasto.features.sorting import rank_distance, sorted_rows
+from impasto.losses.base import LOSSES, FeatureLoss
 
 
 @LOSSES.add("histogram")
@@ -12,7 +12,7 @@ class HistogramLoss(FeatureLoss):
     """Each channel against itself with the target's histogram, |O - R(O)|² (Risser, Wilmot & Barnes, 2017; 1701.08893).
 
     R gives the value of rank r the target's value of rank r; the gradient does not pass through it. From 65536 places
-    on a channel sees only every s-th, see `impasto.ranks`. A guide selects the places where it is at least half of its
+    on a channel sees only every s-th, see `impasto.features.sorting`. A guide selects the places where it is at least half of its
     largest.
 
     Departs from the paper: sorted values instead of bins, and the mean instead of the sum.

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import wide
+from impasto.features.positions import wide
+from impasto.losses.base import LOSSES, FeatureLoss
 
 POOLS = (4, 16)  # pixels
 
@@ -14,7 +14,7 @@ POOLS = (4, 16)  # pixels
 class LaplacianLoss(FeatureLoss):
     """Squared difference of the Laplacians of the picture, pooled by 4 and by 16 (Li, Xu, Nie & Chua, ACM MM 2017).
 
-    Meant for the picture itself (`"image"`): keeps edges, lines and faces and leaves colours free, as long as they
+    Meant for the picture itself (`"image"`): keeps edges, lines and faces and leaves colors free, as long as they
     change slowly. The border is repeated outwards. A guide weights the squared differences, each by its least value
     among all pixels that the difference looks at, 3x3 pools; the pictures compared share it.
 

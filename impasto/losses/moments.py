@@ -3,9 +3,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.correlation import first_moment
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import wide
+from impasto.features.moments import first_moment
+from impasto.features.positions import wide
+from impasto.losses.base import LOSSES, FeatureLoss
 
 TINY = 1e-8  # keeps the square root's gradient finite where a channel is constant
 

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import under, wide
+from impasto.features.positions import under, wide
+from impasto.losses.base import LOSSES, FeatureLoss
 
 SIDE = 3
 TINY = 1e-12
@@ -16,7 +16,7 @@ TOGETHER = 2**23  # pairs of places that are compared at once: 32 MiB in fp32, a
 class PatchesLoss(FeatureLoss):
     """3x3 patches against the target's most alike ones (CNNMRF; Li & Wand, CVPR 2016; arXiv 1601.04589).
 
-    Alike means the largest normalised cross-correlation, found without gradient; then the squared difference, averaged.
+    Alike means the largest normalized cross-correlation, found without gradient; then the squared difference, averaged.
     So local structure is kept whole, wherever it lies, and one patch may serve many times. A patch of zeros, and one
     of two patches that are in proportion, has no match of its own.
 

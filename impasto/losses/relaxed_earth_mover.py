@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import columns_under, some, wide
+from impasto.features.positions import columns_under, some, wide
+from impasto.losses.base import LOSSES, FeatureLoss
 
 MOST = 2048  # places of a map that are compared
 TINY = 1e-8  # keeps the direction of a feature vector of zeros differentiable

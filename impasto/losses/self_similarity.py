@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.places import columns_under, some, wide
+from impasto.features.positions import columns_under, some, wide
+from impasto.losses.base import LOSSES, FeatureLoss
 
 MOST = 1024  # places of a map that are compared
 TINY = 1e-6
@@ -15,7 +15,7 @@ class SelfSimilarityLoss(FeatureLoss):
 
     Cosine distances between all pairs of at most 1024 places, a fixed random choice; each column is divided by its
     mean, and the matrices are compared by their mean absolute difference. So what belongs together stays so, while
-    colours and textures are free. The maps must be of one size. A guide, which the pictures compared share, selects the
+    colors and textures are free. The maps must be of one size. A guide, which the pictures compared share, selects the
     places where it is at least half of its largest.
     """
 

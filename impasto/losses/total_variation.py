@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.neighbours import steps
+from impasto.features.finite_differences import steps
+from impasto.losses.base import LOSSES, FeatureLoss
 
 
 @LOSSES.add("total_variation")
 class TotalVariationLoss(FeatureLoss):
-    """Mean squared difference of neighbours, across and down (squared total variation, Mahendran & Vedaldi, CVPR 2015).
+    """Mean squared difference of neighbors, across and down (squared total variation, Mahendran & Vedaldi, CVPR 2015).
 
     Meant for the picture itself (`"image"`); its target is 0. A map of one pixel has none. A guide weights the squares,
     each by the lesser of its two pixels' guides.

@@ -3,10 +3,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.neighbours import steps
+from impasto.features.finite_differences import steps
+from impasto.losses.base import LOSSES, FeatureLoss
 
-SMOOTH = 1e-3  # steps below a quarter of a grey level of 8 bits count by their square: the slope is finite at 0
+SMOOTH = 1e-3  # steps below a quarter of a gray level of 8 bits count by their square: the slope is finite at 0
 
 
 @LOSSES.add("total_variation_isotropic")

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.losses import LOSSES, FeatureLoss
-from impasto.neighbours import steps
+from impasto.features.finite_differences import steps
+from impasto.losses.base import LOSSES, FeatureLoss
 
 
 @LOSSES.add("total_variation_l1")
 class TotalVariationL1Loss(FeatureLoss):
-    """Mean absolute difference of neighbours, across and down (anisotropic total variation).
+    """Mean absolute difference of neighbors, across and down (anisotropic total variation).
 
     Spares hard edges, which the squared one blurs, and prefers upright and level ones. Meant for the picture itself
     (`"image"`); its target is 0. A map of one pixel has none. A guide weights the differences, each by the lesser of

@@ -11,12 +11,12 @@ from pydantic.dataclasses import dataclass
 from impasto.backbones import load_chain
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
-from impasto.feed_forward import FeedForwardConfig, one_pass
-from impasto.methods import METHODS, Method
+from impasto.methods.base import METHODS, Method
+from impasto.methods.feed_forward import FeedForwardConfig, one_pass
 from impasto.networks.adain import LAYER, AdaIN
 from impasto.networks.decoder import Decoder
-from impasto.networks.files import load_weights, trained_for
-from impasto.subject import Subject
+from impasto.networks.weights_io import load_weights, trained_for
+from impasto.regions.subject import Subject
 from impasto.types import Step
 
 
@@ -34,7 +34,7 @@ class AdaINMethod(Method):
     Config = AdaINConfig
     config: AdaINConfig
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
+    def run(self, subject: Subject) -> Iterator[Step]:
         yield from one_pass(self.config, [self.network], subject)
 
     @cached_property

@@ -7,9 +7,9 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.losses.bures import BuresLoss
-from impasto.matching import Matching, MatchingConfig, Weight
-from impasto.methods import METHODS, Method
-from impasto.subject import Subject
+from impasto.methods.base import METHODS, Method
+from impasto.methods.matching import Matching, MatchingConfig, Weight
+from impasto.regions.subject import Subject
 from impasto.types import Step
 
 
@@ -29,7 +29,7 @@ class Bures(Method):
     which also sees what varies little.
 
     Departs from crowsonkb: every layer weighs the same, one size, and L-BFGS; `--preset paper` has its layer weights,
-    sizes and optimiser, without the mean of the iterates.
+    sizes and optimizer, without the mean of the iterates.
     """
 
     summary = "Match means and covariances of features by optimal transport of Gaussians (crowsonkb 2021)"
@@ -47,5 +47,5 @@ class Bures(Method):
         super().__init__(config)
         self._matching = Matching(config, BuresLoss())
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
-        return self._matching.paint(subject)
+    def run(self, subject: Subject) -> Iterator[Step]:
+        return self._matching.run(subject)

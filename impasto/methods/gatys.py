@@ -7,9 +7,9 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.losses import LOSSES
-from impasto.matching import Matching, MatchingConfig, Weight
-from impasto.methods import METHODS, Method
-from impasto.subject import Subject
+from impasto.methods.base import METHODS, Method
+from impasto.methods.matching import Matching, MatchingConfig, Weight
+from impasto.regions.subject import Subject
 from impasto.types import Step
 
 
@@ -28,12 +28,12 @@ class Gatys(Method):
     """Image style transfer by matching Gram matrices (Gatys, Ecker & Bethge, arXiv 1508.06576; CVPR 2016).
 
     The features of one deep layer are kept, the channel correlations of five layers are matched, and only the picture's
-    pixels are optimised.
+    pixels are optimized.
 
     Departs from the paper: max pooling, a content start, and losses that are means instead of sums.
     """
 
-    summary = "Match Gram matrices of VGG features by optimising the pixels (Gatys et al. 2016)"
+    summary = "Match Gram matrices of VGG features by optimizing the pixels (Gatys et al. 2016)"
     Config = GatysConfig
     config: GatysConfig
     paper: ClassVar[dict[str, Any]] = {"pooling": "average", "start": "noise", "style_weight": 1000.0, "history": 100}
@@ -42,5 +42,5 @@ class Gatys(Method):
         super().__init__(config)
         self._matching = Matching(config, LOSSES[config.style_loss]())
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
-        return self._matching.paint(subject)
+    def run(self, subject: Subject) -> Iterator[Step]:
+        return self._matching.run(subject)

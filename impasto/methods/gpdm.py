@@ -10,11 +10,11 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.images import fit
-from impasto.methods import METHODS, Method
-from impasto.optimize import Optimizer
-from impasto.patches import Patches, PatchObjective
-from impasto.scales import PixelConfig, coarse_to_fine
-from impasto.subject import Subject
+from impasto.methods.base import METHODS, Method
+from impasto.objectives.patch_distribution import Patches, PatchObjective
+from impasto.optim.coarse_to_fine import PixelConfig, coarse_to_fine
+from impasto.optim.descent import Optimizer
+from impasto.regions.subject import Subject
 from impasto.types import Image, Step
 
 LR = 0.01
@@ -55,7 +55,7 @@ class GPDM(Method):
     Departs from the paper: fewer and longer steps, and the patches of the style are taken at every second place.
     """
 
-    summary = "Match the distribution of small patches by optimising the pixels; no network (Elnekave & Weiss 2022)"
+    summary = "Match the distribution of small patches by optimizing the pixels; no network (Elnekave & Weiss 2022)"
     Config = GPDMConfig
     config: GPDMConfig
     paper: ClassVar[dict[str, Any]] = {"ratio": 0.85, "stride": 1, "steps_per_size": 300, "lr": 0.005}
@@ -67,7 +67,7 @@ class GPDM(Method):
         if config.polish:
             raise ValueError(f"polish: gpdm asks no network; leave it 0, not {config.polish}")
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
+    def run(self, subject: Subject) -> Iterator[Step]:
         config = self.config
         sizes = config.sizes or self._sizes(subject.content)
         steps = config.steps or config.steps_per_size * len(sizes)

@@ -12,12 +12,12 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
-from impasto.feed_forward import FeedForwardConfig, Paint, applied, by_region, how_far
 from impasto.images import resize
-from impasto.methods import METHODS, Method
+from impasto.methods.base import METHODS, Method
+from impasto.methods.feed_forward import FeedForwardConfig, Paint, applied, by_region, how_far
 from impasto.networks.johnson import Johnson
-from impasto.networks.johnson_files import known_styles, load_johnson, model_for
-from impasto.subject import Region, Subject
+from impasto.networks.johnson_styles import known_styles, load_johnson, model_for
+from impasto.regions.subject import Region, Subject
 from impasto.types import Image, Step
 
 
@@ -32,7 +32,7 @@ class JohnsonMethod(Method):
 
     There is nothing to mix in such a network, so the paintings after several styles are blended. A strength below 50
     blends with the photograph, one above 50 with what the network makes of its own painting; strokes grow with the
-    picture that is painted, and so `stroke` paints a smaller or larger one.
+    picture that is painted, and so `style_scale` paints a smaller or larger one.
     """
 
     summary = "One pass of a network trained for one style, one of the bundled or yours (Johnson et al. 2016)"
@@ -41,15 +41,15 @@ class JohnsonMethod(Method):
     Config = JohnsonConfig
     config: JohnsonConfig
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
+    def run(self, subject: Subject) -> Iterator[Step]:
         config, device = self.config, pick_device(self.config.device)
-        if config.colour == "moments":
+        if config.color == "moments":
             raise ValueError(
-                "colour: johnson has learned its colours; choose style, luminance or histogram, not 'moments'"
+                "color: johnson has learned its colors; choose style, luminance or histogram, not 'moments'"
             )
         models = known_styles(None if config.weights is None else Path(config.weights), self.folder)
-        grey = config.colour == "luminance"
-        wanted = [[model_for(style.image, models, grey=grey) for style in region.styles] for region in subject.regions]
+        gray = config.color == "luminance"
+        wanted = [[model_for(style.image, models, gray=gray) for style in region.styles] for region in subject.regions]
         once = dict.fromkeys(model for region in wanted for model in region)
         networks = {model: load_johnson(model).to(device).eval() for model in once}
         paints: list[Paint] = [partial(self._painted, [networks[model] for model in region]) for region in wanted]
@@ -58,8 +58,8 @@ class JohnsonMethod(Method):
     def _painted(self, networks: Sequence[Johnson], content: Image, region: Region) -> Image:
         """The whole photograph in the manner of one region."""
         shape = (content.shape[-2], content.shape[-1])
-        stroke = self.config.stroke * region.stroke
-        height, width = (max(1, round(side / stroke)) for side in shape)
+        style_scale = self.config.style_scale * region.style_scale
+        height, width = (max(1, round(side / style_scale)) for side in shape)
         far = how_far(self.config.strength) * region.strength
         small = resize(content, (height, width))
         mask = None if region.mask is None else resize(region.mask, (height, width))

@@ -10,11 +10,11 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
-from impasto.feed_forward import FeedForwardConfig, one_pass
-from impasto.methods import METHODS, Method
-from impasto.networks.files import load_weights
+from impasto.methods.base import METHODS, Method
+from impasto.methods.feed_forward import FeedForwardConfig, one_pass
 from impasto.networks.micro import GRAIN_SIDES, Micro, grain, grained
-from impasto.subject import Subject
+from impasto.networks.weights_io import load_weights
+from impasto.regions.subject import Subject
 from impasto.types import Image, Step
 
 
@@ -35,7 +35,7 @@ class MicroMethod(Method):
     Config = MicroConfig
     config: MicroConfig
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
+    def run(self, subject: Subject) -> Iterator[Step]:
         noise = grain(*GRAIN_SIDES, self.config.seed)
 
         def primed(piece: Image, top: int, left: int) -> Image:

@@ -7,9 +7,9 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.losses.patches import PatchesLoss
-from impasto.matching import Matching, MatchingConfig, Weight
-from impasto.methods import METHODS, Method
-from impasto.subject import Subject
+from impasto.methods.base import METHODS, Method
+from impasto.methods.matching import Matching, MatchingConfig, Weight
+from impasto.regions.subject import Subject
 from impasto.types import Step
 
 
@@ -41,5 +41,5 @@ class Mrf(Method):
         super().__init__(config)
         self._matching = Matching(config, PatchesLoss())
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
-        return self._matching.paint(subject)
+    def run(self, subject: Subject) -> Iterator[Step]:
+        return self._matching.run(subject)

@@ -9,15 +9,15 @@ from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
 
 from impasto.backbones import BACKBONES, load_backbone
-from impasto.chain import Pooling
-from impasto.columns import Columns, MatchedEver, MatchedOnce, Part
+from impasto.backbones.chain import Pooling
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.images import fit
-from impasto.methods import METHODS, Method
-from impasto.optimize import Optimizer
-from impasto.scales import PixelConfig, coarse_to_fine
-from impasto.subject import Subject
+from impasto.methods.base import METHODS, Method
+from impasto.objectives.nearest_features import Columns, MatchedEver, MatchedOnce, Part
+from impasto.optim.coarse_to_fine import PixelConfig, coarse_to_fine
+from impasto.optim.descent import Optimizer
+from impasto.regions.subject import Subject
 from impasto.types import Image, Step
 
 SCALES = 4
@@ -47,7 +47,7 @@ class NNSTConfig(PixelConfig):
     lr: Annotated[float, Gt(0), Le(100)] | None = None
     """Length of a step; 1 for lbfgs, 0.01 of the pixel range for adam and rmsprop unless given."""
     pyramid: Annotated[int, Ge(0), Le(16)] = 8
-    """Levels of a Laplacian pyramid moved in place of the pixels, so that coarse colours change sooner; 0 is off."""
+    """Levels of a Laplacian pyramid moved in place of the pixels, so that coarse colors change sooner; 0 is off."""
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 40
     """Steps at each size, where the number of all steps is not given."""
     polish: Annotated[int, Ge(0), Le(1_000_000)] = 30
@@ -56,13 +56,13 @@ class NNSTConfig(PixelConfig):
 
 @METHODS.add("nnst")
 class NNST(Method):
-    """Neural neighbour style transfer (Kolkin, Kucera, Paris, Sykora, Shechtman, Shakhnarovich 2022; arXiv 2203.13215).
+    """Neural neighbor style transfer (Kolkin, Kucera, Paris, Sykora, Shechtman, Shakhnarovich 2022; arXiv 2203.13215).
 
     Every feature vector of the photograph is replaced by the nearest one of the style, and the picture is looked for
     that has these features. At last each layer is matched for itself, again at every step.
 
     Departs from the paper: other networks than VGG-16, fewer steps, a part of the style's vectors, and no change of
-    colours afterwards.
+    colors afterwards.
     """
 
     summary = "Replace every feature vector by its nearest in the style, and paint that (Kolkin et al. 2022)"
@@ -82,7 +82,7 @@ class NNST(Method):
         self._layers = config.layers or tuple(sorted((n for n in own if "5_" not in n), key=network.layers.index))
         network.check_layers(self._layers)
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
+    def run(self, subject: Subject) -> Iterator[Step]:
         config, columns = self.config, self._columns
         sizes = config.sizes or self._sizes(subject.content)
         steps = config.steps or config.steps_per_size * len(sizes)

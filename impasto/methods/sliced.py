@@ -7,9 +7,9 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.losses.sliced_wasserstein import SlicedWassersteinLoss
-from impasto.matching import Matching, MatchingConfig, Weight
-from impasto.methods import METHODS, Method
-from impasto.subject import Subject
+from impasto.methods.base import METHODS, Method
+from impasto.methods.matching import Matching, MatchingConfig, Weight
+from impasto.regions.subject import Subject
 from impasto.types import Step
 
 BLOCKS_1_TO_4 = (
@@ -46,5 +46,5 @@ class Sliced(Method):
         super().__init__(config)
         self._matching = Matching(config, SlicedWassersteinLoss())
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
-        return self._matching.paint(subject)
+    def run(self, subject: Subject) -> Iterator[Step]:
+        return self._matching.run(subject)

@@ -11,12 +11,12 @@ from pydantic.dataclasses import dataclass
 from impasto.backbones import BACKBONES, load_backbone
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
-from impasto.matching import POLISHER
-from impasto.methods import METHODS, Method
-from impasto.optimize import Optimizer
-from impasto.scales import MakeObjective, PixelConfig, coarse_to_fine, final_shape
-from impasto.subject import Subject
-from impasto.transport import Transport
+from impasto.methods.base import METHODS, Method
+from impasto.methods.matching import POLISHER
+from impasto.objectives.strotss import Transport
+from impasto.optim.coarse_to_fine import MakeObjective, PixelConfig, coarse_to_fine, final_shape
+from impasto.optim.descent import Optimizer
+from impasto.regions.subject import Subject
 from impasto.types import Step
 
 SMALLEST = 64
@@ -36,7 +36,7 @@ class StrotssConfig(PixelConfig):
     """Settings of `strotss`."""
 
     steps: Annotated[int, Ge(1), Le(1_000_000)] | None = 400
-    """Optimiser iterations over all sizes, in equal shares; none given in Python (None) means until converged."""
+    """Optimizer iterations over all sizes, in equal shares; none given in Python (None) means until converged."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
     """Longer sides to paint at one after the other, coarse to fine; none given means size, halved to 64 or more."""
     optimizer: Optimizer = "rmsprop"
@@ -54,7 +54,7 @@ class StrotssConfig(PixelConfig):
     places: Annotated[int, Ge(16), Le(1024)] = 1024
     """How many places of each region, and of its styles, are looked at in a step."""
     renew: Annotated[int, Ge(0), Le(1_000_000)] = 5
-    """Steps after which other places are looked at; 0 keeps the first, and so does the optimiser lbfgs."""
+    """Steps after which other places are looked at; 0 keeps the first, and so does the optimizer lbfgs."""
 
 
 @METHODS.add("strotss")
@@ -81,7 +81,7 @@ class Strotss(Method):
         for network in self._networks:
             BACKBONES[network].check_layers(layers_of(config, network))
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
+    def run(self, subject: Subject) -> Iterator[Step]:
         config = replace(self.config, sizes=self.config.sizes or sizes_of(self.config, subject))
         if config.lr is None and config.optimizer == "rmsprop":
             config = replace(config, lr=RMSPROP_LR)
@@ -92,7 +92,7 @@ class Strotss(Method):
         return [self._objective(network) for network in self._networks]
 
     def _objective(self, network: str) -> MakeObjective:
-        """What the picture should minimise as `network` sees it."""
+        """What the picture should minimize as `network` sees it."""
         config = self.config
         device = pick_device(config.device)
         backbone = load_backbone(network, device=device, dtype=pick_dtype(config.precision, device))
@@ -114,7 +114,7 @@ class Strotss(Method):
 
 
 def layers_of(config: StrotssConfig, network: str) -> tuple[str, ...]:
-    """What the hypercolumns of `network` are made of, besides the colours."""
+    """What the hypercolumns of `network` are made of, besides the colors."""
     own = BACKBONES[network]
     usual = tuple(layer for layer in LAYERS if layer in own.layers)
     return config.layers or usual or tuple(dict.fromkeys([*own.style_layers, *own.content_layers]))
@@ -123,7 +123,7 @@ def layers_of(config: StrotssConfig, network: str) -> tuple[str, ...]:
 def sizes_of(config: StrotssConfig, subject: Subject) -> tuple[int, ...]:
     """The longer sides to paint at: that of the finished picture, halved as long as there is enough left to see."""
     sizes = [max(final_shape(config, subject.content))]
-    shortest = subject.shortest(config.stroke)
+    shortest = subject.shortest(config.style_scale)
     while sizes[0] // 2 >= SMALLEST and sizes[0] // 2 * shortest >= NARROWEST:
         sizes.insert(0, sizes[0] // 2)
     return tuple(sizes)

@@ -12,12 +12,12 @@ from torch import nn
 from impasto.backbones import load_chain
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
-from impasto.feed_forward import FeedForwardConfig, one_pass
-from impasto.methods import METHODS, Method
+from impasto.methods.base import METHODS, Method
+from impasto.methods.feed_forward import FeedForwardConfig, one_pass
 from impasto.networks.decoder import Decoder
-from impasto.networks.files import load_weights, trained_for
 from impasto.networks.wct import LAYERS, WCT, Transform
-from impasto.subject import Subject
+from impasto.networks.weights_io import load_weights, trained_for
+from impasto.regions.subject import Subject
 from impasto.types import Step
 
 
@@ -26,7 +26,7 @@ class WCTConfig(FeedForwardConfig):
     """Settings of `wct`."""
 
     transform: Transform = "optimal"
-    """How features get the style's covariance: moved as little as can be, or whitened and coloured as in the paper."""
+    """How features get the style's covariance: moved as little as can be, or whitened and colored as in the paper."""
     layers: tuple[str, ...] = LAYERS[1:]
     """The layers whose features are given the style's, one after the other."""
 
@@ -47,7 +47,7 @@ class WCTMethod(Method):
         if wrong or not config.layers:
             raise ValueError(f"layers: choose some of {', '.join(LAYERS)}, not {', '.join(wrong) or 'none'}")
 
-    def paint(self, subject: Subject) -> Iterator[Step]:
+    def run(self, subject: Subject) -> Iterator[Step]:
         yield from one_pass(self.config, self._networks, subject)
 
     @cached_property

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import Backbone
-from impasto.metrics import METRICS, Metric, known_layers
+from impasto.metrics.base import METRICS, Metric, known_layers
 
 CHUNK = 2**23
 """How many similarities are held at a time: 64 MiB in float64."""
@@ -18,7 +18,7 @@ class CFSD(Metric):
     KL(P_content ‖ P_output).
 
     Departs from the paper's code: the mean over the rows instead of the sum, so that the number does not grow with the
-    picture, and features normalised as everywhere here. Its published numbers are larger by orders of magnitude.
+    picture, and features normalized as everywhere here. Its published numbers are larger by orders of magnitude.
     """
 
     summary = "content feature structural distance: whether the same places resemble each other"

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from impasto.backbones import Backbone
 from impasto.losses.content import ContentLoss
-from impasto.metrics import METRICS, Metric, known_layers
+from impasto.metrics.base import METRICS, Metric, known_layers
 
 
 @METRICS.add("content")

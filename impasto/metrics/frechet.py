@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import Backbone
-from impasto.metrics import METRICS, Metric, known_layers
+from impasto.metrics.base import METRICS, Metric, known_layers
 
 
 @METRICS.add("frechet")
@@ -36,8 +36,8 @@ def _gaussian(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Mean `(C,)` and covariance `(C, C)` of the feature vectors of `(1, C, H, W)`."""
     columns = maps[0].flatten(1).double()  # (C, H*W)
     mean = columns.mean(1)
-    centred = columns - mean[:, None]
-    return mean, centred @ centred.mT / max(1, columns.shape[1] - 1)
+    centered = columns - mean[:, None]
+    return mean, centered @ centered.mT / max(1, columns.shape[1] - 1)
 
 
 def _root(covariance: Tensor) -> Tensor:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from impasto.backbones import Backbone
-from impasto.correlation import second_moment
-from impasto.metrics import METRICS, Metric
+from impasto.features.moments import second_moment
+from impasto.metrics.base import METRICS, Metric
 
 
 @METRICS.add("gram")

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.backbones import Backbone
-from impasto.metrics import METRICS, Metric, known_layers
+from impasto.metrics.base import METRICS, Metric, known_layers
 
 SEED = 0
 
@@ -16,15 +16,15 @@ class SlicedWasserstein(Metric):
 
     Mean squared difference of the sorted projections onto as many random unit directions as there are channels,
     always the same ones. Where the maps differ in size, the sorted values of the reference are interpolated. Looks at
-    layers that no method optimises by default.
+    layers that no method optimizes by default.
     """
 
-    summary = "sliced Wasserstein distance between feature vectors, at layers that were not optimised"
+    summary = "sliced Wasserstein distance between feature vectors, at layers that were not optimized"
     measures = "style"
 
     def layers(self, backbone: type[Backbone]) -> tuple[str, ...]:
-        optimised = {*backbone.content_layers, *backbone.style_layers}
-        unseen = [layer for layer in backbone.layers if layer not in optimised and not layer.startswith("pool")]
+        optimized = {*backbone.content_layers, *backbone.style_layers}
+        unseen = [layer for layer in backbone.layers if layer not in optimized and not layer.startswith("pool")]
         preferred = ("relu1_2", "relu2_2", "relu3_2", "relu4_3")
         return known_layers(backbone, preferred, otherwise=unseen or backbone.style_layers)
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.backbones import Backbone
-from impasto.metrics import METRICS, PIXELS, Metric
+from impasto.metrics.base import METRICS, PIXELS, Metric
 
 LUMINANCE = (0.2125, 0.7154, 0.0721)  # of R, G and B in scikit-image's rgb2gray
 WINDOW = 7  # pixels

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from impasto.backbones import Backbone
 from impasto.losses.moments import MomentsLoss
-from impasto.metrics import METRICS, Metric
+from impasto.metrics.base import METRICS, Metric
 
 
 @METRICS.add("style")

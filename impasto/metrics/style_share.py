@@ -6,7 +6,7 @@ from torch import Tensor
 
 from impasto.backbones import Backbone
 from impasto.losses.gram import GramLoss
-from impasto.metrics import METRICS, Metric, Trio
+from impasto.metrics.base import METRICS, Metric, Trio
 
 
 @METRICS.add("style_share")

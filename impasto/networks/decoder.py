@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.borders import Convolution
-from impasto.networks.narrow_vgg import LAYERS
+from impasto.backbones.narrow_vgg import LAYERS
+from impasto.networks.padding import Convolution
 from impasto.types import Image
 
 Encoder = Callable[[Image], Tensor]
@@ -18,7 +18,7 @@ class Decoder(nn.Module):
     """Features of one layer of a VGG -> the picture: the layers up to it in reverse, enlarging where it pools.
 
     As in AdaIN (Huang & Belongie, ICCV 2017) and WCT (Li et al., NIPS 2017): nearest enlarging before a convolution,
-    which leaves no grid, and no normalisation, which would spoil the statistics that were just set.
+    which leaves no grid, and no normalization, which would spoil the statistics that were just set.
 
     Departs from the papers: the border is repeated, not reflected, so that a map of one place can be decoded.
 

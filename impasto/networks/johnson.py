@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.borders import Convolution
+from impasto.networks.padding import Convolution
 from impasto.networks.statistics import Measure, moments, scaled, whole
 from impasto.types import Image
 
@@ -19,11 +19,11 @@ WIDTHS: dict[Width, tuple[int, int, int]] = {"light": (16, 32, 64), "full": (32,
 class Johnson(nn.Module):
     """Paints any photograph in the one manner that it was trained for.
 
-    The network of Johnson, Alahi & Fei-Fei (ECCV 2016), with the instance normalisation of Ulyanov, Vedaldi &
+    The network of Johnson, Alahi & Fei-Fei (ECCV 2016), with the instance normalization of Ulyanov, Vedaldi &
     Lempitsky (arXiv 1607.08022): c9s1-32, d64, d128, five residual blocks, u64, u32, c9s1-3, or half as wide.
 
     Departs from the papers: the picture is enlarged and then convolved, which leaves no grid, as transposed
-    convolutions do (Odena et al. 2016); borders are repeated; the last layer is linear, around grey.
+    convolutions do (Odena et al. 2016); borders are repeated; the last layer is linear, around gray.
     """
 
     stride = 4
@@ -36,12 +36,12 @@ class Johnson(nn.Module):
     def __init__(self, width: Width = "light") -> None:
         super().__init__()
         fine, half, quarter = WIDTHS[width]
-        self.to_fine = Normalised(3, fine, side=9)
-        self.to_half = Normalised(fine, half, stride=2)
-        self.to_quarter = Normalised(half, quarter, stride=2)
+        self.to_fine = Normalized(3, fine, side=9)
+        self.to_half = Normalized(fine, half, stride=2)
+        self.to_quarter = Normalized(half, quarter, stride=2)
         self.blocks = nn.ModuleList(Block(quarter) for _ in range(BLOCKS))
-        self.back_to_half = Normalised(quarter, half, enlarges=True)
-        self.back_to_fine = Normalised(half, fine, enlarges=True)
+        self.back_to_half = Normalized(quarter, half, enlarges=True)
+        self.back_to_fine = Normalized(half, fine, enlarges=True)
         self.to_pixels = Convolution(fine, 3, side=9)
 
     def encode(self, style: Image, measure: Measure = whole) -> tuple[()]:
@@ -68,7 +68,7 @@ def channels_last(network: Johnson) -> Johnson:
     return network
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """Convolution, then a learned mean and deviation for every channel of the picture."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, side: int = 3, enlarges: bool = False) -> None:
@@ -87,8 +87,8 @@ class Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = Normalised(channels, channels)
-        self.second = Normalised(channels, channels)
+        self.first = Normalized(channels, channels)
+        self.second = Normalized(channels, channels)
 
     def forward(self, x: Tensor, measure: Measure) -> Tensor:
         changed: Tensor = self.second(F.relu(self.first(x, measure)), measure)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.borders import Convolution
+from impasto.networks.padding import Convolution
 from impasto.networks.statistics import Measure, mean_and_deviation, moments, scaled, whole
 from impasto.types import Image
 
@@ -139,7 +139,7 @@ def grained(photo: Image, noise: Tensor, top: int = 0, left: int = 0) -> Image:
     The noise is repeated over it twice, upright and lying. Where h and w differ the two fall apart, so that both
     together come back after their least common multiple only: plain grounds would show a shorter repeat.
 
-    A convolution makes the same of every place where nothing changes: of a clear sky a plain colour, or a grid; and
+    A convolution makes the same of every place where nothing changes: of a clear sky a plain color, or a grid; and
     where nothing changes anywhere, there is no deviation to go by. Grain is what it can make strokes of.
     """
     rows = top + torch.arange(photo.shape[-2], device=photo.device)

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from impasto.correlation import both_moments, covariance
+from impasto.features.moments import both_moments, covariance
 from impasto.networks.decoder import Decoder, Encoder
 from impasto.networks.statistics import Measure, whole
 from impasto.types import Image
@@ -23,7 +23,7 @@ Transform = Literal["optimal", "whitening"]
 class WCT(nn.Module):
     """Gives the photograph's features of one layer the mean and covariance of the style's, and decodes them.
 
-    Whitening and colouring of Li et al., NIPS 2017, or the transport that moves the features least (Lu et al.,
+    Whitening and coloring of Li et al., NIPS 2017, or the transport that moves the features least (Lu et al.,
     ICCV 2019). Departs from the papers: any chain of convolutions can be the encoder.
     """
 
@@ -58,7 +58,7 @@ class WCT(nn.Module):
 
 
 def whitening(here: Tensor, there: Tensor) -> Tensor:
-    """Matrix `(B, C, C)` that whitens features of covariance `here` and colours them with `there`, both float32."""
+    """Matrix `(B, C, C)` that whitens features of covariance `here` and colors them with `there`, both float32."""
     return (_power(there, 0.5) @ _power(here, -0.5)).float()
 
 

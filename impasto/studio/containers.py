@@ -51,10 +51,10 @@ def _png(data: bytes) -> int:
 
 def _gif(data: bytes) -> int:
     """Blocks until the trailer 0x3b (GIF89a, appendix B)."""
-    at = 13 + _colours(data[10])
+    at = 13 + _colors(data[10])
     while at < len(data) and data[at] != 0x3B:
-        if data[at] == 0x2C:  # an image: descriptor, colours, code size
-            at += 11 + _colours(data[at + 9]) if at + 9 < len(data) else 11
+        if data[at] == 0x2C:  # an image: descriptor, colors, code size
+            at += 11 + _colors(data[at + 9]) if at + 9 < len(data) else 11
         else:  # an extension: its label
             at += 2
         while at < len(data) and data[at]:
@@ -63,7 +63,7 @@ def _gif(data: bytes) -> int:
     return at + 1
 
 
-def _colours(flags: int) -> int:
+def _colors(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

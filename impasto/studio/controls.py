@@ -14,13 +14,13 @@ from typing import Any, Literal
 from impasto.backbones import BACKBONES
 from impasto.config import names_files, setting_schemas
 from impasto.methods import METHODS
-from impasto.scales import STARTS
+from impasto.optim.coarse_to_fine import STARTS
 
-FIRST = ("strength", "stroke", "size", "steps", "colour")
+FIRST = ("strength", "style_scale", "size", "steps", "color")
 """Shown at once, in this order; all others stand behind "more"."""
 SHOWN = {"strength": 50.0}
 """What a control shows whose default is no value, where one value means the same."""
-USEFUL = {"stroke": (0.25, 4.0), "size": (64, 2048)}
+USEFUL = {"style_scale": (0.25, 4.0), "size": (64, 2048)}
 """Narrower limits, for a slider that is to be of use."""
 WIDEST = 2000
 """Numbers with a wider range get no slider."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from impasto.images import Bits, write_atomically
-from impasto.replaying import load_record
-from impasto.result import Result
+from impasto.pipeline.replay import load_record
+from impasto.pipeline.result import Result
 from impasto.studio.previews import THUMBNAIL, jpeg
 
 KEY = re.compile(r"\d{8}-\d{6}-[0-9a-f]{16}")

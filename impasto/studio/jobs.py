@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-from impasto.studio.orders import Order
 from impasto.studio.previews import PREVIEW, jpeg
+from impasto.studio.requests import Order
 from impasto.types import Step
 
 Status = Literal["waiting", "painting", "done", "stopped", "failed", "cancelled"]

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from impasto.studio.gate import Gate
-from impasto.studio.workshop import TEMPORARY, Workshop
+from impasto.studio.access import Gate
+from impasto.studio.service import TEMPORARY, Workshop
 
 PATIENCE = 2
 """Seconds that open pages are given at the end."""
@@ -20,9 +20,9 @@ def make_app(workshop: Workshop, *, token: str | None, experiments: Path) -> Gat
     import gradio as gr
     from fastapi import FastAPI
 
+    from impasto.studio.experiment_browser import Shelf
+    from impasto.studio.http_api import PICTURES, routes
     from impasto.studio.page import LOOK, build, theme
-    from impasto.studio.requests import PICTURES, routes
-    from impasto.studio.shelf import Shelf
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.router.routes += routes(workshop, Shelf(experiments))

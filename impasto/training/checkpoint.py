@@ -10,7 +10,7 @@ import torch
 
 from impasto.config import settings_of
 from impasto.files import reason, write_atomically
-from impasto.recipes import Dataset, TrainingConfig
+from impasto.training.recipes import Dataset, TrainingConfig
 
 FORMAT = 1
 FREE = frozenset(("device",))

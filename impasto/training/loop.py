@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from impasto.devices import pick_dtype
-from impasto.recipes import Dataset, Recipe, TrainingConfig
 from impasto.training.curve import Curve
 from impasto.training.distributed import Processes
+from impasto.training.recipes import Dataset, Recipe, TrainingConfig
 
 
 class NotFiniteError(ValueError):
@@ -22,7 +22,7 @@ class NotFiniteError(ValueError):
 
 
 class Run:
-    """A training on its way: weights, optimiser, averaged weights and curve, after `step` steps."""
+    """A training on its way: weights, optimizer, averaged weights and curve, after `step` steps."""
 
     def __init__(self, recipe: Recipe, network: nn.Module, device: torch.device, processes: Processes) -> None:
         """Takes the network, on the CPU, of the first process; the others' weights are replaced by its."""

@@ -1,4 +1,4 @@
-"""Which pretrained weights there are: files, addresses, hashes, licences, and the input each expects."""
+"""Which pretrained weights there are: files, addresses, hashes, licenses, and the input each expects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIB = 2**20
 VGG_PAPER = "Simonyan & Zisserman, Very Deep Convolutional Networks (arXiv 1409.1556)"
 CAFFE_INPUT = "BGR in [0, 255], minus (103.939, 116.779, 123.680)"
 TORCHVISION_INPUT = "RGB in [0, 1], minus (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225)"
-TORCHVISION_LICENCE = "BSD-3-Clause"
+TORCHVISION_LICENSE = "BSD-3-Clause"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Weights:
     summary: str
     files: tuple[WeightFile, ...]
     """Interchangeable: same keys, same input. The first that is at hand is used, so the best comes first."""
-    licence: str
+    license: str
     reference: str
     input_convention: str
 
@@ -64,7 +64,7 @@ def _torchvision(name: str, filename: str, mib: float, summary: str, reference: 
     url = f"https://download.pytorch.org/models/{filename}"
     prefix = filename.removesuffix(".pth").rpartition("-")[2]
     file = WeightFile(filename, round(mib * MIB), (url,), hash_prefix=prefix)
-    return Weights(name, summary, (file,), TORCHVISION_LICENCE, reference, TORCHVISION_INPUT)
+    return Weights(name, summary, (file,), TORCHVISION_LICENSE, reference, TORCHVISION_INPUT)
 
 
 _VGG19_CAFFE = Weights(
@@ -85,7 +85,7 @@ _VGG19_CAFFE = Weights(
             hash_prefix="d01eb7cb",
         ),
     ),
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     reference=VGG_PAPER,
     input_convention=CAFFE_INPUT,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from impasto.ciede2000 import colour_difference
+from impasto.color.ciede2000 import color_difference
 from impasto.experiments.findings.finding import Finding, nothing, painted
 from impasto.experiments.run import Run
 from impasto.experiments.statistics import bootstrap_median
@@ -21,9 +21,9 @@ Differences = list[tuple[Run, float]]
 
 
 def convergence(runs: Sequence[Run], folder: Path) -> Finding:
-    """The mean colour difference of each painting to that of most steps, pair by pair.
+    """The mean color difference of each painting to that of most steps, pair by pair.
 
-    Paintings of one pair that differ in nothing but `steps` are one painting on its way, if its optimiser leaves
+    Paintings of one pair that differ in nothing but `steps` are one painting on its way, if its optimizer leaves
     nothing to chance. One without `steps` ended by the stopping rule.
     """
     done = [run for run in runs if run.status == "done" and run.picture]
@@ -87,7 +87,7 @@ def _differences(group: Sequence[Run], folder: Path) -> Differences:
         return []
     last = painted(max(counted, key=lambda run: int(run.task.settings["steps"])), folder)
     others = [(run, painted(run, folder)) for run in group]
-    return [(run, colour_difference(image, last)) for run, image in others if image.shape == last.shape]
+    return [(run, color_difference(image, last)) for run, image in others if image.shape == last.shape]
 
 
 def _pairs(runs: Sequence[Run]) -> list[list[Run]]:

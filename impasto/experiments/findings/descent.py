@@ -25,7 +25,7 @@ COLUMNS = (
 def descent(runs: Sequence[Run], folder: Path) -> Finding:
     """For each variant: its last loss against the least of its pair, steps that made it worse, and when it came near.
 
-    Only for variants that minimise one and the same loss: one method, one network, one weighting.
+    Only for variants that minimize one and the same loss: one method, one network, one weighting.
     """
     done = [run for run in runs if run.status == "done" and run.curve]
     if not done:

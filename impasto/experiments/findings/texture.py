@@ -26,8 +26,8 @@ def texture_energy(image: Image) -> float:
     Of a picture `(1, 3, H, W)`; 0 for a flat one, near 0.25 for a fine chequerboard of black and white. At 256 pixels
     the Gaussian is 2 pixels wide, so that waves shorter than about 12 pixels count.
     """
-    grey = (image * image.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (1, 1, H, W)
-    return float((grey - blur(grey, SCALE * max(image.shape[-2:]))).square().mean())
+    gray = (image * image.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (1, 1, H, W)
+    return float((gray - blur(gray, SCALE * max(image.shape[-2:]))).square().mean())
 
 
 def texture(runs: Sequence[Run], folder: Path) -> Finding:

@@ -17,9 +17,9 @@ from impasto.experiments.report.commands import command_of
 from impasto.experiments.report.files import finite
 from impasto.experiments.report.losses import columns as curve_columns
 from impasto.experiments.report.losses import points_each
+from impasto.experiments.report.pareto import trades
 from impasto.experiments.report.pictures import Thumbnail
 from impasto.experiments.report.tables import SANITY, Quantity, Row, best_in, settings_table
-from impasto.experiments.report.trade import trades
 from impasto.experiments.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"

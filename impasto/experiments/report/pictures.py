@@ -13,7 +13,7 @@ from typing import TypeVar
 import PIL.Image
 import torch
 
-from impasto.images import fit, load_image, quantise, resize
+from impasto.images import fit, load_image, quantize, resize
 from impasto.samples import resolve
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ def of_source(name: str, folder: Path, side: int) -> Thumbnail | None:
         height, width = image.shape[-2:]
         if max(height, width) > side:
             image = resize(image, fit((height, width), side))
-        levels = (quantise(image)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+        levels = (quantize(image)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
         return _thumbnail(PIL.Image.fromarray(levels.numpy()), (width, height), side)
     return None
 

@@ -49,7 +49,7 @@ def quantities(runs: Sequence[Run]) -> list[Quantity]:
     """The columns that some run has a number for."""
     found = [
         Quantity("seconds", "cost", "s", "wall time of a painting", -1, lambda run: run.seconds),
-        Quantity("steps", "cost", "", "iterations of the optimiser", None, lambda run: run.steps),
+        Quantity("steps", "cost", "", "iterations of the optimizer", None, lambda run: run.steps),
         Quantity("evaluations", "cost", "", "how often loss and gradient were computed", None, lambda r: r.evaluations),
         Quantity("memory", "cost", "MiB", "peak memory of the process", -1, lambda run: run.peak_memory_mib),
         *(_loss(kind) for kind in ("total", "content", "style")),

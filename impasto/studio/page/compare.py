@@ -10,12 +10,12 @@ import gradio as gr
 
 from impasto.methods import METHODS
 from impasto.studio.jobs import View
-from impasto.studio.page import stage as stages
-from impasto.studio.page.following import AT_ONCE, STREAMED, Followers
+from impasto.studio.page import canvas as stages
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.page.picker import chosen_in
-from impasto.studio.workshop import Workshop
+from impasto.studio.page.streaming import AT_ONCE, STREAMED, Followers
+from impasto.studio.service import Workshop
 
 FIRST_METHODS = ["gatys", "nnst", "gpdm"]
 MOST = 40
@@ -107,10 +107,10 @@ def combinations(
     if steps.strip():
         shared["steps"] = _numbers("steps", steps)[0]
     found = [
-        (method, {"strength": strength, "stroke": stroke, **shared})
+        (method, {"strength": strength, "style_scale": style_scale, **shared})
         for method in methods
         for strength in _numbers("strengths", strengths)
-        for stroke in _numbers("strokes", strokes)
+        for style_scale in _numbers("strokes", strokes)
     ]
     if len(found) > MOST:
         raise ValueError(f"these are {len(found)} paintings; give combinations of at most {MOST}")
@@ -129,7 +129,7 @@ def _numbers(name: str, text: str) -> list[float]:
 
 def _cell(view: View) -> Cell:
     settings = view.order.settings
-    what = f"{view.order.method}, strength {settings['strength']:g}, stroke {settings['stroke']:g}"
+    what = f"{view.order.method}, strength {settings['strength']:g}, stroke {settings['style_scale']:g}"
     if view.status in ("done", "stopped"):
         return Cell(view.key, f"pictures/{view.key}.jpg", f"{view.order.title}, {what}", what)
     source = f"jobs/{view.key}/preview?{view.version}" if view.has_preview else ""

@@ -9,12 +9,12 @@ from typing import Any
 import gradio as gr
 
 from impasto.experiments.run import Run
+from impasto.studio.experiment_browser import Shelf
 from impasto.studio.jobs import by_kind
-from impasto.studio.orders import name_of
-from impasto.studio.page.following import AT_ONCE
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
+from impasto.studio.page.streaming import AT_ONCE
 from impasto.studio.plot import curves_svg
-from impasto.studio.shelf import Shelf
+from impasto.studio.requests import name_of
 
 EMPTY = "No experiment lies here. `impasto experiment run NAME -o FOLDER` makes one."
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from impasto.studio.orders import order_of
-from impasto.studio.page import stage as stages
-from impasto.studio.page.following import AT_ONCE, STREAMED
+from impasto.studio.page import canvas as stages
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.paint import PaintTab
-from impasto.studio.workshop import Workshop
+from impasto.studio.page.streaming import AT_ONCE, STREAMED
+from impasto.studio.requests import order_of
+from impasto.studio.service import Workshop
 
 HIDDEN = gr.update(visible=False)
 EMPTY = "Nothing was painted yet. Whatever is painted here is kept, with its record."

@@ -10,12 +10,12 @@ import gradio as gr
 import PIL.Image
 
 from impasto.samples import resolve
-from impasto.studio.orders import name_of
-from impasto.studio.page.following import AT_ONCE
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.page.picker import chosen_in
-from impasto.studio.regions import PALETTE, as_png, colours_used, label_map
-from impasto.studio.workshop import Workshop
+from impasto.studio.page.streaming import AT_ONCE
+from impasto.studio.regions import PALETTE, as_png, colors_used, label_map
+from impasto.studio.requests import name_of
+from impasto.studio.service import Workshop
 
 SIDE = 768
 """Pixels of the longer side on which regions are painted."""
@@ -36,7 +36,7 @@ class MasksTab:
             transforms=(),
             brush=gr.Brush(default_size=40, colors=list(PALETTE), default_color=PALETTE[1], color_mode="fixed"),
             layers=False,
-            label="Paint each region in the colour of its style",
+            label="Paint each region in the color of its style",
             elem_id="masks-canvas",
             height=560,
         )
@@ -70,11 +70,9 @@ class MasksTab:
             if not painted or painted.get("background") is None:
                 raise ValueError("choose a photograph first, and paint over a part of it")
             mask = label_map(painted["layers"], painted["background"].size, rest=rest == FIRST)
-            used = colours_used(mask)
+            used = colors_used(mask)
             if max(used) >= len(names):
-                raise ValueError(
-                    f"colour {max(used) + 1} has no style: {len(names)} chosen in Paint; choose more there"
-                )
+                raise ValueError(f"color {max(used) + 1} has no style: {len(names)} chosen in Paint; choose more there")
             key = self.workshop.uploads.keep(as_png(mask), "regions.png")
         except ValueError as error:
             refused = f'<p class="refused" role="alert">{escape(str(error))}</p>'
@@ -90,10 +88,10 @@ class MasksTab:
 
 
 def _legend(names: Sequence[str]) -> str:
-    """Which colour is which style's."""
+    """Which color is which style's."""
     rows = "".join(
-        f'<li><span class="swatch" style="background:{colour}"></span>{k + 1}. {escape(name_of(name))}</li>'
-        for k, (colour, name) in enumerate(zip(PALETTE, names, strict=False))
+        f'<li><span class="swatch" style="background:{color}"></span>{k + 1}. {escape(name_of(name))}</li>'
+        for k, (color, name) in enumerate(zip(PALETTE, names, strict=False))
     )
     hint = "" if len(names) > 1 else "<p>Choose two styles or more in Paint, one for each region.</p>"
-    return f'<ol class="colours">{rows}</ol>{hint}'
+    return f'<ol class="colors">{rows}</ol>{hint}'

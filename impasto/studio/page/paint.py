@@ -11,12 +11,12 @@ import gradio as gr
 from impasto.methods import METHODS
 from impasto.samples import CONTENTS, STYLES
 from impasto.studio.jobs import View
-from impasto.studio.orders import Order, as_asked, order_of
-from impasto.studio.page import stage as stages
+from impasto.studio.page import canvas as stages
 from impasto.studio.page.fields import lay_out
-from impasto.studio.page.following import AT_ONCE, STREAMED, Followers
 from impasto.studio.page.picker import choosing, chosen_in, picker
-from impasto.studio.workshop import Workshop
+from impasto.studio.page.streaming import AT_ONCE, STREAMED, Followers
+from impasto.studio.requests import Order, as_asked, order_of
+from impasto.studio.service import Workshop
 
 FIRST_METHOD = "gatys"
 FIRST_PHOTOGRAPH, FIRST_STYLE = "chelsea", "brushstrokes"

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from impasto.samples import CONTENTS, STYLES
-from impasto.studio.orders import name_of
+from impasto.studio.requests import name_of
 
 TEMPLATE = """
 <fieldset class="picker" data-many="{{value.many}}">

@@ -11,7 +11,7 @@ from gradio.events import api
 from gradio.utils import get_upload_folder
 
 from impasto.studio.jobs import View
-from impasto.studio.workshop import Workshop
+from impasto.studio.service import Workshop
 
 T = TypeVar("T")
 

@@ -1,10 +1,10 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const find = (id) => document.getElementById(id);
-const COLOURS = 8;
+const COLORS = 8;
 const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
-const colour = (i) => `var(--c${i % COLOURS})`;
-const dash = (i) => DASHES[Math.floor(i / COLOURS) % DASHES.length];
+const color = (i) => `var(--c${i % COLORS})`;
+const dash = (i) => DASHES[Math.floor(i / COLORS) % DASHES.length];
 
 function make(name, attributes = {}, ...children) {
   const svg = ["svg", "g", "path", "circle", "text", "line", "rect", "title"].includes(name);
@@ -91,7 +91,7 @@ function drawCurves() {
   const plot = frame(place, linear(0, span(xs)[1]), logarithmic(...span(ys)), against, `${loss} loss, weighted, logarithmic`, label);
   for (const { variant, points } of lines) {
     const d = points.map(([x, y], k) => `${k ? "L" : "M"}${plot.px(x).toFixed(1)} ${plot.py(y).toFixed(1)}`).join("");
-    const path = make("path", { d, fill: "none", stroke: colour(variant), "stroke-width": 1.8, "stroke-linejoin": "round", "stroke-dasharray": dash(variant) });
+    const path = make("path", { d, fill: "none", stroke: color(variant), "stroke-width": 1.8, "stroke-linejoin": "round", "stroke-dasharray": dash(variant) });
     path.append(make("title", {}, data.variants[variant]));
     plot.svg.append(path);
   }
@@ -103,7 +103,7 @@ function buildCurves() {
     box.checked = true;
     box.addEventListener("change", () => { box.checked ? hidden.delete(i) : hidden.add(i); drawCurves(); });
     const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" });
-    swatch.append(make("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: colour(i), "stroke-width": 2.5, "stroke-dasharray": dash(i) }));
+    swatch.append(make("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: color(i), "stroke-width": 2.5, "stroke-dasharray": dash(i) }));
     find("curve-legend").append(make("label", {}, box, " ", swatch, " ", name));
   });
   for (const input of document.querySelectorAll("#curves select, #curves input[type=radio]")) input.addEventListener("change", drawCurves);
@@ -136,13 +136,13 @@ function drawTrade() {
     svg.append(make("path", { d, fill: "none", stroke: "var(--soft)", "stroke-dasharray": "3 4" }));
   }
   for (const p of points) {
-    const ink = p.row.sanity ? "var(--soft)" : colour(p.i), [cx, cy] = [px(p.x[0]), py(p.y[0])];
+    const ink = p.row.sanity ? "var(--soft)" : color(p.i), [cx, cy] = [px(p.x[0]), py(p.y[0])];
     const line = (a, b, c, d) => svg.append(make("line", { x1: a, y1: b, x2: c, y2: d, stroke: ink, "stroke-opacity": 0.45 }));
     if (p.x[1] !== null) line(px(p.x[1]), cy, px(p.x[2]), cy);
     if (p.y[1] !== null) line(cx, py(p.y[1]), cx, py(p.y[2]));
   }
   for (const p of points) {
-    const ink = p.row.sanity ? "var(--soft)" : colour(p.i), [cx, cy] = [px(p.x[0]), py(p.y[0])], filled = front.has(p.i);
+    const ink = p.row.sanity ? "var(--soft)" : color(p.i), [cx, cy] = [px(p.x[0]), py(p.y[0])], filled = front.has(p.i);
     const group = make("g", {}, make("title", {}, `${p.row.name}: ${x.name} ${short(p.x[0])}, ${y.name} ${short(p.y[0])}`));
     group.append(make("circle", { cx, cy, r: 9.5, fill: filled ? ink : "var(--paper)", stroke: ink, "stroke-width": 1.8 }));
     const sign = p.row.sanity ? p.row.name[0] : p.i + 1;
@@ -241,7 +241,7 @@ function show(pair, variant, which) {
   cover(find("slide").value);
   look();
 }
-function neighbour(step) {
+function neighbor(step) {
   const count = data.variants.length, all = data.pairs.length * count;
   for (let k = 1, at = shown.pair * count + shown.variant; k <= all; k++) {
     at = (at + step + all) % all;
@@ -262,8 +262,8 @@ function buildViewer() {
   find("viewer-close").addEventListener("click", () => viewer.close());
   viewer.addEventListener("close", () => { if (opener) opener.focus(); });
   viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
-  find("viewer-previous").addEventListener("click", () => neighbour(-1));
-  find("viewer-next").addEventListener("click", () => neighbour(1));
+  find("viewer-previous").addEventListener("click", () => neighbor(-1));
+  find("viewer-next").addEventListener("click", () => neighbor(1));
   find("slide").addEventListener("input", () => cover(find("slide").value));
   draggable(find("stage"), (event, box) => {
     find("slide").value = (100 * (event.clientX - box.left)) / box.width;

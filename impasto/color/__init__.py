@@ -1,0 +1,1 @@
+"""Color transfer and color spaces."""

@@ -1,0 +1,1 @@
+"""Operations on feature maps that several losses share."""

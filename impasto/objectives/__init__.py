@@ -1,0 +1,1 @@
+"""Objectives: weighted sums of losses."""

@@ -1,0 +1,1 @@
+"""Optimizers whose parameters are the pixels."""

@@ -1,0 +1,193 @@
+"""Pretrained weights by name: looked for in your folders, then in the cache, then downloaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from impasto.weights.download import download, sha256_of
+from impasto.weights.manifest import MANIFEST, MIB, WeightFile, Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `verify` saw."""
+
+    name: str
+    state: Literal["ok", "wrong", "missing"]
+    path: Path | None
+    """The file that `load` would read."""
+    sha256: str | None
+    """Its hash, in hex."""
+    expected: str
+    """As much of the right hash as is known, in hex."""
+
+
+def local_folders() -> list[Path]:
+    """The folders named by IMPASTO_WEIGHTS (separated as in PATH), whether or not they exist."""
+    names = os.environ.get("IMPASTO_WEIGHTS", "").split(os.pathsep)
+    return [Path(name).expanduser() for name in names if name.strip()]
+
+
+def cache_folder() -> Path:
+    """IMPASTO_CACHE, or the place where this system keeps caches. It need not exist."""
+    if chosen := os.environ.get("IMPASTO_CACHE"):
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("impasto"))
+
+
+def is_offline() -> bool:
+    """Whether IMPASTO_OFFLINE forbids downloads."""
+    return os.environ.get("IMPASTO_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def find(name: str) -> Path | None:
+    """The file that `load` would read, if it is at hand; its hash is not looked at. `ValueError`: unknown."""
+    found = _find(_known(name))
+    return found[1] if found else None
+
+
+def fetch(name: str, *, progress: bool = True) -> Path:
+    """See that a sound file is at hand, downloading it into the cache if need be, and return its path.
+
+    Unlike `find` and `load` it checks the hash of what is there, and replaces a damaged file of the cache.
+    `progress` tells on stderr what it does. `ValueError`, one line: unknown name, IMPASTO_OFFLINE forbids the
+    download, the download failed, or a file in a folder of yours is wrong.
+    """
+    weights = _known(name)
+    wanted = weights.to_fetch
+    if found := _find(weights):
+        file, path = found
+        if file.accepts(_digest(path)):
+            return path
+        if path.parent in local_folders() or not file.urls or is_offline():
+            raise ValueError(
+                f"{path} is damaged or another file: its sha256 is not {file.expected}; remove or replace it"
+            )
+        wanted = file
+    if is_offline():
+        raise ValueError(f"IMPASTO_OFFLINE is set; {_searched(weights)}; without it, {_how_to_get(weights)}")
+    if not wanted.urls:
+        raise ValueError(f"{_searched(weights)}; it is not published: put it in a folder named by IMPASTO_WEIGHTS")
+    for folder in local_folders() if progress else ():
+        if not folder.is_dir():
+            print(f"IMPASTO_WEIGHTS names {folder}, which is no folder", file=sys.stderr)
+    try:
+        return download(wanted, cache_folder(), progress=progress)
+    except ValueError as error:
+        by_hand = "you can also put it in a folder named by IMPASTO_WEIGHTS"
+        raise ValueError(f"{error}; {_searched(weights)}; {by_hand}") from error
+
+
+def load(name: str, *, prefix: str = "", progress: bool = True) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU, floating-point ones as float32; only names that begin with `prefix`.
+
+    Never runs code from the file. `ValueError`, one line: as for `fetch`, or the file is damaged.
+    """
+    path = find(name) or fetch(name, progress=progress)
+    try:
+        tensors = (_read_safetensors if path.suffix == ".safetensors" else _read_pickle)(path, prefix)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes the readers raise nearly anything
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ValueError(f"cannot read {path} as weights ({reason}); run `impasto weights verify`") from error
+    if not tensors:
+        raise ValueError(f"{path} holds no weights under {prefix!r}; run `impasto weights verify`")
+    return tensors
+
+
+def verify(name: str) -> Check:
+    """Compare the hash of the file that `load` would read. `ValueError`: unknown name, unreadable file."""
+    weights = _known(name)
+    found = _find(weights)
+    if not found:
+        return Check(name, "missing", None, None, weights.to_fetch.expected)
+    file, path = found
+    digest = _digest(path)
+    return Check(name, "ok" if file.accepts(digest) else "wrong", path, digest, file.expected)
+
+
+def table() -> list[dict[str, str | float | None]]:
+    """One row of plain values per entry of the manifest; `path` is None where nothing is at hand."""
+    rows: list[dict[str, str | float | None]] = []
+    for weights in MANIFEST.values():
+        file, path = _find(weights) or (weights.to_fetch, None)
+        rows.append(
+            {
+                "name": weights.name,
+                "summary": weights.summary,
+                "file": file.filename,
+                "license": weights.license,
+                "size_mib": round(file.size / MIB, 1),
+                "path": str(path) if path else None,
+                "reference": weights.reference,
+            }
+        )
+    return rows
+
+
+def _known(name: str) -> Weights:
+    if name not in MANIFEST:
+        raise ValueError(f"unknown weights {name!r}; choose from {', '.join(MANIFEST)}")
+    return MANIFEST[name]
+
+
+def _find(weights: Weights) -> tuple[WeightFile, Path] | None:
+    for folder in [*local_folders(), cache_folder()]:
+        for file in weights.files:
+            path = folder / file.filename
+            if os.path.isfile(path):  # unlike Path.is_file, False for what may not be looked at
+                return file, path
+    return None
+
+
+def _searched(weights: Weights) -> str:
+    names = " or ".join(file.filename for file in weights.files)
+    folders = [f"{folder}{'' if folder.is_dir() else ' (no such folder)'}" for folder in local_folders()]
+    return f"looked for {names} in {', '.join([*folders, str(cache_folder())])}"
+
+
+def _how_to_get(weights: Weights) -> str:
+    return f"`impasto weights fetch {weights.name}` gets it, or put it in a folder named by IMPASTO_WEIGHTS"
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _read_safetensors(path: Path, prefix: str) -> dict[str, Tensor]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt", device="cpu") as stored:
+        keys = [key for key in stored.keys() if key.startswith(prefix)]  # noqa: SIM118
+        return {key: _as_float32(stored.get_tensor(key)) for key in keys}
+
+
+def _read_pickle(path: Path, prefix: str) -> dict[str, Tensor]:
+    import torch
+
+    # Files from before torch 1.6 (the VGGs) are no zip archives and cannot be mapped; of the others only what
+    # `prefix` asks for is read from disk.
+    mapped = zipfile.is_zipfile(path)
+    stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    return {key: _as_float32(tensor) for key, tensor in stored.items() if key.startswith(prefix)}
+
+
+def _as_float32(tensor: Tensor) -> Tensor:
+    """A copy, because the file may be mapped and may change; counters (integers) stay as they are."""
+    import torch
+
+    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)

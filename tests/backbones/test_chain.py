@@ -1,0 +1,277 @@
+"""The chain of convolutions: by hand or by autograd, the numbers are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.autograd.functional import vjp
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from impasto.backbones.chain import Chain, Convolution, Layer, Pool, max_pool, max_pool_gradient, relu_gradient
+
+CPU = torch.device("cpu")
+NAMES = ("a1", "a2", "pool_a", "b1", "pool_b", "c1", "c2")
+WIDTHS = {"a1": 6, "a2": 8, "b1": 10, "c1": 8, "c2": 6}
+CONVOLUTIONS = {"a1": 1, "a2": 2, "pool_a": 2, "b1": 3, "pool_b": 3, "c1": 4, "c2": 5}
+"""How many convolutions lie between the pixels and each layer, that layer's own counted."""
+
+
+def some_layers() -> list[Layer]:
+    generator = torch.Generator().manual_seed(1)
+    layers: list[Layer] = []
+    below = 3
+    for name in NAMES:
+        if name not in WIDTHS:
+            layers.append(Pool(name))
+            continue
+        width = WIDTHS[name]
+        weight = torch.randn(width, below, 3, 3, generator=generator, dtype=torch.float64)
+        bias = 0.1 * torch.randn(width, generator=generator, dtype=torch.float64)
+        layers.append(Convolution(name, weight * (2 / (9 * below)) ** 0.5, bias))
+        below = width
+    return layers
+
+
+def some_chain(dtype: torch.dtype = torch.float32, pooling: Any = "max") -> Chain:
+    return Chain(some_layers(), pooling=pooling, device=CPU, dtype=dtype)
+
+
+def some_pixels(height: int = 13, width: int = 18, batch: int = 1, seed: int = 0) -> Tensor:
+    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def activations_and_gradient(chain: Chain, pixels: Tensor, names: list[str]) -> tuple[list[Tensor], Tensor]:
+    """The activations, and the gradient of the pixels for the same random gradient of each activation."""
+    pixels = pixels.clone().requires_grad_()
+    taps = chain(pixels, names)
+    generator = torch.Generator().manual_seed(2)
+    pulls = [torch.randn(taps[name].shape, generator=generator) for name in names]
+    (gradient,) = torch.autograd.grad([taps[name] for name in names], pixels, [pull.to(chain.dtype) for pull in pulls])
+    return [taps[name].detach() for name in names], gradient
+
+
+def difference(value: Tensor, truth: Tensor) -> float:
+    """Relative difference in the Euclidean norm."""
+    return float((value.double() - truth.double()).norm() / truth.double().norm().clamp_min(1e-9))
+
+
+class CountConvolutions(TorchDispatchMode):
+    """Counts the convolutions that run inside the block, whichever kernel computes them."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "convolution" in operation.name() and "weight" not in operation.name():
+            self.count += 1
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(names=st.sets(st.sampled_from(NAMES), min_size=1), batch=st.sampled_from([1, 2]), seed=st.integers(0, 99))
+def test_any_layers_and_their_gradient_are_those_of_float64(
+    pooling: str, names: set[str], batch: int, seed: int
+) -> None:
+    asked = sorted(names)
+    pixels = some_pixels(batch=batch, seed=seed)
+
+    activations, gradient = activations_and_gradient(some_chain(pooling=pooling), pixels, asked)
+    true_activations, true_gradient = activations_and_gradient(some_chain(torch.float64, pooling), pixels, asked)
+
+    assert all(difference(a, t) < 1e-6 for a, t in zip(activations, true_activations, strict=True))
+    assert difference(gradient, true_gradient) < 1e-5
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("size", [(4, 4), (5, 7), (16, 16), (31, 9)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_pass_by_hand_is_plain_autograd_at_any_size(pooling: str, size: tuple[int, int], batch: int) -> None:
+    by_hand, plain = some_chain(pooling=pooling), some_chain(pooling=pooling)
+    plain._fused = False
+    pixels = some_pixels(*size, batch=batch)
+
+    activations, gradient = activations_and_gradient(by_hand, pixels, list(NAMES))
+    plain_activations, plain_gradient = activations_and_gradient(plain, pixels, list(NAMES))
+
+    assert all(difference(a, p) < 1e-6 for a, p in zip(activations, plain_activations, strict=True))
+    assert difference(gradient, plain_gradient) < 1e-6
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("names", [["c2"], ["a2", "b1"], list(NAMES)])
+def test_bf16_is_near_float64(pooling: str, names: list[str]) -> None:
+    pixels = some_pixels(24, 31)
+
+    activations, gradient = activations_and_gradient(some_chain(torch.bfloat16, pooling), pixels, names)
+    true_activations, true_gradient = activations_and_gradient(some_chain(torch.float64, pooling), pixels, names)
+
+    assert all(a.dtype is torch.bfloat16 for a in activations)
+    assert all(difference(a, t) < 0.015 for a, t in zip(activations, true_activations, strict=True))
+    assert difference(gradient, true_gradient) < 0.2  # another pixel wins a pooling where two are nearly equal
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_gradients_are_those_of_finite_differences(pooling: str) -> None:
+    chain = some_chain(torch.float64, pooling)
+    pixels = some_pixels(5, 4).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: tuple(chain(x, ["a1", "pool_a", "c1"]).values()), pixels)
+
+
+def test_activations_come_under_the_names_asked_for_with_their_shapes() -> None:
+    taps = some_chain()(some_pixels(13, 18, batch=2), ["pool_b", "a1", "b1"])
+    shapes = {name: tuple(tap.shape) for name, tap in taps.items()}
+    assert shapes == {"pool_b": (2, 10, 3, 4), "a1": (2, 6, 13, 18), "b1": (2, 10, 6, 9)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_deeper_than_the_deepest_layer_is_computed(name: str, dtype: torch.dtype) -> None:
+    chain = some_chain(dtype)
+    with CountConvolutions() as counter:
+        chain(some_pixels(), ["a1", name])
+    assert counter.count == CONVOLUTIONS[name]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_only_the_pixels_have_a_gradient(dtype: torch.dtype) -> None:
+    layers = some_layers()
+    weights = [part for layer in layers if isinstance(layer, Convolution) for part in (layer.weight, layer.bias)]
+    for weight in weights:
+        weight.requires_grad_()
+    chain = Chain(layers, pooling="max", device=CPU, dtype=dtype)
+
+    pixels = some_pixels().requires_grad_()
+    chain(pixels, ["c2"])["c2"].sum().backward()
+
+    assert pixels.grad is not None
+    assert all(weight.grad is None for weight in weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pixels_without_gradient_give_activations_without_gradient(dtype: torch.dtype) -> None:
+    taps = some_chain(dtype)(some_pixels(), ["a1", "c2"])
+    assert not any(tap.requires_grad for tap in taps.values())
+
+
+def test_two_passes_before_one_backward_do_not_disturb_each_other() -> None:
+    chain = some_chain()
+    first, second = some_pixels(seed=1).requires_grad_(), some_pixels(16, 12, seed=2).requires_grad_()
+    taps = chain(first, ["a2", "c1"])
+    chain(second, ["a2", "c1"])["c1"].sum().backward()
+    (gradient,) = torch.autograd.grad(taps["a2"].sum() + taps["c1"].sum(), first)
+
+    (alone,) = vjp(lambda x: sum(tap.sum() for tap in some_chain()(x, ["a2", "c1"]).values()), first.detach())[1:]
+    assert torch.equal(gradient, alone)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [(4, 4), (26, 18), (31, 9)])
+def test_the_numbers_do_not_depend_on_the_number_of_threads(threads: int, size: tuple[int, int]) -> None:
+    pixels, names = some_pixels(*size, batch=2), ["a1", "pool_a", "c2"]
+    activations, gradient = activations_and_gradient(some_chain(torch.float64), pixels, names)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        many_activations, many_gradient = activations_and_gradient(some_chain(), pixels, names)
+    finally:
+        torch.set_num_threads(before)
+    assert all(difference(m, a) < 1e-6 for m, a in zip(many_activations, activations, strict=True))
+    assert difference(many_gradient, gradient) < 1e-5
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("names", [["c2"], ["pool_b"], ["a2", "pool_a", "c1"]])
+def test_a_backward_pass_changes_neither_the_activations_nor_the_gradients_it_is_given(
+    pooling: str, names: list[str]
+) -> None:
+    chain, pixels = some_chain(pooling=pooling), some_pixels().requires_grad_()
+    taps = [chain(pixels, names)[name] for name in names]
+    pulls = [torch.randn_like(tap) for tap in taps]
+    before = [tensor.detach().clone() for tensor in (*taps, *pulls)]
+
+    first, again = (torch.autograd.grad(taps, pixels, pulls, retain_graph=True)[0] for _ in range(2))
+
+    assert all(torch.equal(now, then) for now, then in zip((*taps, *pulls), before, strict=True))
+    assert torch.equal(first, again)
+
+
+def test_the_layout_in_memory_does_not_matter_and_the_pixels_stay_as_they_were() -> None:
+    chain, pixels = some_chain(), some_pixels(12, 16)
+    before = pixels.clone()
+    turned = pixels.mT.contiguous().mT
+    last = pixels.contiguous(memory_format=torch.channels_last)
+
+    outputs = [chain(layout, ["c2"])["c2"] for layout in (pixels, turned, last)]
+
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
+    assert torch.equal(pixels, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_picture_too_small_for_a_layer_is_refused_in_one_line(dtype: torch.dtype) -> None:
+    chain = some_chain(dtype)
+    with pytest.raises(ValueError, match=r"^a picture of 9x3 pixels is too small for layer c1, .* at least 4 .*$"):
+        chain(some_pixels(3, 9), ["a1", "c1"])
+    assert chain(some_pixels(3, 9), ["b1"])["b1"].shape[-2:] == (1, 4)
+
+
+def test_kernels_are_packed_once_for_each_size_that_is_looked_at_in_turn() -> None:
+    """oneDNN would reorder a kernel packed for another size at every call, ten times as slow as the convolution."""
+    packed: list[Any] = []
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if "reorder_convolution_weight" in function.__name__:
+                packed.append(args[-1][-2:])
+            return function(*args, **(kwargs or {}))
+
+    chain, sides = some_chain(), range(16, 48, 4)  # eight, as many as there can be octaves
+    with Counting():
+        for _ in range(3):
+            for side in sides:
+                activations_and_gradient(chain, some_pixels(side, side), ["c2"])
+    count = CONVOLUTIONS["c2"]
+    assert len(packed) == len(sides) * 2 * count  # the kernel and the turned one
+    assert {tuple(size) for size in packed} == {(side // k, side // k) for side in sides for k in (1, 2, 4)}
+
+
+# ------------------------------------------------------------------------------------ bf16 numbers taken as integers
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("size", [(2, 2), (6, 8), (7, 9)])
+def test_pooling_is_that_of_pytorch_and_of_equal_inputs_one_has_the_gradient(
+    dtype: torch.dtype, size: tuple[int, int]
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    few_values = torch.randint(0, 3, (2, 5, *size), generator=generator).to(dtype) * 1e-3
+    x = few_values.contiguous(memory_format=torch.channels_last)
+    pooled, rows = max_pool(x)
+    assert torch.equal(pooled, F.max_pool2d(x, 2))
+    gradient = torch.randn(pooled.shape, generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)
+    spread = max_pool_gradient(gradient, x, rows)
+    assert spread.shape == x.shape
+    whole = spread[..., : size[0] // 2 * 2, : size[1] // 2 * 2]
+    windows = whole.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    assert torch.equal(windows.sum(-1), gradient)  # every other term is 0
+    assert ((windows != 0).sum(-1) == 1).all()
+    assert torch.equal(spread.count_nonzero(), torch.tensor(gradient.numel()))  # an odd row or column has none
+    largest = F.interpolate(pooled.float(), scale_factor=2) == x[..., : whole.shape[2], : whole.shape[3]].float()
+    assert largest[whole != 0].all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_relu_stops_the_gradient_where_its_output_is_zero_of_either_sign(dtype: torch.dtype, in_place: bool) -> None:
+    output = torch.tensor([0.0, -0.0, 1e-38, 0.5, 3e38], dtype=dtype)
+    gradient = torch.tensor([1.0, 2.0, -3.0, 4.0, -5.0], dtype=dtype)
+    kept = relu_gradient(gradient, output, in_place=in_place)
+    assert kept.tolist() == [0.0, 0.0, -3.0, 4.0, -5.0]
+    assert (kept.data_ptr() == gradient.data_ptr()) == in_place

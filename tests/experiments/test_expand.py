@@ -1,0 +1,196 @@
+"""An experiment's file: what it asks for, and for every mistake one line that says where it is and what is right."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.experiments.bundled import FOLDER, bundled, find_experiment
+from impasto.experiments.expand import Experiment, read_experiment
+from impasto.images import save_image
+
+GRID = """\
+name: trial
+summary: a trial
+settings: {size: 48, backbone: tiny}
+variants:
+  - method: gatys
+  - name: free
+    method: nnst
+    settings:
+      alpha: 0.5
+pairs:
+  - [woodcut, mosaic]
+"""
+Read = Callable[..., Experiment]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads a grid, with `old` replaced by `new`."""
+
+    def read(text: str = GRID, old: str = "", new: str = "", *, quick: bool = False) -> Experiment:
+        assert old in text
+        path = tmp_path / "grid.yaml"
+        path.write_text(text.replace(old, new, 1) if old else text)
+        return read_experiment(path, quick=quick)
+
+    return read
+
+
+def test_a_grid_is_every_variant_of_every_pair_with_every_seed(read: Read) -> None:
+    tasks = read(old="pairs:\n", new="seeds: [3, 4]\npairs:\n  - [geometric, inkwash]\n").tasks
+    assert [(task.content, task.variant, task.settings["seed"]) for task in tasks] == [
+        (content, variant, seed)
+        for content in ("geometric", "woodcut")
+        for variant in ("gatys", "free")
+        for seed in (3, 4)
+    ]
+    assert tasks[0].settings == {"size": 48, "backbone": "tiny", "seed": 3}
+    assert tasks[2].settings == {"size": 48, "backbone": "tiny", "alpha": 0.5, "seed": 3}
+
+
+def test_a_product_is_every_method_with_every_combination(read: Read) -> None:
+    product = "product:\n  methods: [gatys, bures]\n  settings: {lr: [0.1, 1], start: [noise, content]}\npairs:\n"
+    tasks = read(old="pairs:\n", new=product).tasks
+    assert [task.variant for task in tasks[2:6]] == [
+        f"gatys, lr {lr}, start {start}" for lr in ("0.1", "1") for start in ("noise", "content")
+    ]
+    assert [task.method for task in tasks[2:]] == ["gatys"] * 4 + ["bures"] * 4
+
+
+def test_a_setting_of_all_goes_to_the_methods_that_have_it(read: Read) -> None:
+    with_network, without = read(old="method: nnst\n    settings:\n      alpha: 0.5", new="method: gpdm").tasks
+    assert with_network.settings["backbone"] == "tiny"
+    assert "backbone" not in without.settings
+
+
+def test_runs_are_left_out_and_added(read: Read) -> None:
+    more = "exclude:\n  - {method: gatys, style: mosaic}\n"
+    more += "include:\n  - {method: bures, content: inkwash, style: mosaic}\n"
+    tasks = read(GRID.replace("[woodcut, mosaic]", "[woodcut, mosaic]\n  - [woodcut, inkwash]") + more).tasks
+    cells = [(task.variant, task.content, task.style) for task in tasks]
+    assert cells == [
+        ("free", "woodcut", "mosaic"),
+        ("gatys", "woodcut", "inkwash"),
+        ("free", "woodcut", "inkwash"),
+        ("bures", "inkwash", "mosaic"),
+    ]
+
+
+def test_the_same_painting_has_the_same_key_however_its_settings_are_written(read: Read) -> None:
+    plain = read(old="      alpha: 0.5", new="      alpha: 1").tasks[1]
+    other = read(old="      alpha: 0.5", new="      alpha: 1.0").tasks[1]
+    renamed = read(GRID.replace("alpha: 0.5", "alpha: 1e+0"), old="name: free", new="name: bold").tasks[1]
+    different = read(old="      alpha: 0.5", new="      alpha: 0.9").tasks[1]
+    assert plain.key == other.key == renamed.key != different.key
+
+
+def test_a_picture_beside_the_file_wins_over_a_sample(read: Read, tmp_path: Path) -> None:
+    save_image(torch.rand(1, 3, 32, 32), tmp_path / "own.png")
+    task = read(old="[woodcut, mosaic]", new="[own.png, mosaic]").tasks[0]
+    assert (task.content, task.style) == (str(tmp_path / "own.png"), "mosaic")
+
+
+QUICK = GRID + "quick:\n  contents: [geometric, inkwash]\n  styles: [mosaic]\n  settings: {size: 32, alpha: 0.25}\n"
+
+
+def test_the_quick_form_replaces_fields_and_its_settings_win(read: Read) -> None:
+    assert read(QUICK).tasks == read(GRID).tasks
+    tasks = read(QUICK, quick=True).tasks
+    assert [(task.content, task.variant) for task in tasks] == [
+        (content, variant) for content in ("geometric", "inkwash") for variant in ("gatys", "free")
+    ]
+    assert tasks[1].settings == {"size": 32, "backbone": "tiny", "alpha": 0.25, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "told"),
+    [
+        ("summary", "sumary", 2, "sumary", "no such field; choose from variants, product"),
+        ("    settings:\n", "    setings:\n", 8, "variants.1.setings", "choose from method, settings, name, seeds"),
+        ("name: trial\n", "", 1, "name", "missing"),
+        (
+            "method: gatys",
+            "method: gaty",
+            5,
+            "variants.0.method",
+            "unknown method 'gaty'; choose from adain, bures, gatys",
+        ),
+        ("alpha: 0.5", "alpa: 0.5", 9, "variants.1.settings.alpa", "no setting 'alpa'; it has: size"),
+        ("alpha: 0.5", "alpha: 1.5", 9, "variants.1.settings.alpha", "less than or equal to 1, not 1.5"),
+        ("size: 48", "size: -1", 3, "settings.size", "greater than or equal to 0, not -1"),
+        ("backbone: tiny", "backbone: tin", 3, "settings.backbone", "unknown backbone 'tin'; choose from lite"),
+        ("backbone: tiny", "backbon: tiny", 3, "settings.backbon", "no method here has this setting; choose from size"),
+        ("backbone: tiny", "seed: 1", 3, "settings.seed", "give seeds"),
+        ("alpha: 0.5", "optimizer: sgd", 9, "variants.1.settings.optimizer", "'lbfgs', 'adam' or 'rmsprop', not 'sgd'"),
+        (
+            "[woodcut, mosaic]",
+            "[woodcut, gone.png]",
+            11,
+            "pairs.0.1",
+            "no sample 'gone.png'; samples: photographs",
+        ),
+        ("- [woodcut, mosaic]", "- [woodcut]", 11, "pairs.0.1", "missing"),
+        ("pairs:", "judge: vgg\npairs:", 10, "judge", "unknown backbone 'vgg'; choose from lite"),
+        ("pairs:", "metrics: [ssim, lpips]\npairs:", 10, "metrics.1", "unknown metric 'lpips'; choose from cfsd"),
+        ("pairs:", "seeds: [-1]\npairs:", 10, "seeds.0", "greater than or equal to 0, not -1"),
+        ("pairs:", "contents: [woodcut]\npairs:", 11, "pairs", "either pairs, or contents and styles"),
+        ("pairs:", "exclude: [{method: mrf}]\npairs:", 10, "exclude.0", "this excludes nothing"),
+        ("pairs:", "name: again\npairs:", 10, "name", "this stands here twice"),
+        ("pairs:", "product: {methods: [gatys], settings: {lr: [1, 200]}}\npairs:", 10, "product.settings.lr.1", "200"),
+        ("method: gatys", "method: gatys\n   x", 6, "", "this is no YAML"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_line_its_field_and_the_choices(
+    read: Read, old: str, new: str, line: int, field: str, told: str
+) -> None:
+    with pytest.raises(ValueError, match=r"grid\.yaml") as caught:
+        read(old=old, new=new)
+    message = str(caught.value)
+    assert re.search(rf"grid\.yaml:{line}: {re.escape(field)}{': ' if field else ''}", message), message
+    assert told in message
+    assert "\n" not in message
+
+
+def test_a_mistake_in_the_quick_form_names_the_line_there(read: Read) -> None:
+    with pytest.raises(ValueError, match=r"grid.yaml:15: quick.settings.alpha: .*, not 7"):
+        read(QUICK.replace("alpha: 0.25", "alpha: 7"), quick=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "the file is empty"), ("- 1\n", ":1: an experiment is a list of fields"), ("&a [*a]\n", "refers to itself")],
+)
+def test_what_is_no_grid_at_all_is_told_so(read: Read, text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read(text)
+
+
+def test_two_paintings_of_one_cell_may_not_share_a_name(read: Read) -> None:
+    twice = textwrap.indent("- {name: gatys, method: gatys, settings: {steps: 3}}\n", "  ")
+    with pytest.raises(ValueError, match="two variants are called 'gatys'"):
+        read(old="  - name: free\n", new=f"{twice}  - name: free\n")
+
+
+def test_ten_experiments_come_with_the_package() -> None:
+    expected = "backbones convergence layers normalization optimizers pooling resolution scenes speed-quality texture"
+    assert list(bundled()) == expected.split()
+    with pytest.raises(ValueError, match="choose from backbones, convergence"):
+        find_experiment("backbone")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.yaml"))])
+def test_a_bundled_experiment_has_six_pairs_or_more_and_a_quick_form(name: str) -> None:
+    experiment = read_experiment(find_experiment(name))
+    quick = read_experiment(find_experiment(name), quick=True)
+    assert experiment.name == quick.name == name
+    assert len({(task.content, task.style) for task in experiment.tasks}) >= 6
+    sides = [side for task in quick.tasks for side in task.settings.get("sizes", [task.settings.get("size", 0)])]
+    assert max(sides) < 100
+    assert len(quick.tasks) < len(experiment.tasks)

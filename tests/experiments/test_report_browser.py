@@ -1,0 +1,163 @@
+"""The report in a real browser, Debian's Chromium: it works by keyboard, offline and on a telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from small_experiment import PAIRS, paint
+
+from impasto.experiments.report import write
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"needs Debian's package chromium: no {CHROMIUM}")
+DESKTOP, TELEPHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+CUT = "() => getComputedStyle(document.getElementById('stage')).getPropertyValue('--cut')"
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("experiment")
+    return write(folder, paint(folder), "A trial", "Three ways of painting. " * 5).as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    """A page, what it complained of, and what it asked for."""
+
+    def __init__(self, browser: Browser, url: str, viewport: dict[str, int], **settings: str) -> None:
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page: Page = browser.new_page(viewport=viewport, **settings)
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url)
+
+    def fetched(self) -> list[str]:
+        return [url for url in self.requests if not url.startswith("data:")]
+
+
+@pytest.fixture(params=[DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
+def opened(request: pytest.FixtureRequest, browser: Browser, report: str) -> Iterator[Opened]:
+    opened = Opened(browser, report, request.param)
+    yield opened
+    opened.page.close()
+
+
+def test_nothing_is_complained_of_and_nothing_but_the_page_is_read(opened: Opened, report: str) -> None:
+    page = opened.page
+    page.locator(".painting").first.click()
+    page.locator("#viewer-next").click()
+    page.keyboard.press("Escape")
+    for select in ("#trade-x", "#trade-y", "#curve-pair"):
+        page.locator(select).select_option(index=1)
+    assert opened.complaints == []
+    assert opened.fetched() == [report]
+
+
+def test_every_picture_is_decoded(opened: Opened) -> None:
+    sizes = opened.page.eval_on_selector_all("img[id^=run-]", "all => all.map(image => image.naturalWidth)")
+    assert sizes == [48] * 8
+
+
+def test_the_slider_moves_by_keyboard_and_the_way_back_is_kept(opened: Opened) -> None:
+    page = opened.page
+    page.locator(".painting").first.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("() => document.activeElement.id") == "slide"
+    assert page.evaluate(CUT) == "50%"
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate(CUT) == "55%"
+    page.keyboard.press("Home")
+    assert page.evaluate(CUT) == "0%"
+    page.keyboard.press("Escape")
+    assert not page.locator("#viewer").is_visible()
+    assert page.evaluate("() => document.activeElement.dataset.open") == "0 0 0"
+
+
+def test_the_painting_covers_the_photograph_up_to_the_line(opened: Opened) -> None:
+    page = opened.page
+    page.locator(".painting").first.click()
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    assert page.evaluate(CUT) == "25%"
+    assert page.eval_on_selector("#after", "e => getComputedStyle(e).clipPath") == "inset(0px 75% 0px 0px)"
+    assert page.eval_on_selector("#before", "e => getComputedStyle(e).backgroundImage").startswith('url("data:image/')
+
+
+def test_the_crops_show_all_of_a_pair_at_one_place(opened: Opened) -> None:
+    page = opened.page
+    page.locator(".painting").first.click()
+    assert page.locator("#crops figcaption").all_inner_texts() == [
+        *("photograph", "style", "few steps", "more steps", "noise")
+    ]
+    page.locator("#across").focus()
+    page.keyboard.press("End")
+    places = page.eval_on_selector_all(".crop", "all => all.map(e => getComputedStyle(e).backgroundPosition)")
+    assert places == ["100% 50%"] * 5
+
+
+def test_the_switch_draws_other_curves(opened: Opened) -> None:
+    page = opened.page
+    plot = page.locator("#curve-plot svg")
+    drawn = {"steps": plot.inner_html()}
+    for name in ("evaluations", "seconds"):
+        page.locator(f"input[value={name}]").check()
+        drawn[name] = plot.inner_html()
+        assert (plot.get_attribute("aria-label") or "").startswith(f"total loss against {name}")
+    page.locator("input[name=curve-loss][value=style]").check()
+    drawn["style"] = plot.inner_html()
+    assert len(set(drawn.values())) == 4
+    assert plot.locator("path").count() == 4  # three variants, one with two seeds
+    page.locator("#curve-legend input").first.uncheck()
+    assert plot.locator("path").count() == 3
+
+
+def test_the_plot_follows_the_chosen_metrics(opened: Opened) -> None:
+    page = opened.page
+    before = page.locator("#trade-plot svg").inner_html()
+    page.locator("#trade-x").select_option(label="ssim")
+    assert page.locator("#trade-plot svg").inner_html() != before
+    assert page.locator("#trade-plot circle").count() == 3
+    page.locator("#trade-sanity").check()
+    assert page.locator("#trade-plot circle").count() == 5
+
+
+@pytest.mark.parametrize("state", ["closed", "open"])
+def test_a_telephone_need_not_scroll_sideways(browser: Browser, report: str, state: str) -> None:
+    opened = Opened(browser, report, TELEPHONE)
+    if state == "open":
+        opened.page.locator(".painting").first.click()
+        assert opened.page.eval_on_selector("#viewer", "e => e.scrollWidth - e.clientWidth") == 0
+    opened.page.locator("summary").first.evaluate("e => e.click()")
+    assert opened.page.evaluate(OVERFLOW) == 0
+    opened.page.close()
+
+
+def test_dark_is_dark_and_paper_is_white(browser: Browser, report: str) -> None:
+    opened = Opened(browser, report, DESKTOP, color_scheme="dark")
+    color = "() => getComputedStyle(document.body).backgroundColor"
+    assert opened.page.evaluate(color) == "rgb(23, 23, 22)"
+    opened.page.emulate_media(media="print", color_scheme="light")
+    assert opened.page.evaluate(color) == "rgb(255, 255, 255)"
+    assert not opened.page.locator("nav").is_visible()
+    assert opened.page.locator(f"text={PAIRS[0][0]}").first.is_visible()
+    opened.page.close()

@@ -1,0 +1,144 @@
+"""Losses: the same questions asked of every registered loss. What each one sees: `test_losses_seen.py`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support import between, features
+from torch import Tensor
+
+from impasto.losses import LOSSES
+
+EVERY = sorted(LOSSES)
+MEANS = [name for name in EVERY if LOSSES[name].is_spatial_mean]
+
+
+def halves(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Guides `(1, 1, H, W)` for the left third or so of a map, and for the rest; each has a mean of 1."""
+    left = (torch.arange(width) * 3 < width - 1).double().expand(1, 1, height, width)
+    return left / left.mean(), (1 - left) / (1 - left).mean()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_distance_of_a_statistic_to_itself_is_zero(name: str) -> None:
+    maps = features(2, 5, 8, 6)
+    assert between(LOSSES[name](), maps, maps.clone()) == 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_distance_to_other_features_is_a_positive_scalar(name: str, seed: int) -> None:
+    loss = LOSSES[name]()
+    maps, others = features(2, 5, 8, 6, seed=seed), features(2, 5, 8, 6, seed=seed + 100)
+    distance = loss.distance(loss.statistic(maps), loss.statistic(others))
+    assert distance.shape == ()
+    assert distance > 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_gradient_is_that_of_finite_differences(name: str) -> None:
+    loss = LOSSES[name]()
+    maps = features(2, 3, 4, 5, dtype=torch.float64).requires_grad_()
+    target = loss.statistic(features(2, 3, 4, 5, seed=1, dtype=torch.float64))
+    assert torch.autograd.gradcheck(lambda x: loss.distance(loss.statistic(x), target), maps)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_map_of_one_place_has_a_finite_distance_and_gradient(name: str) -> None:
+    loss = LOSSES[name]()
+    maps = features(1, 4, 1, 1).requires_grad_()
+    distance = loss.distance(loss.statistic(maps), loss.statistic(features(1, 4, 1, 1, seed=1)))
+    (gradient,) = torch.autograd.grad(distance, maps)
+    assert distance.isfinite()
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_constant_map_has_a_finite_gradient(name: str, value: float) -> None:
+    loss = LOSSES[name]()
+    maps = torch.full((1, 4, 6, 6), value, requires_grad=True)
+    distance = loss.distance(loss.statistic(maps), loss.statistic(features(1, 4, 6, 6)))
+    (gradient,) = torch.autograd.grad(distance, maps)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_picture_of_a_batch_has_its_own_statistic_and_counts_equally(name: str) -> None:
+    loss = LOSSES[name]()
+    maps, others = features(3, 4, 6, 7), features(3, 4, 6, 7, seed=1)
+    statistics = loss.statistic(maps)
+
+    alone = [loss.statistic(maps[i : i + 1]) for i in range(3)]
+    distances = [between(loss, maps[i : i + 1], others[i : i + 1]) for i in range(3)]
+
+    assert torch.allclose(statistics, torch.cat(alone), rtol=1e-5)
+    assert between(loss, maps, others) == pytest.approx(sum(distances) / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_statistics_of_bf16_features_are_fp32_and_near(name: str) -> None:
+    loss, maps = LOSSES[name](), features(1, 16, 24, 24)
+    statistic = loss.statistic(maps.bfloat16())
+    assert statistic.dtype is torch.float32
+    assert torch.allclose(statistic, loss.statistic(maps), rtol=0.02, atol=0.01)
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_a_spatial_mean_of_the_whole_is_the_mean_over_equal_tiles(name: str) -> None:
+    loss, maps = LOSSES[name](), features(2, 5, 12, 16, dtype=torch.float64)
+    tiles = [maps[..., y : y + 6, x : x + 8] for y in (0, 6) for x in (0, 8)]
+    mean = torch.stack([loss.statistic(tile) for tile in tiles]).mean(0)
+    assert torch.allclose(loss.statistic(maps), mean, rtol=1e-12)
+
+
+def test_moments_of_features_say_that_they_are_spatial_means() -> None:
+    assert {"gram", "moments", "covariance", "bures"} <= set(MEANS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", EVERY)
+def test_a_guide_of_ones_changes_nothing(name: str, dtype: torch.dtype) -> None:
+    loss, maps = LOSSES[name](), features(2, 5, 12, 16, dtype=dtype)
+    guided = loss.statistic(maps, torch.ones(1, 1, 12, 16))
+    assert torch.allclose(guided, loss.statistic(maps), rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("name", EVERY)
+def test_only_what_lies_under_the_guide_counts(name: str, first: bool, axis: int) -> None:
+    loss, maps, others = LOSSES[name](), features(1, 3, 96, 96), features(1, 3, 96, 96, seed=1)
+    half = ((torch.arange(96) < 48) == first).expand(1, 1, 96, 96)  # three of the laplacian's larger pools
+    half = half if axis == -1 else half.mT
+    guide = 2.0 * half
+    statistic = loss.statistic(maps, guide)
+    assert torch.equal(loss.statistic(torch.where(half, maps, others), guide), statistic)
+    assert loss.distance(loss.statistic(torch.where(half, others, maps), guide), statistic) > 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_gradient_under_a_guide_is_that_of_finite_differences(name: str) -> None:
+    loss, guide = LOSSES[name](), halves(6, 7)[1]
+    maps = features(2, 3, 6, 7, dtype=torch.float64).requires_grad_()
+    target = loss.statistic(features(2, 3, 6, 7, seed=1, dtype=torch.float64), guide)
+    assert torch.autograd.gradcheck(lambda x: loss.distance(loss.statistic(x, guide), target), maps)
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_guided_means_of_two_parts_weighted_by_their_areas_are_the_mean_of_the_whole(name: str) -> None:
+    loss, maps = LOSSES[name](), features(2, 5, 12, 16, dtype=torch.float64)
+    parts = halves(12, 16)
+    areas = [(guide.amax() ** -1).item() for guide in parts]
+    combined = sum(area * loss.statistic(maps, guide) for area, guide in zip(areas, parts, strict=True))
+    assert areas == pytest.approx([5 / 16, 11 / 16])
+    assert torch.allclose(loss.statistic(maps), combined, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_a_guided_mean_is_that_of_a_map_where_places_stand_as_often_as_they_count(name: str) -> None:
+    loss, maps = LOSSES[name](), features(1, 5, 6, 8, dtype=torch.float64)
+    guide = torch.ones(1, 1, 6, 8, dtype=torch.float64)
+    guide[..., :2] = 3  # a quarter of the places counts three times
+    repeated = torch.cat([maps, maps[..., :2], maps[..., :2]], dim=-1)
+    assert torch.allclose(loss.statistic(maps, guide / guide.mean()), loss.statistic(repeated), rtol=1e-12)

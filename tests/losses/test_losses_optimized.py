@@ -1,0 +1,340 @@
+"""What each loss sees, and what it overlooks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support import between, features, shuffled
+from torch import Tensor
+
+from impasto.losses import LOSSES
+
+SMALL_CHANGE = 1e-6  # of the distance to other features
+BLIND_TO_PLACE = ["gram", "moments", "covariance", "bures", "sliced_wasserstein", "histogram", "relaxed_earth_mover"]
+JOINT = ["gram", "covariance", "bures", "sliced_wasserstein", "relaxed_earth_mover"]
+VARIATIONS = ["total_variation", "total_variation_l1", "total_variation_isotropic"]
+
+
+@pytest.mark.parametrize("name", BLIND_TO_PLACE)
+def test_texture_losses_forget_where_but_not_what(name: str) -> None:
+    loss, maps = LOSSES[name](), features(1, 8, 16, 16)
+    uneven = maps * torch.arange(1, 9).view(1, 8, 1, 1)
+    moved, other = between(loss, shuffled(uneven), uneven), between(loss, uneven.flip(1), uneven)
+    assert moved < SMALL_CHANGE * other
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_which_channels_go_together_is_seen_by_what_looks_at_more_than_one(name: str) -> None:
+    maps = features(1, 8, 16, 16)
+    apart = torch.cat([maps[:, :1], shuffled(maps[:, 1:])], dim=1)  # the first no longer goes with the rest
+    loss = LOSSES[name]()
+    assert between(loss, apart, maps) > 1e4 * between(loss, shuffled(maps), maps)
+
+
+@pytest.mark.parametrize("name", ["moments", "histogram"])
+def test_which_channels_go_together_is_not_seen_channel_by_channel(name: str) -> None:
+    maps = features(1, 8, 16, 16)
+    apart = torch.cat([maps[:, :1], shuffled(maps[:, 1:])], dim=1)
+    assert between(LOSSES[name](), apart, maps) < SMALL_CHANGE * between(LOSSES[name](), 2 * maps, maps)
+
+
+@pytest.mark.parametrize("name", BLIND_TO_PLACE)
+def test_texture_losses_compare_maps_of_different_sizes(name: str) -> None:
+    maps, other = features(1, 4, 8, 8), features(1, 4, 8, 8, seed=1)
+    loss, repeated = LOSSES[name](), maps.repeat(1, 1, 2, 3)
+    limit = 0.02 if name in ("sliced_wasserstein", "histogram") else SMALL_CHANGE  # they interpolate
+    assert between(loss, maps, repeated) < limit * between(loss, other, repeated)
+    assert between(loss, repeated, maps) < limit * between(loss, repeated, other)
+
+
+def test_gram_distance_is_the_squared_norm_over_four_times_the_squared_channels() -> None:
+    maps, others = features(1, 6, 7, 9), features(1, 6, 5, 4, seed=1)
+    columns, columns_of_others = maps[0].flatten(1), others[0].flatten(1)
+    gram, other = columns @ columns.T / 63, columns_of_others @ columns_of_others.T / 20
+    expected = (gram - other).square().sum() / (4 * 6**2)
+    assert between(LOSSES["gram"](), maps, others) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_moments_distance_is_that_of_means_and_standard_deviations() -> None:
+    maps, others = features(1, 6, 7, 9), features(1, 6, 5, 4, seed=1)
+    means = maps.mean((2, 3)) - others.mean((2, 3))
+    deviations = maps.std((2, 3), correction=0) - others.std((2, 3), correction=0)
+    expected = means.square().mean() + deviations.square().mean()
+    assert between(LOSSES["moments"](), maps, others) == pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_content_notices_a_shift_that_texture_losses_overlook() -> None:
+    maps = features(1, 8, 16, 16)
+    shifted = maps.roll(3, -1)
+    content = LOSSES["content"]()
+    assert between(content, shifted, maps) > 0.1 * between(content, features(1, 8, 16, 16, seed=1), maps)
+    assert between(LOSSES["gram"](), shifted, maps) < 1e-9
+
+
+def test_content_distance_is_the_mean_squared_difference() -> None:
+    maps, others = features(1, 6, 7, 9), features(1, 6, 7, 9, seed=1)
+    expected = ((maps - others) ** 2).sum() / maps.numel()
+    assert between(LOSSES["content"](), maps, others) == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_total_variation_is_zero_for_a_flat_picture_and_grows_with_noise(name: str) -> None:
+    loss = LOSSES[name]()
+    flat = torch.full((1, 3, 16, 16), 0.3)
+    noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    values = [loss.statistic(flat + sigma * noise).item() for sigma in (0, 0.01, 0.1)]
+    assert values[0] == 0
+    assert values[2] > (50 if name == "total_variation" else 9) * values[1] > 0
+
+
+def test_a_guide_weights_the_squared_differences_of_content() -> None:
+    maps, others = features(1, 6, 7, 9), features(1, 6, 7, 9, seed=1)
+    guide = 2 * torch.rand(1, 1, 7, 9, generator=torch.Generator().manual_seed(0))
+    loss = LOSSES["content"]()
+    expected = (guide * (maps - others).square()).mean()
+    guided = loss.distance(loss.statistic(maps, guide), loss.statistic(others, guide))
+    assert guided.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_a_guide_weights_each_step_by_the_lesser_of_its_pixels(name: str, axis: int) -> None:
+    picture, guide = torch.zeros(1, 1, 1, 4), torch.tensor([0.5, 0.4, 1.5, 1.6]).view(1, 1, 1, 4)
+    picture[..., 2:] = 1.0  # one step, between 0.4 and 1.5
+    if axis == -2:
+        picture, guide = picture.mT, guide.mT
+    assert LOSSES[name]().statistic(picture, guide).item() == pytest.approx(0.4 / 4, rel=5e-3)
+
+
+def test_total_variation_is_the_sum_of_squared_steps_across_and_down_per_value() -> None:
+    picture = torch.zeros(1, 1, 2, 3)
+    picture[0, 0, 0, 1] = 2.0  # two steps of 2 across, one down
+    assert LOSSES["total_variation"]().statistic(picture).tolist() == [pytest.approx(3 * 4 / 6)]
+
+
+def test_absolute_total_variation_is_the_sum_of_steps_and_the_isotropic_one_of_lengths() -> None:
+    picture = torch.zeros(1, 1, 2, 3)
+    picture[0, 0, 0, 0] = 2.0  # in a corner: a step across and one down, from the same pixel
+    assert LOSSES["total_variation_l1"]().statistic(picture).tolist() == [pytest.approx(4 / 6)]
+    assert LOSSES["total_variation_isotropic"]().statistic(picture).tolist() == [pytest.approx(8**0.5 / 6, rel=1e-3)]
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_only_the_squared_total_variation_prefers_a_ramp_to_an_edge(name: str) -> None:
+    edge, ramp = (torch.arange(32.0) >= 16).expand(1, 1, 32, 32).float(), torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
+    ratio = LOSSES[name]().statistic(edge) / LOSSES[name]().statistic(ramp)
+    assert ratio.item() == pytest.approx(31 if name == "total_variation" else 1, rel=0.05)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("total_variation_l1", 2**0.5), ("total_variation_isotropic", 1)])
+def test_only_the_isotropic_total_variation_costs_the_same_in_all_directions(name: str, expected: float) -> None:
+    x = torch.arange(64.0).expand(64, 64)
+    level, slanted = x.expand(1, 1, 64, 64) / 64, ((x + x.T) / 2**0.5).expand(1, 1, 64, 64) / 64  # one slope
+    ratio = LOSSES[name]().statistic(slanted) / LOSSES[name]().statistic(level)
+    assert ratio.item() == pytest.approx(expected, rel=0.02)
+
+
+def test_covariance_distance_is_that_of_means_and_covariances() -> None:
+    maps, others = features(1, 6, 7, 9), features(1, 6, 5, 4, seed=1)
+    means = (maps.mean((2, 3)) - others.mean((2, 3))).square().sum() / 6
+    covariances = (each[0].flatten(1).cov(correction=0) for each in (maps, others))
+    expected = means + (next(covariances) - next(covariances)).square().sum() / (4 * 6**2)
+    assert between(LOSSES["covariance"](), maps, others) == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["covariance", "bures"])
+def test_a_change_of_brightness_alone_costs_its_square(name: str) -> None:
+    loss, maps = LOSSES[name](), features(1, 6, 7, 9, dtype=torch.float64)
+    wider = 1.5 * (maps - maps.mean((2, 3), keepdim=True)) + maps.mean((2, 3), keepdim=True)
+    assert between(loss, maps + 5, maps) == pytest.approx(25, rel=1e-9)
+    assert between(loss, wider + 5, maps) == pytest.approx(25 + between(loss, wider, maps), rel=1e-9)
+
+
+def bures(maps: Tensor, others: Tensor) -> float:
+    """The formula of Gaussians with 1e-4 added to every variance, by the singular values of the roots' product."""
+    gaussians = []
+    for each in (maps, others):
+        columns = each[0].flatten(1).double()
+        values, vectors = torch.linalg.eigh(columns.cov(correction=0) + 1e-4 * torch.eye(len(columns)))
+        gaussians.append((columns.mean(1), vectors * values.sqrt() @ vectors.T))
+    (mean, root), (other_mean, other_root) = gaussians
+    spread = root.square().sum() + other_root.square().sum() - 2 * torch.linalg.svdvals(root @ other_root).sum()
+    return ((mean - other_mean).square().sum() + spread).item() / len(mean)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 7, 9), (1, 32, 5, 4)], ids=str)
+def test_bures_distance_is_that_of_gaussians_also_of_few_places(shape: tuple[int, ...]) -> None:
+    maps, others = features(*shape), features(*shape, seed=1)
+    assert between(LOSSES["bures"](), maps, others) == pytest.approx(bures(maps, others), rel=1e-4)
+
+
+def test_bures_distance_of_narrow_features_is_not_drowned_by_their_rounding() -> None:
+    maps, others = (4 + features(1, 64, 40, 40)).bfloat16(), (4 + 1.25 * features(1, 64, 40, 40, seed=1)).bfloat16()
+    assert between(LOSSES["bures"](), maps, others) == pytest.approx(bures(maps, others), rel=1e-3)
+
+
+def test_bures_distance_of_bright_and_even_features_stays_finite() -> None:
+    maps = (1000 + 1e-3 * features(1, 16, 9, 9)).requires_grad_()  # the covariance is rounding, and not positive
+    loss = LOSSES["bures"]()
+    target = loss.statistic(900 + features(1, 16, 9, 9, seed=1))
+    (gradient,) = torch.autograd.grad(loss.distance(loss.statistic(maps), target), maps)
+    assert gradient.isfinite().all()
+    assert loss.distance(loss.statistic(maps.detach()), loss.statistic(maps.detach())) == 0
+
+
+def gaussian_like(maps: Tensor, seed: int) -> Tensor:
+    """Random maps of a normal distribution with exactly the mean and the covariance of `maps`."""
+    bell = torch.randn(maps.shape, generator=torch.Generator().manual_seed(seed), dtype=maps.dtype)[0].flatten(1)
+    bell = bell - bell.mean(1, keepdim=True)
+    root, own = (torch.linalg.cholesky(each.cov(correction=0)) for each in (maps[0].flatten(1), bell))
+    columns = root @ torch.linalg.solve_triangular(own, bell, upper=False)
+    return columns.view_as(maps) + maps.mean((2, 3), keepdim=True)
+
+
+def test_sliced_wasserstein_sees_the_shape_of_a_distribution_that_moments_overlook() -> None:
+    skewed = features(1, 6, 24, 24, dtype=torch.float64) ** 6
+    bell, other_bell = gaussian_like(skewed, 1), gaussian_like(skewed, 2)
+    sliced = LOSSES["sliced_wasserstein"]()
+    assert between(LOSSES["covariance"](), bell, skewed) < 1e-12 * between(LOSSES["covariance"](), 2 * skewed, skewed)
+    assert between(sliced, bell, skewed) > 10 * between(sliced, bell, other_bell)
+
+
+def test_histogram_gradient_is_the_difference_to_the_features_with_the_histogram_of_the_target() -> None:
+    maps, others = features(1, 4, 6, 7), features(1, 4, 6, 7, seed=1)
+    remapped = torch.empty_like(maps)
+    for own, other, new in zip(maps[0], others[0], remapped[0], strict=True):
+        new.flatten()[own.flatten().argsort()] = other.flatten().sort().values
+    loss, leaf = LOSSES["histogram"](), maps.clone().requires_grad_()
+    distance = loss.distance(loss.statistic(leaf), loss.statistic(others))
+    (gradient,) = torch.autograd.grad(distance, leaf)
+    assert distance.item() == pytest.approx(F.mse_loss(maps, remapped).item(), rel=1e-5)
+    assert torch.allclose(gradient, 2 * (maps - remapped) / maps.numel(), atol=1e-7)
+
+
+def nearest_patches(maps: Tensor, others: Tensor) -> float:
+    """The formula, with all patches of both maps at once."""
+    own, other = F.unfold(maps, 3)[0].T, F.unfold(others, 3)[0].T  # (patches, 9*C)
+    match = (F.normalize(own, dim=1) @ F.normalize(other, dim=1).T).argmax(1)
+    return F.mse_loss(own, other[match]).item()
+
+
+@pytest.mark.parametrize("together", [1, 3000, 10**9])
+def test_patches_distance_is_that_to_the_best_correlated_patches(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.losses.patches.TOGETHER", together)
+    maps, others = features(1, 4, 11, 9), features(1, 4, 8, 10, seed=1)
+    assert between(LOSSES["patches"](), maps, others) == pytest.approx(nearest_patches(maps, others), rel=1e-5)
+
+
+def test_patches_forget_where_a_patch_lies_but_not_what_lies_in_it() -> None:
+    loss, maps = LOSSES["patches"](), features(1, 8, 16, 16)
+    crop, other = maps[..., 3:12, 5:14], features(1, 8, 9, 9, seed=1)
+    assert between(loss, crop, maps) == 0
+    assert between(loss, shuffled(maps), maps) > 0.3 * between(loss, other, maps)
+    assert between(LOSSES["gram"](), shuffled(maps), maps) < 1e-9
+
+
+def test_patches_under_a_guide_are_those_that_lie_in_it_whole() -> None:
+    loss, maps, others = LOSSES["patches"](), features(1, 4, 10, 12), features(1, 4, 10, 12, seed=1)
+    guide = torch.zeros(1, 1, 10, 12)
+    guide[..., 2:8, 1:9] = 120 / 48
+    guided = loss.distance(loss.statistic(maps, guide), loss.statistic(others, guide))
+    expected = nearest_patches(maps[..., 2:8, 1:9], others[..., 2:8, 1:9])
+    assert guided.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_patches_are_matched_only_to_those_under_the_guide() -> None:
+    loss, maps, others = LOSSES["patches"](), features(1, 4, 10, 12), features(1, 4, 10, 12, seed=1)
+    maps[..., 4:9] = 1e-3 * features(1, 4, 10, 5, seed=2)  # its edge looks like the border of the guide
+    guide = torch.zeros(1, 1, 10, 12)
+    guide[..., 2:8, 1:9] = 120 / 48
+    distance = loss.distance(loss.statistic(maps), loss.statistic(others, guide))
+    assert distance.item() == pytest.approx(nearest_patches(maps, others[..., 2:8, 1:9]), rel=1e-5)
+
+
+def test_a_guide_narrower_than_a_patch_still_selects_patches() -> None:
+    loss, maps = LOSSES["patches"](), features(1, 4, 10, 12)
+    guide = torch.zeros(1, 1, 10, 12)
+    guide[..., 5] = 12
+    target = loss.statistic(features(1, 4, 10, 12, seed=1), guide)
+    distance = loss.distance(loss.statistic(maps, guide), target)
+    assert distance > 0
+    assert loss.distance(target, target) == 0
+
+
+def test_relaxed_earth_movers_distance_is_the_larger_mean_of_nearest_cosine_distances() -> None:
+    maps, others = features(1, 6, 7, 9), features(1, 6, 5, 4, seed=1)
+    own, other = (F.normalize(each[0].flatten(1), dim=0) for each in (maps, others))
+    apart = 1 - own.T @ other
+    expected = max(apart.min(0).values.mean().item(), apart.min(1).values.mean().item())
+    loss = LOSSES["relaxed_earth_mover"]()
+    assert between(loss, maps, others) == pytest.approx(expected, rel=1e-4)
+    assert between(loss, others, maps) == pytest.approx(expected, rel=1e-4)
+
+
+def test_relaxed_earth_mover_overlooks_brightness_but_not_what_is_missing() -> None:
+    loss, maps = LOSSES["relaxed_earth_mover"](), features(1, 6, 16, 16)
+    brightness = 1 + torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    other = between(loss, features(1, 6, 16, 16, seed=1), maps)
+    assert between(loss, brightness * maps, maps) < 1e-4 * other
+    assert between(loss, maps[..., :2], maps) > other  # each vector has its match, but most of the others have none
+
+
+def test_relaxed_earth_movers_distance_of_dead_features_to_themselves_is_zero() -> None:
+    maps = features(1, 6, 8, 8)
+    maps[..., 2:5] = 0
+    assert between(LOSSES["relaxed_earth_mover"](), maps, maps) == 0
+
+
+def test_self_similarity_overlooks_what_channels_mean_but_not_where() -> None:
+    loss, maps = LOSSES["self_similarity"](), features(1, 8, 12, 12)
+    turn = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
+    turned = 3 * torch.einsum("dc,bchw->bdhw", turn, maps)
+    other = between(loss, features(1, 8, 12, 12, seed=1), maps)
+    assert between(loss, turned, maps) < 1e-4 * other
+    assert between(loss, shuffled(maps), maps) > 0.5 * other
+    assert between(LOSSES["content"](), turned, maps) > between(LOSSES["content"](), shuffled(maps), maps)
+
+
+def test_self_similarity_distance_is_that_of_cosine_distances_divided_by_the_means_of_their_columns() -> None:
+    maps, others = features(1, 6, 3, 4), features(1, 6, 3, 4, seed=1)
+    shares = []
+    for each in (maps, others):
+        columns = F.normalize(each[0].flatten(1), dim=0)
+        apart = 1 - columns.T @ columns
+        shares.append(apart / apart.mean(0))
+    expected = (shares[0] - shares[1]).abs().mean().item()
+    assert between(LOSSES["self_similarity"](), maps, others) == pytest.approx(expected, rel=1e-3)
+
+
+def test_self_similarity_looks_at_the_same_places_of_both_pictures() -> None:
+    loss, maps = LOSSES["self_similarity"](), features(1, 4, 40, 40)  # more places than are compared
+    assert loss.statistic(maps).shape == (1, 1024, 1024)
+    assert between(loss, 2 * maps, maps) < 1e-4 * between(loss, maps.roll(1, -1), maps)
+
+
+def test_laplacian_overlooks_colors_and_slow_changes_but_not_edges() -> None:
+    loss, picture = LOSSES["laplacian"](), torch.full((1, 3, 64, 64), 0.5)
+    picture[..., 20:40, 20:40] = 0.9
+    tinted = 0.9 * picture + torch.tensor([0.1, -0.2, 0.0]).view(1, 3, 1, 1)
+    moved = picture.roll(8, -1)
+    shifted = picture + torch.tensor([0.3, -0.2, 0.1]).view(1, 3, 1, 1)
+    assert between(loss, shifted, picture) < SMALL_CHANGE * between(loss, moved, picture)
+    assert between(loss, tinted, picture) < 0.02 * between(loss, moved, picture)
+
+
+def test_laplacian_of_a_dot_is_the_sum_over_both_poolings_of_the_mean_square() -> None:
+    picture = torch.zeros(1, 1, 64, 64)
+    picture[..., 32:36, 32:36] = 1.0  # one of the smaller pools, a sixteenth of one of the larger
+    expected = 20 / 16**2 + 20 / 16**2 / 4**2
+    assert between(LOSSES["laplacian"](), picture, torch.zeros_like(picture)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["covariance", "bures", "sliced_wasserstein", "histogram"])
+def test_of_one_place_only_the_value_is_seen(name: str) -> None:
+    maps, others = features(1, 6, 1, 1), features(1, 6, 1, 1, seed=1)
+    expected = (maps - others).square().sum().item() / 6
+    limit = 3 if name == "sliced_wasserstein" else 1 + 1e-4  # as far as six random directions see it
+    assert expected / limit <= between(LOSSES[name](), maps, others) <= expected * limit

@@ -1,0 +1,179 @@
+"""What the matching methods share: strength, layers, mixtures, edges; asked of each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.config import check_settings
+from impasto.images import load_image, resize
+from impasto.methods import METHODS
+from impasto.methods.matching import MatchingConfig, layer_mixes
+from impasto.regions.subject import Region, Style, Subject, plain
+from impasto.samples import resolve
+from impasto.types import Image, Step
+
+EVERY = [name for name in METHODS if issubclass(METHODS[name].Config, MatchingConfig)]
+QUICK = {"backbone": "tiny", "size": 64, "device": "cpu", "precision": "fp32", "steps": 12}
+
+
+def photograph() -> Image:
+    return load_image(resolve("woodcut"), size=80)
+
+
+def style(name: str = "mosaic") -> Image:
+    return load_image(resolve(name), size=80)
+
+
+def paint(method: str, subject: Subject | None = None, **settings: Any) -> list[Step]:
+    part = METHODS[method]
+    config = check_settings(part.Config, method, QUICK | settings)
+    return list(part(config).run(subject or plain(photograph(), [style()])))
+
+
+def of(kind: str, step: Step) -> float:
+    return sum(loss for name, loss in step.losses.items() if name.split("/")[0] == kind)
+
+
+def best(steps: list[Step]) -> Step:
+    return min(steps, key=lambda step: step.loss)
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(method: str) -> None:
+    steps = paint(method)
+    assert of("style", best(steps)) < 0.8 * of("style", steps[0])
+    image = best(steps).image()
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_a_mixture_of_two_styles_lies_between_them(method: str) -> None:
+    def first_losses(mix: list[float]) -> float:
+        return of("style", paint(method, plain(photograph(), [style(), style("geometric")], mix), steps=1)[0])
+
+    one, other, both = first_losses([1, 0]), first_losses([0, 1]), first_losses([0.5, 0.5])
+    assert both <= max(one, other) * 1.001
+    assert one != other
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_a_region_takes_after_its_own_style_only(method: str) -> None:
+    left = torch.zeros(1, 1, 96, 160)
+    left[..., :80] = 1
+
+    def painted(right: str) -> Tensor:
+        regions = (
+            Region((Style(style()),), name="1", mask=left),
+            Region((Style(style(right)),), name="2", mask=1 - left),
+        )
+        return best(paint(method, Subject(resize(photograph(), (96, 160)), regions), size=160, steps=12)).image()
+
+    change = (painted("geometric") - painted("inkwash")).abs().mean(1)[0]
+    assert change[:, :48].mean() < 0.35 * change[:, 112:].mean()
+
+
+# Strength
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_more_strength_paints_nearer_to_the_style_and_farther_from_the_content(method: str) -> None:
+    mild, strong = (best(paint(method, strength=s, steps=30)) for s in (20, 80))
+    ten_times = 10 ** ((80 - 20) / 25)
+    assert of("style", strong) / ten_times < of("style", mild)
+    assert of("content", strong) > of("content", mild)
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_strength_does_not_see_how_the_weights_are_scaled(method: str) -> None:
+    once, again = (paint(method, strength=50, content_weight=w, steps=1)[0] for w in (1.0, 7.0))
+    assert of("style", again) == pytest.approx(7 * of("style", once), rel=1e-3)
+
+
+def test_strength_does_not_see_the_start() -> None:
+    noise = paint("gatys", strength=60, start="noise", steps=1)[0]
+    plain_noise = paint("gatys", start="noise", steps=1)[0]
+    content = paint("gatys", strength=60, steps=1)[0]
+    plain_content = paint("gatys", steps=1)[0]
+    factor = of("style", noise) / of("style", plain_noise)
+    assert of("style", content) / of("style", plain_content) == pytest.approx(factor, rel=1e-4)
+    assert factor != pytest.approx(1, rel=0.05)
+
+
+def test_25_points_of_strength_are_a_factor_of_ten() -> None:
+    weak, strong = (of("style", paint("gatys", strength=s, steps=1)[0]) for s in (40, 65))
+    assert strong == pytest.approx(10 * weak, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"strength": 50, "style_weight": 7},
+            "strength: it sets the weight of the style, and style_weight is given too",
+        ),
+        ({"strength": 50, "content_weight": 0}, "strength: it weighs the style against the content, whose weight is 0"),
+        ({"tolerance": 0.1}, "tolerance: it says when to stop where no steps are given; give one of them"),
+        ({"layer_weights": [1, 2]}, "layer_weights: 2 weights, but 5 style layers"),
+        ({"layer_weights": [0] * 5}, "layer_weights: 5 weights, but 5 style layers; give one a layer, one above 0"),
+        ({"style_mix_fine": [1, 2]}, r"style_mix_fine: 2 weights, but 1 style picture\(s\)"),
+        ({"style_mix_fine": [0]}, r"style_mix_fine: 1 weights, but 1 style picture\(s\); .*above 0"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_in_one_line(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}") as caught:
+        paint("gatys", **settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("backbone", "own"), [("lite", 0.02), ("tiny", 0.01)])
+def test_the_network_says_when_a_picture_is_finished_unless_a_tolerance_is_given(backbone: str, own: float) -> None:
+    def length(tolerance: float | None) -> int:
+        return len(paint("gatys", backbone=backbone, steps=None, tolerance=tolerance, style_weight=10))
+
+    assert length(None) == length(own)
+    assert length(0.5) < length(0.02) < length(0.01)
+
+
+# Layers and edges
+
+
+def test_layer_weights_share_out_the_pull() -> None:
+    equal, shared = paint("gatys", steps=1)[0].losses, paint("gatys", steps=1, layer_weights=[4, 3, 2, 1, 0])[0].losses
+    assert shared["style/relu1_1"] == pytest.approx(2 * equal["style/relu1_1"])
+    assert shared["style/relu4_1"] == pytest.approx(0.5 * equal["style/relu4_1"])
+    assert "style/relu5_1" not in shared
+
+
+def test_fine_layers_can_take_another_style_than_coarse_ones() -> None:
+    subject = plain(photograph(), [style(), style("inkwash")], [1, 0])
+    coarse, mixed, fine = (
+        paint("gatys", chosen, steps=1, **more)[0].losses
+        for chosen, more in [
+            (subject, {}),
+            (subject, {"style_mix_fine": [0, 3]}),
+            (plain(photograph(), [style(), style("inkwash")], [0, 1]), {}),
+        ]
+    )
+    assert mixed["style/relu1_1"] == pytest.approx(fine["style/relu1_1"])
+    assert mixed["style/relu5_1"] == pytest.approx(coarse["style/relu5_1"])
+    assert layer_mixes([1, 0], [1, 3], 2) == [[0.25, 0.75], [1, 0]]
+
+
+def test_an_edge_weight_holds_the_edges() -> None:
+    def change_of_edges(**settings: Any) -> float:
+        image = best(paint("gatys", steps=40, style_weight=1000.0, **settings)).image()
+        edges = [torch.nn.functional.avg_pool2d(x, 4).diff(dim=-1) for x in (image, resize(photograph(), (51, 64)))]
+        return (edges[0] - edges[1]).square().mean().item()
+
+    loose, held = change_of_edges(), change_of_edges(edge_weight=3000.0)
+    assert held < 0.5 * loose
+
+
+@pytest.mark.parametrize("statistic", ["covariance", "moments"])
+def test_gatys_compares_by_the_statistic_that_is_chosen(statistic: str) -> None:
+    gram, other = (of("style", paint("gatys", style_loss=name, steps=1)[0]) for name in ("gram", statistic))
+    assert other != pytest.approx(gram, rel=0.05)

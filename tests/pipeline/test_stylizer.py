@@ -1,0 +1,228 @@
+"""The Python interface: what `import impasto` offers, and what its documentation promises."""
+
+import doctest
+import importlib
+import json
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+import torch
+
+import impasto
+from impasto import Result, Step, stylize
+from impasto.methods.gatys import Gatys
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "impasto").rglob("*.py"))
+WITH_DOCTESTS = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in SOURCES
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+QUICK = ["--backbone", "tiny", "--size", "64", "--steps", "3"]
+
+
+def paint(content: Any = "woodcut", style: Any = "mosaic", **settings: Any) -> Result:
+    return stylize(content, style, **{"backbone": "tiny", "size": 48, "steps": 3, **settings})
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    """A file of 64x48 pixels."""
+    generator = torch.Generator().manual_seed(3)
+    pixels = torch.rand(48, 64, 3, generator=generator).mul(255).to(torch.uint8).numpy()
+    PIL.Image.fromarray(pixels).save(tmp_path / "photograph.png")
+    return tmp_path / "photograph.png"
+
+
+@pytest.mark.parametrize("name", WITH_DOCTESTS)
+def test_the_examples_in_the_docstrings_print_what_they_say(name: str) -> None:
+    outcome = doctest.testmod(importlib.import_module(name))
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+def test_importing_is_silent_and_imports_nothing_heavy() -> None:
+    code = "import sys, impasto; print({'torch', 'numpy', 'PIL', 'pydantic'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("set()\n", "")
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert all(getattr(impasto, name) is not None for name in impasto.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'paint_it'"):
+        _ = impasto.paint_it
+
+
+def test_a_path_a_pil_picture_and_a_tensor_paint_the_same(photograph: Path) -> None:
+    with PIL.Image.open(photograph) as opened:
+        picture = opened.copy()
+    tensor = impasto.load_image(photograph)
+    first, *others = [paint(source).image for source in (photograph, str(photograph), picture, tensor, tensor[0])]
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_a_tensor_that_was_given_is_left_as_it_was(photograph: Path) -> None:
+    tensor = impasto.load_image(photograph)
+    before = tensor.clone()
+    paint(tensor, tensor)
+    assert torch.equal(tensor, before)
+
+
+def test_the_picture_has_the_size_asked_for_and_lies_between_0_and_1() -> None:
+    image = paint(size=64).image
+    assert image.shape == (1, 3, 51, 64)
+    assert image.dtype is torch.float32
+    assert 0 <= image.min() < image.max() <= 1
+
+
+def test_painting_twice_in_one_process_gives_the_same_picture_bit_for_bit() -> None:
+    first, again = paint(start="noise"), paint(start="noise")
+    assert torch.equal(first.image, again.image)
+    assert first.losses == again.losses
+    assert not torch.equal(first.image, paint(start="noise", seed=1).image)
+
+
+def test_every_step_is_told_with_its_losses_and_its_picture() -> None:
+    steps: list[Step] = []
+    result = paint(steps=5, on_step=steps.append)
+    assert [step.index for step in steps] == [1, 2, 3, 4, 5]
+    assert all(step.image().shape == result.image.shape for step in steps)
+    assert all(step.loss == sum(step.losses.values()) > 0 for step in steps)
+    assert {name.split("/")[0] for name in steps[0].losses} == {"content", "style"}
+    assert steps[-1].loss < steps[0].loss
+    assert result.stopped == "steps"
+
+
+def test_saying_false_stops_and_keeps_the_best_picture_so_far() -> None:
+    seen: list[Step] = []
+
+    def until_the_fourth(step: Step) -> bool:
+        seen.append(step)
+        return step.index < 4
+
+    result = paint(steps=50, on_step=until_the_fourth)
+    assert (result.stopped, result.steps) == ("cancelled", 4)
+    best = min(seen, key=lambda step: step.loss)
+    assert result.best == best.index
+    assert torch.equal(result.image, best.image())
+
+
+def test_stopping_at_a_coarser_size_still_gives_the_size_asked_for() -> None:
+    result = paint(steps=10, sizes=(32, 64), on_step=lambda step: False)
+    assert result.image.shape[-1] == 64
+
+
+def test_only_the_answer_false_stops() -> None:
+    assert paint(on_step=lambda step: 0).stopped == "steps"
+
+
+def test_a_style_of_weight_0_has_no_say_and_a_half_has() -> None:
+    alone = paint(style="mosaic").image
+    weightless = paint(style=["mosaic", "brushstrokes"], style_mix=(2, 0)).image
+    blend = paint(style=["mosaic", "brushstrokes"], style_mix=(1, 1)).image
+    assert torch.equal(alone, weightless)
+    assert not torch.equal(alone, blend)
+    assert torch.equal(blend, paint(style=["mosaic", "brushstrokes"]).image)
+
+
+def test_alpha_is_carried_through_to_the_file(photograph: Path, tmp_path: Path) -> None:
+    with PIL.Image.open(photograph) as opened:
+        picture = opened.convert("RGBA")
+    picture.putalpha(PIL.Image.linear_gradient("L").resize(picture.size))
+    result = paint(picture, size=0)
+    assert result.alpha is not None
+    assert result.alpha.shape == (1, 1, 48, 64)
+    with PIL.Image.open(result.save(tmp_path / "out.png")) as saved:
+        assert saved.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
+
+
+def test_an_opaque_picture_gets_no_alpha(photograph: Path, tmp_path: Path) -> None:
+    result = paint(photograph)
+    assert result.alpha is None
+    with PIL.Image.open(result.save(tmp_path / "out.png")) as saved:
+        assert saved.mode == "RGB"
+
+
+def test_saving_writes_the_picture_and_its_record_inside_and_beside_it(tmp_path: Path) -> None:
+    result = paint()
+    path = result.save(tmp_path / "new" / "out.png")
+    assert {file.name for file in path.parent.iterdir()} == {"out.png", "out.json"}
+    with PIL.Image.open(path) as saved:
+        inside = json.loads(saved.text["impasto"])
+    beside = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert len(beside.pop("curve")) == result.steps
+    assert inside == beside == {key: value for key, value in result.record().items() if key != "curve"}
+    assert inside["settings"]["seed"] == 0
+    assert [entry["path"] for entry in inside["inputs"]] == ["woodcut", "mosaic"]
+
+
+def test_a_saved_picture_is_what_the_losses_were_measured_on(tmp_path: Path) -> None:
+    result = paint(steps=8)
+    saved = impasto.load_image(result.save(tmp_path / "out.png"))
+    assert torch.allclose(saved, result.image, atol=0.5 / 255 + 1e-6)
+    summary = result.summary()["losses"]
+    assert summary["total"] == pytest.approx(summary["content"] + summary["style"])
+
+
+def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
+    result = paint(start="noise", seed=7)
+    path = result.save(tmp_path / "out.png")
+    with warnings.catch_warnings(action="error"):
+        again = impasto.replay(path)
+    assert torch.equal(result.image, again.image)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"method": "oils"}, "unknown method 'oils'; choose from adain, bures, gatys"),
+        ({"backbone": "vgg99"}, "unknown backbone 'vgg99'; choose from"),
+        ({"brush": 3}, "no setting 'brush'; it has: size"),
+        ({"style_weight": -1}, "style_weight: input should be greater than or equal to 0, not -1"),
+        ({"style_layers": ("relu9_1",)}, "no layer 'relu9_1'; it has: relu1_1"),
+        ({"style_mix": (1, 2)}, "2 weights, but 1 style picture"),
+        ({"content": torch.full((3, 32, 32), torch.nan)}, "NaN"),
+        ({"content": torch.rand(3, 8, 64)}, "64x8 pixels"),
+        ({"content": "no/such.jpg"}, "'no/such.jpg' is no file"),
+        ({"style": []}, "at least one picture"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_a_value_error_of_one_line(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        paint(**wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["paint_one.py", "woodcut", "mosaic", "out.png", *QUICK],
+        ["stop_early.py", "out.png"],
+        ["interpolate.py", "woodcut", "mosaic", "brushstrokes", "out.png", *QUICK],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_example_runs(arguments: list[str], tmp_path: Path) -> None:
+    script, *others = arguments
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / script), *others]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "out.png").is_file()
+    assert (tmp_path / "out.json").is_file() == (script != "interpolate.py")  # a sheet has no record
+
+
+def test_the_preset_of_the_paper_gives_way_to_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gatys, "paper", {"pooling": "average", "start": "noise"})
+    asked = {"backbone": "tiny", "size": 40, "steps": 1}
+    of_paper = impasto.stylize("woodcut", "mosaic", preset="paper", start="style", **asked).settings
+    ours = impasto.stylize("woodcut", "mosaic", **asked).settings
+    assert (of_paper["preset"], of_paper["pooling"], of_paper["start"]) == ("paper", "average", "style")
+    assert (ours["preset"], ours["pooling"], ours["start"]) == ("impasto", "max", "content")

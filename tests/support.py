@@ -1,0 +1,112 @@
+"""Functions that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from impasto.backbones import Backbone
+from impasto.losses import FeatureLoss
+from impasto.weights import MANIFEST
+
+VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4), "vgg19-caffe": (2, 2, 4, 4, 4)}
+VGG_WIDTHS = (64, 128, 256, 512, 512)
+RESNET_BLOCKS = (3, 4, 6, 3)
+# Index in torchvision's `features`, channels in, squeezed and of each of the two expansions.
+FIRES = (
+    *((3, 64, 16, 64), (4, 128, 16, 64), (6, 128, 32, 128), (7, 256, 32, 128)),
+    *((9, 256, 48, 192), (10, 384, 48, 192), (11, 384, 64, 256), (12, 512, 64, 256)),
+)
+
+
+def random_state(name: str) -> dict[str, Tensor]:
+    """Random weights of a network of the manifest, under the keys and of the shapes of the published file.
+
+    The classifiers, which nobody reads, are cut short.
+    """
+    generator = torch.Generator().manual_seed(sum(name.encode()))
+    state: dict[str, Tensor] = {}
+
+    def normal(*shape: int, gain: float = 1.0) -> Tensor:
+        return gain * torch.randn(shape, generator=generator)
+
+    def convolution(key: str, fan_out: int, fan_in: int, size: int, *, bias: bool) -> None:
+        state[f"{key}.weight"] = normal(fan_out, fan_in, size, size, gain=(2 / (fan_in * size**2)) ** 0.5)
+        if bias:
+            state[f"{key}.bias"] = normal(fan_out, gain=0.1)
+
+    def norm(key: str, width: int) -> None:
+        state[f"{key}.weight"] = 0.7 + normal(width, gain=0.1).abs()
+        state[f"{key}.bias"] = normal(width, gain=0.1)
+        state[f"{key}.running_mean"] = normal(width, gain=0.1)
+        state[f"{key}.running_var"] = 1 + normal(width, gain=0.1).abs()
+        state[f"{key}.num_batches_tracked"] = torch.tensor(7)
+
+    if name in VGG_BLOCKS:
+        index, below = 0, 3
+        for count, width in zip(VGG_BLOCKS[name], VGG_WIDTHS, strict=True):
+            for _ in range(count):
+                convolution(f"features.{index}", width, below, 3, bias=True)
+                index, below = index + 2, width
+            index += 1
+        state["classifier.6.bias"] = normal(10)
+    elif name == "squeezenet1_1":
+        convolution("features.0", 64, 3, 3, bias=True)
+        for index, below, squeezed, expanded in FIRES:
+            convolution(f"features.{index}.squeeze", squeezed, below, 1, bias=True)
+            convolution(f"features.{index}.expand1x1", expanded, squeezed, 1, bias=True)
+            convolution(f"features.{index}.expand3x3", expanded, squeezed, 3, bias=True)
+        state["classifier.1.bias"] = normal(10)
+    else:
+        assert name == "resnet50"
+        convolution("conv1", 64, 3, 7, bias=False)
+        norm("bn1", 64)
+        below = 64
+        for stage, count in enumerate(RESNET_BLOCKS, 1):
+            width = 32 * 2**stage
+            for block in (f"layer{stage}.{i}" for i in range(count)):
+                if block.endswith(".0"):
+                    convolution(f"{block}.downsample.0", 4 * width, below, 1, bias=False)
+                    norm(f"{block}.downsample.1", 4 * width)
+                for i, (fan_out, fan_in, size) in enumerate(
+                    [(width, below, 1), (width, width, 3), (4 * width, width, 1)], 1
+                ):
+                    convolution(f"{block}.conv{i}", fan_out, fan_in, size, bias=False)
+                    norm(f"{block}.bn{i}", fan_out)
+                below = 4 * width
+        state["fc.bias"] = normal(10)
+    return state
+
+
+def write_weights(name: str, folder: Path, state: dict[str, Tensor]) -> Path:
+    """Stores `state` under the first file name that the manifest has for `name`."""
+    path = folder / MANIFEST[name].files[0].filename
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path)
+    return path
+
+
+LoadRandom = Callable[..., Backbone]
+
+
+def features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Random activations `(B, C, H, W)`, smooth enough that neighbors resemble each other."""
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return (maps + maps.roll(1, -1) + maps.roll(1, -2)).to(dtype)
+
+
+def between(loss: FeatureLoss, maps: Tensor, others: Tensor) -> float:
+    """Distance between the statistics of two feature maps."""
+    return loss.distance(loss.statistic(maps), loss.statistic(others)).item()
+
+
+def shuffled(maps: Tensor) -> Tensor:
+    places = torch.randperm(maps[0, 0].numel(), generator=torch.Generator().manual_seed(1))
+    return maps.flatten(2)[..., places].view_as(maps)

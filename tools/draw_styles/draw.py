@@ -1,0 +1,61 @@
+"""Draw the bundled style pictures again: `python tools/draw_styles -o FOLDER`."""
+
+import argparse
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from draw_styles import brushstrokes, geometric, inkwash, mosaic, pointillism, woodcut
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A way to draw, and the seed of the bundled picture."""
+
+    draw: Callable[[int, int, int], Image.Image]
+    """Takes height and width in pixels and a seed."""
+    seed: int
+
+
+DRAWINGS = {
+    "brushstrokes": Drawing(brushstrokes.draw, 3),
+    "mosaic": Drawing(mosaic.draw, 3),
+    "woodcut": Drawing(woodcut.draw, 4),
+    "pointillism": Drawing(pointillism.draw, 5),
+    "inkwash": Drawing(inkwash.draw, 11),
+    "geometric": Drawing(geometric.draw, 8),
+}
+BUNDLED_SIZE = (608, 768)
+"""Height and width of the bundled pictures, in pixels."""
+JPEG_QUALITY = 90
+
+
+def draw(name: str, height: int, width: int, seed: int | None = None) -> Image.Image:
+    """A style picture by name, at least 16 pixels a side; without a seed, the one that is bundled.
+
+    >>> draw("woodcut", 24, 32).size
+    (32, 24)
+    """
+    if name not in DRAWINGS:
+        raise ValueError(f"no drawing {name!r}; choose from {', '.join(DRAWINGS)}")
+    if min(height, width) < 16:
+        raise ValueError(f"cannot draw {width}x{height} pixels; the smallest side is 16")
+    drawing = DRAWINGS[name]
+    return drawing.draw(height, width, drawing.seed if seed is None else seed)
+
+
+def main() -> None:
+    """Draw every style into a folder, as JPEG, at the size of the bundled ones."""
+    parser = argparse.ArgumentParser(prog="python tools/draw_styles", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="created if missing")
+    folder: Path = parser.parse_args().output
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in DRAWINGS:
+        encoded = io.BytesIO()
+        draw(name, *BUNDLED_SIZE).save(encoded, "JPEG", quality=JPEG_QUALITY, optimize=True)
+        path = folder / f"{name}.jpg"
+        path.write_bytes(encoded.getvalue())
+        print(path)
