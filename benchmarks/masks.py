@@ -22,9 +22,9 @@ from impasto.backbones import Backbone, load_backbone
 from impasto.config import MethodConfig
 from impasto.images import fit, load_image, open_picture, save_image
 from impasto.losses.gram import GramLoss
-from impasto.regions.guides import guides_of
-from impasto.regions.label_map import read_labels
-from impasto.regions.split import divide
+from impasto.regions.guides import layer_guides
+from impasto.regions.label_map import read_label_map
+from impasto.regions.split import split_regions
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image
 
@@ -52,7 +52,7 @@ def subject_of(content: Path, styles: list[Path], settings: dict[str, Any]) -> S
     shape = fit((given.shape[-2], given.shape[-1]), config.size)
     masks, maps = ([open_picture(file) for file in files] for files in (config.mask, config.style_mask))
     mix = [1 / len(styles)] * len(styles)
-    return divide(config, given, pictures, mix, masks, maps, shape).at(shape)
+    return split_regions(config, given, pictures, mix, masks, maps, shape).resized(shape)
 
 
 @torch.no_grad()
@@ -62,11 +62,11 @@ def style_loss(judge: Backbone, image: Image, region: Region, where: Tensor) -> 
     features = judge.encode(image, layers)
     guides = judge_guides(where, features)
     pictures = [judge.encode(style.image, layers) for style in region.styles]
-    sources = [guides_of(style.mask, maps) for style, maps in zip(region.styles, pictures, strict=True)]
+    sources = [layer_guides(style.mask, maps) for style, maps in zip(region.styles, pictures, strict=True)]
     total = 0.0
     for layer in layers:
         targets = [
-            style.share * loss.statistic(maps[layer], guide.get(layer))
+            style.weight * loss.statistic(maps[layer], guide.get(layer))
             for style, maps, guide in zip(region.styles, pictures, sources, strict=True)
         ]
         total += loss.distance(loss.statistic(features[layer], guides[layer]), torch.stack(targets).sum(0)).item()
@@ -132,7 +132,7 @@ def painted_all_over(content: Path, styles: list[Path], k: int, settings: dict[s
     """The whole picture after what region `k` takes after."""
     if not settings.get("style_mask"):
         return stylize(content, styles[k], **{key: value for key, value in settings.items() if key != "mask"}).image
-    color = torch.from_numpy(read_labels(open_picture(settings["mask"])).colors[k] / 255).float()
+    color = torch.from_numpy(read_label_map(open_picture(settings["mask"])).colors[k] / 255).float()
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "one.png"
         save_image(color.view(1, 3, 1, 1).expand_as(load_image(content)), mask)

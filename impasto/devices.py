@@ -58,7 +58,7 @@ def has_onednn(dtype: torch.dtype) -> bool:
     return dtype is torch.float32 or (dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def forget_peak_memory() -> None:
+def reset_peak_memory() -> None:
     """Lets `peak_memory_mib` count from now on, where the system can (CUDA, Linux)."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

@@ -44,7 +44,7 @@ def check_writable(path: str | Path) -> None:
 
 
 @contextmanager
-def nothing_left(files: Sequence[Path]) -> Iterator[None]:
+def clean_up_on_error(files: Sequence[Path]) -> Iterator[None]:
     """Where the block fails, removes the files and the empty folders that were not there before it."""
     missing = {place for file in files for place in (file, *file.parents) if not place.exists()}
     try:

@@ -15,7 +15,7 @@ import tyro
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.outputs import Outputs, told
 from impasto.cli.progress import Bar
-from impasto.files import nothing_left
+from impasto.files import clean_up_on_error
 from impasto.images.folders import SUFFIXES
 from impasto.pipeline.folder import Painting, carry_out
 from impasto.pipeline.folder_plan import SUFFIX, Task, plan
@@ -49,7 +49,7 @@ def paint_folder(form: FolderOutputs, pictures: Sequence[str], method: str, sett
     """Paints, saves and reports; returns the exit status."""
     folder, *styles = pictures
     output = _output(form, folder)
-    with Interrupts("picture") as interrupts, nothing_left([Path(output)]):
+    with Interrupts("picture") as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, method, max_pixels=form.max_pixels, **settings)
         choice: dict[str, Any] = {"suffix": form.suffix or SUFFIX, "bits": form.bits}
         tasks = plan(folder, output, stylizer, overwrite=form.overwrite, **choice)

@@ -21,7 +21,7 @@ from impasto.cli.outputs import Outputs, check, told
 from impasto.cli.progress import Bar, Preview
 from impasto.config import MethodConfig
 from impasto.curves import save_curves
-from impasto.files import nothing_left
+from impasto.files import clean_up_on_error
 from impasto.images import save_image
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import FeedForwardConfig
@@ -139,7 +139,7 @@ def _paint(run: Callable[[OnStep], Result], outputs: Outputs, inputs: Sequence[s
     if outputs.output is None:
         raise ValueError("say where the picture goes: -o FILE")
     with Interrupts() as interrupts:
-        with nothing_left(outputs.files()):
+        with clean_up_on_error(outputs.files()):
             check(outputs, inputs)
             preview = Preview(outputs.preview)
             with Bar(title) as bar:

@@ -15,7 +15,7 @@ import impasto.training
 from impasto.cli.flags import form_of, given, named_as_flag, parse
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar
-from impasto.files import nothing_left
+from impasto.files import clean_up_on_error
 from impasto.training import CHECKPOINT, Trained, TrainingStep, this_process
 from impasto.training.recipes import RECIPES, TrainingConfig
 
@@ -71,7 +71,7 @@ def _train(recipe: str, form: Any) -> int:
         if number is not None and not 0 <= number < float("inf"):
             raise ValueError(f"{flag}: input should be at least 0, not {number}")
     speaks = this_process().is_first
-    with Interrupts() as interrupts, nothing_left([Path(form.output)]), Bar(recipe, quiet=not speaks) as bar:
+    with Interrupts() as interrupts, clean_up_on_error([Path(form.output)]), Bar(recipe, quiet=not speaks) as bar:
 
         def on_step(step: TrainingStep) -> bool:
             interrupts.phase = "painting"

@@ -23,7 +23,7 @@ TURNS = 12
 """How often the clouds of colors are turned and matched: after 5 some colors are wrong, and 20 look the same."""
 
 
-def before(choice: Colors, content: Image, styles: Sequence[Image]) -> tuple[Image, list[Image]]:
+def prepare_colors(choice: Colors, content: Image, styles: Sequence[Image]) -> tuple[Image, list[Image]]:
     """What a method is given in place of the content and the styles, all `(1, 3, H, W)`."""
     if choice == "luminance":
         return _gray(content), [match_luminance(style, content) for style in styles]
@@ -32,7 +32,7 @@ def before(choice: Colors, content: Image, styles: Sequence[Image]) -> tuple[Ima
     return content, list(styles)
 
 
-def after(choice: Colors, painted: Image, content: Image) -> Image:
+def restore_colors(choice: Colors, painted: Image, content: Image) -> Image:
     """What becomes of a painted picture `(1, 3, H, W)`; the content may be of another size."""
     if choice == "luminance":
         return take_chroma(painted, resize(content, _shape(painted)))
@@ -41,7 +41,7 @@ def after(choice: Colors, painted: Image, content: Image) -> Image:
     return painted
 
 
-def recolored(choice: Colors, steps: Iterator[Step], content: Image) -> Iterator[Step]:
+def recolor_steps(choice: Colors, steps: Iterator[Step], content: Image) -> Iterator[Step]:
     """The steps of a painting, with pictures as they come out of `after`.
 
     Their losses stay those of the picture that the method painted. `losses_of` answers for any picture: of its colors
@@ -52,7 +52,7 @@ def recolored(choice: Colors, steps: Iterator[Step], content: Image) -> Iterator
     def recolor(step: Step) -> Step:
         return replace(
             step,
-            image=lambda: after(choice, step.image(), at_size(step.size)),
+            image=lambda: restore_colors(choice, step.image(), at_size(step.size)),
             losses_of=lambda picture: step.losses_of(_gray(picture) if choice == "luminance" else picture),
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from impasto.devices import forget_peak_memory
+from impasto.devices import reset_peak_memory
 from impasto.experiments.expand import Experiment
 from impasto.experiments.locking import Claim, Runner, any_left
 from impasto.experiments.run import Run, Task
@@ -115,7 +115,7 @@ def carried_out(claim: Claim, folder: Path, judge: Judge) -> Run:
 
 def _painted(task: Task, folder: Path) -> Run:
     """Paints, and saves the picture with its record."""
-    forget_peak_memory()
+    reset_peak_memory()
     result = stylize(task.content, task.style, task.method, **task.settings)
     picture = f"{PICTURES}/{task.key}.png"
     result.save(folder / picture)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.features.positions import wide
+from impasto.features.positions import at_least_fp32
 
 
-def steps(maps: Tensor, guide: Tensor | None, *, power: int) -> tuple[Tensor, Tensor]:
+def neighbor_differences(maps: Tensor, guide: Tensor | None, *, power: int) -> tuple[Tensor, Tensor]:
     """Differences to the neighbor on the right and to that below.
 
     Args:
@@ -19,7 +19,7 @@ def steps(maps: Tensor, guide: Tensor | None, *, power: int) -> tuple[Tensor, Te
     Returns:
         `(B, C, H, W - 1)` and `(B, C, H - 1, W)`, fp32 (float64 for float64).
     """
-    pixels = wide(maps)
+    pixels = at_least_fp32(maps)
     across, down = pixels[..., 1:] - pixels[..., :-1], pixels[..., 1:, :] - pixels[..., :-1, :]
     if guide is None:
         return across, down

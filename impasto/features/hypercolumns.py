@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impasto.features.positions import under
+from impasto.features.positions import inside_guide
 from impasto.types import Features
 
 RATIO = 1.3247179572447460
 """The root of x**3 = x + 1: steps of its first two inverse powers fill a square evenly (Roberts 2018, sequence R2)."""
 
 
-def draw_places(shape: tuple[int, int], mask: Tensor | None, count: int, seed: int) -> Tensor:
+def draw_positions(shape: tuple[int, int], mask: Tensor | None, count: int, seed: int) -> Tensor:
     """Pixels spread evenly over a picture, or over a part of it.
 
     Args:
@@ -28,7 +28,7 @@ def draw_places(shape: tuple[int, int], mask: Tensor | None, count: int, seed: i
 
     Two even choices differ less than two random ones, and so do the losses on them.
     """
-    inside = torch.ones(shape, dtype=torch.bool) if mask is None else under(mask)[0, 0].cpu()
+    inside = torch.ones(shape, dtype=torch.bool) if mask is None else inside_guide(mask)[0, 0].cpu()
     pixels = inside.nonzero()
     if len(pixels) <= count:
         return pixels

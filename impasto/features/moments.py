@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.features.positions import wide
+from impasto.features.positions import at_least_fp32
 
 BLOCKS = 16  # how many partial sums, at least, each rounded to bf16, make up a moment
 PLACES = 512  # how many places a partial sum holds at most
@@ -17,7 +17,7 @@ def first_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """Mean over all places of the feature vector: `(B, C)`, float32 (float64 for float64); arguments as below."""
     if guide is None and features.dtype is torch.bfloat16:
         return _FirstMoment.apply(features)  # type: ignore[no-any-return, no-untyped-call]
-    return (wide(features) if guide is None else wide(features) * guide).mean((2, 3))
+    return (at_least_fp32(features) if guide is None else at_least_fp32(features) * guide).mean((2, 3))
 
 
 def second_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:

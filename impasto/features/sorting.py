@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.features.positions import wide
+from impasto.features.positions import at_least_fp32
 
 ENOUGH = 32768  # places that describe a distribution to about a hundredth
 WITNESSES = 8  # rows, at least, that see each place
@@ -35,14 +35,14 @@ def sorted_rows(columns: Tensor, axes: Tensor | None = None) -> Tensor:
     groups = []
     for first in range(stride):
         if axes is None:
-            groups.append(wide(columns[:, first::stride, first::stride][..., :length]))
+            groups.append(at_least_fp32(columns[:, first::stride, first::stride][..., :length]))
         else:
-            groups.append(axes[first::stride] @ wide(columns[..., first::stride][..., :length]))
+            groups.append(axes[first::stride] @ at_least_fp32(columns[..., first::stride][..., :length]))
     values = torch.cat(groups, 1)
-    return values.gather(-1, order(values))
+    return values.gather(-1, sorting_indices(values))
 
 
-def order(values: Tensor) -> Tensor:
+def sorting_indices(values: Tensor) -> Tensor:
     """The places of the values from the lowest to the highest, along the last dimension.
 
     On a CPU by NumPy, whose vectorized sorts take a quarter of the time of torch's, or less.
@@ -52,14 +52,14 @@ def order(values: Tensor) -> Tensor:
     return torch.from_numpy(np.argsort(values.detach().numpy(), axis=-1))
 
 
-def in_order(values: Tensor) -> Tensor:
+def sorted_values(values: Tensor) -> Tensor:
     """The values themselves, sorted along the last dimension, without gradient: faster still than their order."""
     if values.device.type != "cpu":
         return values.detach().sort(-1).values
     return torch.from_numpy(np.sort(values.detach().numpy(), axis=-1))
 
 
-def rank_distance(values: Tensor, target: Tensor) -> Tensor:
+def sorted_distance(values: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of sorted rows `(B, K, N)` and `(B, K, M)`; those of the target are interpolated to N."""
     if values.shape[-1] != target.shape[-1]:
         target = F.interpolate(target, size=values.shape[-1], mode="linear", align_corners=False)

@@ -1,7 +1,6 @@
 """Read, write and resize pictures."""
 
-from impasto.files import write_atomically
-from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, decoding, load_image, open_picture, read_record
+from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, load_image, open_picture, read_record
 from impasto.images.encoding import check_output, save_image
 from impasto.images.pixels import Bits, blur, fit, quantize, resize
 
@@ -13,7 +12,6 @@ __all__ = [
     "Source",
     "blur",
     "check_output",
-    "decoding",
     "fit",
     "load_image",
     "open_picture",
@@ -21,5 +19,4 @@ __all__ = [
     "read_record",
     "resize",
     "save_image",
-    "write_atomically",
 ]

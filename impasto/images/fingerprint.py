@@ -11,28 +11,28 @@ from torch import Tensor
 from impasto.types import Image
 
 SIDE = 8
-ALIKE = 0.03
+SAME_IMAGE = 0.03
 """The same picture, smaller or in another file, differs by 0.01 at most, root mean square; two pictures by 0.1."""
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
-def thumbnail(picture: Image) -> Tensor:
+def fingerprint(picture: Image) -> Tensor:
     """Mean colors of 8 x 8 fields, `(3, 8, 8)`, of a picture `(1, 3, H, W)`."""
     return F.adaptive_avg_pool2d(picture, SIDE)[0]
 
 
-def written(picture: Image) -> str:
+def fingerprint_json(picture: Image) -> str:
     """The thumbnail as JSON, to a thousandth."""
-    return json.dumps([round(value, 3) for value in thumbnail(picture).flatten().tolist()])
+    return json.dumps([round(value, 3) for value in fingerprint(picture).flatten().tolist()])
 
 
-def read(text: str) -> Tensor:
+def parse_fingerprint(text: str) -> Tensor:
     """What `written` wrote; `ValueError` for anything else."""
     values = torch.tensor(json.loads(text), dtype=torch.float32)
     return values.view(3, SIDE, SIDE)
 
 
-def apart(one: Tensor, other: Tensor, *, gray: bool = False) -> float:
+def fingerprint_distance(one: Tensor, other: Tensor, *, gray: bool = False) -> float:
     """Root mean square difference of two thumbnails.
 
     Args:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from impasto.features.moments import both_moments, covariance
-from impasto.features.positions import wide
+from impasto.features.positions import at_least_fp32
 from impasto.losses.base import LOSSES, FeatureLoss
 
 EPS = 1e-4  # added to every variance: keeps the gradient finite where features do not vary
@@ -25,7 +25,7 @@ class BuresLoss(FeatureLoss):
     is_spatial_mean = True
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        return both_moments(wide(features), guide)  # (B, C + 1, C)
+        return both_moments(at_least_fp32(features), guide)  # (B, C + 1, C)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
         means = (statistic[:, 0] - target[:, 0]).square().mean()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.features.positions import wide
+from impasto.features.positions import at_least_fp32
 from impasto.losses.base import LOSSES, FeatureLoss
 
 
@@ -17,7 +17,7 @@ class ContentLoss(FeatureLoss):
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        return wide(features) if guide is None else wide(features) * guide.sqrt()  # (B, C, H, W)
+        return at_least_fp32(features) if guide is None else at_least_fp32(features) * guide.sqrt()  # (B, C, H, W)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
         # In the order of memory, as one vector: five times as fast as `mse_loss`, whose gradient is a spread scalar.

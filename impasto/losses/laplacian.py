@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.features.positions import wide
+from impasto.features.positions import at_least_fp32
 from impasto.losses.base import LOSSES, FeatureLoss
 
 POOLS = (4, 16)  # pixels
@@ -25,7 +25,7 @@ class LaplacianLoss(FeatureLoss):
         """`(B, L)`; the part of each pooling has the square root of its mean square as its length."""
         parts = []
         for pool in POOLS:
-            edges = _laplacian(F.avg_pool2d(wide(features), pool, ceil_mode=True))  # (B, C, H/pool, W/pool)
+            edges = _laplacian(F.avg_pool2d(at_least_fp32(features), pool, ceil_mode=True))  # (B, C, H/pool, W/pool)
             if guide is not None:
                 edges = edges * _least(_least(guide, pool, pool), 3, 1, 1).sqrt()
             parts.append(edges.flatten(1) / edges[0].numel() ** 0.5)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from impasto.features.moments import first_moment
-from impasto.features.positions import wide
+from impasto.features.positions import at_least_fp32
 from impasto.losses.base import LOSSES, FeatureLoss
 
 TINY = 1e-8  # keeps the square root's gradient finite where a channel is constant
@@ -21,7 +21,9 @@ class MomentsLoss(FeatureLoss):
     is_spatial_mean = True
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        return torch.stack([first_moment(features, guide), first_moment(wide(features).square(), guide)], dim=1)
+        return torch.stack(
+            [first_moment(features, guide), first_moment(at_least_fp32(features).square(), guide)], dim=1
+        )
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
         """For statistics `(B, 2, C)`."""

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.features.positions import under, wide
+from impasto.features.positions import at_least_fp32, inside_guide
 from impasto.losses.base import LOSSES, FeatureLoss
 
 SIDE = 3
@@ -26,8 +26,8 @@ class PatchesLoss(FeatureLoss):
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        maps = wide(features)
-        mask = torch.ones_like(maps[:, :1]) if guide is None else under(guide).to(maps).expand_as(maps[:, :1])
+        maps = at_least_fp32(features)
+        mask = torch.ones_like(maps[:, :1]) if guide is None else inside_guide(guide).to(maps).expand_as(maps[:, :1])
         maps = torch.cat([maps * mask, mask], dim=1)  # (B, C + 1, H, W)
         right, below = (max(0, SIDE - maps.shape[axis]) for axis in (3, 2))
         return F.pad(maps, (0, right, 0, below), mode="replicate") if right or below else maps

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.features.positions import columns_under, some, wide
+from impasto.features.positions import at_least_fp32, guided_columns, random_columns
 from impasto.losses.base import LOSSES, FeatureLoss
 
 MOST = 2048  # places of a map that are compared
@@ -22,7 +22,7 @@ class RelaxedEarthMoverLoss(FeatureLoss):
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        return wide(some(columns_under(guide, features), MOST))  # (B, C, N)
+        return at_least_fp32(random_columns(guided_columns(guide, features), MOST))  # (B, C, N)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
         pairs = zip(_directions(statistic), _directions(target), strict=True)

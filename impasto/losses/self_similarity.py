@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.features.positions import columns_under, some, wide
+from impasto.features.positions import at_least_fp32, guided_columns, random_columns
 from impasto.losses.base import LOSSES, FeatureLoss
 
 MOST = 1024  # places of a map that are compared
@@ -20,7 +20,7 @@ class SelfSimilarityLoss(FeatureLoss):
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        columns = wide(some(columns_under(guide, features), MOST))  # (B, C, N)
+        columns = at_least_fp32(random_columns(guided_columns(guide, features), MOST))  # (B, C, N)
         directions = columns * (columns.square().sum(1, keepdim=True) + TINY).rsqrt()
         apart = 1 - directions.mT @ directions  # (B, N, N)
         return apart / (apart.mean(1, keepdim=True) + TINY)

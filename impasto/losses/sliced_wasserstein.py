@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.features.positions import columns_under
-from impasto.features.sorting import rank_distance, sorted_rows
+from impasto.features.positions import guided_columns
+from impasto.features.sorting import sorted_distance, sorted_rows
 from impasto.losses.base import LOSSES, FeatureLoss
 
 SEED = 0
@@ -16,18 +16,19 @@ class SlicedWassersteinLoss(FeatureLoss):
     """Sorted projections onto random directions, as many as channels (Heitz et al., CVPR 2021; arXiv 2006.07229).
 
     The whole distribution of the features, not only its moments. Where the maps differ in size, the target's sorted
-    values are interpolated. From 65536 places on a direction sees only every s-th, see `impasto.features.sorting`. A guide
+    values are interpolated. From 65536 places on a direction sees only every s-th, see
+    `impasto.features.sorting`. A guide
     selects the places where it is at least half of its largest.
 
     Departs from the paper: the directions are always the same, since L-BFGS needs a loss that holds still.
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        columns = columns_under(guide, features)
+        columns = guided_columns(guide, features)
         return sorted_rows(columns, _directions(columns))  # (B, C, N)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        return rank_distance(statistic, target)
+        return sorted_distance(statistic, target)
 
 
 def _directions(columns: Tensor) -> Tensor:

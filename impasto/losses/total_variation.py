@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.features.finite_differences import steps
+from impasto.features.finite_differences import neighbor_differences
 from impasto.losses.base import LOSSES, FeatureLoss
 
 
@@ -15,7 +15,7 @@ class TotalVariationLoss(FeatureLoss):
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        across, down = steps(features, guide, power=2)
+        across, down = neighbor_differences(features, guide, power=2)
         return (across.square().sum((1, 2, 3)) + down.square().sum((1, 2, 3))) / features[0].numel()  # (B,)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.features.finite_differences import steps
+from impasto.features.finite_differences import neighbor_differences
 from impasto.losses.base import LOSSES, FeatureLoss
 
 SMOOTH = 1e-3  # steps below a quarter of a gray level of 8 bits count by their square: the slope is finite at 0
@@ -19,7 +19,7 @@ class TotalVariationIsotropicLoss(FeatureLoss):
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        across, down = steps(features, guide, power=1)
+        across, down = neighbor_differences(features, guide, power=1)
         squares = F.pad(across.square(), (0, 1)) + F.pad(down.square(), (0, 0, 0, 1))  # (B, C, H, W)
         return ((squares + SMOOTH**2).sqrt() - SMOOTH).mean((1, 2, 3))  # (B,)
 

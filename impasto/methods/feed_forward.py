@@ -83,7 +83,7 @@ def by_region(config: FeedForwardConfig, subject: Subject, paints: Sequence[Pain
     began = time.perf_counter()
     device = pick_device(config.device)
     shape = final_shape(config, subject.content)
-    subject = subject.at(shape, style_scale=config.style_scale, device=device)
+    subject = subject.resized(shape, style_scale=config.style_scale, device=device)
     image: Image | None = None
     autocast = pick_dtype(config.precision, device) is torch.bfloat16
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
@@ -107,7 +107,7 @@ def _painted(
 ) -> Image:
     """The whole photograph in the manner of one region."""
     codes = [_code(network, style.image, style.mask, config.tile) for style in region.styles]
-    code = _mixed(codes, [style.share for style in region.styles])
+    code = _mixed(codes, [style.weight for style in region.styles])
     far = how_far(config.strength) * region.strength
     if far != 1:
         code = _mixed([_code(network, content, region.mask, config.tile), code], [1 - far, far])

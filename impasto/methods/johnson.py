@@ -64,7 +64,7 @@ class JohnsonMethod(Method):
         small = resize(content, (height, width))
         mask = None if region.mask is None else resize(region.mask, (height, width))
         paintings = [
-            style.share * resize(self._gone(network, small, replace(region, mask=mask), far), shape)
+            style.weight * resize(self._gone(network, small, replace(region, mask=mask), far), shape)
             for network, style in zip(networks, region.styles, strict=True)
         ]
         return torch.stack(paintings).sum(0)

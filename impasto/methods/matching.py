@@ -26,7 +26,7 @@ from impasto.objectives.multiscale import MultiscaleObjective, loss_scale_shapes
 from impasto.objectives.objective import Objective, Term, match
 from impasto.optim.coarse_to_fine import MakeObjective, PixelConfig, coarse_to_fine, final_shape
 from impasto.optim.descent import Loss
-from impasto.regions.guides import guides_of
+from impasto.regions.guides import layer_guides
 from impasto.regions.subject import Region, Subject
 from impasto.types import Features, Step
 
@@ -110,7 +110,9 @@ class Matching:
         config = self.config
         if config.sizes or config.loss_scales is not None:
             return config.sizes
-        shapes = loss_scale_shapes(final_shape(config, subject.content), None, subject.shortest(config.style_scale))
+        shapes = loss_scale_shapes(
+            final_shape(config, subject.content), None, subject.shortest_side(config.style_scale)
+        )
         sizes = [max(shape) for shape in shapes]
         return tuple(reversed(sizes[: config.steps]))
 
@@ -147,9 +149,9 @@ class Matching:
         def objective(subject: Subject) -> Loss:
             shape = (subject.content.shape[-2], subject.content.shape[-1])
             shapes = loss_scale_shapes(
-                shape, config.loss_scales, subject.shortest(config.style_scale)
+                shape, config.loss_scales, subject.shortest_side(config.style_scale)
             ) + near_scale_shapes(shape, config.near_scales)
-            smaller = [subject.at(each, style_scale=config.style_scale, device=device) for each in shapes]
+            smaller = [subject.resized(each, style_scale=config.style_scale, device=device) for each in shapes]
             return MultiscaleObjective([at_one_size(each) for each in smaller], shapes)
 
         return objective
@@ -159,10 +161,10 @@ class Matching:
     ) -> list[Term]:
         """The terms of one region; it counts by its area, as it does in the mean that is the content's loss."""
         pictures = [backbone.encode(style.image, layers) for style in region.styles]
-        guides = [guides_of(style.mask, features) for style, features in zip(region.styles, pictures, strict=True)]
-        where = guides_of(region.mask, photograph)
+        guides = [layer_guides(style.mask, features) for style, features in zip(region.styles, pictures, strict=True)]
+        where = layer_guides(region.mask, photograph)
         shares = layer_shares(self.config.layer_weights, len(layers))
-        mixes = layer_mixes([style.share for style in region.styles], self.config.style_mix_fine, len(layers))
+        mixes = layer_mixes([style.weight for style in region.styles], self.config.style_mix_fine, len(layers))
         return [
             term
             for layer, share, mix in zip(layers, shares, mixes, strict=True)

@@ -123,7 +123,7 @@ def layers_of(config: StrotssConfig, network: str) -> tuple[str, ...]:
 def sizes_of(config: StrotssConfig, subject: Subject) -> tuple[int, ...]:
     """The longer sides to paint at: that of the finished picture, halved as long as there is enough left to see."""
     sizes = [max(final_shape(config, subject.content))]
-    shortest = subject.shortest(config.style_scale)
+    shortest = subject.shortest_side(config.style_scale)
     while sizes[0] // 2 >= SMALLEST and sizes[0] // 2 * shortest >= NARROWEST:
         sizes.insert(0, sizes[0] // 2)
     return tuple(sizes)

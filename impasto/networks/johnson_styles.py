@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from impasto.images.fingerprint import ALIKE, apart, read, thumbnail
+from impasto.images.fingerprint import SAME_IMAGE, fingerprint, fingerprint_distance, parse_fingerprint
 from impasto.networks.johnson import WIDTHS, Johnson, Width, channels_last
 from impasto.networks.weights_io import facts_of, load_weights
 from impasto.types import Image
@@ -22,7 +22,7 @@ class Model:
     style: str
     """Name of the picture that it was trained for."""
     thumbnail: str
-    """Of that picture, as `impasto.images.fingerprint.written` writes it."""
+    """Of that picture, as `impasto.images.fingerprint.fingerprint_json` writes it."""
     width: Width
 
 
@@ -42,11 +42,15 @@ def model_for(style: Image, models: Sequence[Model], *, gray: bool = False) -> M
 
     Raises `ValueError`, in one line, where there is none.
     """
-    here = thumbnail(style)
+    here = fingerprint(style)
     distance, nearest = min(
-        ((apart(here, read(model.thumbnail), gray=gray), i) for i, model in enumerate(models)), default=(1.0, 0)
+        (
+            (fingerprint_distance(here, parse_fingerprint(model.thumbnail), gray=gray), i)
+            for i, model in enumerate(models)
+        ),
+        default=(1.0, 0),
     )
-    if distance <= ALIKE:
+    if distance <= SAME_IMAGE:
         return models[nearest]
     names = ", ".join(dict.fromkeys(model.style for model in models)) or "none"
     raise ValueError(
@@ -66,7 +70,7 @@ def _model(file: Path) -> Model:
     facts = facts_of(file)
     try:
         model = Model(file, facts["style"], facts["thumbnail"], cast(Width, facts["width"]))
-        read(model.thumbnail)
+        parse_fingerprint(model.thumbnail)
         if model.width in WIDTHS:
             return model
     except (KeyError, ValueError, RuntimeError):

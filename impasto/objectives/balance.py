@@ -46,5 +46,5 @@ def blend(subject: Subject) -> Image:
 
 
 def _mixture(region: Region, shape: tuple[int, int]) -> Image:
-    parts = [style.share * resize(style.image, shape) for style in region.styles]
+    parts = [style.weight * resize(style.image, shape) for style in region.styles]
     return sum(parts[1:], parts[0])

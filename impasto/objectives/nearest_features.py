@@ -90,7 +90,7 @@ class Part:
         vectors = [columns.of_style(style, turns=turns, most=most, seed=seed) for style in region.styles]
         layers = [torch.cat(layer) for layer in zip(*vectors, strict=True)]
         scales = [layer.square().sum(1).mean().clamp_min(1e-12).rsqrt() for layer in layers]
-        shares = [style.share for style in region.styles]
+        shares = [style.weight for style in region.styles]
         return cls(region.name, region.strength * region.area, where, vectors, shares, scales)
 
     def own(self, layers: Sequence[Tensor]) -> list[Tensor]:

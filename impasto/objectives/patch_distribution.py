@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.features.sorting import in_order, order
+from impasto.features.sorting import sorted_values, sorting_indices
 from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Image
 
@@ -85,7 +85,7 @@ class PatchObjective:
     def _distance(self, image: Image, filters: Tensor, region: Region) -> Tensor:
         responses = self._patches.responses(image, filters, region.mask)
         with torch.no_grad():
-            places = order(responses)
+            places = sorting_indices(responses)
             target = self._target(filters, region.styles, places.shape[1])
             # Where each response should lie: the target's values in the order of the responses.
             goal = torch.empty_like(target).scatter_(1, places, target)
@@ -94,13 +94,13 @@ class PatchObjective:
     def _target(self, filters: Tensor, styles: tuple[Style, ...], count: int) -> Tensor:
         """Sorted responses of the styles, `(filters, count)`, each style's share of them."""
         stride = self._patches.stride
-        shares = _shared(count, [style.share for style in styles])
+        shares = _shared(count, [style.weight for style in styles])
         parts = [
-            _spread(in_order(self._patches.responses(style.image, filters, style.mask, stride, self._seed)), share)
+            _spread(sorted_values(self._patches.responses(style.image, filters, style.mask, stride, self._seed)), share)
             for style, share in zip(styles, shares, strict=True)
             if share
         ]
-        return parts[0] if len(parts) == 1 else in_order(torch.cat(parts, 1))
+        return parts[0] if len(parts) == 1 else sorted_values(torch.cat(parts, 1))
 
 
 def _shared(count: int, shares: list[float]) -> list[int]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import Backbone
-from impasto.features.hypercolumns import draw_places, hypercolumns
+from impasto.features.hypercolumns import draw_positions, hypercolumns
 from impasto.features.moments import both_moments, covariance
 from impasto.losses.relaxed_earth_mover import RelaxedEarthMoverLoss
 from impasto.losses.self_similarity import SelfSimilarityLoss
@@ -92,7 +92,7 @@ class Transport:
         looks = []
         for region, pictures in zip(self._subject.regions, self._styles, strict=True):
             height, width = self._subject.content.shape[-2:]
-            places = draw_places((height, width), region.mask, self._count, seed)
+            places = draw_positions((height, width), region.mask, self._count, seed)
             if len(places) == 0:
                 continue
             kept = ALIKE.statistic(hypercolumns(self._photograph, self._layers, places))
@@ -109,8 +109,8 @@ class Transport:
         parts = []
         for style, features in zip(region.styles, pictures, strict=True):
             height, width = style.image.shape[-2:]
-            places = draw_places((height, width), style.mask, round(self._count * style.share), seed)
-            if len(places) == 0 and style.share > 0.5 / self._count:
+            places = draw_positions((height, width), style.mask, round(self._count * style.weight), seed)
+            if len(places) == 0 and style.weight > 0.5 / self._count:
                 raise ValueError(f"the mask of a style of region {region.name!r} is empty; mark what counts with white")
             parts.append(hypercolumns(features, self._layers, places))
         return torch.cat(parts, dim=2)

@@ -70,7 +70,7 @@ def coarse_to_fine(
     total = config.steps and config.steps + (config.polish if polish else 0)
     for stage, (size, steps, make) in enumerate(stages):
         shape = _shape(subject.content, size)
-        objective = make(subject.at(shape, style_scale=config.style_scale, device=device))
+        objective = make(subject.resized(shape, style_scale=config.style_scale, device=device))
         start = _start(config, subject, shape) if image is None else resize(image.cpu(), shape)
         iterates = descend(
             objective,

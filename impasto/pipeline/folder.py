@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.devices import forget_peak_memory
-from impasto.files import nothing_left
+from impasto.devices import reset_peak_memory
+from impasto.files import clean_up_on_error
 from impasto.images import MAX_PIXELS, Bits, Source
 from impasto.pipeline.folder_plan import SUFFIX, Task, plan
 from impasto.pipeline.result import record_path
@@ -107,9 +107,9 @@ def carry_out(
 
 def _painted(task: Task, stylizer: Stylizer, bits: Bits, on_step: OnStep | None) -> dict[str, Any]:
     """Paints and saves; returns the record."""
-    forget_peak_memory()
+    reset_peak_memory()
     result = stylizer.stylize(task.content, on_step=on_step)
-    with nothing_left([task.output, record_path(task.output)]):
+    with clean_up_on_error([task.output, record_path(task.output)]):
         task.output.unlink(missing_ok=True)  # or for a moment its record would be that of the next
         result.save(task.output, bits=bits)
     return result.record(curve=False)

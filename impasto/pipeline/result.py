@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from impasto.images import Bits, check_output, save_image, write_atomically
+from impasto.files import write_atomically
+from impasto.images import Bits, check_output, save_image
 from impasto.types import Image, Point
 
 Stopped = Literal["converged", "steps", "cancelled", "diverged"]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from impasto.backbones import BACKBONES, Backbone
-from impasto.color.transfer import before, recolored
+from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
 from impasto.images import MAX_PIXELS, Source, quantize, resize
@@ -23,8 +23,8 @@ from impasto.optim.coarse_to_fine import PixelConfig, final_shape
 from impasto.optim.descent import DivergedError
 from impasto.pipeline.load_inputs import open_input, open_mask, start_inputs
 from impasto.pipeline.result import Input, Result, Stopped
-from impasto.regions.split import check_masks, divide
-from impasto.regions.subject import Subject, plain
+from impasto.regions.split import check_masks, split_regions
+from impasto.regions.subject import Subject, single_region
 from impasto.types import Image, Point, Step
 from impasto.weights import fetch, find, sha256_of
 
@@ -104,14 +104,14 @@ class Stylizer:
         config = self.config
         photograph, entry = open_input("content", content, self.max_pixels)
         torch.manual_seed(config.seed)
-        given, pictures = before(config.color, photograph.image, self._styles)
+        given, pictures = prepare_colors(config.color, photograph.image, self._styles)
         shape = final_shape(config, photograph.image)
         subject, masks = _subject(config, given, pictures, self._mix, shape, self.max_pixels)
         if self._first is not None:
             *_, begun = self._first.run(subject)
             subject = replace(subject, start=begun.image())
         steps = self._way.run(subject)
-        best, curve, stopped = _watch(recolored(config.color, steps, photograph.image), on_step)
+        best, curve, stopped = _watch(recolor_steps(config.color, steps, photograph.image), on_step)
         image = resize(best.image(), shape)  # only where it was stopped at a coarser size
         return Result(
             image=image,
@@ -176,10 +176,10 @@ def _subject(
         for file in files
     ]
     if not opened:
-        return plain(content, styles, mix), []
+        return single_region(content, styles, mix), []
     pictures, inputs = map(list, zip(*opened, strict=True))
     count = len(config.mask)
-    return divide(config, content, styles, mix, pictures[:count], pictures[count:], shape), inputs
+    return split_regions(config, content, styles, mix, pictures[:count], pictures[count:], shape), inputs
 
 
 def _mix(weights: Sequence[float], count: int) -> list[float]:

@@ -11,14 +11,14 @@ Guides = dict[str, Tensor]
 """A guide `(1, 1, h, w)` for every layer, with mean 1; no entry where all places count alike."""
 
 
-def guides_of(mask: Tensor | None, features: Features) -> Guides:
+def layer_guides(mask: Tensor | None, features: Features) -> Guides:
     """A mask `(1, 1, H, W)` in [0, 1] at the size of every feature map; nothing for no mask."""
     if mask is None:
         return {}
-    return {layer: guide(mask, (maps.shape[-2], maps.shape[-1])) for layer, maps in features.items()}
+    return {layer: eroded_guide(mask, (maps.shape[-2], maps.shape[-1])) for layer, maps in features.items()}
 
 
-def guide(mask: Tensor, shape: tuple[int, int]) -> Tensor:
+def eroded_guide(mask: Tensor, shape: tuple[int, int]) -> Tensor:
     """What counts of a feature map of height and width `shape`, `(1, 1, *shape)`, with mean 1.
 
     Places next to the border look across it and would carry the style over, so the mask is eroded by one place (Gatys

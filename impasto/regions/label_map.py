@@ -31,7 +31,7 @@ NOWHERE = -1
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelMap:
     """The regions of a label map, from dark to light."""
 
     colors: np.ndarray
@@ -51,15 +51,15 @@ class Labels:
 
     def names(self) -> str:
         """The colors as a reader knows them: `#000000, #ffffff`."""
-        return ", ".join(map(name_of, self.colors))
+        return ", ".join(map(hex_color, self.colors))
 
 
-def name_of(color: np.ndarray) -> str:
+def hex_color(color: np.ndarray) -> str:
     """A color `(3,)` in levels of 255 as HTML writes it."""
     return "#" + "".join(f"{round(float(level)):02x}" for level in color)
 
 
-def read_labels(picture: Picture) -> Labels:
+def read_label_map(picture: Picture) -> LabelMap:
     """The labels of a map, and the one that every pixel belongs to.
 
     A label is a color that fills a flat place. Every other pixel (an antialiased edge, the noise of a JPEG, what is
@@ -87,7 +87,7 @@ def read_labels(picture: Picture) -> Labels:
         raise ValueError(f"{picture.name!r} has more than {MOST} colors; a label map has one for every region")
     distance, index = _nearest(levels, colors)
     index[~flat | (distance >= APART)] = NOWHERE
-    return Labels(colors, _filled(index, opaque, levels, colors))
+    return LabelMap(colors, _filled(index, opaque, levels, colors))
 
 
 def _flat(levels: np.ndarray) -> np.ndarray:

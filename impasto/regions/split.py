@@ -9,7 +9,7 @@ from torch import Tensor
 from impasto.color.transfer import luminance
 from impasto.config import MethodConfig
 from impasto.images import Picture, blur, resize
-from impasto.regions.label_map import Labels, name_of, read_labels
+from impasto.regions.label_map import LabelMap, hex_color, read_label_map
 from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Image
 
@@ -39,7 +39,7 @@ def check_masks(config: MethodConfig, styles: int) -> None:
         raise ValueError(f"mask: {len(config.mask)} files, but {styles} style picture(s); give one for each")
 
 
-def divide(
+def split_regions(
     config: MethodConfig,
     content: Image,
     styles: Sequence[Image],
@@ -89,7 +89,7 @@ def _soft(masks: Sequence[Picture], shape: tuple[int, int]) -> list[Tensor]:
     return areas
 
 
-def _in_order(labels: Labels, styles: Sequence[Image]) -> list[tuple[Style, ...]]:
+def _in_order(labels: LabelMap, styles: Sequence[Image]) -> list[tuple[Style, ...]]:
     """The k-th region, from dark to light, after the k-th style."""
     regions = len(labels.colors)
     if regions != len(styles):
@@ -103,7 +103,7 @@ def _in_order(labels: Labels, styles: Sequence[Image]) -> list[tuple[Style, ...]
 
 
 def _pairs(
-    labels: Labels, styles: Sequence[Image], mix: Sequence[float], style_masks: Sequence[Picture]
+    labels: LabelMap, styles: Sequence[Image], mix: Sequence[float], style_masks: Sequence[Picture]
 ) -> list[tuple[Style, ...]]:
     """Each region after the places of its own color, of all styles that have any."""
     maps = []
@@ -119,15 +119,15 @@ def _pairs(
         ]
         if not found:
             there = "; ".join(own.names() for own in maps)
-            raise ValueError(f"style_mask: no place has the color {name_of(color)} of mask; there are {there}")
-        total = sum(style.share for style in found)
-        sources.append(tuple(Style(style.image, style.share / total, style.mask) for style in found))
+            raise ValueError(f"style_mask: no place has the color {hex_color(color)} of mask; there are {there}")
+        total = sum(style.weight for style in found)
+        sources.append(tuple(Style(style.image, style.weight / total, style.mask) for style in found))
     return sources
 
 
-def _labels(name: str, mask: Picture) -> Labels:
+def _labels(name: str, mask: Picture) -> LabelMap:
     try:
-        return read_labels(mask)
+        return read_label_map(mask)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

@@ -18,7 +18,7 @@ class Style:
 
     image: Image
     """`(1, 3, H, W)`; each style has its own size."""
-    share: float = 1.0
+    weight: float = 1.0
     """Its part in the mixture; those of a region sum to 1."""
     mask: Tensor | None = None
     """What of it counts, `(1, 1, H, W)` in [0, 1]; None means all."""
@@ -53,13 +53,15 @@ class Subject:
     start: Image | None = None
     """The first picture of an optimization, where another method painted it."""
 
-    def shortest(self, style_scale: float = 1.0) -> float:
+    def shortest_side(self, style_scale: float = 1.0) -> float:
         """The shortest side of all pictures at one size, as a share of the content's longer side."""
         styles = [(style.image, style_scale * region.style_scale) for region in self.regions for style in region.styles]
         pictures = [(self.content, 1.0), *styles]
         return min(factor * min(image.shape[-2:]) / max(image.shape[-2:]) for image, factor in pictures)
 
-    def at(self, shape: tuple[int, int], *, style_scale: float = 1.0, device: torch.device | str = "cpu") -> Subject:
+    def resized(
+        self, shape: tuple[int, int], *, style_scale: float = 1.0, device: torch.device | str = "cpu"
+    ) -> Subject:
         """The content at a height and width, every style at its longer side times `style_scale`; each resized once."""
 
         def scaled(style: Style, factor: float) -> Style:
@@ -78,7 +80,7 @@ class Subject:
         return Subject(resize(self.content, shape).to(device), regions, self.start)
 
 
-def plain(content: Image, styles: Sequence[Image], mix: Sequence[float] | None = None) -> Subject:
+def single_region(content: Image, styles: Sequence[Image], mix: Sequence[float] | None = None) -> Subject:
     """The whole photograph after all styles, mixed by `mix`, which sums to 1 (equal shares unless given)."""
     shares = mix or [1 / len(styles)] * len(styles)
     region = Region(tuple(Style(image, share) for image, share in zip(styles, shares, strict=True)))

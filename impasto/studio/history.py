@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.images import Bits, write_atomically
+from impasto.files import write_atomically
+from impasto.images import Bits
 from impasto.pipeline.replay import load_record
 from impasto.pipeline.result import Result
 from impasto.studio.previews import THUMBNAIL, jpeg

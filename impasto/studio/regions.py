@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 
 from impasto.images import open_picture
-from impasto.regions.label_map import read_labels
+from impasto.regions.label_map import read_label_map
 
 PALETTE = ("#1b1b3a", "#8a1c1c", "#1f7a4d", "#d9822b", "#8fb8de", "#fff2a8")
 """From dark to light: the k-th color is the k-th style's, in the order in which label maps count."""
@@ -42,7 +42,7 @@ def colors_used(mask: PIL.Image.Image) -> list[int]:
 
     Raises `ValueError`, in one line, for a map that divides nothing.
     """
-    labels = read_labels(open_picture(mask))
+    labels = read_label_map(open_picture(mask))
     palette = np.array([_levels(color) for color in PALETTE])
     used = [int(np.abs(palette - color).sum(1).argmin()) for color in labels.colors]
     if len(used) == 1 and (labels.index >= 0).all():

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import PIL.Image
 
-from impasto.images import MIN_SIDE, open_picture, write_atomically
+from impasto.files import write_atomically
+from impasto.images import MIN_SIDE, open_picture
 from impasto.images.decoding import FORMATS
 from impasto.studio.containers import SUFFIXES, check_container
 

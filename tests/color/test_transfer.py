@@ -14,12 +14,12 @@ from impasto import Result, Step
 from impasto.cli import main
 from impasto.color.oklab import from_oklab, into_gamut, to_oklab
 from impasto.color.transfer import (
-    after,
-    before,
     luminance,
     match_histogram,
     match_luminance,
     match_moments,
+    prepare_colors,
+    restore_colors,
     take_chroma,
 )
 from impasto.config import Colors
@@ -210,14 +210,18 @@ def test_a_painting_of_one_color_gets_the_contents_median_a_and_b() -> None:
 
 @pytest.mark.parametrize("choice", ["luminance", "histogram"])
 def test_a_gray_content_makes_a_gray_painting(choice: Colors) -> None:
-    assert saturation(after(choice, picture(1), gray(2))) < 2e-3
+    assert saturation(restore_colors(choice, picture(1), gray(2))) < 2e-3
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("other", [flat(0.2, 0.5, 0.9), flat(0.0, 0.0, 0.0), flat(1.0, 1.0, 1.0), gray(3)])
 def test_pictures_of_one_color_and_grays_survive_in_every_place(choice: Colors, other: Tensor) -> None:
     for content, style in ((picture(1), other), (other, picture(1)), (other, other)):
-        images = [*before(choice, content, [style])[1], after(choice, style, content), after(choice, content, style)]
+        images = [
+            *prepare_colors(choice, content, [style])[1],
+            restore_colors(choice, style, content),
+            restore_colors(choice, content, style),
+        ]
         for image in images:
             assert image.shape == (1, 3, *SIZE)
             assert image.isfinite().all()
@@ -228,14 +232,14 @@ def test_pictures_of_one_color_and_grays_survive_in_every_place(choice: Colors, 
 def test_a_painting_may_have_another_size_than_its_content_and_inputs_are_left_alone(choice: Colors) -> None:
     painted, content, style = picture(1), picture(2, size=(64, 92)), picture(3, size=(48, 48))
     copies = [x.clone() for x in (painted, content, style)]
-    given, styles = before(choice, content, [style, painted])
+    given, styles = prepare_colors(choice, content, [style, painted])
     assert [x.shape for x in (given, *styles)] == [x.shape for x in (content, style, painted)]
-    assert after(choice, painted, content).shape == painted.shape
+    assert restore_colors(choice, painted, content).shape == painted.shape
     assert all(torch.equal(x, copy) for x, copy in zip((painted, content, style), copies, strict=True))
 
 
 def test_only_luminance_changes_the_content() -> None:
-    given = {choice: before(choice, picture(1), [picture(2)])[0] for choice in CHOICES}
+    given = {choice: prepare_colors(choice, picture(1), [picture(2)])[0] for choice in CHOICES}
     assert {choice for choice in CHOICES if not torch.equal(given[choice], picture(1))} == {"luminance"}
     assert saturation(given["luminance"]) == 0
     assert torch.allclose(luminance(given["luminance"]), luminance(picture(1)), atol=1e-6)
@@ -243,10 +247,10 @@ def test_only_luminance_changes_the_content() -> None:
 
 def test_style_does_nothing() -> None:
     painted, content, style = picture(1), picture(2), picture(3)
-    given, styles = before("style", content, [style])
+    given, styles = prepare_colors("style", content, [style])
     assert given is content
     assert styles[0] is style
-    assert after("style", painted, content) is painted
+    assert restore_colors("style", painted, content) is painted
 
 
 # Through the door
@@ -261,12 +265,12 @@ def paint(content: Any = None, style: Any = None, **settings: Any) -> Result:
 def test_every_step_and_the_result_are_what_was_painted_of_before_and_recolored_after(choice: Colors) -> None:
     steps: list[Step] = []
     result = paint(color=choice, on_step=steps.append)
-    given, styles = before(choice, picture(1), [picture(2)])
+    given, styles = prepare_colors(choice, picture(1), [picture(2)])
     plain: list[Step] = []
     paint(given, styles, on_step=plain.append)
     assert len(steps) == len(plain) == 4
     for step, other in zip(steps, plain, strict=True):
-        assert torch.equal(step.image(), after(choice, other.image(), picture(1)))
+        assert torch.equal(step.image(), restore_colors(choice, other.image(), picture(1)))
         assert step.losses == other.losses
     assert torch.equal(result.image, min(steps, key=lambda step: step.loss).image())
     assert torch.equal(result.image, paint().image) == (choice == "style")
@@ -277,7 +281,7 @@ def test_the_losses_are_those_of_the_saved_picture(choice: Colors) -> None:
     """Under `luminance` those of its luminance: the objective knows no colors."""
     steps: list[Step] = []
     result = paint(color=choice, on_step=steps.append)
-    given, styles = before(choice, picture(1), [picture(2)])
+    given, styles = prepare_colors(choice, picture(1), [picture(2)])
     plain: list[Step] = []
     paint(given, styles, on_step=plain.append)
     saved = quantize(result.image)

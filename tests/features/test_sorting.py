@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from impasto.features import sorting as ranks
-from impasto.features.positions import columns_under, some, under
-from impasto.features.sorting import rank_distance, sorted_rows
+from impasto.features.positions import guided_columns, inside_guide, random_columns
+from impasto.features.sorting import sorted_distance, sorted_rows
 
 
 def columns(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -35,30 +35,30 @@ def test_of_many_places_each_still_pulls_at_eight_rows_or_more(
 
 def test_the_distance_with_some_places_is_that_with_all_to_a_twentieth(monkeypatch: pytest.MonkeyPatch) -> None:
     values, others = columns(1, 64, 4000), columns(1, 64, 4000, seed=1) ** 1.3
-    whole = rank_distance(sorted_rows(values), sorted_rows(others))
+    whole = sorted_distance(sorted_rows(values), sorted_rows(others))
     monkeypatch.setattr(ranks, "ENOUGH", 500)
     some_rows = sorted_rows(values)
     assert some_rows.shape == (1, 64, 500)
-    assert rank_distance(some_rows, sorted_rows(others)).item() == pytest.approx(whole.item(), rel=0.05)
+    assert sorted_distance(some_rows, sorted_rows(others)).item() == pytest.approx(whole.item(), rel=0.05)
 
 
 def test_a_target_of_another_length_is_interpolated() -> None:
     short, long = (((torch.arange(count) + 0.5) / count).view(1, 1, count) for count in (10, 1000))
-    assert rank_distance(short, long) < 1e-10
-    assert rank_distance(long, short) < 1e-4  # beyond the outermost values there is nothing to interpolate
-    assert rank_distance(long + 1, short).item() == pytest.approx(1, rel=1e-3)
+    assert sorted_distance(short, long) < 1e-10
+    assert sorted_distance(long, short) < 1e-4  # beyond the outermost values there is nothing to interpolate
+    assert sorted_distance(long + 1, short).item() == pytest.approx(1, rel=1e-3)
 
 
 def test_under_a_guide_lie_the_places_with_half_of_the_largest_or_more() -> None:
     guide = torch.tensor([0.0, 0.9, 1.0, 2.0, 1.1, 0.0]).view(1, 1, 2, 3)
-    assert under(guide).flatten().tolist() == [False, False, True, True, True, False]
-    assert columns_under(guide, torch.arange(6.0).view(1, 1, 2, 3)).tolist() == [[[2.0, 3.0, 4.0]]]
-    assert not under(torch.zeros(1, 1, 2, 3)).any()
+    assert inside_guide(guide).flatten().tolist() == [False, False, True, True, True, False]
+    assert guided_columns(guide, torch.arange(6.0).view(1, 1, 2, 3)).tolist() == [[[2.0, 3.0, 4.0]]]
+    assert not inside_guide(torch.zeros(1, 1, 2, 3)).any()
 
 
 def test_some_columns_are_the_same_for_all_maps_of_one_size_and_all_where_there_are_few() -> None:
     values = torch.arange(100.0).view(1, 1, 100)
-    chosen = some(values, 10)
+    chosen = random_columns(values, 10)
     assert chosen.unique().numel() == 10
-    assert torch.equal(some(values + 1, 10), chosen + 1)
-    assert torch.equal(some(values, 100), values)
+    assert torch.equal(random_columns(values + 1, 10), chosen + 1)
+    assert torch.equal(random_columns(values, 100), values)

@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from PIL import ImageCms
 
 from impasto import files
+from impasto.files import write_atomically
 from impasto.images import (
     check_output,
     fit,
@@ -36,7 +37,6 @@ from impasto.images import (
     read_record,
     resize,
     save_image,
-    write_atomically,
 )
 
 FORMATS = [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".bmp"]

@@ -13,7 +13,7 @@ from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.losses.gram import GramLoss
 from impasto.methods.gatys import Gatys, GatysConfig
-from impasto.regions.subject import plain, resize_style
+from impasto.regions.subject import resize_style, single_region
 from impasto.samples import resolve
 from impasto.types import Image, Step
 
@@ -33,7 +33,7 @@ def style(name: str = "mosaic") -> Tensor:
 
 
 def paint(styles: Sequence[Image] | None = None, mix: Sequence[float] = (1.0,), **settings: Any) -> list[Step]:
-    return list(gatys(**settings).run(plain(content(), styles or [style()], mix)))
+    return list(gatys(**settings).run(single_region(content(), styles or [style()], mix)))
 
 
 def of(kind: str, step: Step) -> float:
@@ -110,7 +110,7 @@ def test_layers_can_be_chosen() -> None:
 
 def test_one_instance_paints_as_often_as_asked() -> None:
     stylizer = gatys(steps=6)
-    first, again = (list(stylizer.run(plain(content(), [style()])))[-1] for _ in range(2))
+    first, again = (list(stylizer.run(single_region(content(), [style()])))[-1] for _ in range(2))
     assert torch.equal(first.image(), again.image())
 
 
@@ -136,7 +136,7 @@ def test_a_picture_too_small_for_the_layers_is_refused_in_one_line() -> None:
 
 
 def test_closing_the_painting_stops_it() -> None:
-    steps = gatys().run(plain(content(), [style()]))
+    steps = gatys().run(single_region(content(), [style()]))
     assert next(steps).index == 1
     steps.close()
     assert list(steps) == []

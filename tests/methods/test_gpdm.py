@@ -14,7 +14,7 @@ from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.methods.gpdm import GPDM, GPDMConfig
 from impasto.objectives.patch_distribution import Patches, PatchObjective
-from impasto.regions.subject import Region, Style, Subject, plain
+from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Step
 
@@ -41,7 +41,7 @@ def gpdm(**settings: Any) -> GPDM:
 
 
 def paint(subject: Subject | None = None, **settings: Any) -> list[Step]:
-    return list(gpdm(**settings).run(subject or plain(content(), [style()])))
+    return list(gpdm(**settings).run(subject or single_region(content(), [style()])))
 
 
 def best(steps: Sequence[Step]) -> Step:
@@ -49,7 +49,7 @@ def best(steps: Sequence[Step]) -> Step:
 
 
 def test_the_patches_come_nearer_to_the_style_and_the_picture_stays_in_the_box() -> None:
-    subject = plain(content(), [style()]).at((36, 48))
+    subject = single_region(content(), [style()]).resized((36, 48))
     exam = PatchObjective(Patches(7, 200, 1, torch.float32), subject, seed=99)  # directions that were not painted with
     picture = best(paint(steps_per_size=30)).image()
     assert exam(picture)["style/patches"] < 0.3 * exam(subject.content)["style/patches"]
@@ -59,7 +59,7 @@ def test_the_patches_come_nearer_to_the_style_and_the_picture_stays_in_the_box()
 
 def test_the_loss_of_a_picture_against_itself_is_nothing_and_its_filters_have_unit_length() -> None:
     picture = style()
-    loss = PatchObjective(PATCHES, plain(picture, [picture]), seed=3)(picture)
+    loss = PatchObjective(PATCHES, single_region(picture, [picture]), seed=3)(picture)
     assert loss == {"style/patches": pytest.approx(0, abs=1e-4)}
     assert torch.allclose(PATCHES.filters(5).square().sum((1, 2, 3)), torch.ones(24))
 
@@ -69,13 +69,13 @@ def test_the_loss_is_the_mean_distance_of_sorted_responses() -> None:
     filters = PATCHES.filters(4)
     sorted_ones = [torch.nn.functional.conv2d(x, filters).flatten(2).sort(2).values for x in (one, other)]
     expected = 255 * (sorted_ones[0] - sorted_ones[1]).abs().mean()
-    assert PatchObjective(PATCHES, plain(one, [other]), seed=4)(one)["style/patches"].item() == pytest.approx(
+    assert PatchObjective(PATCHES, single_region(one, [other]), seed=4)(one)["style/patches"].item() == pytest.approx(
         expected.item(), rel=1e-4
     )
 
 
 def test_every_step_looks_along_other_directions_and_says_the_same_when_asked_again() -> None:
-    objective = PatchObjective(PATCHES, plain(content(), [style()]), seed=0)
+    objective = PatchObjective(PATCHES, single_region(content(), [style()]), seed=0)
     first, second = (objective.at_step(i)(content())["style/patches"].item() for i in (1, 2))
     assert first != second
     for step in paint(steps=6):  # whatever was asked in between
@@ -91,7 +91,7 @@ def test_the_seed_alone_decides_the_picture() -> None:
 
 
 def test_a_coarser_first_size_goes_further_from_the_content() -> None:
-    subject = plain(content(72, 96), [style()])
+    subject = single_region(content(72, 96), [style()])
     far, near = (best(paint(subject, size=96, coarsest=coarsest)).image() for coarsest in (16, 90))
     away = [(picture - subject.content).square().mean() for picture in (far, near)]
     assert away[0] > 1.15 * away[1]
@@ -107,7 +107,7 @@ def test_sizes_rise_by_the_ratio_to_the_last() -> None:
 @pytest.mark.parametrize("shape", [(16, 16), (16, 40)])
 @pytest.mark.parametrize("style_scale", [0.0625, 1.0])
 def test_the_smallest_pictures_are_painted(shape: tuple[int, int], style_scale: float) -> None:
-    steps = paint(plain(content(*shape), [style()]), size=0, style_scale=style_scale, steps=5)
+    steps = paint(single_region(content(*shape), [style()]), size=0, style_scale=style_scale, steps=5)
     assert steps[-1].size == shape
     assert best(steps).loss < steps[0].loss
 
@@ -115,7 +115,7 @@ def test_the_smallest_pictures_are_painted(shape: tuple[int, int], style_scale: 
 def test_several_styles_give_their_shares_of_the_places() -> None:
     noise = torch.rand(1, 3, 36, 48, generator=torch.Generator().manual_seed(1))
     for share in (0.25, 0.6):
-        subject = plain(noise, [flat(RED), flat(BLUE)], [share, 1 - share])
+        subject = single_region(noise, [flat(RED), flat(BLUE)], [share, 1 - share])
         picture = best(paint(subject, steps_per_size=60)).image()
         reds = (picture[:, 0] > picture[:, 2]).float().mean().item()
         assert reds == pytest.approx(share, abs=0.1)

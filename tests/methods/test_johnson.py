@@ -18,7 +18,13 @@ from torch import Tensor
 
 import impasto
 from impasto.images import load_image, quantize, resize
-from impasto.images.fingerprint import ALIKE, apart, read, thumbnail, written
+from impasto.images.fingerprint import (
+    SAME_IMAGE,
+    fingerprint,
+    fingerprint_distance,
+    fingerprint_json,
+    parse_fingerprint,
+)
 from impasto.methods import METHODS
 from impasto.methods.tiles import replayed, statistics, tiles
 from impasto.networks.johnson import Johnson
@@ -141,15 +147,20 @@ def test_the_style_is_known_again_at_another_size_and_from_another_file(tmp_path
 
 
 def test_two_sample_styles_are_never_taken_for_each_other() -> None:
-    seen = {name: thumbnail(load_image(resolve(name))) for name in STYLES}
+    seen = {name: fingerprint(load_image(resolve(name))) for name in STYLES}
     for gray in (False, True):
-        apart_by = [apart(seen[one], seen[other], gray=gray) for one in STYLES for other in STYLES if one != other]
-        assert min(apart_by) > 2 * ALIKE
+        apart_by = [
+            fingerprint_distance(seen[one], seen[other], gray=gray)
+            for one in STYLES
+            for other in STYLES
+            if one != other
+        ]
+        assert min(apart_by) > 2 * SAME_IMAGE
 
 
 def test_a_thumbnail_is_read_as_it_was_written() -> None:
     picture = noise(1, 3, 40, 60)
-    assert (read(written(picture)) - thumbnail(picture)).abs().max() <= 5.1e-4
+    assert (parse_fingerprint(fingerprint_json(picture)) - fingerprint(picture)).abs().max() <= 5.1e-4
 
 
 def test_another_style_is_refused_with_a_list_of_those_there_are() -> None:
@@ -183,7 +194,11 @@ def test_the_photograph_may_keep_its_colors(color: str) -> None:
 
 
 def test_a_file_of_ones_own_is_taken_by_name_or_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    about = {"style": "pointillism", "width": "light", "thumbnail": written(load_image(resolve("pointillism")))}
+    about = {
+        "style": "pointillism",
+        "width": "light",
+        "thumbnail": fingerprint_json(load_image(resolve("pointillism"))),
+    }
     file = save_weights(random_network(), tmp_path / "johnson-pointillism.safetensors", about)
     named = paint("pointillism", weights=str(file))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))

@@ -12,7 +12,7 @@ from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.methods import METHODS
 from impasto.methods.matching import MatchingConfig, layer_mixes
-from impasto.regions.subject import Region, Style, Subject, plain
+from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Image, Step
 
@@ -31,7 +31,7 @@ def style(name: str = "mosaic") -> Image:
 def paint(method: str, subject: Subject | None = None, **settings: Any) -> list[Step]:
     part = METHODS[method]
     config = check_settings(part.Config, method, QUICK | settings)
-    return list(part(config).run(subject or plain(photograph(), [style()])))
+    return list(part(config).run(subject or single_region(photograph(), [style()])))
 
 
 def of(kind: str, step: Step) -> float:
@@ -53,7 +53,7 @@ def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(method: str) ->
 @pytest.mark.parametrize("method", EVERY)
 def test_a_mixture_of_two_styles_lies_between_them(method: str) -> None:
     def first_losses(mix: list[float]) -> float:
-        return of("style", paint(method, plain(photograph(), [style(), style("geometric")], mix), steps=1)[0])
+        return of("style", paint(method, single_region(photograph(), [style(), style("geometric")], mix), steps=1)[0])
 
     one, other, both = first_losses([1, 0]), first_losses([0, 1]), first_losses([0.5, 0.5])
     assert both <= max(one, other) * 1.001
@@ -149,13 +149,13 @@ def test_layer_weights_share_out_the_pull() -> None:
 
 
 def test_fine_layers_can_take_another_style_than_coarse_ones() -> None:
-    subject = plain(photograph(), [style(), style("inkwash")], [1, 0])
+    subject = single_region(photograph(), [style(), style("inkwash")], [1, 0])
     coarse, mixed, fine = (
         paint("gatys", chosen, steps=1, **more)[0].losses
         for chosen, more in [
             (subject, {}),
             (subject, {"style_mix_fine": [0, 3]}),
-            (plain(photograph(), [style(), style("inkwash")], [0, 1]), {}),
+            (single_region(photograph(), [style(), style("inkwash")], [0, 1]), {}),
         ]
     )
     assert mixed["style/relu1_1"] == pytest.approx(fine["style/relu1_1"])

@@ -16,7 +16,7 @@ from impasto.methods.nnst import NNST, NNSTConfig
 from impasto.objectives import nearest as matching
 from impasto.objectives.nearest import nearest
 from impasto.objectives.nearest_features import Columns
-from impasto.regions.subject import Region, Style, Subject, plain
+from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Step
 
@@ -42,7 +42,7 @@ def nnst(**settings: Any) -> NNST:
 
 
 def paint(subject: Subject | None = None, **settings: Any) -> list[Step]:
-    return list(nnst(**settings).run(subject or plain(content(), [style()])))
+    return list(nnst(**settings).run(subject or single_region(content(), [style()])))
 
 
 def last(steps: Sequence[Step]) -> Tensor:
@@ -104,7 +104,7 @@ def test_the_terms_are_one_of_columns_and_at_last_one_a_layer() -> None:
 
 
 def test_a_higher_alpha_keeps_more_of_the_content() -> None:
-    subject = plain(content(), [style()])
+    subject = single_region(content(), [style()])
     away = [
         (last(paint(subject, alpha=alpha, sizes=[32, 64], steps=80, polish=0)) - subject.content).square().mean().item()
         for alpha in (1.0, 0.0)
@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_picture_bit_for_bit() -> None:
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 40)])
 def test_the_smallest_pictures_are_painted(shape: tuple[int, int]) -> None:
-    steps = paint(plain(content(*shape), [style()]), size=0)
+    steps = paint(single_region(content(*shape), [style()]), size=0)
     assert steps[-1].size == shape
     assert steps[9].loss < steps[0].loss
 
@@ -139,7 +139,7 @@ def test_each_size_is_half_the_next_and_steps_can_be_few() -> None:
 def test_both_styles_are_seen_in_the_picture_by_their_shares() -> None:
     noise = random(1, 3, 48, 64)
     for share in (0.25, 0.6):
-        subject = plain(noise, [flat(RED), flat(BLUE)], [share, 1 - share])
+        subject = single_region(noise, [flat(RED), flat(BLUE)], [share, 1 - share])
         picture = last(paint(subject, sizes=[64], steps=60, polish=0, backbone="tiny"))
         reds = (picture[:, 0] > picture[:, 2]).float().mean().item()
         assert reds == pytest.approx(share, abs=0.12)

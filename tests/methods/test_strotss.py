@@ -11,11 +11,11 @@ from torch import Tensor
 
 from impasto.backbones import load_backbone
 from impasto.config import check_settings
-from impasto.features.hypercolumns import draw_places, hypercolumns
+from impasto.features.hypercolumns import draw_positions, hypercolumns
 from impasto.images import load_image, resize
 from impasto.methods.strotss import Strotss, StrotssConfig, sizes_of
 from impasto.objectives.strotss import Transport, palette
-from impasto.regions.subject import Region, Style, Subject, plain
+from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Step
 
@@ -35,7 +35,7 @@ def style(name: str = "mosaic") -> Tensor:
 
 
 def paint(subject: Subject | None = None, **settings: Any) -> list[Step]:
-    return list(strotss(**settings).run(subject or plain(content(), [style()])))
+    return list(strotss(**settings).run(subject or single_region(content(), [style()])))
 
 
 def of(kind: str, losses: dict[str, float]) -> float:
@@ -76,7 +76,7 @@ def test_a_seed_gives_the_same_picture_bit_for_bit_and_another_seed_another() ->
 
 
 def transport(renew: int) -> Transport:
-    subject = plain(content(), [style()])
+    subject = single_region(content(), [style()])
     layers = ["image", "relu1_1", "relu2_1"]
     return Transport(load_backbone("tiny"), layers, subject, alpha=1.0, count=64, renew=renew, seed=3)
 
@@ -117,7 +117,7 @@ def test_the_mask_of_a_style_hides_the_rest_of_it() -> None:
     hidden = [
         paint(Subject(content(), (Region((Style(p, 1.0, mask),)),)), steps=1)[0].losses for p in (picture, changed)
     ]
-    seen = [paint(plain(content(), [p]), steps=1)[0].losses for p in (picture, changed)]
+    seen = [paint(single_region(content(), [p]), steps=1)[0].losses for p in (picture, changed)]
     assert hidden[0]["style/palette"] == pytest.approx(hidden[1]["style/palette"], rel=0.02)
     assert abs(seen[0]["style/palette"] - seen[1]["style/palette"]) > 0.1 * seen[0]["style/palette"]
 
@@ -133,7 +133,7 @@ def test_styles_count_by_their_share() -> None:
     red[:, 0], blue[:, 2] = 1, 1
 
     def red_part(mix: list[float]) -> float:
-        image = paint(plain(content(), [red, blue], mix), content_weight=0.0, steps=120, places=256)[-1].image()
+        image = paint(single_region(content(), [red, blue], mix), content_weight=0.0, steps=120, places=256)[-1].image()
         return (image[:, 0] > image[:, 2]).float().mean().item()
 
     assert red_part([0.9, 0.1]) > red_part([0.1, 0.9]) + 0.3
@@ -141,7 +141,7 @@ def test_styles_count_by_their_share() -> None:
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 24)])
 def test_pictures_of_16_pixels_are_painted(shape: tuple[int, int]) -> None:
-    steps = paint(plain(content(*shape), [resize(style(), (16, 16))]), size=0, steps=3)
+    steps = paint(single_region(content(*shape), [resize(style(), (16, 16))]), size=0, steps=3)
     assert steps[-1].image().shape == (1, 3, *shape)
 
 
@@ -154,7 +154,7 @@ def test_an_empty_mask_of_a_style_is_named() -> None:
 def test_sizes_double_up_to_the_last_as_long_as_enough_is_left_to_see() -> None:
     def sizes(size: int, *shape: int) -> tuple[int, ...]:
         config = check_settings(StrotssConfig, "strotss", DEFAULTS | {"size": size})
-        return sizes_of(config, plain(content(*shape), [style()]))
+        return sizes_of(config, single_region(content(*shape), [style()]))
 
     assert sizes(512, 60, 80) == (64, 128, 256, 512)
     assert sizes(300, 60, 80) == (75, 150, 300)
@@ -165,7 +165,7 @@ def test_sizes_double_up_to_the_last_as_long_as_enough_is_left_to_see() -> None:
 def test_places_lie_in_the_mask_are_as_many_as_asked_and_even() -> None:
     mask = torch.zeros(1, 1, 60, 80)
     mask[..., 40:] = 1
-    places = draw_places((60, 80), mask, 200, seed=4)
+    places = draw_positions((60, 80), mask, 200, seed=4)
     assert places.shape == (200, 2)
     assert places[:, 1].min() >= 40
     counts = torch.bincount(places[:, 0] // 15 * 4 + (places[:, 1] - 40) // 10, minlength=16)
@@ -174,7 +174,7 @@ def test_places_lie_in_the_mask_are_as_many_as_asked_and_even() -> None:
 
 
 def test_few_pixels_are_all_drawn_once() -> None:
-    places = draw_places((3, 4), None, 100, seed=0)
+    places = draw_positions((3, 4), None, 100, seed=0)
     assert sorted(map(tuple, places.tolist())) == [(y, x) for y in range(3) for x in range(4)]
 
 

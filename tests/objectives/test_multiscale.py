@@ -9,7 +9,7 @@ from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.methods.gatys import Gatys, GatysConfig
 from impasto.objectives.multiscale import loss_scale_shapes, near_scale_shapes
-from impasto.regions.subject import plain
+from impasto.regions.subject import single_region
 from impasto.samples import resolve
 from impasto.types import Step
 
@@ -19,7 +19,7 @@ def paint(of: int | None = None, **settings: object) -> list[Step]:
     asked = {"backbone": "tiny", "device": "cpu", "precision": "fp32", "steps": 1, **settings}
     stylizer = Gatys(check_settings(GatysConfig, "gatys", asked))
     woodcut, mosaic = (load_image(resolve(name), size=of) for name in ("woodcut", "mosaic"))
-    return list(stylizer.run(plain(woodcut, [mosaic])))
+    return list(stylizer.run(single_region(woodcut, [mosaic])))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from impasto.losses.content import ContentLoss
 from impasto.losses.gram import GramLoss
 from impasto.objectives.objective import Objective, match
 from impasto.optim.coarse_to_fine import PixelConfig, coarse_to_fine, final_shape
-from impasto.regions.subject import Subject, plain
+from impasto.regions.subject import Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Image, Step
 
@@ -58,7 +58,7 @@ def paint(load_random, seen: list[tuple[Image, Sequence[Image]]]) -> Paint:
 
     def run(styles: Sequence[Image] = (STYLE,), **settings: Any) -> list[Step]:
         config = check_settings(PixelConfig, "a test", {"size": 40, "device": "cpu"} | settings)
-        return list(coarse_to_fine(config, plain(CONTENT, styles), objective))
+        return list(coarse_to_fine(config, single_region(CONTENT, styles), objective))
 
     return run
 

@@ -22,8 +22,8 @@ from impasto.images import load_image, open_picture, save_image
 from impasto.losses.gram import GramLoss
 from impasto.methods.gatys import GatysConfig
 from impasto.methods.matching import Matching
-from impasto.regions.label_map import Labels, read_labels
-from impasto.regions.split import check_masks, divide
+from impasto.regions.label_map import LabelMap, read_label_map
+from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Subject
 
 WIDTH, HEIGHT = 96, 64
@@ -47,20 +47,20 @@ def halves(left: Any, right: Any, mode: str = "RGB", size: tuple[int, int] = (WI
     return picture
 
 
-def labels_of(picture: PIL.Image.Image, folder: Path, suffix: str = ".png", **options: Any) -> Labels:
+def labels_of(picture: PIL.Image.Image, folder: Path, suffix: str = ".png", **options: Any) -> LabelMap:
     file = folder / f"map{suffix}"
     picture.save(file, **options)
-    return read_labels(open_picture(file))
+    return read_label_map(open_picture(file))
 
 
-def agreement(labels: Labels, exact: Labels) -> float:
+def agreement(labels: LabelMap, exact: LabelMap) -> float:
     return float((labels.index == exact.index).mean())
 
 
 # label maps
 
 
-SAVED: dict[str, Callable[[Path], Labels]] = {
+SAVED: dict[str, Callable[[Path], LabelMap]] = {
     "jpeg": lambda folder: labels_of(drawn(RED, GREEN), folder, ".jpg", quality=75),
     "bad jpeg": lambda folder: labels_of(drawn(RED, GREEN), folder, ".jpg", quality=25, subsampling=2),
     "antialiased": lambda folder: labels_of(drawn(RED, GREEN, fine=4), folder),
@@ -187,7 +187,7 @@ def divided(styles: tuple[str, ...] = ("one.png", "two.png"), **settings: Any) -
     mix = config.style_mix or [1 / len(styles)] * len(styles)
     total = sum(mix)
     pictures = [load_image(style) for style in styles]
-    return divide(config, load_image("photo.png"), pictures, [m / total for m in mix], masks, maps, (64, 96))
+    return split_regions(config, load_image("photo.png"), pictures, [m / total for m in mix], masks, maps, (64, 96))
 
 
 def area_of(subject: Subject, k: int) -> Tensor:
@@ -238,8 +238,8 @@ def test_a_soft_mask_ends_where_it_is_clear(folder: Path) -> None:
 def test_a_region_takes_after_the_places_of_its_color_in_the_styles_that_have_it(folder: Path) -> None:
     maps = ("colors one.jpg", "colors two.png")
     red, green = divided(mask="colors.jpg", style_mask=maps, style_mix=(1, 3)).regions
-    assert [style.share for style in red.styles] == [0.25, 0.75]
-    assert [style.share for style in green.styles] == [1]
+    assert [style.weight for style in red.styles] == [0.25, 0.75]
+    assert [style.weight for style in green.styles] == [1]
     mask = red.styles[0].mask
     assert mask is not None
     assert mask.shape == (1, 1, 50, 70)
@@ -250,7 +250,7 @@ def test_a_region_takes_after_the_places_of_its_color_in_the_styles_that_have_it
 def test_a_style_without_weight_gives_nothing(folder: Path) -> None:
     maps = ("colors one.jpg", "colors two.png")
     red, _ = divided(mask="colors.jpg", style_mask=maps, style_mix=(1, 0)).regions
-    assert [style.share for style in red.styles] == [1]
+    assert [style.weight for style in red.styles] == [1]
 
 
 def test_strength_and_stroke_go_to_the_regions_in_their_order(folder: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from impasto.images import fit, resize
-from impasto.regions.subject import Region, Style, Subject, plain, resize_style
+from impasto.regions.subject import Region, Style, Subject, resize_style, single_region
 
 
 def picture(height: int, width: int, seed: int = 0, channels: int = 3) -> Tensor:
@@ -24,7 +24,7 @@ def test_a_style_comes_at_the_longer_side_times_its_strokes(
 ) -> None:
     style = Style(picture(30, 20, 1), mask=picture(30, 20, 2, channels=1))
     region = Region((style,), mask=picture(48, 60, 3, channels=1), style_scale=region_style_scale)
-    scaled = Subject(picture(48, 60), (region,)).at((32, 40), style_scale=style_scale)
+    scaled = Subject(picture(48, 60), (region,)).resized((32, 40), style_scale=style_scale)
     assert scaled.content.shape == (1, 3, 32, 40)
     (part,) = scaled.regions
     assert part.mask is not None
@@ -36,15 +36,18 @@ def test_a_style_comes_at_the_longer_side_times_its_strokes(
 
 
 def test_the_pictures_of_a_size_come_from_the_full_ones() -> None:
-    subject = plain(picture(48, 60), [picture(30, 20, 1)])
-    assert torch.equal(subject.at((16, 20)).content, resize(subject.content, (16, 20)))
-    assert torch.equal(subject.at((48, 60)).content, subject.content)
+    subject = single_region(picture(48, 60), [picture(30, 20, 1)])
+    assert torch.equal(subject.resized((16, 20)).content, resize(subject.content, (16, 20)))
+    assert torch.equal(subject.resized((48, 60)).content, subject.content)
 
 
 def test_plain_shares_equally_unless_told() -> None:
     styles = [picture(20, 20, 1), picture(20, 20, 2)]
-    assert [style.share for style in plain(picture(20, 20), styles).regions[0].styles] == [0.5, 0.5]
-    assert [style.share for style in plain(picture(20, 20), styles, [0.9, 0.1]).regions[0].styles] == [0.9, 0.1]
+    assert [style.weight for style in single_region(picture(20, 20), styles).regions[0].styles] == [0.5, 0.5]
+    assert [style.weight for style in single_region(picture(20, 20), styles, [0.9, 0.1]).regions[0].styles] == [
+        0.9,
+        0.1,
+    ]
 
 
 def test_the_area_of_a_region_is_the_mean_of_its_mask() -> None:

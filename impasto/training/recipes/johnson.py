@@ -13,7 +13,7 @@ from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.images import load_image
 from impasto.images.contact_sheet import contact_sheet
-from impasto.images.fingerprint import written
+from impasto.images.fingerprint import fingerprint_json
 from impasto.losses.total_variation import TotalVariationLoss
 from impasto.networks.johnson import Johnson, Width, channels_last
 from impasto.networks.weights_io import save_weights
@@ -112,7 +112,7 @@ class JohnsonRecipe(FeedForwardRecipe):
         about = {
             "license": "MIT",
             "style": name,
-            "thumbnail": written(load_image(self._style_file)),
+            "thumbnail": fingerprint_json(load_image(self._style_file)),
             "width": self.config.width,
         }
         return save_weights(network, folder / f"johnson-{name}.safetensors", {**about, **facts})
