@@ -15,7 +15,7 @@ from impasto.methods.base import METHODS, Method
 from impasto.methods.feed_forward import FeedForwardConfig, one_pass
 from impasto.networks.adain import LAYER, AdaIN
 from impasto.networks.decoder import Decoder
-from impasto.networks.weights_io import load_weights, trained_for
+from impasto.networks.weights_io import backbone_of, load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Step
 
@@ -42,7 +42,7 @@ class AdaINMethod(Method):
         """The network, with its weights, on its device."""
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
-        encoder = load_chain(trained_for(file), device=device, dtype=pick_dtype(config.precision, device))
+        encoder = load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device))
         decoder = Decoder(LAYER, encoder.widths)
         load_weights(decoder, file)
         return AdaIN(encoder.encoder(LAYER), decoder.to(device).eval())

@@ -44,9 +44,9 @@ class Network(Protocol):
 
     stride: int
     """Sides of all pictures must be multiples of it."""
-    reach: int
+    halo: int
     """So many pixels off, and farther, nothing of the photograph shows in a pixel, but for means over all of it."""
-    at_once: int
+    max_untiled_pixels: int
     """Pixels of the largest picture that is not tiled, unless one asks for it."""
 
     def encode(self, style: Image, measure: Measure) -> Code: ...
@@ -161,8 +161,8 @@ def _tiles(network: Network, picture: Image, side: int | None) -> list[Tile] | N
     """The tiles of a picture; None if it is looked at as a whole."""
     height, width = picture.shape[-2:]
     if side is None:
-        side = TILE if height * width > network.at_once else 0
-    return None if side == 0 or max(height, width) <= side else tiles((height, width), side, network.reach)
+        side = TILE if height * width > network.max_untiled_pixels else 0
+    return None if side == 0 or max(height, width) <= side else tiles((height, width), side, network.halo)
 
 
 def _filled(picture: Tensor, stride: int) -> Tensor:

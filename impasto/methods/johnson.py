@@ -16,7 +16,7 @@ from impasto.images import resize
 from impasto.methods.base import METHODS, Method
 from impasto.methods.feed_forward import FeedForwardConfig, Paint, applied, by_region, how_far
 from impasto.networks.johnson import Johnson
-from impasto.networks.johnson_styles import known_styles, load_johnson, model_for
+from impasto.networks.johnson_styles import find_style_models, load_johnson, select_style_model
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image, Step
 
@@ -47,9 +47,12 @@ class JohnsonMethod(Method):
             raise ValueError(
                 "color: johnson has learned its colors; choose style, luminance or histogram, not 'moments'"
             )
-        models = known_styles(None if config.weights is None else Path(config.weights), self.folder)
+        models = find_style_models(None if config.weights is None else Path(config.weights), self.folder)
         gray = config.color == "luminance"
-        wanted = [[model_for(style.image, models, gray=gray) for style in region.styles] for region in subject.regions]
+        wanted = [
+            [select_style_model(style.image, models, gray=gray) for style in region.styles]
+            for region in subject.regions
+        ]
         once = dict.fromkeys(model for region in wanted for model in region)
         networks = {model: load_johnson(model).to(device).eval() for model in once}
         paints: list[Paint] = [partial(self._painted, [networks[model] for model in region]) for region in wanted]

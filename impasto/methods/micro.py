@@ -12,7 +12,7 @@ from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.base import METHODS, Method
 from impasto.methods.feed_forward import FeedForwardConfig, one_pass
-from impasto.networks.micro import GRAIN_SIDES, Micro, grain, grained
+from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
 from impasto.networks.weights_io import load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Image, Step
@@ -36,10 +36,10 @@ class MicroMethod(Method):
     config: MicroConfig
 
     def run(self, subject: Subject) -> Iterator[Step]:
-        noise = grain(*GRAIN_SIDES, self.config.seed)
+        noise = input_noise(*NOISE_SIZE, self.config.seed)
 
         def primed(piece: Image, top: int, left: int) -> Image:
-            return grained(piece, noise, top, left)
+            return add_input_noise(piece, noise, top, left)
 
         yield from one_pass(self.config, [self.network], subject, primed)
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.networks.statistics import Mean, Measure
+from impasto.networks.statistics import Measure, SpatialMean
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _spans(length: int, side: int) -> Iterator[tuple[int, int]]:
 def weighted(mask: Tensor | None) -> Measure:
     """The `Measure` of a network that sees the whole picture at once, where places count as much as `mask` says."""
 
-    def measure(features: Tensor, mean: Mean) -> Tensor:
+    def measure(features: Tensor, mean: SpatialMean) -> Tensor:
         if mask is None:
             return mean(features, None)
         weights = _reduced(mask, features)
@@ -113,7 +113,7 @@ def replayed(known: Sequence[Tensor]) -> Measure:
     """The `Measure` that answers what is known, in order."""
     left = iter(known)
 
-    def measure(features: Tensor, mean: Mean) -> Tensor:
+    def measure(features: Tensor, mean: SpatialMean) -> Tensor:
         for statistic in left:
             return statistic
         raise _AskedError(features, mean)
@@ -124,7 +124,7 @@ def replayed(known: Sequence[Tensor]) -> Measure:
 class _AskedError(Exception):
     """A mean is asked for that is not known yet."""
 
-    def __init__(self, features: Tensor, mean: Mean) -> None:
+    def __init__(self, features: Tensor, mean: SpatialMean) -> None:
         super().__init__()
         self.features, self.mean = features, mean
 

@@ -16,7 +16,7 @@ from impasto.methods.base import METHODS, Method
 from impasto.methods.feed_forward import FeedForwardConfig, one_pass
 from impasto.networks.decoder import Decoder
 from impasto.networks.wct import LAYERS, WCT, Transform
-from impasto.networks.weights_io import load_weights, trained_for
+from impasto.networks.weights_io import backbone_of, load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Step
 
@@ -54,7 +54,7 @@ class WCTMethod(Method):
     def _networks(self) -> list[WCT]:
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
-        encoder = load_chain(trained_for(file), device=device, dtype=pick_dtype(config.precision, device))
+        encoder = load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device))
         decoders = {layer: Decoder(layer, encoder.widths).to(device).eval() for layer in LAYERS}
         load_weights(nn.ModuleDict(decoders), file)
         return [WCT(each, encoder.encoder(each), decoders[each], config.transform) for each in config.layers]

@@ -1,1 +1,1 @@
-"""Networks: bodies that are trained here."""
+"""Trainable networks of the feed-forward methods."""

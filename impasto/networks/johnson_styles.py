@@ -1,4 +1,7 @@
-"""Which styles there are networks for: files `johnson-*.safetensors`, that say so themselves."""
+"""Find the available networks of the method `johnson` and select one by its style image.
+
+Each network is a file `johnson-*.safetensors`, whose metadata hold the name and the fingerprint of its style image.
+"""
 
 from __future__ import annotations
 
@@ -8,48 +11,54 @@ from pathlib import Path
 from typing import cast
 
 from impasto.images.fingerprint import SAME_IMAGE, fingerprint, fingerprint_distance, parse_fingerprint
-from impasto.networks.johnson import WIDTHS, Johnson, Width, channels_last
-from impasto.networks.weights_io import facts_of, load_weights
+from impasto.networks.johnson import WIDTHS, Johnson, Width, to_channels_last
+from impasto.networks.weights_io import load_weights, read_metadata
 from impasto.types import Image
 from impasto.weights import local_folders
 
 
 @dataclass(frozen=True)
-class Model:
-    """A network of one style, on disk."""
+class StyleModel:
+    """A weights file of a network for one style."""
 
     file: Path
     style: str
-    """Name of the picture that it was trained for."""
-    thumbnail: str
-    """Of that picture, as `impasto.images.fingerprint.fingerprint_json` writes it."""
+    """Name of the style image that the network was trained for."""
+    fingerprint: str
+    """Fingerprint of that image, as `impasto.images.fingerprint.fingerprint_json` writes it."""
     width: Width
 
 
-def known_styles(weights: Path | None, bundled: Path) -> list[Model]:
-    """The networks at hand: the one of a file, if given, or those in your folders (IMPASTO_WEIGHTS) and in `bundled`.
+def find_style_models(weights: Path | None, bundled: Path) -> list[StyleModel]:
+    """Return the available networks.
 
-    Raises `ValueError`, in one line, for a file that cannot be read or holds something else.
+    Args:
+        weights: a file to use alone; None searches the folders of IMPASTO_WEIGHTS and then `bundled`.
+        bundled: the folder of the files that come with the package.
+
+    Raises:
+        ValueError: in one line, for a file that cannot be read or that holds something else.
     """
     if weights is not None:
-        return [_model(weights)]
+        return [_read_model(weights)]
     folders = (*local_folders(), bundled)
-    return [_model(file) for folder in folders for file in sorted(folder.glob("johnson-*.safetensors"))]
+    return [_read_model(file) for folder in folders for file in sorted(folder.glob("johnson-*.safetensors"))]
 
 
-def model_for(style: Image, models: Sequence[Model], *, gray: bool = False) -> Model:
-    """The network that was trained for a style `(1, 3, H, W)`; `gray` overlooks its colors.
+def select_style_model(style: Image, models: Sequence[StyleModel], *, gray: bool = False) -> StyleModel:
+    """Return the network that was trained for a style image.
 
-    Raises `ValueError`, in one line, where there is none.
+    Args:
+        style: the style image `(1, 3, H, W)`.
+        models: the networks to choose from.
+        gray: compare luminance only.
+
+    Raises:
+        ValueError: in one line, when no network was trained for this image.
     """
-    here = fingerprint(style)
-    distance, nearest = min(
-        (
-            (fingerprint_distance(here, parse_fingerprint(model.thumbnail), gray=gray), i)
-            for i, model in enumerate(models)
-        ),
-        default=(1.0, 0),
-    )
+    own = fingerprint(style)
+    distances = [fingerprint_distance(own, parse_fingerprint(model.fingerprint), gray=gray) for model in models]
+    distance, nearest = min(zip(distances, range(len(models)), strict=True), default=(1.0, 0))
     if distance <= SAME_IMAGE:
         return models[nearest]
     names = ", ".join(dict.fromkeys(model.style for model in models)) or "none"
@@ -59,18 +68,18 @@ def model_for(style: Image, models: Sequence[Model], *, gray: bool = False) -> M
     )
 
 
-def load_johnson(model: Model) -> Johnson:
-    """The network, on the CPU. Errors as for `load_weights`."""
+def load_johnson(model: StyleModel) -> Johnson:
+    """Return the network on the CPU. Raises the errors of `load_weights`."""
     network = Johnson(model.width)
     load_weights(network, model.file)
-    return channels_last(network)
+    return to_channels_last(network)
 
 
-def _model(file: Path) -> Model:
-    facts = facts_of(file)
+def _read_model(file: Path) -> StyleModel:
+    metadata = read_metadata(file)
     try:
-        model = Model(file, facts["style"], facts["thumbnail"], cast(Width, facts["width"]))
-        parse_fingerprint(model.thumbnail)
+        model = StyleModel(file, metadata["style"], metadata["thumbnail"], cast(Width, metadata["width"]))
+        parse_fingerprint(model.fingerprint)
         if model.width in WIDTHS:
             return model
     except (KeyError, ValueError, RuntimeError):

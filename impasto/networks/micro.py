@@ -1,156 +1,181 @@
+"""Define the network of the method `micro` and its input noise."""
+
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.networks.padding import Convolution
-from impasto.networks.statistics import Measure, mean_and_deviation, moments, scaled, whole
+from impasto.networks.padding import PaddedConvolution
+from impasto.networks.statistics import Measure, mean_and_std, measure_untiled, moments, set_moments
 from impasto.types import Image
 
 HALF, QUARTER, EIGHTH = 24, 48, 64
-"""Channels at each resolution."""
-CODE = 96
+"""Channels at half, a quarter and an eighth of the image's resolution."""
+CODE_SIZE = 96
 
-GRAINS, GRAIN = (2, 4, 8), 0.03
-"""Sizes of the grains in pixels, and how much they differ, root mean square, in units of the pixel range."""
-GRAIN_SIDES = (512, 440)
-"""Sides of the piece of grain that covers a photograph, in pixels."""
+NOISE_SCALES, NOISE_STD = (2, 4, 8), 0.03
+"""Grain sizes of the input noise in pixels, and the standard deviation of each, in units of the pixel range."""
+NOISE_SIZE = (512, 440)
+"""Height and width of the noise map that is repeated over a content image, in pixels."""
 
 Code = tuple[Tensor]
-"""What the network knows of a style, `(B, CODE)`."""
+"""Code of a style, `(B, CODE_SIZE)`."""
 
 
 class Micro(nn.Module):
-    """Paints any photograph in the manner of any picture in one pass; under 500,000 parameters, no VGG inside.
+    """Network of under 500,000 parameters that stylizes any content image with any style image in one pass.
 
-    After MicroAST (Wang et al., AAAI 2023): a small encoder of its own looks at the style, and what it finds sets the
-    mean and deviation of every channel on the photograph's way through the network.
+    After MicroAST (Wang et al., AAAI 2023): a small style encoder computes a code, which sets the mean and standard
+    deviation of every channel of the content's features. No VGG is involved.
 
-    Departs from the paper: one code for the style, from which a linear layer makes all means and deviations; a third
-    halving of the resolution, where most of the network lies; the finer features go round it, restyled too.
+    Departs from the paper: one code for the style, from which a linear layer computes all means and standard
+    deviations; a third halving of the resolution, where most of the network is; the skip connections of the finer
+    features are normalized with the code too.
     """
 
     stride = 8
-    """Sides of all pictures must be multiples of it."""
-    reach = 96
-    """So many pixels off, and farther, nothing shows in a pixel, but for means over the whole picture."""
-    at_once = 2**24
-    """Pixels of the largest picture that is not tiled, unless one asks for it."""
+    """Height and width of all images must be multiples of it."""
+    halo = 96
+    """Receptive-field radius in pixels: a pixel depends on pixels farther away only through means over the image."""
+    max_untiled_pixels = 2**24
+    """Pixels of the largest image that is processed without tiles by default."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.style = StyleEncoder()
-        self.to_half = Restyled(4 * 3, HALF)
-        self.to_quarter = Restyled(HALF, QUARTER, stride=2)
-        self.to_eighth = Restyled(QUARTER, EIGHTH, stride=2)
-        self.blocks = nn.ModuleList(Block(EIGHTH) for _ in range(2))
-        self.back_to_quarter = Restyled(EIGHTH, QUARTER, enlarges=True)
-        self.refine = Block(QUARTER)
-        self.back_to_half = Restyled(QUARTER, HALF, enlarges=True)
-        self.to_pixels = Convolution(HALF, 4 * 3)
+        self.style_encoder = StyleEncoder()
+        self.to_half = AdaptiveConvolution(4 * 3, HALF)
+        self.to_quarter = AdaptiveConvolution(HALF, QUARTER, stride=2)
+        self.to_eighth = AdaptiveConvolution(QUARTER, EIGHTH, stride=2)
+        self.blocks = nn.ModuleList(AdaptiveResidualBlock(EIGHTH) for _ in range(2))
+        self.back_to_quarter = AdaptiveConvolution(EIGHTH, QUARTER, upsample=True)
+        self.refine = AdaptiveResidualBlock(QUARTER)
+        self.back_to_half = AdaptiveConvolution(QUARTER, HALF, upsample=True)
+        self.to_pixels = PaddedConvolution(HALF, 4 * 3)
 
-    def encode(self, style: Image, measure: Measure = whole) -> Code:
-        """The code of a style `(B, 3, H, W)`."""
-        return (self.style(style, measure),)
+    def encode(self, style: Image, measure: Measure = measure_untiled) -> Code:
+        """Return the code of a style image `(B, 3, H, W)`."""
+        return (self.style_encoder(style, measure),)
 
-    def forward(self, content: Image, codes: Code, measure: Measure = whole) -> Image:
-        """The painting `(B, 3, H, W)`, not clamped, of a photograph."""
+    def forward(self, content: Image, codes: Code, measure: Measure = measure_untiled) -> Image:
+        """Return the stylized image `(B, 3, H, W)`, not clamped, for a content image and the code of a style."""
         (code,) = codes
-        half = self.to_half(pixels(content), code, measure)  # (B, 24, H/2, W/2)
+        half = self.to_half(unshuffle(content), code, measure)  # (B, 24, H/2, W/2)
         quarter = self.to_quarter(half, code, measure)  # (B, 48, H/4, W/4)
         x = self.to_eighth(quarter, code, measure)  # (B, 64, H/8, W/8)
         for block in self.blocks:
             x = block(x, code, measure)
         x = self.back_to_quarter(x, code, measure) + quarter
-        del quarter  # here most memory is in use
+        del quarter  # the peak of the memory is here
         x = self.refine(x, code, measure)
         x = self.back_to_half(x, code, measure) + half
         return F.pixel_shuffle(self.to_pixels(x), 2).float() + 0.5
 
 
 class StyleEncoder(nn.Module):
-    """A picture -> its code `(B, CODE)`: what the channels are on the mean, and how much they vary."""
+    """Encoder of a style image into its code, from channel means and standard deviations at several resolutions."""
 
     def __init__(self) -> None:
         super().__init__()
         widths = (12, HALF, QUARTER, EIGHTH)
         strides = (1, 2, 2)
-        self.convolutions = nn.ModuleList(map(Convolution, widths, widths[1:], strides))
-        self.deeper = Convolution(EIGHTH, EIGHTH)
-        self.code = nn.Sequential(nn.Linear(2 * (QUARTER + 2 * EIGHTH), CODE), nn.LeakyReLU(0.2))
+        self.convolutions = nn.ModuleList(map(PaddedConvolution, widths, widths[1:], strides))
+        self.last = PaddedConvolution(EIGHTH, EIGHTH)
+        self.code = nn.Sequential(nn.Linear(2 * (QUARTER + 2 * EIGHTH), CODE_SIZE), nn.LeakyReLU(0.2))
 
     def forward(self, style: Image, measure: Measure) -> Tensor:
-        x = pixels(style)
-        seen = []
-        for layer in (*self.convolutions, self.deeper):
+        """Return the code `(B, CODE_SIZE)` of a style image `(B, 3, H, W)`."""
+        x = unshuffle(style)
+        statistics = []
+        for layer in (*self.convolutions, self.last):
             x = F.relu(layer(x))
-            seen.append(torch.cat(mean_and_deviation(measure(x, moments)), 1))
-        code: Tensor = self.code(torch.cat(seen[1:], 1))
+            statistics.append(torch.cat(mean_and_std(measure(x, moments)), 1))
+        code: Tensor = self.code(torch.cat(statistics[1:], 1))
         return code
 
 
-class Restyled(nn.Module):
-    """Convolution, then the mean and deviation that the style asks for, then, if wanted, a ReLU."""
+class AdaptiveConvolution(nn.Module):
+    """Convolution, adaptive instance normalization with a style code, and a ReLU if `relu` is set."""
 
     def __init__(
-        self, inputs: int, outputs: int, *, stride: int = 1, relu: bool = True, enlarges: bool = False
+        self, inputs: int, outputs: int, *, stride: int = 1, relu: bool = True, upsample: bool = False
     ) -> None:
         super().__init__()
-        self.convolution = Convolution(inputs, outputs, stride, enlarges=enlarges)
-        self.look = nn.Linear(CODE, 2 * outputs)
+        self.convolution = PaddedConvolution(inputs, outputs, stride, upsample=upsample)
+        self.modulation = nn.Linear(CODE_SIZE, 2 * outputs)
         self.relu = relu
 
     def forward(self, x: Tensor, code: Tensor, measure: Measure) -> Tensor:
+        """Return features `(B, outputs, h', w')` for features `(B, inputs, h, w)` and a code `(B, CODE_SIZE)`."""
         x = self.convolution(x)
-        deviation, mean = self.look(code).float().chunk(2, 1)
-        x = scaled(x, measure(x, moments), mean, 1 + deviation)
+        std, mean = self.modulation(code).float().chunk(2, 1)
+        x = set_moments(x, measure(x, moments), mean, 1 + std)
         return F.relu_(x) if self.relu else x
 
 
-class Block(nn.Module):
-    """Two convolutions around which the features also pass unchanged (He et al., CVPR 2016)."""
+class AdaptiveResidualBlock(nn.Module):
+    """Two adaptive convolutions with a skip connection (He et al., CVPR 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = Restyled(channels, channels)
-        self.second = Restyled(channels, channels, relu=False)
+        self.first = AdaptiveConvolution(channels, channels)
+        self.second = AdaptiveConvolution(channels, channels, relu=False)
 
     def forward(self, x: Tensor, code: Tensor, measure: Measure) -> Tensor:
-        changed: Tensor = self.second(self.first(x, code, measure), code, measure)
-        return x + changed
+        """Return features of the same shape `(B, channels, h, w)`, for a code `(B, CODE_SIZE)`."""
+        residual: Tensor = self.second(self.first(x, code, measure), code, measure)
+        return x + residual
 
 
-def grain(height: int, width: int, seed: int) -> Tensor:
-    """Noise of several sizes `(1, 1, height, width)`, sides multiples of 8; it goes on where it ends, if repeated."""
-    chance = torch.Generator().manual_seed(seed)
+def input_noise(height: int, width: int, seed: int) -> Tensor:
+    """Return a periodic map of noise of several grain sizes.
+
+    Args:
+        height: pixels, a multiple of 8.
+        width: pixels, a multiple of 8.
+        seed: seed of the random numbers.
+
+    Returns:
+        Float32 `(1, 1, height, width)`, continuous across its borders when repeated.
+    """
+    generator = torch.Generator().manual_seed(seed)
     noise = torch.zeros(1, 1, height, width)
-    for size in GRAINS:
-        coarse = torch.randn(1, 1, height // size, width // size, generator=chance)
-        around = F.pad(coarse, (1, 1, 1, 1), mode="circular")
-        fine = F.interpolate(around, scale_factor=float(size), mode="bilinear", align_corners=False)
-        noise += GRAIN * fine[..., size:-size, size:-size]
+    for size in NOISE_SCALES:
+        coarse = torch.randn(1, 1, height // size, width // size, generator=generator)
+        padded = F.pad(coarse, (1, 1, 1, 1), mode="circular")
+        fine = F.interpolate(padded, scale_factor=float(size), mode="bilinear", align_corners=False)
+        noise += NOISE_STD * fine[..., size:-size, size:-size]
     return noise
 
 
-def grained(photo: Image, noise: Tensor, top: int = 0, left: int = 0) -> Image:
-    """A photograph `(1, 3, H, W)`, or the piece of one from `top` and `left` on, with `noise` `(1, 1, h, w)`.
+def add_input_noise(content: Image, noise: Tensor, top: int = 0, left: int = 0) -> Image:
+    """Add repeated noise to a content image.
 
-    The noise is repeated over it twice, upright and lying. Where h and w differ the two fall apart, so that both
-    together come back after their least common multiple only: plain grounds would show a shorter repeat.
+    Convolutions give every position of a uniform area, such as a clear sky, the same output: a plain color or a
+    checkerboard; and normalization has no standard deviation to divide by in a uniform image. The noise gives the
+    network something to make strokes of.
 
-    A convolution makes the same of every place where nothing changes: of a clear sky a plain color, or a grid; and
-    where nothing changes anywhere, there is no deviation to go by. Grain is what it can make strokes of.
+    The noise is added twice, upright and transposed. Where h and w differ, the sum has the period of their least
+    common multiple, so that uniform areas do not show the repetition.
+
+    Args:
+        content: the content image `(1, 3, H, W)`, or a tile of it.
+        noise: the noise map `(1, 1, h, w)`.
+        top: row of the tile's first pixel in the content image.
+        left: column of the tile's first pixel in the content image.
+
+    Returns:
+        The image with noise, `(1, 3, H, W)`.
     """
-    rows = top + torch.arange(photo.shape[-2], device=photo.device)
-    columns = left + torch.arange(photo.shape[-1], device=photo.device)
-    upright = noise.to(photo.device) / 2**0.5
-    lying = upright.mT.flip(3)
-    for piece in (upright, lying):
-        photo = photo + piece[:, :, rows % piece.shape[-2]][:, :, :, columns % piece.shape[-1]]
-    return photo
+    rows = top + torch.arange(content.shape[-2], device=content.device)
+    columns = left + torch.arange(content.shape[-1], device=content.device)
+    upright = noise.to(content.device) / 2**0.5
+    transposed = upright.mT.flip(3)
+    for tile in (upright, transposed):
+        content = content + tile[:, :, rows % tile.shape[-2]][:, :, :, columns % tile.shape[-1]]
+    return content
 
 
-def pixels(image: Image) -> Tensor:
-    """Four pixels to a place, around 0: `(B, 12, H/2, W/2)`, channels last."""
+def unshuffle(image: Image) -> Tensor:
+    """Return the pixels around 0 with each 2x2 block as one position: `(B, 12, H/2, W/2)`, channels last."""
     return F.pixel_unshuffle(image - 0.5, 2).contiguous(memory_format=torch.channels_last)

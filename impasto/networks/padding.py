@@ -1,6 +1,6 @@
-"""A convolution whose picture goes on beyond its border as it ends there.
+"""Convolve with replication padding.
 
-PyTorch's own replication padding computes in fp32, and takes as long as the convolution.
+PyTorch's own replication padding computes in fp32 and takes as long as the convolution.
 """
 
 from __future__ import annotations
@@ -12,74 +12,92 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Convolution(nn.Conv2d):
-    """3x3, or wider, as many places out as in, or, with a stride of 2, half as many a side, rounded up."""
+class PaddedConvolution(nn.Conv2d):
+    """Convolution with replication padding, after nearest-neighbor upsampling if `upsample` is set.
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, side: int = 3, *, enlarges: bool = False) -> None:
-        """`side` is that of the kernel, odd. With `enlarges` it sees each place twice a side, and so are those out.
+    The output has the size of the input, half of it (rounded up) with a stride of 2, or twice of it with `upsample`.
+    Upsampling before the convolution avoids the checkerboard of transposed convolutions (Odena, Dumoulin & Olah,
+    Distill 2016).
 
-        That leaves no grid, as a transposed convolution would (Odena et al. 2016).
-        """
-        super().__init__(inputs, outputs, side, stride)
-        self.width, self.enlarges = side // 2, enlarges
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        stride: 1 or 2.
+        kernel_size: side of the kernel in positions, odd.
+        upsample: enlarge the input by 2 before the convolution.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, kernel_size: int = 3, *, upsample: bool = False
+    ) -> None:
+        super().__init__(inputs, outputs, kernel_size, stride)
+        self.border, self.upsample = kernel_size // 2, upsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, outputs, h, w)` for `(B, inputs, h, w)`."""
-        if self.enlarges and (torch.is_grad_enabled() or torch.compiler.is_exporting()):
+        """Return the features `(B, outputs, h', w')` for features `(B, inputs, h, w)`."""
+        if self.upsample and (torch.is_grad_enabled() or torch.compiler.is_exporting()):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         if torch.is_grad_enabled():
-            return super().forward(_Bordered.apply(x, self.width))  # type: ignore[no-untyped-call]
-        if self.enlarges and not torch.compiler.is_exporting():
-            return super().forward(bordered_twice_as_large(x, self.width))
-        return super().forward(bordered(x, self.width))
+            return super().forward(_PadReplicate.apply(x, self.border))  # type: ignore[no-untyped-call]
+        if self.upsample and not torch.compiler.is_exporting():
+            return super().forward(upsample_and_pad(x, self.border))
+        return super().forward(pad_replicate(x, self.border))
 
 
-def bordered(x: Tensor, width: int = 1) -> Tensor:
-    """`(B, C, h + 2 width, w + 2 width)`: the outermost places of `(B, C, h, w)` so many times more around it."""
+def pad_replicate(x: Tensor, border: int = 1) -> Tensor:
+    """Repeat the outermost positions of features `border` times on each side.
+
+    Args:
+        x: features `(B, C, h, w)`.
+        border: number of positions to add on each side, at least 1.
+
+    Returns:
+        Features `(B, C, h + 2 border, w + 2 border)`.
+    """
     if torch.compiler.is_exporting():  # to trace writes into a tensor takes several times as long
-        x = torch.cat([*[x[..., :1]] * width, x, *[x[..., -1:]] * width], 3)
-        return torch.cat([*[x[..., :1, :]] * width, x, *[x[..., -1:, :]] * width], 2)
-    batch, channels, height, columns = x.shape
-    wider = x.new_empty(batch, height + 2 * width, columns + 2 * width, channels).permute(0, 3, 1, 2)
-    wider[..., width:-width, width:-width] = x
-    return _with_borders(wider, width)
+        x = torch.cat([*[x[..., :1]] * border, x, *[x[..., -1:]] * border], 3)
+        return torch.cat([*[x[..., :1, :]] * border, x, *[x[..., -1:, :]] * border], 2)
+    batch, channels, height, width = x.shape
+    padded = x.new_empty(batch, height + 2 * border, width + 2 * border, channels).permute(0, 3, 1, 2)
+    padded[..., border:-border, border:-border] = x
+    return _fill_border(padded, border)
 
 
-def bordered_twice_as_large(x: Tensor, width: int = 1) -> Tensor:
-    """`bordered` of `x` with each place twice a side, which never lies in memory by itself."""
-    batch, channels, height, columns = x.shape
-    wider = x.new_empty(batch, 2 * (height + width), 2 * (columns + width), channels).permute(0, 3, 1, 2)
-    inner = wider[..., width:-width, width:-width]
-    for down in (0, 1):
-        for across in (0, 1):
-            inner[..., down::2, across::2] = x
-    return _with_borders(wider, width)
+def upsample_and_pad(x: Tensor, border: int = 1) -> Tensor:
+    """Return `pad_replicate` of `x` enlarged by 2, without storing the enlarged features separately."""
+    batch, channels, height, width = x.shape
+    padded = x.new_empty(batch, 2 * (height + border), 2 * (width + border), channels).permute(0, 3, 1, 2)
+    inner = padded[..., border:-border, border:-border]
+    for row in (0, 1):
+        for column in (0, 1):
+            inner[..., row::2, column::2] = x
+    return _fill_border(padded, border)
 
 
-def _with_borders(wider: Tensor, width: int) -> Tensor:
-    """Fills the outermost places with what lies within."""
-    wider[..., width:-width, :width] = wider[..., width:-width, width : width + 1]
-    wider[..., width:-width, -width:] = wider[..., width:-width, -width - 1 : -width]
-    wider[..., :width, :] = wider[..., width : width + 1, :]
-    wider[..., -width:, :] = wider[..., -width - 1 : -width, :]
-    return wider
+def _fill_border(padded: Tensor, border: int) -> Tensor:
+    """Fill the outermost positions with the nearest inner values, in place."""
+    padded[..., border:-border, :border] = padded[..., border:-border, border : border + 1]
+    padded[..., border:-border, -border:] = padded[..., border:-border, -border - 1 : -border]
+    padded[..., :border, :] = padded[..., border : border + 1, :]
+    padded[..., -border:, :] = padded[..., -border - 1 : -border, :]
+    return padded
 
 
-class _Bordered(torch.autograd.Function):
-    """`bordered`; autograd's gradient of it would pass over the whole map once for each slice."""
+class _PadReplicate(torch.autograd.Function):
+    """`pad_replicate` with a gradient of one pass; autograd would pass over the whole map once for each slice."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, width: int) -> Tensor:
-        ctx.width = width
-        return bordered(x, width)
+    def forward(ctx: Any, x: Tensor, border: int) -> Tensor:
+        ctx.border = border
+        return pad_replicate(x, border)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (gradient,), width = gradients, ctx.width
-        rows = gradient[..., width:-width, :].clone()
-        rows[..., 0, :] += gradient[..., :width, :].sum(-2)
-        rows[..., -1, :] += gradient[..., -width:, :].sum(-2)
-        places = rows[..., width:-width].clone()
-        places[..., 0] += rows[..., :width].sum(-1)
-        places[..., -1] += rows[..., -width:].sum(-1)
-        return places, None
+        (gradient,), border = gradients, ctx.border
+        rows = gradient[..., border:-border, :].clone()
+        rows[..., 0, :] += gradient[..., :border, :].sum(-2)
+        rows[..., -1, :] += gradient[..., -border:, :].sum(-2)
+        inner = rows[..., border:-border].clone()
+        inner[..., 0] += rows[..., :border].sum(-1)
+        inner[..., -1] += rows[..., -border:].sum(-1)
+        return inner, None

@@ -1,7 +1,8 @@
-"""What a network asks of the whole picture: means over all places, and what follows from them.
+"""Compute the global statistics of a network's features, and normalize features with them.
 
-Everything else that the networks here compute is local. So a picture that does not fit into memory can be painted in
-tiles, exactly, once its means are known; and a mean over tiles is one over the picture.
+Spatial means over the whole image are the only computations of these networks that are not local. An image that does
+not fit into memory can therefore be processed in tiles without approximation once these means are known, and a mean
+over the tiles is the mean over the image.
 """
 
 from __future__ import annotations
@@ -12,35 +13,43 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-5
-STRIP = 2**20
-"""Numbers of a map that are squared at a time: as many as a cache holds."""
+STRIP_SIZE = 2**20
+"""Values of a map that are squared at a time: as many as a processor cache holds."""
 
-Mean = Callable[[Tensor, Tensor | None], Tensor]
-"""From features `(B, C, h, w)`, and how much each place counts `(1, 1, h, w)` (None: 1), to the mean over all places of
-something that is made of the features, times what the place counts: `(B, ...)`, float32."""
-Measure = Callable[[Tensor, Mean], Tensor]
-"""How a network comes to a mean over the whole picture, for features of the picture or of a tile of it."""
+SpatialMean = Callable[[Tensor, Tensor | None], Tensor]
+"""Function of features `(B, C, h, w)` and position weights `(1, 1, h, w)` (None: all 1). It returns the mean over all
+positions of a function of the features, times the weights: `(B, ...)`, float32."""
+Measure = Callable[[Tensor, SpatialMean], Tensor]
+"""Function that computes a spatial mean over the whole image from the features of the image or of one tile of it."""
 
 
-def whole(features: Tensor, mean: Mean) -> Tensor:
-    """The `Measure` of a network that sees the whole picture at once."""
+def measure_untiled(features: Tensor, mean: SpatialMean) -> Tensor:
+    """Return the spatial mean of features of the whole image; the `Measure` of an image that is not tiled."""
     return mean(features, None)
 
 
 def moments(features: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean and mean square of every channel `(B, 2, C)`."""
+    """Return the mean and the mean square of each channel.
+
+    Args:
+        features: `(B, C, h, w)`.
+        weights: position weights `(1, 1, h, w)`; None: all 1.
+
+    Returns:
+        Float32 `(B, 2, C)`.
+    """
     is_traced = torch.is_grad_enabled() or torch.compiler.is_exporting()
-    if not is_traced and features[0].numel() > STRIP:
-        return _by_strips(features, weights)
+    if not is_traced and features[0].numel() > STRIP_SIZE:
+        return _moments_by_strips(features, weights)
     features = features.float()
     both = (features, features.square()) if weights is None else (features * weights, features.square() * weights)
     return torch.stack([each.mean((2, 3)) for each in both], 1)
 
 
-def _by_strips(features: Tensor, weights: Tensor | None) -> Tensor:
-    """The same, some rows at a time: in float32 a large map would fill twice the memory of all else."""
+def _moments_by_strips(features: Tensor, weights: Tensor | None) -> Tensor:
+    """Return `moments`, computed over some rows at a time: a large map in float32 would double the peak memory."""
     height = features.shape[2]
-    rows = max(1, STRIP * height // features[0].numel())
+    rows = max(1, STRIP_SIZE * height // features[0].numel())
     total = torch.zeros(())
     for top in range(0, height, rows):
         strip = features[:, :, top : top + rows]
@@ -49,20 +58,29 @@ def _by_strips(features: Tensor, weights: Tensor | None) -> Tensor:
     return total
 
 
-def mean_and_deviation(moments: Tensor) -> tuple[Tensor, Tensor]:
-    """`(B, C)` each, of `moments` `(B, 2, C)`."""
+def mean_and_std(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the standard deviation of each channel, `(B, C)` each, for `moments` `(B, 2, C)`."""
     mean, square = moments.unbind(1)
     return mean, (square - mean.square()).clamp_min(0).add(EPSILON).sqrt()
 
 
-def scaled(features: Tensor, moments: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """Features of these moments, given another mean and deviation, `(B, C)` each (Huang & Belongie, ICCV 2017).
+def set_moments(features: Tensor, moments: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Give features another mean and standard deviation per channel (AdaIN; Huang & Belongie, ICCV 2017).
 
-    A deviation below what the features' precision can tell from their mean is a rounding error, and not enlarged.
+    A standard deviation below the rounding error of the features' mean is itself a rounding error and is not enlarged.
+
+    Args:
+        features: `(B, C, h, w)`.
+        moments: their moments over the whole image, `(B, 2, C)`.
+        mean: the new means, `(B, C)`.
+        std: the new standard deviations, `(B, C)`.
+
+    Returns:
+        Features `(B, C, h, w)`.
     """
-    old_mean, old_deviation = mean_and_deviation(moments)
+    old_mean, old_std = mean_and_std(moments)
     rounding = torch.finfo(features.dtype).eps * old_mean
-    factor = deviation / (old_deviation.square() + rounding.square()).sqrt()
+    factor = std / (old_std.square() + rounding.square()).sqrt()
     shift = mean - old_mean * factor
     return torch.addcmul(
         shift.to(features.dtype)[..., None, None], features, factor.to(features.dtype)[..., None, None]

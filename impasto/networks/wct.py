@@ -1,3 +1,5 @@
+"""Define the network of the method `wct`: one layer of its cascade."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -7,13 +9,13 @@ from torch import Tensor, nn
 
 from impasto.features.moments import both_moments, covariance
 from impasto.networks.decoder import Decoder, Encoder
-from impasto.networks.statistics import Measure, whole
+from impasto.networks.statistics import Measure, measure_untiled
 from impasto.types import Image
 
 LAYERS = ("relu5_1", "relu4_1", "relu3_1", "relu2_1", "relu1_1")
-"""From the coarsest to the finest: the order of the cascade."""
+"""Layers of the cascade in their order, from the coarsest to the finest."""
 SMALLEST = 1e-5
-"""Of the largest eigenvalue: smaller ones are noise, and left out where they would be divided by."""
+"""Fraction of the largest eigenvalue below which an eigenvalue counts as noise and is left out of negative powers."""
 
 Code = tuple[Tensor, Tensor]
 """Mean `(B, C)` and covariance `(B, C, C)` of the style's features."""
@@ -21,55 +23,82 @@ Transform = Literal["optimal", "whitening"]
 
 
 class WCT(nn.Module):
-    """Gives the photograph's features of one layer the mean and covariance of the style's, and decodes them.
+    """Whitening and coloring transform between a frozen encoder and a decoder (Li et al., NIPS 2017).
 
-    Whitening and coloring of Li et al., NIPS 2017, or the transport that moves the features least (Lu et al.,
-    ICCV 2019). Departs from the papers: any chain of convolutions can be the encoder.
+    The features of the content image receive the mean and covariance of the style image's features, by whitening and
+    coloring or by the linear transform that moves the features least (Lu et al., ICCV 2019).
+
+    Departs from the papers: any chain of convolutions can be the encoder.
+
+    Args:
+        layer: name of the layer, such as `relu4_1`.
+        encoder: the frozen encoder of this layer, which is not a part of the module's state.
+        decoder: the trained decoder of this layer.
+        transform: `optimal` (moves the features least) or `whitening` (as published by Li et al.).
     """
 
-    reach = 256
-    """So many pixels off, and farther, nothing shows in a pixel, but for means over the whole picture."""
-    at_once = 2**22
-    """Pixels of the largest picture that is not tiled, unless one asks for it."""
+    halo = 256
+    """Receptive-field radius in pixels: a pixel depends on pixels farther away only through means over the image."""
+    max_untiled_pixels = 2**22
+    """Pixels of the largest image that is processed without tiles by default."""
 
     def __init__(self, layer: str, encoder: Encoder, decoder: Decoder, transform: Transform) -> None:
         super().__init__()
         self._transform = transform
-        self._encoder = encoder  # frozen, and no part of the module
+        self._encoder = encoder
         self.decoder = decoder
-        self.stride = 2 ** (int(layer[4]) - 1)  # sides of all pictures must be multiples of it
+        self.stride = 2 ** (int(layer[4]) - 1)  # height and width of all images must be multiples of it
 
-    def encode(self, style: Image, measure: Measure = whole) -> Code:
-        """The code of a style `(B, 3, H, W)`."""
+    def encode(self, style: Image, measure: Measure = measure_untiled) -> Code:
+        """Return the code of a style image `(B, 3, H, W)`."""
         moments = measure(self._encoder(style), both_moments)
         return moments[:, 0], covariance(moments)
 
-    def forward(self, content: Image, code: Code, measure: Measure = whole) -> Image:
-        """The painting `(B, 3, H, W)`, not clamped, of a photograph."""
+    def forward(self, content: Image, code: Code, measure: Measure = measure_untiled) -> Image:
+        """Return the stylized image `(B, 3, H, W)`, not clamped, for a content image and the code of a style."""
         features = self._encoder(content)  # (B, C, h, w)
         moments = measure(features, both_moments)
-        mean, here = moments[:, 0], covariance(moments)
-        there_mean, there = code
-        move = optimal(here, there) if self._transform == "optimal" else whitening(here, there)  # (B, C, C)
-        shift = there_mean - torch.einsum("bij,bj->bi", move, mean)
-        columns = move @ features.float().flatten(2) + shift[..., None]  # (B, C, h*w)
-        painting: Image = self.decoder(columns.view(features.shape))
-        return painting
+        mean, source = moments[:, 0], covariance(moments)
+        target_mean, target = code
+        transform = optimal_transform if self._transform == "optimal" else whitening_transform
+        matrix = transform(source, target)  # (B, C, C)
+        shift = target_mean - torch.einsum("bij,bj->bi", matrix, mean)
+        columns = matrix @ features.float().flatten(2) + shift[..., None]  # (B, C, h*w)
+        stylized: Image = self.decoder(columns.view(features.shape))
+        return stylized
 
 
-def whitening(here: Tensor, there: Tensor) -> Tensor:
-    """Matrix `(B, C, C)` that whitens features of covariance `here` and colors them with `there`, both float32."""
-    return (_power(there, 0.5) @ _power(here, -0.5)).float()
+def whitening_transform(source: Tensor, target: Tensor) -> Tensor:
+    """Return the matrix that whitens features and colors them (Li et al., NIPS 2017).
+
+    Args:
+        source: covariance of the features, `(B, C, C)`.
+        target: covariance that the transformed features receive, `(B, C, C)`.
+
+    Returns:
+        Float32 `(B, C, C)`.
+    """
+    return (_power(target, 0.5) @ _power(source, -0.5)).float()
 
 
-def optimal(here: Tensor, there: Tensor) -> Tensor:
-    """The matrix that does the same and moves the features least: `A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2`."""
-    root, inverse = _power(here, 0.5), _power(here, -0.5)
-    return (inverse @ _power(root @ there.double() @ root, 0.5) @ inverse).float()
+def optimal_transform(source: Tensor, target: Tensor) -> Tensor:
+    """Return the matrix that gives features a covariance and moves them least (Lu et al., ICCV 2019).
+
+    It is A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 for the covariances A and B of source and target.
+
+    Args:
+        source: covariance of the features, `(B, C, C)`.
+        target: covariance that the transformed features receive, `(B, C, C)`.
+
+    Returns:
+        Float32 `(B, C, C)`.
+    """
+    root, inverse = _power(source, 0.5), _power(source, -0.5)
+    return (inverse @ _power(root @ target.double() @ root, 0.5) @ inverse).float()
 
 
 def _power(covariance: Tensor, exponent: float) -> Tensor:
-    """Power of symmetric matrices, in float64; of a negative power the smallest eigenvalues have no part."""
+    """Return the power of symmetric matrices in float64, over the eigenvalues that are not noise."""
     values, vectors = torch.linalg.eigh((covariance.double() + covariance.double().mT) / 2)
     counts = values > SMALLEST * values[:, -1:]
     powers = torch.where(counts, values.clamp_min(1e-300) ** exponent, torch.zeros_like(values))

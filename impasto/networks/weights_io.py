@@ -1,4 +1,4 @@
-"""The weights of a network as a file: fp16, and what one must know of them."""
+"""Write and read the weights of a trained network: a safetensors file in fp16 with metadata."""
 
 from __future__ import annotations
 
@@ -14,35 +14,46 @@ from torch import nn
 from impasto.files import write_atomically
 
 
-def save_weights(network: nn.Module, file: Path, facts: dict[str, str]) -> Path:
-    """Writes the weights and the facts, whole or not at all; returns the path."""
+def save_weights(network: nn.Module, file: Path, metadata: dict[str, str]) -> Path:
+    """Write the weights in fp16 with metadata; the file appears complete or not at all.
+
+    Returns:
+        The path of the file.
+    """
     state = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(file, save(state, metadata=facts))
+    write_atomically(file, save(state, metadata=metadata))
     return file
 
 
 def load_weights(network: nn.Module, file: Path) -> None:
-    """Fills the network from a safetensors file.
+    """Load the weights of a network from a safetensors file.
 
-    Raises `ValueError`, in one line, for a file that is missing, damaged, or of another network.
+    Raises:
+        ValueError: in one line, for a file that is missing or corrupt, or that holds the weights of another network.
     """
     with _opened(file) as opened:
         state = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
-    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    if {name: tensor.shape for name, tensor in state.items()} != wanted:
-        raise ValueError(f"weights: {str(file)!r} holds another network, no {type(network).__name__}")
+    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    if {name: tensor.shape for name, tensor in state.items()} != expected:
+        raise ValueError(
+            f"weights: {str(file)!r} holds another network, not {type(network).__name__}; "
+            "give a file that `impasto train` wrote for this method"
+        )
     network.load_state_dict(state)
 
 
-def facts_of(file: Path) -> dict[str, str]:
-    """What a file of weights says of itself. Errors as for `load_weights`."""
+def read_metadata(file: Path) -> dict[str, str]:
+    """Return the metadata of a weights file. Raises the errors of `load_weights`."""
     with _opened(file) as opened:
         return dict(opened.metadata() or {})
 
 
-def trained_for(file: Path) -> str:
-    """The backbone that a file of weights belongs to. Errors as for `load_weights`."""
-    return facts_of(file).get("backbone", "lite")
+def backbone_of(file: Path) -> str:
+    """Return the name of the backbone that the network of a weights file was trained with.
+
+    Raises the errors of `load_weights`.
+    """
+    return read_metadata(file).get("backbone", "lite")
 
 
 @contextmanager

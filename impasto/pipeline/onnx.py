@@ -18,9 +18,9 @@ from impasto.files import write_atomically
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
-from impasto.networks.johnson_styles import Model, known_styles, load_johnson
-from impasto.networks.micro import GRAIN_SIDES, grain, grained
-from impasto.networks.statistics import whole
+from impasto.networks.johnson_styles import StyleModel, find_style_models, load_johnson
+from impasto.networks.micro import NOISE_SIZE, add_input_noise, input_noise
+from impasto.networks.statistics import measure_untiled
 from impasto.types import Image
 
 ANY_STYLE = ("adain", "micro")
@@ -82,10 +82,10 @@ class Whole(nn.Module):
         network: Network = self.network  # type: ignore[assignment]
         height, width = pictures[0].shape[-2:]
         content, *styles = (filled(each, network.stride) for each in pictures)
-        code: Code = network.encode(styles[0], whole) if styles else ()
+        code: Code = network.encode(styles[0], measure_untiled) if styles else ()
         if self.grain is not None:
-            content = grained(content, self.grain)
-        return network(content, code, whole).clamp(0, 1)[..., :height, :width]
+            content = add_input_noise(content, self.grain)
+        return network(content, code, measure_untiled).clamp(0, 1)[..., :height, :width]
 
 
 def filled(picture: Tensor, stride: int) -> Tensor:
@@ -100,10 +100,10 @@ def _network(model: str) -> tuple[Whole, list[str]]:
     if model in ANY_STYLE:
         kind: Any = METHODS[model]
         network = kind(kind.Config(device="cpu", precision="fp32")).network
-        noise = grain(*GRAIN_SIDES, 0) if model == "micro" else None
+        noise = input_noise(*NOISE_SIZE, 0) if model == "micro" else None
         return Whole(network, noise).eval(), ["content", "style"]
     return Whole(load_johnson(_styles()[model.removeprefix("johnson-")])).eval(), ["content"]
 
 
-def _styles() -> dict[str, Model]:
-    return {model.style: model for model in reversed(known_styles(None, JohnsonMethod.folder))}
+def _styles() -> dict[str, StyleModel]:
+    return {model.style: model for model in reversed(find_style_models(None, JohnsonMethod.folder))}

@@ -17,10 +17,10 @@ from impasto.methods.feed_forward import Code, Network, applied
 from impasto.methods.tiles import replayed, statistics, tiles
 from impasto.networks.adain import AdaIN
 from impasto.networks.decoder import Decoder
-from impasto.networks.micro import Micro, grain, grained
-from impasto.networks.padding import bordered, bordered_twice_as_large
-from impasto.networks.statistics import STRIP, mean_and_deviation, moments, whole
-from impasto.networks.wct import optimal, whitening
+from impasto.networks.micro import Micro, add_input_noise, input_noise
+from impasto.networks.padding import pad_replicate, upsample_and_pad
+from impasto.networks.statistics import STRIP_SIZE, mean_and_std, measure_untiled, moments
+from impasto.networks.wct import optimal_transform, whitening_transform
 from impasto.networks.weights_io import load_weights, save_weights
 from impasto.samples import resolve
 from impasto.training import train
@@ -48,7 +48,7 @@ def network(name: str) -> Network:
 
 def code_of(network: Network, style: Tensor) -> Code:
     with torch.no_grad():
-        return network.encode(style, whole)
+        return network.encode(style, measure_untiled)
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -57,7 +57,7 @@ def test_a_picture_in_tiles_is_the_picture_at_once(name: str) -> None:
     paints, photo = network(name), picture(400, 560)
     code = code_of(paints, picture(256, 320, seed=1))
     at_once = applied(paints, photo, code, None, 0)
-    in_tiles = applied(paints, photo, code, None, 2 * paints.reach if name == "micro" else paints.reach)
+    in_tiles = applied(paints, photo, code, None, 2 * paints.halo if name == "micro" else paints.halo)
     assert at_once.std() > 0.02
     assert (at_once - in_tiles).abs().max() < 1e-4
 
@@ -85,20 +85,20 @@ def test_means_over_a_masked_picture_in_tiles_are_those_at_once() -> None:
 @torch.no_grad()
 def test_a_pixel_shows_nowhere_beyond_the_reach(name: str) -> None:
     paints = network(name)
-    side = 2 * paints.reach + 64
+    side = 2 * paints.halo + 64
     photo = picture(side, side)
     other = photo.clone()
     other[..., side // 2 : side // 2 + 16, side // 2 : side // 2 + 16] = 1 - other[..., :16, :16]
     code = code_of(paints, picture(256, 320, seed=1))
-    whole_picture = tiles((side, side), 10 * side, paints.reach)
+    whole_picture = tiles((side, side), 10 * side, paints.halo)
     known = statistics(lambda tile, measure: paints(tile.of(photo), code, measure), whole_picture)
     before, after = (paints(each, code, replayed(known)) for each in (photo, other))
     changed = (before - after).abs().amax((0, 1)) > 1e-6
     rows, columns = changed.any(1).nonzero(), changed.any(0).nonzero()
     assert len(rows) > 16  # it does show
     for places in (rows, columns):
-        assert places.min() >= side // 2 - paints.reach
-        assert places.max() < side // 2 + 16 + paints.reach
+        assert places.min() >= side // 2 - paints.halo
+        assert places.max() < side // 2 + 16 + paints.halo
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -133,9 +133,9 @@ def test_regions_are_painted_after_their_own_styles(name: str, tmp_path: Path) -
 
 @torch.no_grad()
 def test_grain_goes_on_where_it_ends_and_follows_its_seed() -> None:
-    noise = grain(64, 96, seed=3)
-    assert torch.equal(noise, grain(64, 96, seed=3))
-    assert not torch.equal(noise, grain(64, 96, seed=4))
+    noise = input_noise(64, 96, seed=3)
+    assert torch.equal(noise, input_noise(64, 96, seed=3))
+    assert not torch.equal(noise, input_noise(64, 96, seed=4))
     assert noise.shape == (1, 1, 64, 96)
     assert noise.mean().abs() < 0.02
     assert 0.02 < noise.std() < 0.06
@@ -144,12 +144,12 @@ def test_grain_goes_on_where_it_ends_and_follows_its_seed() -> None:
 
 
 def test_grain_lies_under_a_whole_photograph_as_under_its_pieces_and_does_not_come_back_soon() -> None:
-    noise = grain(64, 40, seed=3)
+    noise = input_noise(64, 40, seed=3)
     plain = torch.full((1, 3, 200, 360), 0.5)
-    added = grained(plain, noise) - 0.5
+    added = add_input_noise(plain, noise) - 0.5
     assert torch.equal(added[:, 0], added[:, 2])
     assert added.std().item() == pytest.approx(noise.std().item(), rel=0.1)
-    piece = grained(plain[..., 30:90, 50:200], noise, 30, 50) - 0.5
+    piece = add_input_noise(plain[..., 30:90, 50:200], noise, 30, 50) - 0.5
     assert torch.equal(piece, added[..., 30:90, 50:200])
     assert torch.allclose(added[..., 320:], added[..., :40], atol=1e-6)  # 320: the least common multiple
     for period in (40, 64, 80, 128, 192, 256):
@@ -213,31 +213,33 @@ def test_transports_give_the_covariance_that_is_wanted() -> None:
     torch.manual_seed(0)
     here, there = (torch.randn(1, 8, 5 + 8 * i) for i in (0, 1))  # the first is singular
     here, there = here @ here.mT, there @ there.mT
-    for transport in (optimal, whitening):
+    for transport in (optimal_transform, whitening_transform):
         full = here + torch.eye(8)
         move = transport(full, there)
         assert torch.allclose(move @ full @ move.mT, there, rtol=1e-3, atol=1e-3)
         assert transport(here, there).isfinite().all()
-    move = optimal(here + torch.eye(8), there)
+    move = optimal_transform(here + torch.eye(8), there)
     assert torch.allclose(move, move.mT, atol=1e-4)
-    moved, turned = ((each(here + torch.eye(8), there) - torch.eye(8)) for each in (optimal, whitening))
+    moved, turned = (
+        (each(here + torch.eye(8), there) - torch.eye(8)) for each in (optimal_transform, whitening_transform)
+    )
     cost = [torch.trace((each @ (here + torch.eye(8)) @ each.mT)[0]).item() for each in (moved, turned)]
     assert cost[0] < cost[1]  # it moves the least
 
 
 def test_a_border_is_repeated_and_its_gradient_right() -> None:
     x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.equal(bordered(x), F.pad(x, (1, 1, 1, 1), mode="replicate"))
+    assert torch.equal(pad_replicate(x), F.pad(x, (1, 1, 1, 1), mode="replicate"))
     twice = F.interpolate(x, scale_factor=2.0, mode="nearest")
-    assert torch.equal(bordered_twice_as_large(x, 2), F.pad(twice, (2, 2, 2, 2), mode="replicate"))
-    from impasto.networks import borders
+    assert torch.equal(upsample_and_pad(x, 2), F.pad(twice, (2, 2, 2, 2), mode="replicate"))
+    from impasto.networks import padding
 
-    assert torch.autograd.gradcheck(lambda each: borders._Bordered.apply(each, 1), x)
+    assert torch.autograd.gradcheck(lambda each: padding._PadReplicate.apply(each, 1), x)
 
 
 def test_moments_are_means_and_deviations() -> None:
     x = torch.randn(2, 4, 9, 7)
-    mean, deviation = mean_and_deviation(moments(x))
+    mean, deviation = mean_and_std(moments(x))
     assert torch.allclose(mean, x.mean((2, 3)), atol=1e-6)
     assert torch.allclose(deviation, x.var((2, 3), correction=0).add(1e-5).sqrt(), atol=1e-5)
 
@@ -246,7 +248,7 @@ def test_moments_are_means_and_deviations() -> None:
 def test_moments_of_a_large_map_are_those_of_all_its_rows_at_once(masked: bool) -> None:
     x = torch.randn(1, 96, 131, 97, dtype=torch.float64).float() + 2
     weights = torch.rand(1, 1, 131, 97) if masked else None
-    assert x.numel() > STRIP
+    assert x.numel() > STRIP_SIZE
     with torch.no_grad():
         by_strips = moments(x, weights)
     at_once = moments(x.requires_grad_(), weights)  # where gradients are wanted nothing is cut

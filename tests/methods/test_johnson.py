@@ -28,9 +28,9 @@ from impasto.images.fingerprint import (
 from impasto.methods import METHODS
 from impasto.methods.tiles import replayed, statistics, tiles
 from impasto.networks.johnson import Johnson
-from impasto.networks.padding import Convolution, bordered
-from impasto.networks.statistics import Mean
-from impasto.networks.weights_io import facts_of, save_weights
+from impasto.networks.padding import PaddedConvolution, pad_replicate
+from impasto.networks.statistics import SpatialMean
+from impasto.networks.weights_io import read_metadata, save_weights
 from impasto.samples import STYLES, resolve
 from impasto.training import train
 
@@ -47,7 +47,7 @@ def random_network() -> Johnson:
     torch.manual_seed(0)
     network = Johnson().eval().requires_grad_(False)
     for name, weight in network.named_parameters():
-        if name.endswith(("mean", "deviation")):
+        if name.endswith(("mean", "std")):
             weight += 0.5 * torch.rand_like(weight)
     return network
 
@@ -72,9 +72,9 @@ def test_the_light_network_is_half_as_wide_and_as_large_as_published() -> None:
 
 def test_a_wide_border_repeats_the_edge_and_its_gradient_is_that_of_padding() -> None:
     x = noise(2, 3, 5, 6).requires_grad_()
-    layer = Convolution(3, 2, side=9)
+    layer = PaddedConvolution(3, 2, kernel_size=9)
     wide = F.pad(x, (4, 4, 4, 4), mode="replicate")
-    assert torch.equal(bordered(x, 4), wide)
+    assert torch.equal(pad_replicate(x, 4), wide)
     plain = F.conv2d(wide, layer.weight, layer.bias)
     ours, theirs = (torch.autograd.grad(y.square().sum(), x)[0] for y in (layer(x), plain))
     assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -84,7 +84,7 @@ def test_what_lies_farther_than_its_reach_shows_in_no_pixel_when_the_means_are_h
     network, picture = random_network(), noise(1, 3, 200, 200)
     known: list[Tensor] = []
 
-    def kept(features: Tensor, mean: Mean) -> Tensor:
+    def kept(features: Tensor, mean: SpatialMean) -> Tensor:
         known.append(mean(features, None))
         return known[-1]
 
@@ -94,13 +94,13 @@ def test_what_lies_farther_than_its_reach_shows_in_no_pixel_when_the_means_are_h
     after = network(changed, (), replayed(known))
     seen = (after - before).abs().amax(1)[0].nonzero()
     farthest = (seen - 100).abs().max().item()
-    assert 40 < farthest <= Johnson.reach
+    assert 40 < farthest <= Johnson.halo
 
 
 @pytest.mark.parametrize("side", [64, 128])
 def test_tiles_give_what_the_whole_picture_gives(side: int) -> None:
     network, picture = random_network(), noise(1, 3, 204, 268)
-    parts = tiles((204, 268), side, network.reach)
+    parts = tiles((204, 268), side, network.halo)
     known = statistics(lambda tile, measure: network(tile.of(picture), (), measure), parts)
     tiled = torch.empty_like(picture)
     for tile in parts:
@@ -214,11 +214,11 @@ def test_a_wrong_file_is_named_in_one_line(fault: str, tmp_path: Path) -> None:
     if fault == "damaged":
         file.write_bytes(bundled.read_bytes()[:5000])
     elif fault == "another network":
-        save_file({"weight": torch.zeros(3)}, file, metadata=facts_of(bundled))
+        save_file({"weight": torch.zeros(3)}, file, metadata=read_metadata(bundled))
     elif fault == "no thumbnail":
         save_weights(random_network(), file, {"style": "mosaic", "width": "light"})
     elif fault == "another width":
-        save_weights(random_network(), file, {**facts_of(bundled), "width": "full"})
+        save_weights(random_network(), file, {**read_metadata(bundled), "width": "full"})
     with pytest.raises(ValueError, match=r"^weights: .*weights\.safetensors") as caught:
         paint("mosaic", weights=str(file))
     assert "\n" not in str(caught.value)
@@ -288,7 +288,7 @@ def test_the_recipe_trains_resumes_and_exports_what_the_method_paints_with(tmp_p
     assert second.output.name == "johnson-inkwash.safetensors"
     with safe_open(whole.output, framework="pt") as one, safe_open(second.output, framework="pt") as other:
         assert all(torch.equal(one.get_tensor(name), other.get_tensor(name)) for name in one.keys())  # noqa: SIM118
-    assert json.loads(facts_of(second.output)["settings"])["style"] == "inkwash"
+    assert json.loads(read_metadata(second.output)["settings"])["style"] == "inkwash"
     assert paint("inkwash", weights=str(second.output)).shape == (1, 3, 51, 64)
 
 
@@ -303,7 +303,7 @@ def test_the_recipe_refuses_paintings_and_a_style_that_is_none(tmp_path: Path) -
 @pytest.mark.parametrize("style", BUNDLED)
 def test_a_bundled_network_says_how_it_was_made_and_is_small(style: str) -> None:
     file = METHODS["johnson"].folder / f"johnson-{style}.safetensors"  # type: ignore[attr-defined]
-    facts = facts_of(file)
+    facts = read_metadata(file)
     assert (facts["recipe"], facts["style"], facts["license"]) == ("johnson", style, "MIT")
     assert {"settings", "pictures", "steps", "losses"} <= set(facts)
     assert file.stat().st_size < 1_000_000

@@ -15,7 +15,7 @@ from impasto.images import load_image
 from impasto.images.contact_sheet import contact_sheet
 from impasto.images.fingerprint import fingerprint_json
 from impasto.losses.total_variation import TotalVariationLoss
-from impasto.networks.johnson import Johnson, Width, channels_last
+from impasto.networks.johnson import Johnson, Width, to_channels_last
 from impasto.networks.weights_io import save_weights
 from impasto.samples import resolve
 from impasto.training.augmentation import zoomed
@@ -83,7 +83,7 @@ class JohnsonRecipe(FeedForwardRecipe):
         return self.judge.look(style.to(pick_device(self.config.device)))
 
     def network(self) -> Johnson:
-        return channels_last(Johnson(self.config.width))
+        return to_channels_last(Johnson(self.config.width))
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(network, Johnson)

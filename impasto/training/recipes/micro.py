@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from impasto.config import SETTINGS
-from impasto.networks.micro import GRAIN_SIDES, Micro, grain, grained
+from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
 from impasto.networks.weights_io import save_weights
 from impasto.training.augmentation import shifted
 from impasto.training.datasets import Batch
@@ -55,7 +55,7 @@ class MicroRecipe(FeedForwardRecipe):
         assert isinstance(network, Micro)
         photos, styles, same = pairs(batch)
         crop = self.config.crop
-        noise = torch.cat([grain(crop, crop, seed) for seed in batch["seed"].tolist()]).to(photos.device)
+        noise = torch.cat([input_noise(crop, crop, seed) for seed in batch["seed"].tolist()]).to(photos.device)
         painted = network(photos + noise, network.encode(styles))
         with torch.autocast(photos.device.type, enabled=False):
             judged, of = shifted([painted, photos], batch["seed"], Micro.stride)
@@ -67,8 +67,8 @@ class MicroRecipe(FeedForwardRecipe):
     def sheet(self, network: nn.Module) -> Image:
         """A sample picture, in the manner of others."""
         assert isinstance(network, Micro)
-        noise = grain(*GRAIN_SIDES, 0)
-        return self.row(lambda photo, style: network(grained(photo, noise), network.encode(style)))
+        noise = input_noise(*NOISE_SIZE, 0)
+        return self.row(lambda photo, style: network(add_input_noise(photo, noise), network.encode(style)))
 
     def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
         return save_weights(network, folder / "micro.safetensors", {"license": "MIT", **facts})

@@ -1,0 +1,54 @@
+"""Networks: the bundled weights files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from impasto.backbones import load_chain
+from impasto.methods.johnson import JohnsonMethod
+from impasto.networks.adain import LAYER
+from impasto.networks.decoder import Decoder
+from impasto.networks.johnson import Johnson
+from impasto.networks.micro import Micro
+from impasto.networks.wct import LAYERS
+from impasto.networks.weights_io import backbone_of, load_weights, read_metadata
+
+BUNDLED = sorted(JohnsonMethod.folder.glob("*.safetensors"))
+
+
+def network_of(file: Path) -> nn.Module:
+    """Return the network whose weights a file holds, with random weights."""
+    method = file.stem.partition("-")[0]
+    if method == "micro":
+        return Micro()
+    if method == "johnson":
+        return Johnson()
+    widths = load_chain(backbone_of(file)).widths
+    if method == "adain":
+        return Decoder(LAYER, widths)
+    return nn.ModuleDict({layer: Decoder(layer, widths) for layer in LAYERS})
+
+
+@pytest.mark.parametrize("file", BUNDLED, ids=lambda file: file.stem)
+def test_a_bundled_file_names_its_license_recipe_and_settings(file: Path) -> None:
+    metadata = read_metadata(file)
+    assert metadata["license"] == ("CC BY 4.0" if file.stem == "lite" else "MIT")
+    assert metadata["recipe"] == file.stem.partition("-")[0]
+    assert {"settings", "steps", "losses", "pictures", "impasto", "torch"} <= set(metadata)
+
+
+@pytest.mark.parametrize("file", [file for file in BUNDLED if file.stem != "lite"], ids=lambda file: file.stem)
+def test_a_bundled_file_holds_every_parameter_of_its_network_in_fp16_and_nothing_else(file: Path) -> None:
+    network = network_of(file)
+    load_weights(network, file)
+    with safe_open(file, framework="pt") as opened:
+        assert set(opened.keys()) == set(network.state_dict())
+        for name, parameter in network.state_dict().items():
+            stored = opened.get_tensor(name)
+            assert stored.dtype is torch.float16
+            assert torch.equal(stored.float(), parameter)
