@@ -15,7 +15,8 @@ from pathlib import Path
 
 from common import machine, table
 
-from impasto.training import TrainingStep, this_process, train
+from impasto.training import this_process, train
+from impasto.types import Step
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
 
-    def listen(step: TrainingStep) -> bool:
+    def listen(step: Step) -> bool:
         return step.index < options.steps
 
     shipped = json.loads((DOCS / f"{options.recipe}-curve.json").read_text())

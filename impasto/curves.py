@@ -6,11 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from impasto.files import check_writable, write_atomically
-from impasto.types import Point
+from impasto.types import Step
 
 FORMATS = (".svg", ".csv", ".json")
 
@@ -32,46 +31,45 @@ def check_curves(path: str | Path) -> None:
     check_writable(path)
 
 
-def save_curves(curve: Sequence[Point], path: str | Path) -> None:
+def save_curves(curve: Sequence[Step], path: str | Path) -> None:
     """Writes every loss term against steps, evaluations and seconds, in the format of the suffix."""
     check_curves(path)
     write = {".svg": _svg, ".csv": _csv, ".json": _json}[Path(path).suffix.lower()]
     write_atomically(path, write(curve))
 
 
-def _json(curve: Sequence[Point]) -> bytes:
-    return json.dumps([asdict(point) for point in curve], indent=1).encode()
+def _json(curve: Sequence[Step]) -> bytes:
+    return json.dumps([step.to_json() for step in curve], indent=1).encode()
 
 
-def _csv(curve: Sequence[Point]) -> bytes:
-    terms = list(dict.fromkeys(name for point in curve for name in point.losses))
+def _csv(curve: Sequence[Step]) -> bytes:
+    terms = list(dict.fromkeys(name for step in curve for name in step.losses))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "evaluations", "seconds", "height", "width", "total", *terms])
-    for point in curve:
-        figures = [sum(point.losses.values()), *(point.losses.get(name, "") for name in terms)]
-        writer.writerow([point.step, point.evaluations, f"{point.seconds:.3f}", *point.size, *figures])
+    for step in curve:
+        figures = [step.loss, *(step.losses.get(name, "") for name in terms)]
+        writer.writerow([step.index, step.evaluations, f"{step.seconds:.3f}", *step.size, *figures])
     return text.getvalue().encode()
 
 
-def _svg(curve: Sequence[Point]) -> bytes:
+def _svg(curve: Sequence[Step]) -> bytes:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    kinds = list(dict.fromkeys(name.split("/")[0] for point in curve for name in point.losses))
+    kinds = list(dict.fromkeys(kind for step in curve for kind in step.by_kind() if kind != "total"))
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "impasto", "font.family": "sans-serif"}):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         FigureCanvasSVG(figure)
         against_steps, against_seconds = figure.subplots(1, 2, sharey=True)
         for axes, xs, label in (
-            (against_steps, [point.step for point in curve], "steps"),
-            (against_seconds, [point.seconds for point in curve], "seconds"),
+            (against_steps, [step.index for step in curve], "steps"),
+            (against_seconds, [step.seconds for step in curve], "seconds"),
         ):
-            axes.plot(xs, [sum(point.losses.values()) for point in curve], color="black", label="total")
+            axes.plot(xs, [step.loss for step in curve], color="black", label="total")
             for kind in kinds:
-                sums = [sum(v for name, v in point.losses.items() if name.startswith(f"{kind}/")) for point in curve]
-                axes.plot(xs, sums, label=kind, linewidth=1)
+                axes.plot(xs, [step.by_kind().get(kind, 0.0) for step in curve], label=kind, linewidth=1)
             axes.set(yscale="log", xlabel=label)
             axes.grid(alpha=0.25)
         against_steps.set_ylabel("weighted loss")

@@ -12,7 +12,7 @@ import impasto
 from impasto.experiments.report.tables import SANITY
 from impasto.experiments.run import Run, Task
 from impasto.metrics.evaluate import grade_with_sanity
-from impasto.types import Point
+from impasto.types import Step
 
 PAIRS = (("woodcut", "mosaic"), ("geometric", "inkwash"))
 VARIANTS = {"few steps": {"steps": 4}, "more steps": {"steps": 8}, "noise": {"steps": 4, "start": "noise"}}
@@ -46,7 +46,7 @@ def made_up(count: int, folder: Path, variants: int = 10, points: int = 300) -> 
         values = rng.random(len(names))
         metrics = dict(zip(names, values.tolist(), strict=True))
         curve = tuple(
-            Point(k + 1, k + 2, 0.01 * k, (48, 48), {"content/relu4_2": 1 / (k + 1), "style/relu1_1": 9 / (k + 1)})
+            Step(k + 1, {"content/relu4_2": 1 / (k + 1), "style/relu1_1": 9 / (k + 1)}, 0.01 * k, k + 2, (48, 48))
             for k in range(points)
         )
         losses = {"content": 0.1, "style": 0.9, "total": 1.0}

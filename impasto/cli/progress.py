@@ -7,7 +7,7 @@ import time
 import warnings
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from impasto.images import save_image
 from impasto.types import Step
@@ -19,21 +19,6 @@ QUIET = 30.0
 """Seconds between the lines where stderr is no terminal."""
 REFRESH = 1.0
 """Seconds between two previews, at least."""
-
-
-class Counted(Protocol):
-    """What a bar must know of a step, of a painting or of a training."""
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def total(self) -> int | None: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def losses(self) -> dict[str, float]: ...
-    @property
-    def loss(self) -> float: ...
 
 
 class Bar:
@@ -55,7 +40,7 @@ class Bar:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, step: Counted) -> None:
+    def __call__(self, step: Step) -> None:
         """Takes the next step."""
         self._recent.append((step.index, step.seconds))
         if self._bar is not None:
@@ -65,7 +50,7 @@ class Bar:
             self._spoke = time.monotonic()
             print(f"{self._title}: {_losses(step)}  {self._rate(step)}", file=sys.stderr, flush=True)
 
-    def _rate(self, step: Counted) -> str:
+    def _rate(self, step: Step) -> str:
         """Steps a second over the last few, and the time left at that rate."""
         (first, began), (last, now) = self._recent[0], self._recent[-1]
         if now <= began:
@@ -99,12 +84,8 @@ class Preview:
         self._next = now + max(REFRESH, 10 * (now - began))  # a tenth of the time at most
 
 
-def _losses(step: Counted) -> str:
-    sums: dict[str, float] = {}
-    for name, loss in step.losses.items():
-        kind = name.partition("/")[0]
-        sums[kind] = sums.get(kind, 0.0) + loss
-    losses = "  ".join(f"{kind} {loss:.3g}" for kind, loss in {**sums, "total": step.loss}.items())
+def _losses(step: Step) -> str:
+    losses = "  ".join(f"{kind} {loss:.3g}" for kind, loss in step.by_kind().items())
     return f"{step.index}{f'/{step.total}' if step.total else ''}  {losses}"
 
 

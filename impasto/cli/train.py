@@ -16,8 +16,9 @@ from impasto.cli.flags import form_of, given, named_as_flag, parse
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
-from impasto.training import CHECKPOINT, Trained, TrainingStep, this_process
+from impasto.training import CHECKPOINT, Trained, this_process
 from impasto.training.recipes import RECIPES, TrainingConfig
+from impasto.types import Step
 
 _folder = tyro.conf.arg(metavar="DIR", help_behavior_hint="")
 
@@ -73,7 +74,7 @@ def _train(recipe: str, form: Any) -> int:
     speaks = this_process().is_first
     with Interrupts() as interrupts, clean_up_on_error([Path(form.output)]), Bar(recipe, quiet=not speaks) as bar:
 
-        def on_step(step: TrainingStep) -> bool:
+        def on_step(step: Step) -> bool:
             interrupts.phase = "painting"
             bar(step)
             return not interrupts.asked

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from impasto.experiments.run import Run, Task
-from impasto.types import Point
+from impasto.types import Step
 
 VERSION = 2
 SCHEMA = (
@@ -35,7 +34,7 @@ LOSSES = ("content", "style", "total")
 def columns_of(run: Run) -> dict[str, Any]:
     """What came of a run, by column."""
     losses = {f"{kind}_loss": run.losses.get(kind) for kind in LOSSES}
-    curve = json.dumps([asdict(point) for point in run.curve])
+    curve = json.dumps([step.to_json() for step in run.curve])
     return {name: getattr(run, name) for name in FACTS} | losses | {"curve": curve}
 
 
@@ -44,12 +43,11 @@ def run_of(row: Mapping[str, Any], scores: dict[str, dict[str, float]]) -> Run:
     task = Task(row["variant"], row["method"], json.loads(row["settings"]), row["content"], row["style"])
     if row["status"] != "done":
         return Run(task, row["status"], error=row["error"])
-    points = [point | {"size": tuple(point["size"])} for point in json.loads(row["curve"])]
     return Run(
         task,
         losses={kind: row[f"{kind}_loss"] for kind in LOSSES},
         metrics=scores.get("output", {}),
         sanity={role: values for role, values in scores.items() if role != "output"},
-        curve=tuple(Point(**point) for point in points),
+        curve=tuple(Step.from_json(step) for step in json.loads(row["curve"])),
         **{name: row[name] for name in FACTS},
     )

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from impasto.types import Point
+from impasto.types import Step
 
 Status = Literal["waiting", "running", "done", "failed"]
 
@@ -53,4 +53,4 @@ class Run:
     """What each metric says of the saved picture."""
     sanity: dict[str, dict[str, float]] = field(default_factory=dict)
     """The same for `identity` (the content itself) and `style_copy` (the style itself)."""
-    curve: tuple[Point, ...] = ()
+    curve: tuple[Step, ...] = ()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from impasto.experiments.report.losses import KINDS, loss_of
+from impasto.experiments.report.losses import KINDS
 from impasto.experiments.run import Run
 from impasto.experiments.store import Store
 from impasto.files import reason
@@ -125,9 +125,9 @@ def _file(client: Any, experiment: str, run: Run, digest: str, folder: Path) -> 
 
 def _numbers(run: Run) -> Iterator[tuple[str, float, float, int]]:
     """Names, values, seconds since the painting began, and steps: the curves, then what is said of the whole."""
-    for point in run.curve:
+    for step in run.curve:
         for kind in KINDS:
-            yield f"curve/{kind}", loss_of(point, kind), point.seconds, point.step
+            yield f"curve/{kind}", step.by_kind().get(kind, 0.0), step.seconds, step.index
     last = run.steps or 0
     whole = {name: getattr(run, name) for name in ("seconds", "steps", "evaluations", "peak_memory_mib")}
     whole |= {f"loss/{kind}": value for kind, value in run.losses.items()}

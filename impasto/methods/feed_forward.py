@@ -94,7 +94,7 @@ def by_region(config: FeedForwardConfig, subject: Subject, paints: Sequence[Pain
     assert image is not None  # there is a region at least
     finished = image.cpu()
     seconds = time.perf_counter() - began
-    yield Step(1, 1, shape, 0, seconds, {}, finished.clone, lambda _: {})
+    yield Step(1, {}, seconds, size=shape, total=1, image=finished.clone, losses_of=lambda _: {})
 
 
 def how_far(strength: float | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -13,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS, MethodConfig
 from impasto.devices import pick_device
 from impasto.images import fit, load_image, resize
-from impasto.optim.descent import TOLERANCE, DivergedError, Iterate, Loss, Optimizer, at_step, descend
+from impasto.optim.descent import TOLERANCE, DivergedError, Loss, Optimizer, descend
 from impasto.regions.subject import Subject
 from impasto.samples import resolve
 from impasto.types import Image, Step
@@ -65,14 +66,14 @@ def coarse_to_fine(
     """
     began, evaluations, done = time.perf_counter(), 0, 0
     device = pick_device(config.device)
-    image: Image | None = None
+    best: Step | None = None
     stages = _stages(config, make_objective, polish)
     total = config.steps and config.steps + (config.polish if polish else 0)
     for stage, (size, steps, make) in enumerate(stages):
         shape = _shape(subject.content, size)
         objective = make(subject.resized(shape, style_scale=config.style_scale, device=device))
-        start = _start(config, subject, shape) if image is None else resize(image.cpu(), shape)
-        iterates = descend(
+        start = _start(config, subject, shape) if best is None else resize(best.image(), shape)
+        steps_of_stage = descend(
             objective,
             start.to(device),
             optimizer=config.optimizer,
@@ -82,18 +83,25 @@ def coarse_to_fine(
             history=config.history,
             pyramid=config.pyramid,
         )
-        best, iterate = float("inf"), None
+        best = last = None
         try:
-            for iterate in iterates:
-                if (loss := sum(iterate.losses.values())) < best:
-                    best, image = loss, iterate.image
-                seconds = time.perf_counter() - began
-                yield _step(iterate, at_step(objective, iterate.iterations), stage, done, evaluations, total, seconds)
+            for step in steps_of_stage:
+                last = replace(
+                    step,
+                    index=done + step.index,
+                    evaluations=evaluations + step.evaluations,
+                    seconds=time.perf_counter() - began,
+                    total=total,
+                    stage=stage,
+                )
+                if best is None or last.loss < best.loss:
+                    best = last
+                yield last
         except DivergedError:
             if stage == len(stages) - 1:
                 raise
-        assert iterate is not None
-        done, evaluations = done + iterate.iterations, evaluations + iterate.evaluations
+        assert last is not None
+        done, evaluations = last.index, last.evaluations
 
 
 def final_shape(config: MethodConfig, content: Image) -> tuple[int, int]:
@@ -140,25 +148,3 @@ def _start(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Ima
         return resize(load_image(resolve(config.start)), shape)
     except ValueError as error:
         raise ValueError(f"start: choose content, style, noise, a method of one pass or a picture: {error}") from None
-
-
-def _step(
-    iterate: Iterate, objective: Loss, stage: int, done: int, evaluations: int, total: int | None, seconds: float
-) -> Step:
-    image = iterate.image
-
-    @torch.no_grad()
-    def losses_of(picture: Image) -> dict[str, float]:
-        return {name: loss.item() for name, loss in objective(picture.to(image.device)).items()}
-
-    return Step(
-        index=done + iterate.iterations,
-        total=total,
-        size=(image.shape[-2], image.shape[-1]),
-        evaluations=evaluations + iterate.evaluations,
-        seconds=seconds,
-        losses=iterate.losses,
-        image=lambda: image.cpu().clone(),
-        losses_of=losses_of,
-        stage=stage,
-    )

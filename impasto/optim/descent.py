@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from impasto.optim.first_order import Move, held, stepped, stepped_levels
 from impasto.optim.lbfgs import InverseHessian
 from impasto.optim.pyramid import Pyramid
-from impasto.types import Image
+from impasto.types import Image, Losses, Step
 
 Optimizer = Literal["lbfgs", "adam", "rmsprop"]
 DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02, "rmsprop": 0.01}
@@ -33,7 +34,6 @@ FIRST_STEP = 0.02
 """Root mean square of the first L-BFGS step, in units of the pixel range."""
 TINY = 1e-30
 
-Losses = dict[str, float]
 Loss = Callable[[Image], dict[str, Tensor]]
 """What a picture `(1, 3, H, W)` is to minimize: named scalars, whose sum counts."""
 
@@ -55,16 +55,6 @@ def at_step(objective: Loss, step: int) -> Loss:
 
 class DivergedError(ArithmeticError):
     """No step was small enough; the best picture before it stands."""
-
-
-@dataclass(frozen=True)
-class Iterate:
-    """One evaluated picture."""
-
-    image: Image
-    losses: Losses
-    iterations: int
-    evaluations: int
 
 
 class Convergence:
@@ -93,8 +83,8 @@ def descend(
     tolerance: float = TOLERANCE,
     history: int = 10,
     pyramid: int = 0,
-) -> Iterator[Iterate]:
-    """Pictures of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
+) -> Iterator[Step]:
+    """Yield steps of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
 
     The picture is put back into the box after each step instead of at the end, so that what is saved has the loss that
     the optimizer saw. One iteration is one evaluation: there is no line search. Where the loss stops being finite or
@@ -112,6 +102,7 @@ def descend(
         ValueError: if the loss of the start is not finite.
         DivergedError: if no step was small enough.
     """
+    began = time.perf_counter()
     length = DEFAULT_LR[optimizer] if lr is None else lr
     image = best = start.clamp(0, 1)
     best_loss, floor, retries = math.inf, 0.0, 0
@@ -136,7 +127,7 @@ def descend(
             image, loss = best, sum(losses.values())
         if loss < best_loss:
             best, best_loss = image, loss
-        yield Iterate(image, losses, i, i + retries)
+        yield _step(now, image, losses, i, i + retries, began)
         if convergence is not None and convergence.reached(loss):
             return
         image = move(image, gradient)
@@ -149,6 +140,27 @@ def evaluate(objective: Loss, image: Image) -> tuple[Losses, Tensor]:
     values = torch.stack(list(terms.values()))
     (gradient,) = torch.autograd.grad(values.sum(), pixels)
     return dict(zip(terms, values.tolist(), strict=True)), gradient.contiguous()
+
+
+def _step(objective: Loss, image: Image, losses: Losses, index: int, evaluations: int, began: float) -> Step:
+    return Step(
+        index=index,
+        losses=losses,
+        seconds=time.perf_counter() - began,
+        evaluations=evaluations,
+        size=(image.shape[-2], image.shape[-1]),
+        image=partial(_copy, image),
+        losses_of=partial(_losses_of, objective, image.device),
+    )
+
+
+def _copy(image: Image) -> Image:
+    return image.cpu().clone()
+
+
+@torch.no_grad()
+def _losses_of(objective: Loss, device: torch.device, image: Image) -> Losses:
+    return {name: loss.item() for name, loss in objective(image.to(device)).items()}
 
 
 def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int, pyramid: int) -> Move:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.files import write_atomically
 from impasto.images import Bits, check_output, save_image
-from impasto.types import Image, Point
+from impasto.types import Image, Step, losses_by_kind
 
 Stopped = Literal["converged", "steps", "cancelled", "diverged"]
 """Why a painting ended: nothing got better, steps used up, the listener said so, or no step was small enough."""
@@ -40,7 +40,7 @@ class Result:
     settings: dict[str, Any]
     losses: dict[str, float]
     """Weighted terms of the picture as it is saved with 8 bits."""
-    curve: tuple[Point, ...] = field(repr=False)
+    curve: tuple[Step, ...] = field(repr=False)
     best: int
     """The step whose picture this is."""
     stopped: Stopped
@@ -60,7 +60,7 @@ class Result:
     @property
     def steps(self) -> int:
         """Iterations done."""
-        return self.curve[-1].step if self.curve else 0
+        return self.curve[-1].index if self.curve else 0
 
     @property
     def evaluations(self) -> int:
@@ -69,16 +69,14 @@ class Result:
 
     def summary(self) -> dict[str, Any]:
         """The figures of the painting, as `impasto stylize --json` prints them (plus `output`)."""
-        content = _sum(self.losses, "content/")
-        style = _sum(self.losses, "style/")
-        total = sum(self.losses.values()) if self.losses else None
+        sums = losses_by_kind(self.losses) if self.losses else {}
         return {
             "method": self.method,
             "backbone": self.settings.get("backbone"),
             "seconds": round(self.seconds, 3),
             "steps": self.steps,
             "evaluations": self.evaluations,
-            "losses": {"content": content, "style": style, "total": total},
+            "losses": {kind: sums.get(kind) for kind in ("content", "style", "total")},
             "peak_memory_mib": round(self.peak_memory_mib, 1),
             "seed": self.settings.get("seed"),
             "device": self.device,
@@ -102,7 +100,7 @@ class Result:
         if self.segments:
             record["segments"] = list(self.segments)
         if curve:
-            record["curve"] = [asdict(point) for point in self.curve]
+            record["curve"] = [step.to_json() for step in self.curve]
         return record
 
     def save(self, path: str | Path, *, bits: Bits = 8) -> Path:
@@ -128,8 +126,3 @@ def segment_of(record: dict[str, Any]) -> dict[str, Any]:
 def record_path(path: Path) -> Path:
     """Where the record of a picture lies."""
     return path.with_suffix(".json")
-
-
-def _sum(losses: dict[str, float], kind: str) -> float | None:
-    terms = [loss for name, loss in losses.items() if name.startswith(kind)]
-    return sum(terms) if terms else None

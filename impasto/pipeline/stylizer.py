@@ -25,7 +25,7 @@ from impasto.pipeline.load_inputs import open_input, open_mask, start_inputs
 from impasto.pipeline.result import Input, Result, Stopped
 from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Subject, single_region
-from impasto.types import Image, Point, Step
+from impasto.types import Image, Step
 from impasto.weights import fetch, find, sha256_of
 
 OnStep = Callable[[Step], object]
@@ -196,14 +196,14 @@ def _mix(weights: Sequence[float], count: int) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Point], Stopped]:
+def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Step], Stopped]:
     """Runs a painting to its end; returns the best step of the last stage reached, and why it ended."""
     best: Step | None = None
-    curve: list[Point] = []
+    curve: list[Step] = []
     stopped: Stopped = "converged"
     try:
         for step in steps:
-            curve.append(Point(step.index, step.evaluations, step.seconds, step.size, step.losses))
+            curve.append(step.without_image())
             if best is None or step.stage != best.stage or step.loss < best.loss:
                 best = step
             stopped = "steps" if step.index == step.total else "converged"

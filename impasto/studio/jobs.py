@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,12 +17,10 @@ ENDED = ("done", "stopped", "failed", "cancelled")
 REFRESH = 0.4
 """Seconds between two previews, at least."""
 
-Losses = dict[str, float]
-
 
 @dataclass(frozen=True)
-class View:
-    """What one sees of a job at one moment."""
+class JobState:
+    """The state of a job at one moment."""
 
     key: str
     order: Order
@@ -31,16 +28,28 @@ class View:
     place: int
     """How many jobs are painted before it; 0 where it does not wait."""
     error: str | None
-    step: int
-    total: int | None
-    seconds: float
     left: float | None
     """Seconds left at the rate of the last steps, where the number of steps is known."""
     version: int
     """Grows with every preview."""
     has_preview: bool
-    curve: tuple[tuple[int, Losses], ...]
-    """The weighted losses by their kind at every step."""
+    curve: tuple[Step, ...]
+    """The steps so far, without their images."""
+
+    @property
+    def step(self) -> int:
+        """Index of the last step; 0 before the first."""
+        return self.curve[-1].index if self.curve else 0
+
+    @property
+    def total(self) -> int | None:
+        """Maximum number of steps, where it is known."""
+        return self.curve[-1].total if self.curve else None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the steps so far."""
+        return self.curve[-1].seconds if self.curve else 0.0
 
     @property
     def is_live(self) -> bool:
@@ -60,16 +69,12 @@ class Job:
         self.preview: bytes | None = None
         self._version = 0
         self._next = 0.0
-        self._steps: deque[tuple[int, float]] = deque(maxlen=20)
-        self._total: int | None = None
-        self._curve: list[tuple[int, Losses]] = []
+        self._curve: list[Step] = []
 
     def on_step(self, step: Step) -> bool:
         """Listens to the painting; stops it where that was asked for."""
         self.status = "painting"
-        self._total = step.total
-        self._steps.append((step.index, step.seconds))
-        self._curve.append((step.index, by_kind(step.losses)))
+        self._curve.append(step.without_image())
         now = time.monotonic()
         if now >= self._next:
             self.preview = jpeg(step.image(), PREVIEW)
@@ -85,18 +90,14 @@ class Job:
         self._version += 1
         self.ended.set()
 
-    def view(self, place: int) -> View:
+    def view(self, place: int) -> JobState:
         """The job as it is now."""
-        index, seconds = self._steps[-1] if self._steps else (0, 0.0)
-        return View(
+        return JobState(
             key=self.key,
             order=self.order,
             status=self.status,
             place=place,
             error=self.error,
-            step=index,
-            total=self._total,
-            seconds=seconds,
             left=self._left(),
             version=self._version,
             has_preview=self.preview is not None,
@@ -104,20 +105,8 @@ class Job:
         )
 
     def _left(self) -> float | None:
-        if self._total is None or len(self._steps) < 2:
+        recent = self._curve[-20:]
+        if len(recent) < 2 or recent[-1].total is None:
             return None
-        (first, began), (last, now) = self._steps[0], self._steps[-1]
-        return (self._total - last) * (now - began) / max(1, last - first)
-
-
-def by_kind(losses: Losses) -> Losses:
-    """The terms summed by what stands before their first slash, and all of them.
-
-    >>> by_kind({"style/relu1_1": 1.0, "style/relu2_1": 2.0, "content/relu4_2": 0.5})
-    {'style': 3.0, 'content': 0.5, 'total': 3.5}
-    """
-    sums: Losses = {}
-    for name, loss in losses.items():
-        kind = name.partition("/")[0]
-        sums[kind] = sums.get(kind, 0.0) + loss
-    return {**sums, "total": sum(losses.values())}
+        first, last = recent[0], recent[-1]
+        return (recent[-1].total - last.index) * (last.seconds - first.seconds) / max(1, last.index - first.index)

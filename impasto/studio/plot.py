@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from impasto.studio.jobs import Losses
+from impasto.types import Step
 
 WIDTH, HEIGHT = 320, 96
 """In units of the SVG, which is as wide as its place in the page."""
@@ -14,17 +14,18 @@ POINTS = 160
 """So many of a curve are drawn."""
 
 
-def curves_svg(curve: Sequence[tuple[int, Losses]]) -> str:
+def curves_svg(curve: Sequence[Step]) -> str:
     """Every kind of loss against steps, on a logarithmic scale; a word of it for who cannot see it."""
     thinned = [curve[i * len(curve) // POINTS] for i in range(POINTS)] if len(curve) > POINTS else list(curve)
     if thinned and thinned[-1] is not curve[-1]:
         thinned.append(curve[-1])
-    kinds = list(dict.fromkeys(kind for _, losses in thinned for kind in losses))
-    values = [loss for _, losses in thinned for loss in losses.values() if 0 < loss < math.inf]
+    sums = [(step.index, step.by_kind()) for step in thinned]
+    kinds = list(dict.fromkeys(kind for _, losses in sums for kind in losses))
+    values = [loss for _, losses in sums for loss in losses.values() if 0 < loss < math.inf]
     if len(thinned) < 2 or not values:
         return ""
     low, high = math.log10(min(values)), math.log10(max(values))
-    first, last = thinned[0][0], thinned[-1][0]
+    first, last = sums[0][0], sums[-1][0]
 
     def place(step: int, loss: float) -> str:
         x = (step - first) / max(1, last - first) * WIDTH
@@ -33,7 +34,7 @@ def curves_svg(curve: Sequence[tuple[int, Losses]]) -> str:
 
     lines = "".join(
         f'<polyline class="curve-{escape(kind)}" points="'
-        + " ".join(place(step, losses[kind]) for step, losses in thinned if 0 < losses.get(kind, 0) < math.inf)
+        + " ".join(place(step, losses[kind]) for step, losses in sums if 0 < losses.get(kind, 0) < math.inf)
         + '"/>'
         for kind in kinds
     )
@@ -44,7 +45,8 @@ def curves_svg(curve: Sequence[tuple[int, Losses]]) -> str:
     return f'<svg {size} role="img" aria-label="{said}">{lines}</svg><ul class="legend">{legend}</ul>'
 
 
-def losses_end(curve: Sequence[tuple[int, Losses]], kind: str) -> str:
+def losses_end(curve: Sequence[Step], kind: str) -> str:
     """From where to where a loss went: `4.2 to 0.3`."""
-    own = [losses[kind] for _, losses in curve if kind in losses]
+    sums = (step.by_kind() for step in curve)
+    own = [losses[kind] for losses in sums if kind in losses]
     return f"{own[0]:.3g} to {own[-1]:.3g}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from impasto.pipeline.result import Result, segment_of
 from impasto.pipeline.stylizer import stylize
 from impasto.studio.history import History, new_key
-from impasto.studio.jobs import Job, View
+from impasto.studio.jobs import Job, JobState
 from impasto.studio.requests import Order, check_order, continued
 
 LONGEST = 1000
@@ -78,7 +78,7 @@ class Line:
                 self._waiting.remove(job)
                 job.end("cancelled")
 
-    def view(self, key: str) -> View:
+    def view(self, key: str) -> JobState:
         """A job as it is now. Raises `ValueError` for an unknown key."""
         with self._change:
             job = self._job(key)
@@ -91,7 +91,7 @@ class Line:
         with self._change:
             return self._job(key).preview
 
-    def wait(self, key: str, seconds: float | None = None) -> View:
+    def wait(self, key: str, seconds: float | None = None) -> JobState:
         """Waits until a job has ended, or so many seconds."""
         with self._change:
             job = self._job(key)

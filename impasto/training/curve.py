@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
-from impasto.types import Point
+from impasto.types import Step
 
 POINTS = 500
 """Points on the curve of a whole run, at most."""
@@ -15,7 +14,7 @@ class Curve:
     """Collects the losses of every step into at most `POINTS` points."""
 
     def __init__(self, steps: int, crop: int) -> None:
-        self.points: list[Point] = []
+        self.points: list[Step] = []
         self._window = -(-steps // POINTS)
         self._crop = crop
         self._sums: dict[str, float] = {}
@@ -27,14 +26,14 @@ class Curve:
         self._count += 1
         if self._count == self._window:
             means = {name: total / self._count for name, total in self._sums.items()}
-            self.points.append(Point(step, step, seconds, (self._crop, self._crop), means))
+            self.points.append(Step(step, means, seconds, step, (self._crop, self._crop)))
             self._sums, self._count = {}, 0
 
     def state(self) -> dict[str, Any]:
         """As plain values, for a checkpoint."""
-        return {"points": [asdict(point) for point in self.points], "sums": self._sums, "count": self._count}
+        return {"points": [point.to_json() for point in self.points], "sums": self._sums, "count": self._count}
 
     def load(self, state: dict[str, Any]) -> None:
         """Goes on from what `state` returned."""
-        self.points = [Point(**point) for point in state["points"]]
+        self.points = [Step.from_json(point) for point in state["points"]]
         self._sums, self._count = dict(state["sums"]), int(state["count"])

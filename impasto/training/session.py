@@ -6,7 +6,6 @@ import copy
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,31 +16,14 @@ from impasto.training.checkpoint import write_checkpoint
 from impasto.training.datasets import Dataset
 from impasto.training.loop import NotFiniteError, Run
 from impasto.training.snapshots import Views
+from impasto.types import Step
 
 Stopped = Literal["finished", "minutes", "cancelled"]
 """Why a leg ended: all steps done, the time was over, or the listener said so."""
 
 
-@dataclass(frozen=True)
-class TrainingStep:
-    """One step of a training: what a listener gets."""
-
-    index: int
-    """Steps done so far, in all legs; from 1."""
-    total: int
-    """Steps of the whole run."""
-    seconds: float
-    """Wall time of the steps so far, in all legs."""
-    losses: dict[str, float]
-    """Every term of the recipe; they add up to the total."""
-
-    @property
-    def loss(self) -> float:
-        """Total loss: the sum of all terms."""
-        return sum(self.losses.values())
-
-
-OnStep = Callable[[TrainingStep], bool | None]
+OnStep = Callable[[Step], bool | None]
+"""Called with every step of a training; returning False stops it."""
 
 
 class Leg:
@@ -61,7 +43,7 @@ class Leg:
         run, began = self._run, time.monotonic()
         try:
             for index in run.go(data):
-                step = TrainingStep(index, run.config.steps, run.seconds, run.losses)
+                step = Step(index, run.losses, run.seconds, evaluations=index, total=run.config.steps)
                 is_cancelled = on_step is not None and on_step(step) is False
                 is_late = minutes is not None and time.monotonic() - began >= 60 * minutes
                 verdict = run.processes.highest(2 if is_cancelled else int(is_late), run.device)

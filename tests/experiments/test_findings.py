@@ -20,7 +20,7 @@ from impasto.experiments.statistics import bootstrap_correlation
 from impasto.experiments.store import Store
 from impasto.images import blur, load_image, save_image
 from impasto.samples import resolve
-from impasto.types import Point
+from impasto.types import Step
 
 
 def test_the_color_difference_is_that_of_scikit_image() -> None:
@@ -71,7 +71,7 @@ def test_a_name_with_a_tilde_is_that_picture_blurred() -> None:
 
 def made(variant: str, settings: dict[str, object], totals: list[float], picture: str | None = None) -> Run:
     """A run that came down by the losses `totals`."""
-    curve = tuple(Point(i, i, float(i), (32, 32), {"content/a": total}) for i, total in enumerate(totals, 1))
+    curve = tuple(Step(i, {"content/a": total}, float(i), i, (32, 32)) for i, total in enumerate(totals, 1))
     return Run(Task(variant, "gatys", settings, "a", "b"), "done", None, picture, 1.0, len(totals), curve=curve)
 
 

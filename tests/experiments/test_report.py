@@ -25,7 +25,7 @@ from impasto.experiments.report.losses import thinned
 from impasto.experiments.report.pictures import BYTES, LARGEST, SMALLEST, Thumbnail, side_for
 from impasto.experiments.report.tables import SANITY
 from impasto.experiments.run import Run, Task
-from impasto.types import Point
+from impasto.types import Step
 
 
 class Page(HTMLParser):
@@ -216,13 +216,13 @@ def test_no_runs_are_no_report(tmp_path: Path) -> None:
 
 
 def test_a_thinned_curve_keeps_its_ends_and_its_steep_start() -> None:
-    curve = [Point(k, k, k, (1, 1), {"style/a": 1.0}) for k in range(1, 1001)]
+    curve = [Step(k, {"style/a": 1.0}, k, k, (1, 1)) for k in range(1, 1001)]
     for count in (2, 16, 100, 999):
-        steps = [point.step for point in thinned(curve, count)]
+        steps = [point.index for point in thinned(curve, count)]
         assert len(steps) <= count
         assert (steps[0], steps[-1]) == (1, 1000)
         assert steps == sorted(set(steps))
-    sixteen = [point.step for point in thinned(curve, 16)]
+    sixteen = [point.index for point in thinned(curve, 16)]
     assert sum(step <= 100 for step in sixteen) > 8
     assert thinned(curve, 1000) == curve
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from impasto.cli import main
-from impasto.experiments.report.losses import loss_of
 from impasto.experiments.run import Run
 from impasto.experiments.store import Store
 
@@ -86,7 +85,7 @@ def test_mlflow_shows_curves_parameters_figures_and_pictures(folder: Path, expor
     for kind in ("total", "content", "style"):
         history = client.get_metric_history(run.info.run_id, f"curve/{kind}")
         assert [(each.step, each.value) for each in history] == [
-            (point.step, pytest.approx(loss_of(point, kind))) for point in painted.curve
+            (step.index, pytest.approx(step.by_kind()[kind])) for step in painted.curve
         ]
         assert len(history) == 3
     assert {name: run.data.metrics[f"metric/{name}"] for name in painted.metrics} == pytest.approx(painted.metrics)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.optim.descent import DIVERGED, FIRST_STEP, LIMIT, DivergedError, Iterate, Optimizer, descend
+from impasto.optim.descent import DIVERGED, FIRST_STEP, LIMIT, DivergedError, Optimizer, descend
+from impasto.types import Step
 
 SHAPE = (1, 3, 6, 7)
 WAYS = pytest.mark.parametrize(
@@ -40,11 +41,11 @@ class Bowl:
         return {"near": 0.75 * loss, "far": 0.25 * loss}
 
 
-def losses(iterates: list[Iterate]) -> list[float]:
-    return [sum(iterate.losses.values()) for iterate in iterates]
+def losses(iterates: list[Step]) -> list[float]:
+    return [iterate.loss for iterate in iterates]
 
 
-def paint(objective: Callable[[Tensor], dict[str, Tensor]], start: Tensor, **settings: Any) -> list[Iterate]:
+def paint(objective: Callable[[Tensor], dict[str, Tensor]], start: Tensor, **settings: Any) -> list[Step]:
     return list(descend(objective, start, **settings))
 
 
@@ -69,7 +70,7 @@ def test_every_picture_lies_in_the_box_even_where_the_target_does_not(way: dict[
     bowl = Bowl(4 * random(1) - 1.5)
     start = random()
     values = losses(iterates := paint(bowl, start, **way, lr=lr, steps=40))
-    assert all(iterate.image.min() >= 0 and iterate.image.max() <= 1 for iterate in iterates)
+    assert all(iterate.image().min() >= 0 and iterate.image().max() <= 1 for iterate in iterates)
     assert min(values) < values[0]
 
 
@@ -97,7 +98,7 @@ def test_a_start_outside_the_box_is_put_into_it_and_left_as_it_was() -> None:
     start = 3 * random() - 1
     before = start.clone()
     first = paint(Bowl(random(1)), start, steps=3)[0]
-    assert torch.equal(first.image, before.clamp(0, 1))
+    assert torch.equal(first.image(), before.clamp(0, 1))
     assert torch.equal(start, before)
 
 
@@ -105,7 +106,7 @@ def test_a_start_outside_the_box_is_put_into_it_and_left_as_it_was() -> None:
 def test_the_losses_are_those_of_the_picture_they_come_with(way: dict[str, Any]) -> None:
     bowl = Bowl(random(1))
     for iterate in paint(bowl, random(), **way, steps=12):  # all kept: none may be overwritten later
-        assert iterate.losses == {name: loss.item() for name, loss in bowl(iterate.image).items()}
+        assert iterate.losses == {name: loss.item() for name, loss in bowl(iterate.image()).items()}
 
 
 @WAYS
@@ -113,7 +114,7 @@ def test_the_losses_are_those_of_the_picture_they_come_with(way: dict[str, Any])
 def test_it_takes_exactly_the_steps_that_are_given(way: dict[str, Any], steps: int) -> None:
     bowl = Bowl(random(1))
     iterates = paint(bowl, random(), **way, steps=steps)
-    assert [iterate.iterations for iterate in iterates] == list(range(1, steps + 1))
+    assert [iterate.index for iterate in iterates] == list(range(1, steps + 1))
     assert [iterate.evaluations for iterate in iterates] == list(range(1, steps + 1))
     assert bowl.calls == steps
 
@@ -144,7 +145,7 @@ def test_a_start_that_cannot_be_better_stops_too() -> None:
 @WAYS
 def test_the_same_start_gives_the_same_pictures_bit_for_bit(way: dict[str, Any]) -> None:
     first, again = (paint(Bowl(random(1)), random(), **way, steps=30) for _ in range(2))
-    assert all(torch.equal(a.image, b.image) for a, b in zip(first, again, strict=True))
+    assert all(torch.equal(a.image(), b.image()) for a, b in zip(first, again, strict=True))
     assert losses(first) == losses(again)
 
 
@@ -168,8 +169,8 @@ def test_a_loss_that_fails_once_is_taken_back_and_the_run_goes_on(way: dict[str,
     values = losses(iterates)
     assert len(iterates) == 60
     assert all(math.isfinite(value) and value <= 3 * values[0] for value in values)
-    assert all(iterate.image.isfinite().all() for iterate in iterates)
-    assert torch.equal(iterates[8].image, min(iterates[:8], key=lambda i: sum(i.losses.values())).image)
+    assert all(iterate.image().isfinite().all() for iterate in iterates)
+    assert torch.equal(iterates[8].image(), min(iterates[:8], key=lambda i: i.loss).image())
     assert values[-1] < 0.1 * values[8]
 
 
@@ -182,7 +183,7 @@ def test_a_gradient_that_fails_once_is_taken_back_too() -> None:
             return terms | {"cusp": (0 * image).abs().sqrt().sum()} if self.calls == 7 else terms
 
     iterates = paint(Cusp(random(1)), random(), steps=40)
-    assert all(iterate.image.isfinite().all() for iterate in iterates)
+    assert all(iterate.image().isfinite().all() for iterate in iterates)
     assert iterates[6].evaluations == 8  # at once, not when the next picture is broken
     assert losses(iterates)[-1] < 0.01 * losses(iterates)[0]
 
@@ -205,14 +206,14 @@ def test_a_huge_step_never_leaves_a_black_or_broken_picture(way: dict[str, Any],
 
     target = 0.4 + 0.2 * random(1)
     start = (target + 0.1 * (random(2) - 0.5)).clamp(0, 1)
-    iterates: list[Iterate] = []
+    iterates: list[Step] = []
     try:
         for iterate in descend(Steep(target), start, **way, lr=lr, steps=60):
             iterates.append(iterate)
     except DivergedError:
         pass  # what was painted before it stands
     values = losses(iterates)
-    best = iterates[values.index(min(values))].image
+    best = iterates[values.index(min(values))].image()
     assert all(math.isfinite(value) for value in values)
     assert min(values) <= values[0]
     assert best.isfinite().all()
@@ -229,10 +230,10 @@ def test_a_start_without_a_finite_loss_is_refused_in_one_line(way: dict[str, Any
 @WAYS
 def test_a_loss_that_fails_at_every_step_ends_the_run_with_an_error(way: dict[str, Any]) -> None:
     failing = Bowl(random(1), fail_at=tuple(range(10, 1000)))
-    pictures: list[Iterate] = []
+    pictures: list[Step] = []
     with pytest.raises(DivergedError):
         pictures.extend(descend(failing, random(), **way, steps=500))
-    assert all(picture.image.isfinite().all() for picture in pictures)
+    assert all(picture.image().isfinite().all() for picture in pictures)
     assert failing.calls < 40
 
 
@@ -253,7 +254,7 @@ def bowl(image: Tensor) -> dict[str, Tensor]:
 def test_lbfgs_is_that_of_torch_from_the_same_first_step(objective: Callable[[Tensor], dict[str, Tensor]]) -> None:
     start = 0.45 + 0.1 * random()
     ours = paint(objective, start, steps=13, history=6)
-    assert all(iterate.image.min() > 0 and iterate.image.max() < 1 for iterate in ours)
+    assert all(iterate.image().min() > 0 and iterate.image().max() < 1 for iterate in ours)
 
     pixels = start.clone().requires_grad_()
     torchs = torch.optim.LBFGS([pixels], max_iter=1, history_size=6, tolerance_grad=0, tolerance_change=0)
@@ -271,4 +272,4 @@ def test_lbfgs_is_that_of_torch_from_the_same_first_step(objective: Callable[[Te
     for iterate in ours[1:]:
         torchs.step(closure)
         torchs.param_groups[0]["lr"] = 1
-        assert torch.allclose(iterate.image, pixels, atol=1e-4), iterate.iterations
+        assert torch.allclose(iterate.image(), pixels, atol=1e-4), iterate.index

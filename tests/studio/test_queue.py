@@ -19,7 +19,7 @@ from impasto.images import load_image
 from impasto.pipeline.replay import load_record, replay
 from impasto.studio import queue as line_module
 from impasto.studio.history import History
-from impasto.studio.jobs import View
+from impasto.studio.jobs import JobState
 from impasto.studio.queue import Line
 from impasto.studio.requests import Order
 
@@ -43,7 +43,7 @@ def line(history: History) -> Iterator[Line]:
     line.close()
 
 
-def until_painting(line: Line, key: str, step: int = 2) -> View:
+def until_painting(line: Line, key: str, step: int = 2) -> JobState:
     """Waits for a step of a job that would go on for hours."""
     ends = time.monotonic() + 30
     while (view := line.view(key)).step < step:
@@ -84,7 +84,7 @@ def test_a_picture_improves_while_one_watches(line: Line) -> None:
     while (later := line.view(key)).version <= first.version:
         assert later.is_live
         time.sleep(0.01)
-    assert later.curve[-1][1]["total"] < first.curve[0][1]["total"]
+    assert later.curve[-1].loss < first.curve[0].loss
     assert line.preview(key) != before
     assert later.left is not None
     line.stop(key)

@@ -21,12 +21,13 @@ import impasto.curves
 import impasto.training
 from impasto.cli import main
 from impasto.registry import Registry
-from impasto.training import Trained, TrainingStep, train
+from impasto.training import Trained, train
 from impasto.training.curve import POINTS, Curve
 from impasto.training.datasets import Dataset
 from impasto.training.distributed import Processes
 from impasto.training.loop import Run, average, learning_rate
 from impasto.training.recipes import RECIPES, TrainingConfig
+from impasto.types import Step
 
 STEPS = 12
 QUICK: dict[str, Any] = {"steps": STEPS, "batch": 4, "crop": 32, "lr": 0.01, "warmup": 3, "device": "cpu"}
@@ -169,7 +170,7 @@ def test_a_run_stopped_after_any_step_and_resumed_equals_one_that_was_not(step: 
 
 
 def test_neither_sheets_nor_checkpoints_nor_the_listener_change_the_weights(tmp_path: Path) -> None:
-    def draw(step: TrainingStep) -> None:
+    def draw(step: Step) -> None:
         torch.rand(step.index)
 
     go(tmp_path / "one", dropout=0.3)
@@ -233,7 +234,7 @@ def test_a_finished_run_only_exports_again(tmp_path: Path) -> None:
     go(tmp_path)
     (tmp_path / "small.pt").unlink()
     written = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
-    steps: list[TrainingStep] = []
+    steps: list[Step] = []
     again = go(tmp_path, on_step=lambda step: steps.append(step))
     assert (again.output, again.steps, again.stopped, steps) == (tmp_path / "small.pt", STEPS, "finished", [])
     assert (tmp_path / "small.pt").exists()
@@ -245,7 +246,7 @@ def test_a_finished_run_only_exports_again(tmp_path: Path) -> None:
 
 def test_the_loss_falls_and_every_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Small, "prepare", lambda self, data: self.network())
-    steps: list[TrainingStep] = []
+    steps: list[Step] = []
     trained = go(tmp_path, steps=60, on_step=lambda step: steps.append(step))
     assert [step.index for step in steps] == list(range(1, 61))
     assert {step.total for step in steps} == {60}
@@ -419,7 +420,7 @@ def test_a_long_run_has_a_short_curve_of_means() -> None:
             curve.load(json.loads(json.dumps(state)))
         curve.add(step, step / 10, {"a": float(step), "b": 1.0})
     assert len(curve.points) == POINTS
-    assert curve.points[122].step == 1230
+    assert curve.points[122].index == 1230
     assert [point.losses for point in curve.points[122:125]] == [{"a": a, "b": 1.0} for a in (1225.5, 1235.5, 1245.5)]
 
 
@@ -499,7 +500,7 @@ def test_a_loss_that_is_not_finite_stops_in_one_line_and_the_checkpoint_before_i
 
 def test_an_output_that_cannot_be_written_is_told_before_the_first_step(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    steps: list[TrainingStep] = []
+    steps: list[Step] = []
     with pytest.raises(ValueError, match="cannot write"):
         go(tmp_path / "file", on_step=lambda step: steps.append(step))
     assert steps == []

@@ -11,7 +11,7 @@ from typing import Any
 from impasto.experiments.findings.finding import Finding, nothing
 from impasto.experiments.run import Run
 from impasto.experiments.statistics import Estimate, bootstrap_median
-from impasto.types import Point
+from impasto.types import Step
 
 NEAR = 1.1
 """Near the least loss: at most a tenth above it."""
@@ -33,7 +33,7 @@ def descent(runs: Sequence[Run], folder: Path) -> Finding:
     least: dict[tuple[str, str], float] = {}
     for run in done:
         pair = (run.task.content, run.task.style)
-        least[pair] = min(least.get(pair, float("inf")), *(_total(point) for point in run.curve))
+        least[pair] = min(least.get(pair, float("inf")), *(point.loss for point in run.curve))
     variants: dict[str, list[tuple[Run, float]]] = {}
     for run in done:
         variants.setdefault(run.task.variant, []).append((run, least[run.task.content, run.task.style]))
@@ -42,13 +42,13 @@ def descent(runs: Sequence[Run], folder: Path) -> Finding:
 
 
 def _row(variant: str, own: Sequence[tuple[Run, float]]) -> tuple[str | float | None, ...]:
-    last = _over_pairs(own, lambda run, least: _total(run.curve[-1]) / least)
+    last = _over_pairs(own, lambda run, least: run.curve[-1].loss / least)
     rose = [_rises(run.curve) for run, _ in own]
     share = median(len(rises) / len(run.curve) for (run, _), rises in zip(own, rose, strict=True))
     worst = max((max(rises) for rises in rose if rises), default=1.0)
-    first = [next((point for point in run.curve if _total(point) <= NEAR * least), None) for run, least in own]
+    first = [next((point for point in run.curve if point.loss <= NEAR * least), None) for run, least in own]
     near = [point for point in first if point is not None]
-    until = [median([getattr(p, name) for p in near]) if near else None for name in ("step", "evaluations", "seconds")]
+    until = [median([getattr(p, name) for p in near]) if near else None for name in ("index", "evaluations", "seconds")]
     reached = (float(len(near)), float(len(own)))
     return variant, last.median, last.low, last.high, share, worst, *reached, *until
 
@@ -72,10 +72,6 @@ def _over_pairs(own: Sequence[tuple[Run, float]], value: Callable[[Run, float], 
     return found
 
 
-def _rises(curve: Sequence[Point]) -> list[float]:
+def _rises(curve: Sequence[Step]) -> list[float]:
     """By how much each step that made the loss larger did so; steps to another size do not count."""
-    return [_total(b) / _total(a) for a, b in pairwise(curve) if a.size == b.size and _total(b) > _total(a) > 0]
-
-
-def _total(point: Point) -> float:
-    return sum(point.losses.values())
+    return [b.loss / a.loss for a, b in pairwise(curve) if a.size == b.size and b.loss > a.loss > 0]

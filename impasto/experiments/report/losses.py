@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from impasto.experiments.run import Run
-from impasto.types import Point
+from impasto.types import Step
 
 KINDS = ("total", "content", "style")
 POINTS = 48_000
@@ -21,7 +21,7 @@ def points_each(curves: int) -> int:
     return max(FEWEST, min(MOST, POINTS // max(curves, 1)))
 
 
-def thinned(curve: Sequence[Point], count: int) -> list[Point]:
+def thinned(curve: Sequence[Step], count: int) -> list[Step]:
     """At most `count` points, the first and the last among them, evenly spread over the logarithm of the index.
 
     Losses fall fast at first and slowly later. Evenly spread points would lose the fall.
@@ -42,18 +42,13 @@ def columns(run: Run, count: int) -> dict[str, list[Any]] | None:
     if not points:
         return None
     found: dict[str, list[Any]] = {
-        "steps": [point.step for point in points],
+        "steps": [point.index for point in points],
         "evaluations": [point.evaluations for point in points],
         "seconds": [_short(point.seconds) for point in points],
     }
     for kind in KINDS:
-        found[kind] = [_short(loss_of(point, kind)) for point in points]
+        found[kind] = [_short(point.by_kind().get(kind, 0.0)) for point in points]
     return found
-
-
-def loss_of(point: Point, kind: str) -> float:
-    """One of `KINDS` at a point: the sum of its terms."""
-    return sum(value for name, value in point.losses.items() if kind == "total" or name.startswith(f"{kind}/"))
 
 
 def _short(value: float) -> float | None:

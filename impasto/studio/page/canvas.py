@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from impasto.studio.jobs import View
+from impasto.studio.jobs import JobState
 from impasto.studio.plot import curves_svg
 from impasto.studio.requests import Order, name_of
 from impasto.studio.snippets import as_command, as_python
@@ -41,7 +41,7 @@ def nothing_yet(name: str) -> str:
     return f'<div class="stage"><div class="frame">{picture}</div></div>'
 
 
-def stage(view: View, content: str, after: str | None = None) -> str:
+def stage(view: JobState, content: str, after: str | None = None) -> str:
     """A job as it is now.
 
     Args:
@@ -59,7 +59,7 @@ def stage(view: View, content: str, after: str | None = None) -> str:
     )
 
 
-def words(view: View) -> str:
+def words(view: JobState) -> str:
     """How far a job is."""
     return f"Waiting: {view.place} before this one" if view.place else WORDS[view.status]
 
@@ -92,7 +92,7 @@ def _code(key: str, name: str, text: str) -> str:
     return f"<details><summary>As {name}</summary>{shown}{button}</details>"
 
 
-def _pictures(view: View, content: str, after: str | None) -> str:
+def _pictures(view: JobState, content: str, after: str | None) -> str:
     title = f"The painting: {view.order.title}"
     before = f"sources/{content}"
     if view.status in ("done", "stopped"):
@@ -104,11 +104,11 @@ def _pictures(view: View, content: str, after: str | None) -> str:
     return f'<div class="frame"><img class="before" src="{escape(before)}" alt="Before: the photograph"></div>'
 
 
-def _figures(view: View) -> str:
+def _figures(view: JobState) -> str:
     if not view.step:
         return ""
     steps = f"step {view.step}" + (f" of {view.total}" if view.total else "")
-    loss = f"loss {view.curve[-1][1]['total']:.4g}"
+    loss = f"loss {view.curve[-1].loss:.4g}"
     spent = f"{view.seconds:.1f} s"
     if view.status == "painting":
         left = "until nothing gets better" if view.left is None else f"{_clock(view.left)} left"
@@ -116,7 +116,7 @@ def _figures(view: View) -> str:
     return f"{steps} · {loss} · {spent}"
 
 
-def _bar(view: View) -> str:
+def _bar(view: JobState) -> str:
     if view.status != "painting" or not view.total:
         return ""
     return f'<progress max="{view.total}" value="{view.step}" aria-label="Steps painted"></progress>'

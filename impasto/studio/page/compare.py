@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from impasto.methods import METHODS
-from impasto.studio.jobs import View
+from impasto.studio.jobs import JobState
 from impasto.studio.page import canvas as stages
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.paint import PaintTab
@@ -127,7 +127,7 @@ def _numbers(name: str, text: str) -> list[float]:
     return numbers
 
 
-def _cell(view: View) -> Cell:
+def _cell(view: JobState) -> Cell:
     settings = view.order.settings
     what = f"{view.order.method}, strength {settings['strength']:g}, stroke {settings['style_scale']:g}"
     if view.status in ("done", "stopped"):

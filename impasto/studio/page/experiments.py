@@ -10,7 +10,6 @@ import gradio as gr
 
 from impasto.experiments.run import Run
 from impasto.studio.experiment_browser import Shelf
-from impasto.studio.jobs import by_kind
 from impasto.studio.page.grid import Cell, grid, grid_component, key_of
 from impasto.studio.page.streaming import AT_ONCE
 from impasto.studio.plot import curves_svg
@@ -62,10 +61,9 @@ class ExperimentsTab:
             run = None
         if run is None:
             return ""
-        curve = [(point.step, by_kind(point.losses)) for point in run.curve]
         return (
             f'<div class="stage"><div class="frame"><img src="{_address(key, run)}" alt="{escape(_alt(run))}"></div>'
-            f'<p class="status">{escape(_caption(run))}</p><div class="curves">{curves_svg(curve)}</div></div>'
+            f'<p class="status">{escape(_caption(run))}</p><div class="curves">{curves_svg(run.curve)}</div></div>'
         )
 
 

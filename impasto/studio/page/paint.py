@@ -10,7 +10,7 @@ import gradio as gr
 
 from impasto.methods import METHODS
 from impasto.samples import CONTENTS, STYLES
-from impasto.studio.jobs import View
+from impasto.studio.jobs import JobState
 from impasto.studio.page import canvas as stages
 from impasto.studio.page.fields import lay_out
 from impasto.studio.page.picker import choosing, chosen_in, picker
@@ -126,7 +126,7 @@ class PaintTab:
             begun = {}
         yield dict.fromkeys(self.seen, gr.skip())
 
-    def _ended(self, view: View) -> dict[Any, Any]:
+    def _ended(self, view: JobState) -> dict[Any, Any]:
         if view.is_live:
             return {}
         has_picture = view.status in ("done", "stopped")

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.events import api
 from gradio.utils import get_upload_folder
 
-from impasto.studio.jobs import View
+from impasto.studio.jobs import JobState
 from impasto.studio.service import Workshop
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def offer(workshop: Workshop) -> None:
         api(function, api_name=function.__name__, concurrency_limit=None)
 
 
-def told(view: View) -> dict[str, Any]:
+def told(view: JobState) -> dict[str, Any]:
     """A job for programs: JSON values."""
     has_picture = view.status in ("done", "stopped")
     return {
@@ -50,7 +50,7 @@ def told(view: View) -> dict[str, Any]:
         "step": view.step,
         "total": view.total,
         "seconds": round(view.seconds, 3),
-        "losses": view.curve[-1][1] if view.curve else {},
+        "losses": view.curve[-1].by_kind() if view.curve else {},
         "error": view.error,
         "picture": f"/pictures/{view.key}.png" if has_picture else None,
     }

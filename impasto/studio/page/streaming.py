@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from impasto.studio.jobs import View
+from impasto.studio.jobs import JobState
 from impasto.studio.queue import Line
 
 _EVENT: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -59,7 +59,7 @@ class Followers:
                 if self._turns.get((session, stage)) is turn:
                     del self._turns[session, stage]
 
-    def follow(self, session: str, key: str) -> Iterator[View]:
+    def follow(self, session: str, key: str) -> Iterator[JobState]:
         """Yields a view of a job whenever there is something new to see; the last one is of the end."""
         seen: tuple[object, ...] | None = None
         for _ in self.looks(session, "paint"):

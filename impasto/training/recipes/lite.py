@@ -157,7 +157,7 @@ class LiteRecipe(Recipe):
         row = [photo]
         for style in styles:
             objective = self._objective(network, photo, style)
-            row += [style, list(descend(objective, photo, steps=SHEET_STEPS))[-1].image]
+            row += [style, list(descend(objective, photo, steps=SHEET_STEPS))[-1].image()]
         return contact_sheet([[each.cpu() for each in row]], cell=SHEET)
 
     def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
@@ -189,7 +189,7 @@ class LiteRecipe(Recipe):
         last = self.config.painted_steps
         wanted = {*torch.randint(1, last, (2,), generator=generator).tolist(), last}
         steps = descend(self._objective(network, photo[None], style[None]), start[None], steps=last)
-        return [quantize(step.image[0]) for step in steps if step.iterations in wanted]
+        return [quantize(step.image()[0].to(photo.device)) for step in steps if step.index in wanted]
 
     def _objective(self, network: Student, photo: Image, style: Image) -> Objective:
         """That of the method `gatys`, with the network as it is now."""
