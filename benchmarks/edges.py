@@ -15,7 +15,7 @@ from impasto import load_image, save_image, stylize
 from impasto.cli.memory import keep_freed_memory
 from impasto.images.contact_sheet import contact_sheet
 from impasto.losses.laplacian import LaplacianLoss
-from impasto.metrics.evaluate import grade
+from impasto.metrics.evaluate import evaluate
 from impasto.types import Image
 
 PAIRS = (("astronaut", "starry_night"), ("flowers", "mosaic"), ("lion", "wave_crop"), ("taj_mahal", "the_scream"))
@@ -42,7 +42,7 @@ def main() -> None:
                 picture(content), picture(style), size=options.size, backbone=options.backbone, edge_weight=weight
             )
             edges = loss.distance(loss.statistic(result.image), loss.statistic(photograph)).item()
-            ssim = grade(picture(content), picture(style), result.image, metrics=["ssim"])["ssim"]
+            ssim = evaluate(picture(content), picture(style), result.image, metrics=["ssim"])["ssim"]
             share = graded(judge, result.image)["style"] / own
             rows.append([f"{content} x {style}", f"{weight:g}", f"{1000 * edges:.2f}", f"{ssim:.3f}", f"{share:.1%}"])
             print(*rows[-1], flush=True)

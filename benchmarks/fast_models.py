@@ -34,7 +34,7 @@ import impasto
 from impasto.devices import peak_memory_mib, pick_dtype
 from impasto.images import fit, load_image, quantize, resize, save_image
 from impasto.images.contact_sheet import contact_sheet
-from impasto.metrics.evaluate import grade
+from impasto.metrics.evaluate import evaluate
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Image
 
@@ -101,7 +101,7 @@ def grade_all(sheet: Path | None) -> None:
         for model in MODELS:
             image = impasto.stylize(picture(content), picture(style), model, size=512).image
             losses = graded(objective, image)
-            cfsd = grade(picture(content), picture(style), image, backbone=eye, metrics=["cfsd"])["cfsd"]
+            cfsd = evaluate(picture(content), picture(style), image, backbone=eye, metrics=["cfsd"])["cfsd"]
             figures[model].append((losses["style"] / own, losses["content"], cfsd))
             row.append(_told(figures[model][-1]))
             painted[-1].append(image)
@@ -126,7 +126,7 @@ def grade_large() -> None:
                 image = impasto.stylize(picture(content), picture(style), model, size=size).image
                 losses = graded(objective, image)
                 seen = resize(quantize(image), fit(pictures[0].shape[-2:], LONGER_SIDES[0]))
-                cfsd = grade(picture(content), picture(style), seen, backbone=small_eye, metrics=["cfsd"])["cfsd"]
+                cfsd = evaluate(picture(content), picture(style), seen, backbone=small_eye, metrics=["cfsd"])["cfsd"]
                 figures[model].append((losses["style"] / own, losses["content"], cfsd))
         rows.append(
             [size, *(_told(tuple(map(statistics.median, zip(*figures[model], strict=True)))) for model in MODELS)]
@@ -152,7 +152,7 @@ def faithful() -> None:
         for model in MODELS:
             mild = impasto.stylize(photo, other, model, size=512, strength=0).image
             own = impasto.stylize(photo, photo, model, size=512).image
-            ssim = grade(photo, photo, own, metrics=["ssim"])["ssim"]
+            ssim = evaluate(photo, photo, own, metrics=["ssim"])["ssim"]
             found = {"0": psnr(mild, photo), "itself": psnr(own, photo), "itself to 0": psnr(own, mild), "SSIM": ssim}
             for what, value in found.items():
                 columns.setdefault(f"{model}: {what}", []).append(value)

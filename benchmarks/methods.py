@@ -23,7 +23,7 @@ from impasto.backbones import load_backbone
 from impasto.cli.memory import keep_freed_memory
 from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
-from impasto.metrics.evaluate import grade_with_sanity
+from impasto.metrics.evaluate import evaluate_with_baselines
 from impasto.types import Image
 
 UNSEEN = {"content": ("relu3_3", "relu4_3"), "style": ("relu1_2", "relu2_2", "relu3_2", "relu4_3")}
@@ -70,7 +70,7 @@ def sheet(file: Path, backbone: str, size: int, pairs: int, steps: int | None) -
 def grades(content: str, style: str, output: Image, judge: Any) -> dict[str, Grades]:
     """Of the output, the content itself and the style itself."""
     parts = [
-        grade_with_sanity(
+        evaluate_with_baselines(
             picture(content), picture(style), output, backbone=judge, layers=UNSEEN[kind], metrics=GRADED[kind]
         )
         for kind in UNSEEN

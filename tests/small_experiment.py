@@ -11,7 +11,7 @@ import pytest
 import impasto
 from impasto.experiments.report.tables import SANITY
 from impasto.experiments.run import Run, Task
-from impasto.metrics.evaluate import grade_with_sanity
+from impasto.metrics.evaluate import evaluate_with_baselines
 from impasto.types import Step
 
 PAIRS = (("woodcut", "mosaic"), ("geometric", "inkwash"))
@@ -58,7 +58,7 @@ def made_up(count: int, folder: Path, variants: int = 10, points: int = 300) -> 
 def _paint(task: Task, folder: Path) -> Run:
     result = impasto.stylize(task.content, task.style, task.method, **task.settings)
     picture = result.save(folder / "pictures" / f"{task.key}.png")
-    graded = grade_with_sanity(task.content, task.style, picture, backbone="tiny")
+    graded = evaluate_with_baselines(task.content, task.style, picture, backbone="tiny")
     return Run(
         task,
         "done",

@@ -32,9 +32,9 @@ TRIALS = {
         assert loss.distance(target, target) == 0 < loss.distance(loss.statistic(features / 2), target)
     """,
     "metrics": """
-        from impasto.metrics.evaluate import grade_with_sanity
+        from impasto.metrics.evaluate import evaluate_with_baselines
         from impasto.samples import resolve
-        rows = grade_with_sanity("woodcut", "mosaic", resolve("mosaic"), backbone="tiny", metrics=["NAME"])
+        rows = evaluate_with_baselines("woodcut", "mosaic", resolve("mosaic"), backbone="tiny", metrics=["NAME"])
         assert rows["output"]["NAME"] == 0 < rows["identity"]["NAME"]
     """,
     "backbones": """

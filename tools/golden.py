@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 
 import impasto
-from impasto.metrics.evaluate import grade
+from impasto.metrics.evaluate import evaluate
 from impasto.training import train
 from impasto.weights import find
 
@@ -199,7 +199,7 @@ def metrics(folder: Path) -> Outcome:
     """Grade one picture by every metric."""
     torch.manual_seed(0)
     output = folder / "photos" / "0.png"
-    return {name: repr(value) for name, value in grade("woodcut", "mosaic", output, backbone="lite").items()}
+    return {name: repr(value) for name, value in evaluate("woodcut", "mosaic", output, backbone="lite").items()}
 
 
 def trained(recipe: str, **settings: Any) -> None:

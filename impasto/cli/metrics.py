@@ -13,7 +13,7 @@ from impasto.backbones import BACKBONES
 from impasto.cli.flags import parse
 from impasto.cli.listing import show
 from impasto.metrics import METRICS, PIXELS
-from impasto.metrics.evaluate import grade_with_sanity, graded_layers
+from impasto.metrics.evaluate import compared_layers, evaluate_with_baselines
 
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")]
 
@@ -46,9 +46,9 @@ def metrics(arguments: list[str]) -> int:
     if len(pictures) != 3:
         raise ValueError(f"give a CONTENT, a STYLE and an OUTPUT, not {len(pictures)}; see impasto metrics --help")
     content, style, output = pictures
-    layers = graded_layers(BACKBONES[form.backbone], form.layers, form.metrics)
+    layers = compared_layers(BACKBONES[form.backbone], form.layers, form.metrics)
     choice: dict[str, Any] = {"backbone": form.backbone, "layers": form.layers, "metrics": form.metrics}
-    numbers = grade_with_sanity(content, style, output, **choice, device=form.device)
+    numbers = evaluate_with_baselines(content, style, output, **choice, device=form.device)
     if form.json:
         plain = {row: {name: x if isfinite(x) else None for name, x in each.items()} for row, each in numbers.items()}
         told = {"output": output, "backbone": form.backbone, "layers": layers, "metrics": plain.pop("output"), **plain}

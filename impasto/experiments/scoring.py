@@ -9,7 +9,7 @@ from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.devices import pick_device
 from impasto.experiments.run import Task
 from impasto.metrics import PIXELS
-from impasto.metrics.evaluate import Reference, graded_layers, reference
+from impasto.metrics.evaluate import Reference, compared_layers, load_reference
 from impasto.types import Image
 
 Scores = dict[str, float]
@@ -39,17 +39,17 @@ class Judge:
         height, width = painting.shape[-2:]
         cell = (task.content, task.style, height, width)
         seen = _kept(self._references, cell, lambda: self._reference(cell), most=REFERENCES)
-        return seen.scores(painting), _kept(self._sanity, cell, seen.sanity, most=ROWS)
+        return seen.evaluate(painting), _kept(self._sanity, cell, seen.baselines, most=ROWS)
 
     def _reference(self, cell: Cell) -> Reference:
         content, style, *shape = cell
         network = _kept(self._networks, self._backbone, self._load, most=1)
         how: dict[str, Any] = {"backbone": network, "metrics": self._metrics, "device": self._device}
-        return reference(content, style, (shape[0], shape[1]), **how)
+        return load_reference(content, style, (shape[0], shape[1]), **how)
 
     def _load(self) -> Backbone | str:
         """The network, or its name where every metric looks at pixels."""
-        layers = graded_layers(BACKBONES[self._backbone], (), self._metrics)
+        layers = compared_layers(BACKBONES[self._backbone], (), self._metrics)
         if all(names == PIXELS for names in layers.values()):
             return self._backbone
         return load_backbone(self._backbone, device=pick_device(self._device))

@@ -1,5 +1,5 @@
-"""Metrics that grade a stylized picture."""
+"""Metrics that evaluate a stylized image."""
 
-from impasto.metrics.base import METRICS, PIXELS, Trio
+from impasto.metrics.base import METRICS, PIXELS, Metric, MetricInputs, available_layers
 
-__all__ = ["METRICS", "PIXELS", "Trio"]
+__all__ = ["METRICS", "PIXELS", "Metric", "MetricInputs", "available_layers"]

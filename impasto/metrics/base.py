@@ -1,6 +1,6 @@
-"""Metrics: how near a painting is to its content, or to its style, in one number.
+"""Define the contract of a metric: the distance of a stylized image from its content or style image, as one number.
 
-To add one, write a file here with a class under `@METRICS.add("name")`.
+To add a metric, write a file in this folder with a class under `@METRICS.add("name")`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from impasto.registry import Registry
 from impasto.types import Features
 
 PIXELS = ("image",)
-"""The layers of a metric that looks at the pictures themselves, and at no network."""
+"""The layers of a metric that compares pixels and needs no network."""
 
 
 @dataclass(frozen=True)
-class Trio:
-    """What a metric is given: the float32 features of three pictures, on the CPU.
+class MetricInputs:
+    """Features of the three images that a metric compares: float32, on the CPU.
 
-    Content and output have one height and width, and the style their longer side.
+    Content and output have the same height and width; the style has the same longer side.
     """
 
     content: Features
@@ -33,30 +33,39 @@ class Trio:
 
 
 class Metric(ABC):
-    """Stateless: which layers are compared, and how."""
+    """Stateless metric: the layers to compare and the comparison of one layer."""
 
     summary: ClassVar[str]
+    """One phrase for tables: what is computed."""
     measures: ClassVar[Literal["structure", "style"]]
-    """What it judges: "structure" compares with the content, "style" with the style."""
+    """Reference of the comparison: `structure` compares with the content image, `style` with the style image."""
     lower_is_better: ClassVar[bool] = True
 
     @abstractmethod
     def layers(self, backbone: type[Backbone]) -> tuple[str, ...]:
-        """The layers to compare unless others are chosen; `PIXELS` for the pictures themselves."""
+        """Return the layers that are compared by default, or `PIXELS`."""
 
     @abstractmethod
     def compare(self, output: Tensor, reference: Tensor) -> float:
-        """The number for one layer: `(1, C, H, W)` against `(1, C, h, w)`, which for structure are of one size."""
+        """Compare the features of one layer.
 
-    def score(self, trio: Trio, layers: Sequence[str]) -> float:
-        """Mean of `compare` over `layers`."""
-        reference = trio.content if self.measures == "structure" else trio.style
-        return sum(self.compare(trio.output[layer], reference[layer]) for layer in layers) / len(layers)
+        Args:
+            output: features of the stylized image, `(1, C, H, W)`.
+            reference: features of the content or style image, `(1, C, h, w)`; for structure h = H and w = W.
+
+        Returns:
+            The value of the metric for this layer.
+        """
+
+    def score(self, inputs: MetricInputs, layers: Sequence[str]) -> float:
+        """Return the mean of `compare` over the layers."""
+        reference = inputs.content if self.measures == "structure" else inputs.style
+        return sum(self.compare(inputs.output[layer], reference[layer]) for layer in layers) / len(layers)
 
 
 METRICS: Registry[Metric] = Registry("metric", "impasto.metrics")
 
 
-def known_layers(backbone: type[Backbone], preferred: Sequence[str], otherwise: Sequence[str]) -> tuple[str, ...]:
-    """Those of `preferred` that a network has, or, where it has none of them, `otherwise`."""
-    return tuple(layer for layer in preferred if layer in backbone.layers) or tuple(otherwise)
+def available_layers(backbone: type[Backbone], preferred: Sequence[str], fallback: Sequence[str]) -> tuple[str, ...]:
+    """Return the preferred layers that a backbone has, or the fallback if it has none of them."""
+    return tuple(layer for layer in preferred if layer in backbone.layers) or tuple(fallback)

@@ -1,3 +1,5 @@
+"""Compute the metric `color_histogram`."""
+
 from __future__ import annotations
 
 import torch
@@ -6,47 +8,49 @@ from torch import Tensor
 from impasto.backbones import Backbone
 from impasto.metrics.base import METRICS, PIXELS, Metric
 
-BINS, EDGE = 64, 3.0  # bins an axis, centered from -3 to 3 in log-chroma
-WIDTH = 0.02  # of a pixel's footprint
-TINY = 1e-6  # so that black has a logarithm
+BINS, EDGE = 64, 3.0  # bins per axis, centered from -3 to 3 in log-chroma
+WIDTH = 0.02  # of the kernel of a pixel, in log-chroma
+EPSILON = 1e-6  # so that black has a logarithm
 CHUNK = 2**15
-"""How many pixels are counted at a time."""
+"""Pixels that are counted at a time."""
 
 
 @METRICS.add("color_histogram")
 class ColorHistogram(Metric):
     """Hellinger distance between RGB-uv color histograms, from 0 to 1 (HistoGAN, Afifi et al., CVPR 2021; 2011.11731).
 
-    Each of R, G and B is set against the two others, u = log(R/G) and v = log(R/B), and counted by the pixel's
-    intensity in 64x64 bins with an inverse quadratic footprint. Brighter or darker is no other color.
+    Each of R, G and B is compared with the two others, u = log(R/G) and v = log(R/B), and counted, weighted with the
+    pixel's intensity, in 64x64 bins with an inverse quadratic kernel. A change of brightness does not change u and v.
 
-    Departs from the paper: counts every pixel instead of shrinking the picture to 150x150.
+    Departs from the paper: counts every pixel instead of resizing the image to 150x150.
     """
 
     summary = "Hellinger distance between RGB-uv histograms of 64x64 bins"
     measures = "style"
 
     def layers(self, backbone: type[Backbone]) -> tuple[str, ...]:
+        """Return `PIXELS`."""
         return PIXELS
 
     def compare(self, output: Tensor, reference: Tensor) -> float:
-        apart = histogram(output).sqrt() - histogram(reference).sqrt()
-        return min(1.0, apart.square().sum().div(2).sqrt().item())
+        """Return the Hellinger distance, for images `(1, 3, H, W)` and `(1, 3, h, w)` in [0, 1]."""
+        difference = histogram(output).sqrt() - histogram(reference).sqrt()
+        return min(1.0, difference.square().sum().div(2).sqrt().item())
 
 
 def histogram(image: Tensor) -> Tensor:
-    """Shares of the colors of `(1, 3, H, W)`: float64 `(3, 64, 64)`, for R, G and B by u and v; they sum to 1."""
+    """Return the RGB-uv histogram of an image `(1, 3, H, W)`: float64 `(3, 64, 64)` by channel, u and v, of sum 1."""
     counts = torch.zeros(3, BINS, BINS, dtype=torch.float64)
     for pixels in torch.split(image[0].flatten(1).double(), CHUNK, dim=1):  # (3, N)
-        intensity = (pixels.square().sum(0) + TINY).sqrt()  # (N,)
-        log = (pixels + TINY).log()
+        intensity = (pixels.square().sum(0) + EPSILON).sqrt()  # (N,)
+        log = (pixels + EPSILON).log()
         for channel, others in enumerate([(1, 2), (0, 2), (0, 1)]):
-            u, v = (_footprint(log[channel] - log[other]) for other in others)
+            u, v = (_kernel(log[channel] - log[other]) for other in others)
             counts[channel] += (intensity * u) @ v.mT
     return counts / counts.sum()
 
 
-def _footprint(values: Tensor) -> Tensor:
-    """How much each of N values counts in each bin: `(64, N)`."""
+def _kernel(values: Tensor) -> Tensor:
+    """Return the weight of each of N values in each bin, `(64, N)`."""
     centers = torch.linspace(-EDGE, EDGE, BINS, dtype=torch.float64)
     return 1 / (1 + ((values - centers[:, None]) / WIDTH).square())

@@ -1,4 +1,4 @@
-"""Grades a painting, as it is saved, by every metric; beside it two pictures that nobody would call a painting."""
+"""Evaluate a stylized image by every metric, next to two baselines: the content image and the style image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import torch
 from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.devices import pick_device
 from impasto.images import MIN_SIDE, Source, fit, load_image, quantize, resize
-from impasto.metrics.base import METRICS, PIXELS, Trio
+from impasto.metrics.base import METRICS, PIXELS, MetricInputs
 from impasto.samples import resolve
 from impasto.types import Features, Image
 
 
-def grade(
+def evaluate(
     content: Source,
     style: Source,
     output: Source,
@@ -28,34 +28,34 @@ def grade(
     metrics: Sequence[str] = (),
     device: str = "cpu",
 ) -> dict[str, float]:
-    """What each metric says of a painting, rounded to 8 bits a channel as a file would hold it.
+    """Return the value of each metric for a stylized image, rounded to 8 bits per channel as in a file.
 
-    It is graded at its own size: the content is resized to it, the style to its longer side. Both are rounded too, so
-    that a picture and itself are the same to the bit.
+    The output keeps its size; the content image is resized to it, the style image to its longer side. Both are rounded
+    too, so that an image and itself are equal bit for bit.
 
     Args:
-        content: the photograph: a path, a sample's name, a PIL picture, or a tensor `(3, H, W)` or `(1, 3, H, W)` of
+        content: the content image: a path, a sample's name, a PIL image, or a tensor `(3, H, W)` or `(1, 3, H, W)` of
             sRGB values in [0, 1].
-        style: the same.
-        output: the painting, likewise, but no sample.
-        backbone: the network whose features are compared: a name, or one that is loaded already, on `device`.
-        layers: compared by every metric in place of its own, unless it looks at pixels.
-        metrics: names of those wanted; all of them unless given.
-        device: where the network runs; the comparisons run on the CPU.
+        style: the style image, as `content`.
+        output: the stylized image, as `content` except for the name of a sample.
+        backbone: the evaluation network: a name, or a loaded backbone on `device`.
+        layers: layers that every metric compares in place of its own, unless it compares pixels.
+        metrics: names of the metrics to compute; all of them by default.
+        device: device of the network; the comparisons run on the CPU.
 
     Returns:
-        A number for each metric; NaN where it has no meaning for these pictures.
+        The value of each metric; NaN where it is undefined for these images.
 
     Raises:
-        ValueError: in one line, for anything that the caller can mend.
+        ValueError: in one line, for an argument that the caller can correct.
 
-    >>> grade("woodcut", "mosaic", resolve("woodcut"), backbone="tiny", metrics=["content", "ssim"])
+    >>> evaluate("woodcut", "mosaic", resolve("woodcut"), backbone="tiny", metrics=["content", "ssim"])
     {'content': 0.0, 'ssim': 1.0}
     """
-    return _grade(content, style, output, backbone, layers, metrics, device, sanity=False)["output"]
+    return _evaluate(content, style, output, backbone, layers, metrics, device, baselines=False)["output"]
 
 
-def grade_with_sanity(
+def evaluate_with_baselines(
     content: Source,
     style: Source,
     output: Source,
@@ -65,57 +65,65 @@ def grade_with_sanity(
     metrics: Sequence[str] = (),
     device: str = "cpu",
 ) -> dict[str, dict[str, float]]:
-    """As `grade`, for `"output"`, `"identity"` (the content) and `"style_copy"` (the style, stretched to the size).
+    """Evaluate a stylized image and the baselines; arguments and errors are those of `evaluate`.
 
-    A metric that ranks one of the last two first is not to be trusted alone.
+    A metric that ranks one of the baselines first is not reliable alone.
+
+    Returns:
+        The metrics of `"output"`, `"identity"` (the content image) and `"style_copy"` (the style image, stretched to
+        the size of the output).
     """
-    return _grade(content, style, output, backbone, layers, metrics, device, sanity=True)
+    return _evaluate(content, style, output, backbone, layers, metrics, device, baselines=True)
 
 
-def graded_layers(
+def compared_layers(
     backbone: type[Backbone], layers: Sequence[str] = (), metrics: Sequence[str] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """The layers that each metric compares on a network; arguments and errors as for `grade`."""
+    """Return the layers that each metric compares on a backbone; arguments and errors are those of `evaluate`."""
     backbone.check_layers(layers)
     names = list(dict.fromkeys(metrics or METRICS))
-    own = {name: METRICS[name]().layers(backbone) for name in names}
-    return {name: tuple(layers) if layers and usual != PIXELS else usual for name, usual in own.items()}
+    defaults = {name: METRICS[name]().layers(backbone) for name in names}
+    return {name: tuple(layers) if layers and usual != PIXELS else usual for name, usual in defaults.items()}
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the paintings of one pair and one size are compared with, looked at once."""
+    """Features of a content and a style image, computed once for several outputs of one size."""
 
     shape: tuple[int, int]
-    """Height and width of the paintings, in pixels."""
-    chosen: dict[str, tuple[str, ...]]
+    """Height and width of the outputs, in pixels."""
+    layers: dict[str, tuple[str, ...]]
     """The layers that each metric compares."""
     content: Features
     style: Features
-    original: Image = field(repr=False)
-    """The style at its own size."""
-    look: Callable[[Image], Features] = field(repr=False)
-    """What the network sees in a picture `(1, 3, *shape)`."""
+    style_image: Image = field(repr=False)
+    """The style image at its original size."""
+    encode: Callable[[Image], Features] = field(repr=False)
+    """Function from an image `(1, 3, *shape)` to its features, of all compared layers."""
 
-    def scores(self, output: Source) -> dict[str, float]:
-        """As `grade`, for a painting of this size."""
-        painting = _open("output", output)
-        if _size(painting) != self.shape:
-            raise ValueError(f"the output is {_in_words(_size(painting))} pixels, not {_in_words(self.shape)}")
-        return self._scores(self.look(painting))
+    def evaluate(self, output: Source) -> dict[str, float]:
+        """Return the value of each metric for an output of this size, as `evaluate` does.
 
-    def sanity(self) -> dict[str, dict[str, float]]:
-        """The same for the content, and for the style stretched to the size, as if they were the painting."""
-        stretched = self.look(resize(self.original, self.shape))
+        Raises:
+            ValueError: in one line, for an output of another size or one that cannot be read.
+        """
+        image = _open("output", output)
+        if _size(image) != self.shape:
+            raise ValueError(f"the output is {_in_words(_size(image))} pixels, not {_in_words(self.shape)}")
+        return self._scores(self.encode(image))
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """Return the metrics of the content image and of the style image stretched to the size of the outputs."""
+        stretched = self.encode(resize(self.style_image, self.shape))
         return {"identity": self._scores(self.content), "style_copy": self._scores(stretched)}
 
-    def _scores(self, seen: Features) -> dict[str, float]:
-        trio = Trio(self.content, self.style, seen)
+    def _scores(self, output: Features) -> dict[str, float]:
+        inputs = MetricInputs(self.content, self.style, output)
         with torch.no_grad():
-            return {name: METRICS[name]().score(trio, layers) for name, layers in self.chosen.items()}
+            return {name: METRICS[name]().score(inputs, layers) for name, layers in self.layers.items()}
 
 
-def reference(
+def load_reference(
     content: Source,
     style: Source,
     shape: tuple[int, int],
@@ -125,35 +133,48 @@ def reference(
     metrics: Sequence[str] = (),
     device: str = "cpu",
 ) -> Reference:
-    """What many paintings of one size `shape`, height and width in pixels, are compared with.
+    """Load the content and the style image with which several outputs of one size are compared.
 
-    Arguments and errors are those of `grade`, and so are the scores.
+    Args:
+        content: the content image, as for `evaluate`.
+        style: the style image, as for `evaluate`.
+        shape: height and width of the outputs, in pixels.
+        backbone: the evaluation network: a name, or a loaded backbone on `device`.
+        layers: layers that every metric compares in place of its own, unless it compares pixels.
+        metrics: names of the metrics to compute; all of them by default.
+        device: device of the network.
+
+    Returns:
+        A reference, whose values are those of `evaluate`.
+
+    Raises:
+        ValueError: as `evaluate`.
     """
     network = BACKBONES[backbone] if isinstance(backbone, str) else type(backbone)
-    chosen = graded_layers(network, layers, metrics)
-    where = pick_device(device)
-    photograph, original = (
+    layers_of = compared_layers(network, layers, metrics)
+    torch_device = pick_device(device)
+    content_image, style_image = (
         _open(role, resolve(source) if isinstance(source, str | Path) else source)
         for role, source in (("content", content), ("style", style))
     )
-    expected = fit(_size(photograph), max(shape))
+    expected = fit(_size(content_image), max(shape))
     if max(abs(side - right) for side, right in zip(shape, expected, strict=True)) > 1:
         text = f"the output is {_in_words(shape)} pixels, but the content would be {_in_words(expected)}"
-        warnings.warn(f"{text}: it is stretched to fit; is this the content that was painted?", stacklevel=4)
-    scaled = resize(original, fit(_size(original), max(shape)))
+        warnings.warn(f"{text}: it is stretched to fit; is this the content that was stylized?", stacklevel=4)
+    scaled = resize(style_image, fit(_size(style_image), max(shape)))
     _check_size("style, at the longer side of the output,", scaled)
-    compared = sorted({layer for names in chosen.values() for layer in names} - set(PIXELS))
-    loaded = load_backbone(backbone, device=where) if isinstance(backbone, str) and compared else backbone
+    names = sorted({layer for each in layers_of.values() for layer in each} - set(PIXELS))
+    loaded = load_backbone(backbone, device=torch_device) if isinstance(backbone, str) and names else backbone
 
     @torch.no_grad()
-    def look(image: Image) -> Features:
-        picture = quantize(image)
-        return {"image": picture} if isinstance(loaded, str) else _seen(picture, loaded, compared, where)
+    def encode(image: Image) -> Features:
+        pixels = quantize(image)
+        return {"image": pixels} if isinstance(loaded, str) else _features(pixels, loaded, names, torch_device)
 
-    return Reference(shape, chosen, look(resize(photograph, shape)), look(scaled), original, look)
+    return Reference(shape, layers_of, encode(resize(content_image, shape)), encode(scaled), style_image, encode)
 
 
-def _grade(
+def _evaluate(
     content: Source,
     style: Source,
     output: Source,
@@ -162,16 +183,16 @@ def _grade(
     metrics: Sequence[str],
     device: str,
     *,
-    sanity: bool,
+    baselines: bool,
 ) -> dict[str, dict[str, float]]:
-    painting = _open("output", output)
-    how: dict[str, Any] = {"backbone": backbone, "layers": layers, "metrics": metrics, "device": device}
-    compared = reference(content, style, _size(painting), **how)
-    return {"output": compared.scores(painting)} | (compared.sanity() if sanity else {})
+    image = _open("output", output)
+    settings: dict[str, Any] = {"backbone": backbone, "layers": layers, "metrics": metrics, "device": device}
+    reference = load_reference(content, style, _size(image), **settings)
+    return {"output": reference.evaluate(image)} | (reference.baselines() if baselines else {})
 
 
-def _seen(image: Image, backbone: Backbone, layers: Sequence[str], device: torch.device) -> Features:
-    """The layers of a picture, as float32 on the CPU."""
+def _features(image: Image, backbone: Backbone, layers: Sequence[str], device: torch.device) -> Features:
+    """Return the features of some layers, as float32 on the CPU."""
     try:
         features = backbone.encode(image.to(device), layers)
     except RuntimeError as error:
@@ -179,7 +200,9 @@ def _seen(image: Image, backbone: Backbone, layers: Sequence[str], device: torch
             raise
         size = _in_words(_size(image))
         names = ", ".join(layers)
-        raise ValueError(f"a picture of {size} pixels is too small for the layers {names}; grade larger ones") from None
+        raise ValueError(
+            f"a picture of {size} pixels is too small for the layers {names}; evaluate larger ones"
+        ) from None
     return {layer: maps.float().cpu() for layer, maps in features.items()}
 
 

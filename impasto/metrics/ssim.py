@@ -1,3 +1,5 @@
+"""Compute the metric `ssim`."""
+
 from __future__ import annotations
 
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor
 from impasto.backbones import Backbone
 from impasto.metrics.base import METRICS, PIXELS, Metric
 
-LUMINANCE = (0.2125, 0.7154, 0.0721)  # of R, G and B in scikit-image's rgb2gray
+LUMINANCE = (0.2125, 0.7154, 0.0721)  # weights of R, G and B in scikit-image's rgb2gray
 WINDOW = 7  # pixels
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 
@@ -16,26 +18,28 @@ C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 class SSIM(Metric):
     """Structural similarity of the luminance, from -1 to 1 (Wang, Bovik, Sheikh & Simoncelli, IEEE TIP 2004).
 
-    With the defaults of scikit-image: windows of 7x7 pixels that lie inside the picture, evenly weighted, and unbiased
-    (co)variances.
+    With the defaults of scikit-image: uniformly weighted windows of 7x7 pixels inside the image, and unbiased
+    variances and covariances.
     """
 
-    summary = "structural similarity of the luminance, 1 for equal pictures"
+    summary = "structural similarity of the luminance, 1 for equal images"
     measures = "structure"
     lower_is_better = False
 
     def layers(self, backbone: type[Backbone]) -> tuple[str, ...]:
+        """Return `PIXELS`."""
         return PIXELS
 
     def compare(self, output: Tensor, reference: Tensor) -> float:
+        """Return the mean structural similarity of images `(1, 3, H, W)` in [0, 1]."""
         x, y = _luminance(output), _luminance(reference)  # (1, 1, H, W)
         moments = torch.cat([x, y, x * x, y * y, x * y])
         mean_x, mean_y, xx, yy, xy = F.avg_pool2d(moments, WINDOW, stride=1)  # (1, H-6, W-6) each
         unbiased = WINDOW**2 / (WINDOW**2 - 1)
         covariance = unbiased * (xy - mean_x * mean_y)
         variances = unbiased * (xx - mean_x**2 + yy - mean_y**2)
-        likeness = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-        return float((likeness / ((mean_x**2 + mean_y**2 + C1) * (variances + C2))).mean())
+        similarity = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
+        return float((similarity / ((mean_x**2 + mean_y**2 + C1) * (variances + C2))).mean())
 
 
 def _luminance(image: Tensor) -> Tensor:

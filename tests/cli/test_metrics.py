@@ -13,7 +13,7 @@ import torch
 from impasto.cli import main
 from impasto.images import load_image, save_image
 from impasto.metrics import METRICS
-from impasto.metrics.evaluate import grade_with_sanity
+from impasto.metrics.evaluate import evaluate_with_baselines
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -42,7 +42,7 @@ def test_json_is_one_object_on_the_last_line_of_stdout(run: Run) -> None:
     assert list(told) == ["output", "backbone", "layers", "metrics", "identity", "style_copy"]
     assert (told["output"], told["backbone"]) == ("out.png", "tiny")
     assert told["layers"] | {"ssim": ["image"], "gatys_content": ["relu4_2"]} == told["layers"]
-    expected = grade_with_sanity("woodcut", "mosaic", load_image("out.png"), backbone="tiny")
+    expected = evaluate_with_baselines("woodcut", "mosaic", load_image("out.png"), backbone="tiny")
     for row, role in (("metrics", "output"), ("identity", "identity"), ("style_copy", "style_copy")):
         assert told[row] == pytest.approx(expected[role], rel=1e-5)
 

@@ -25,7 +25,7 @@ from impasto.experiments.runner import work, work_together
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 from impasto.images import load_image, read_record, save_image
-from impasto.metrics.evaluate import grade_with_sanity
+from impasto.metrics.evaluate import evaluate_with_baselines
 
 SMALL = {"size": 48, "steps": 2, "backbone": "tiny"}
 
@@ -124,7 +124,9 @@ def test_a_run_has_its_picture_record_figures_scores_and_curve(tmp_path: Path) -
         sum(point["losses"].values()) for point in told["curve"]
     ]
     assert first.curve[0].size == (38, 48)
-    rows = grade_with_sanity("woodcut", "mosaic", load_image(picture), backbone="tiny", metrics=experiment.metrics)
+    rows = evaluate_with_baselines(
+        "woodcut", "mosaic", load_image(picture), backbone="tiny", metrics=experiment.metrics
+    )
     assert list(first.metrics) == ["ssim", "content"]
     assert first.metrics == pytest.approx(rows["output"])
     assert first.sanity == {role: pytest.approx(rows[role]) for role in ("identity", "style_copy")}

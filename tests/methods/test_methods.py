@@ -11,7 +11,7 @@ import impasto
 from impasto.backbones import Backbone
 from impasto.backbones.lite import Lite
 from impasto.methods import METHODS
-from impasto.metrics.evaluate import grade
+from impasto.metrics.evaluate import evaluate
 from impasto.pipeline.stylizer import Stylizer
 
 EVERY = list(METHODS)
@@ -29,7 +29,7 @@ def settings_of(method: str, **more: Any) -> dict[str, Any]:
 def changed(method: str, **more: Any) -> float:
     """How far the painting went from the structure of the photograph."""
     image = impasto.stylize("woodcut", "mosaic", **settings_of(method, **more)).image
-    return 1 - grade("woodcut", "mosaic", image, metrics=["ssim"])["ssim"]
+    return 1 - evaluate("woodcut", "mosaic", image, metrics=["ssim"])["ssim"]
 
 
 @pytest.mark.parametrize("method", EVERY)
