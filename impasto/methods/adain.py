@@ -1,3 +1,5 @@
+"""Stylize by adaptive instance normalization of the features, in one pass."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -27,19 +29,23 @@ class AdaINConfig(FeedForwardConfig):
 
 @METHODS.add("adain")
 class AdaINMethod(Method):
-    """The photograph's features get the channel means and deviations of the style's, and are decoded (`AdaIN`)."""
+    """Give the content features the channel means and standard deviations of the style, then decode them.
 
-    summary = "One pass: give the features the means and deviations of the style's (Huang & Belongie 2017)"
+    Reference: Huang & Belongie, ICCV 2017; `impasto.networks.adain` lists the differences.
+    """
+
+    summary = "One pass: match the means and standard deviations of the features (Huang & Belongie 2017)"
     bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "adain.safetensors"
     Config = AdaINConfig
     config: AdaINConfig
 
     def run(self, subject: Subject) -> Iterator[Step]:
+        """Stylize the subject."""
         yield from one_pass(self.config, [self.network], subject)
 
     @cached_property
     def network(self) -> AdaIN:
-        """The network, with its weights, on its device."""
+        """Return the network with its weights, on the device of the settings."""
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
         encoder = load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device))

@@ -1,4 +1,4 @@
-"""Painting in one pass of a trained network: what the feed-forward methods share."""
+"""Stylize an image in one pass of a trained network: settings and functions that the one-pass methods share."""
 
 from __future__ import annotations
 
@@ -15,71 +15,96 @@ from torch import Tensor
 
 from impasto.config import SETTINGS, MethodConfig
 from impasto.devices import pick_device, pick_dtype
-from impasto.methods.tiles import Tile, replayed, statistics, tiles, weighted
+from impasto.methods.tiles import Tile, collect_means, masked_measure, replay_means, split_into_tiles
 from impasto.networks.statistics import Measure
 from impasto.optim.coarse_to_fine import final_shape
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image, Step
 
-TILE = 1024
-"""Side of a tile in pixels, unless chosen."""
+DEFAULT_TILE = 1024
+"""Side of the tiles in pixels, where the setting `tile` is not given."""
 
 Code = tuple[Tensor, ...]
-"""What a network knows of a style. Codes may be mixed."""
+"""Encoding of a style image by a network. A weighted mean of codes is a code."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class FeedForwardConfig(MethodConfig):
-    """What every method lets one choose that paints in one pass."""
+class OnePassSettings:
+    """One-pass methods."""
 
     weights: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] | None = None
-    """A file that `impasto train` wrote, in place of the one that comes with impasto."""
+    """Weights file written by `impasto train`. Default: the file bundled with impasto."""
     tile: Annotated[int, Ge(0), Le(65536)] | None = None
-    """Side of the tiles, in pixels, that a picture is painted in, to save memory; 0 paints it at once; by its size
-    unless given."""
+    """Side of the tiles in pixels, which bound the memory; 0 disables them. Default: 1024 for large images."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class FeedForwardConfig(OnePassSettings, MethodConfig):
+    """Settings of every one-pass method."""
 
 
 class Network(Protocol):
-    """A network that paints in the manner of a picture."""
+    """A network that stylizes a content image with the code of a style image."""
 
     stride: int
-    """Sides of all pictures must be multiples of it."""
+    """Height and width of all images must be multiples of it."""
     halo: int
-    """So many pixels off, and farther, nothing of the photograph shows in a pixel, but for means over all of it."""
+    """Radius of the receptive field in pixels, apart from the means over the whole image."""
     max_untiled_pixels: int
-    """Pixels of the largest picture that is not tiled, unless one asks for it."""
+    """Number of pixels of the largest image that is not tiled by default."""
 
-    def encode(self, style: Image, measure: Measure) -> Code: ...
-    def __call__(self, content: Image, code: Code, measure: Measure) -> Image: ...
+    def encode(self, style: Image, measure: Measure) -> Code:
+        """Return the code of a style image `(B, 3, H, W)`."""
+        ...
+
+    def __call__(self, content: Image, code: Code, measure: Measure) -> Image:
+        """Return the stylized image `(B, 3, H, W)`, not clamped."""
+        ...
 
 
-Prime = Callable[[Image, int, int], Image]
-"""From a piece of the photograph, whose top and left in the whole are given, to what is painted over."""
-Paint = Callable[[Image, Region], Image]
-"""From the photograph to all of it in the manner of one region."""
+Preprocess = Callable[[Image, int, int], Image]
+"""Transforms a piece of the content image, whose top and left are given in pixels, before the network sees it."""
+StylizeRegion = Callable[[Image, Region], Image]
+"""Stylizes the whole content image with the styles of one region."""
 
 
 def one_pass(
     config: FeedForwardConfig,
     networks: Sequence[Network],
     subject: Subject,
-    primed: Prime | None = None,
+    preprocess: Preprocess | None = None,
 ) -> Iterator[Step]:
-    """Paints the subject; with several networks each paints what the one before it painted. Yields the one step.
+    """Stylize a subject with a cascade of networks.
 
-    `primed` makes what is painted over of the photograph.
+    Args:
+        config: the settings.
+        networks: each network takes the output of the one before it as its content image.
+        subject: content image and regions with their style images, at their own sizes, on the CPU.
+        preprocess: what is done to the input of every network.
+
+    Yields:
+        One step with the stylized image.
     """
 
-    def paint(content: Image, region: Region) -> Image:
+    def stylize(content: Image, region: Region) -> Image:
         for network in networks:
-            content = _painted(network, content, region, config, primed)
+            content = _stylize_region(network, content, region, config, preprocess)
         return content
 
-    return by_region(config, subject, [paint] * len(subject.regions))
+    return blend_regions(config, subject, [stylize] * len(subject.regions))
 
 
-def by_region(config: FeedForwardConfig, subject: Subject, paints: Sequence[Paint]) -> Iterator[Step]:
-    """Paints the subject, each region in its own way. Yields the one step."""
+def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence[StylizeRegion]) -> Iterator[Step]:
+    """Stylize a subject with one function per region and blend the outputs by the masks of the regions.
+
+    Args:
+        config: the settings.
+        subject: content image and regions with their style images, at their own sizes, on the CPU.
+        stylize: one function per region.
+
+    Yields:
+        One step with the stylized image.
+    """
     began = time.perf_counter()
     device = pick_device(config.device)
     shape = final_shape(config, subject.content)
@@ -87,90 +112,112 @@ def by_region(config: FeedForwardConfig, subject: Subject, paints: Sequence[Pain
     image: Image | None = None
     autocast = pick_dtype(config.precision, device) is torch.bfloat16
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-        for paint, region in zip(paints, subject.regions, strict=True):
-            painted = paint(subject.content, region)
-            part = painted if region.mask is None else painted * region.mask
+        for stylize_region, region in zip(stylize, subject.regions, strict=True):
+            stylized = stylize_region(subject.content, region)
+            part = stylized if region.mask is None else stylized * region.mask
             image = part if image is None else image + part
-    assert image is not None  # there is a region at least
-    finished = image.cpu()
+    assert image is not None  # a subject has at least one region
+    output = image.cpu()
     seconds = time.perf_counter() - began
-    yield Step(1, {}, seconds, size=shape, total=1, image=finished.clone, losses_of=lambda _: {})
+    yield Step(1, {}, seconds, size=shape, total=1, image=output.clone, losses_of=lambda _: {})
 
 
-def how_far(strength: float | None) -> float:
-    """From 0, the photograph, past 1, the network's own idea of the style, at a strength of 50, to 1.5 at 100."""
+def style_fraction(strength: float | None) -> float:
+    """Return the weight of the style code against the code of the content image.
+
+    Args:
+        strength: the setting, 0 to 100, or None.
+
+    Returns:
+        0 (content image) at strength 0, 1 (the style as trained) at 50 or None, 1.5 (extrapolated) at 100.
+    """
     return 1.0 if strength is None else min(strength / 50, 0.5 + strength / 100)
 
 
-def _painted(
-    network: Network, content: Image, region: Region, config: FeedForwardConfig, primed: Prime | None
+def apply_network(
+    network: Network,
+    content: Image,
+    code: Code,
+    mask: Tensor | None,
+    tile: int | None,
+    preprocess: Preprocess | None = None,
 ) -> Image:
-    """The whole photograph in the manner of one region."""
-    codes = [_code(network, style.image, style.mask, config.tile) for style in region.styles]
-    code = _mixed(codes, [style.weight for style in region.styles])
-    far = how_far(config.strength) * region.strength
-    if far != 1:
-        code = _mixed([_code(network, content, region.mask, config.tile), code], [1 - far, far])
-    return applied(network, content, code, region.mask, config.tile, primed)
+    """Run a network over a content image, in tiles if the image is large.
 
+    Args:
+        network: the network.
+        content: content image `(B, 3, H, W)` of any size.
+        code: code of the style.
+        mask: weights of the pixels in the means over the image, `(1, 1, H, W)`; None: equal weights.
+        tile: side of the tiles in pixels, 0 for no tiles, None for a choice by the size of the image.
+        preprocess: what is done to the input of the network.
 
-def applied(
-    network: Network, content: Image, code: Code, mask: Tensor | None, side: int | None, primed: Prime | None = None
-) -> Image:
-    """What a network makes of all of a photograph, its means those of where the mask is; in tiles of a side, if given.
-
-    It is in [0, 1].
+    Returns:
+        Stylized image `(B, 3, H, W)` in [0, 1]. Tiles change it by rounding errors only.
     """
     height, width = content.shape[-2:]
-    content, mask = _filled(content, network.stride), _mask(mask, network.stride)
-    parts = _tiles(network, content, side)
+    content, mask = _pad_to_stride(content, network.stride), _pad_mask(mask, network.stride)
+    parts = _tiles(network, content, tile)
     if parts is None:
-        content = content if primed is None else primed(content, 0, 0)
-        return network(content, code, weighted(mask))[..., :height, :width].clamp_(0, 1)
+        content = content if preprocess is None else preprocess(content, 0, 0)
+        return network(content, code, masked_measure(mask))[..., :height, :width].clamp_(0, 1)
 
-    def paint(tile: Tile, measure: Measure) -> Image:
-        piece = tile.of(content)
-        return network(piece if primed is None else primed(piece, tile.top, tile.left), code, measure)
+    def run(part: Tile, measure: Measure) -> Image:
+        piece = part.crop(content)
+        return network(piece if preprocess is None else preprocess(piece, part.top, part.left), code, measure)
 
-    known = statistics(paint, parts, mask)
-    painted = torch.empty_like(content)
-    for tile in parts:
-        top, left, bottom, right = tile.core
-        painted[..., top:bottom, left:right] = tile.inner(paint(tile, replayed(known)))
-    return painted[..., :height, :width].clamp_(0, 1)
+    means = collect_means(run, parts, mask)
+    stylized = torch.empty_like(content)
+    for part in parts:
+        top, left, bottom, right = part.core
+        stylized[..., top:bottom, left:right] = part.crop_core(run(part, replay_means(means)))
+    return stylized[..., :height, :width].clamp_(0, 1)
 
 
-def _code(network: Network, picture: Image, mask: Tensor | None, side: int | None) -> Code:
-    """The code of a picture, of the part of it that the mask shows."""
-    picture, mask = _filled(picture, network.stride), _mask(mask, network.stride)
-    parts = _tiles(network, picture, side)
+def _stylize_region(
+    network: Network, content: Image, region: Region, config: FeedForwardConfig, preprocess: Preprocess | None
+) -> Image:
+    """Stylize the whole content image with the mixed styles of one region."""
+    codes = [_encode(network, style.image, style.mask, config.tile) for style in region.styles]
+    code = _mix_codes(codes, [style.weight for style in region.styles])
+    fraction = style_fraction(config.strength) * region.strength
+    if fraction != 1:
+        content_code = _encode(network, content, region.mask, config.tile)
+        code = _mix_codes([content_code, code], [1 - fraction, fraction])
+    return apply_network(network, content, code, region.mask, config.tile, preprocess)
+
+
+def _encode(network: Network, image: Image, mask: Tensor | None, tile: int | None) -> Code:
+    """Return the code of the part of an image that the mask shows."""
+    image, mask = _pad_to_stride(image, network.stride), _pad_mask(mask, network.stride)
+    parts = _tiles(network, image, tile)
     if parts is None:
-        return network.encode(picture, weighted(mask))
-    known = statistics(lambda tile, measure: network.encode(tile.of(picture), measure), parts, mask)
-    return network.encode(parts[0].of(picture), replayed(known))
+        return network.encode(image, masked_measure(mask))
+    means = collect_means(lambda part, measure: network.encode(part.crop(image), measure), parts, mask)
+    return network.encode(parts[0].crop(image), replay_means(means))
 
 
-def _mixed(codes: Sequence[Code], shares: Sequence[float]) -> Code:
+def _mix_codes(codes: Sequence[Code], weights: Sequence[float]) -> Code:
     return tuple(
-        torch.stack([share * part for share, part in zip(shares, parts, strict=True)]).sum(0)
+        torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(0)
         for parts in zip(*codes, strict=True)
     )
 
 
-def _tiles(network: Network, picture: Image, side: int | None) -> list[Tile] | None:
-    """The tiles of a picture; None if it is looked at as a whole."""
-    height, width = picture.shape[-2:]
+def _tiles(network: Network, image: Image, side: int | None) -> list[Tile] | None:
+    """Return the tiles of an image, or None if it fits in one pass."""
+    height, width = image.shape[-2:]
     if side is None:
-        side = TILE if height * width > network.max_untiled_pixels else 0
-    return None if side == 0 or max(height, width) <= side else tiles((height, width), side, network.halo)
+        side = DEFAULT_TILE if height * width > network.max_untiled_pixels else 0
+    return None if side == 0 or max(height, width) <= side else split_into_tiles((height, width), side, network.halo)
 
 
-def _filled(picture: Tensor, stride: int) -> Tensor:
-    """The picture, its last column and row repeated until the sides are multiples of `stride`."""
-    height, width = picture.shape[-2:]
+def _pad_to_stride(image: Tensor, stride: int) -> Tensor:
+    """Repeat the last row and column until height and width are multiples of `stride`."""
+    height, width = image.shape[-2:]
     missing = (0, -width % stride, 0, -height % stride)
-    return F.pad(picture, missing, mode="replicate") if any(missing) else picture
+    return F.pad(image, missing, mode="replicate") if any(missing) else image
 
 
-def _mask(mask: Tensor | None, stride: int) -> Tensor | None:
-    return None if mask is None else _filled(mask, stride)
+def _pad_mask(mask: Tensor | None, stride: int) -> Tensor | None:
+    return None if mask is None else _pad_to_stride(mask, stride)

@@ -1,3 +1,5 @@
+"""Stylize with any style image in one pass of a very small network."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -25,27 +27,28 @@ class MicroConfig(FeedForwardConfig):
 
 @METHODS.add("micro")
 class MicroMethod(Method):
-    """One pass of a small network that looks at the style by itself; under 500,000 parameters (`Micro`).
+    """One pass of a network with its own style encoder and fewer than 500,000 parameters.
 
-    After MicroAST (Wang et al., AAAI 2023).
+    Reference: after MicroAST (Wang et al., AAAI 2023); `impasto.networks.micro` lists the differences.
     """
 
-    summary = "One pass of a very small network, after any style: in a moment, at any size (after MicroAST, 2023)"
+    summary = "One pass of a very small network for any style image and any size (after Wang et al. 2023)"
     bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "micro.safetensors"
     Config = MicroConfig
     config: MicroConfig
 
     def run(self, subject: Subject) -> Iterator[Step]:
+        """Stylize the subject; the input noise follows the setting `seed`."""
         noise = input_noise(*NOISE_SIZE, self.config.seed)
 
-        def primed(piece: Image, top: int, left: int) -> Image:
+        def add_noise(piece: Image, top: int, left: int) -> Image:
             return add_input_noise(piece, noise, top, left)
 
-        yield from one_pass(self.config, [self.network], subject, primed)
+        yield from one_pass(self.config, [self.network], subject, add_noise)
 
     @cached_property
     def network(self) -> Micro:
-        """The network, with its weights, on its device."""
+        """Return the network with its weights, on the device of the settings."""
         network = Micro()
         load_weights(network, Path(self.config.weights or self.bundled))
         return network.to(pick_device(self.config.device)).eval()

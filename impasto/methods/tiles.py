@@ -1,10 +1,11 @@
-"""A large picture in tiles, with the same outcome as at once.
+"""Run a network over a large image in tiles, with the output of a single pass.
 
-What a network computes is local but for its means over the whole picture (`impasto.networks.statistics`). Each of them
-is asked for in turn: all tiles are run up to it, and the mean over the picture is that over the tiles. The last pass
-knows all of them, and paints. So memory is that of a tile, and time that of about half as many passes as means.
+A one-pass network is local, except for means over the whole image (`impasto.networks.statistics`). These means are
+computed one after the other: all tiles run up to the first mean that is not known yet, and the mean over the image
+follows from those over the tiles. With all means known, a last pass computes the output. The memory is that of one
+tile; the time is that of about half as many passes as there are means.
 
-The statistics pass is that of Galerne et al. (SPST, arXiv 2212.13459), who tile an optimization.
+The separate pass for the statistics follows Galerne et al. (SPST, arXiv 2212.13459), who tile an optimization.
 """
 
 from __future__ import annotations
@@ -21,43 +22,47 @@ from impasto.networks.statistics import Measure, SpatialMean
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of a picture, and another around it that is large enough to compute the first."""
+    """A rectangle of an image: a core, and a border around it as wide as the receptive field needs."""
 
     top: int
     left: int
     bottom: int
     right: int
     core: tuple[int, int, int, int]
-    """Top, left, bottom and right of the inner rectangle, in the picture."""
+    """Top, left, bottom and right of the core, in pixels of the image."""
 
-    def of(self, picture: Tensor) -> Tensor:
-        """The piece of a picture `(B, C, H, W)`, border included."""
-        return picture[..., self.top : self.bottom, self.left : self.right]
+    def crop(self, image: Tensor) -> Tensor:
+        """Return the tile of an image `(B, C, H, W)`, border included."""
+        return image[..., self.top : self.bottom, self.left : self.right]
 
-    def inner(self, features: Tensor) -> Tensor:
-        """The inner part of what was computed from the piece, at any resolution."""
-        pixels = (self.bottom - self.top) // features.shape[-2]  # a place of the features covers so many, a side
+    def crop_core(self, features: Tensor) -> Tensor:
+        """Return the core of features that were computed from the tile, at any resolution."""
+        pixels = (self.bottom - self.top) // features.shape[-2]  # pixels per position, along one side
         top, left, bottom, right = (each // pixels for each in self.core)
         y, x = self.top // pixels, self.left // pixels
         return features[..., top - y : bottom - y, left - x : right - x]
 
 
-def tiles(shape: tuple[int, int], side: int, reach: int) -> list[Tile]:
-    """Tiles that cover a picture of this height and width, each of at most `side` pixels a side without its border.
+def split_into_tiles(shape: tuple[int, int], side: int, halo: int) -> list[Tile]:
+    """Return tiles whose cores cover an image.
 
-    All borders lie on multiples of `reach`, which so must be one of what the network asks of sizes.
+    Args:
+        shape: height and width of the image in pixels.
+        side: longest side of a core in pixels.
+        halo: width of the border in pixels. All borders are at multiples of it, so it must itself be a multiple of
+            the stride of the network.
 
-    >>> [each.core for each in tiles((64, 96), 64, 16)]
+    >>> [each.core for each in split_into_tiles((64, 96), 64, 16)]
     [(0, 0, 64, 64), (0, 64, 64, 96)]
     """
     height, width = shape
-    side = max(reach, side // reach * reach)
+    side = max(halo, side // halo * halo)
     return [
         Tile(
-            max(0, top - reach),
-            max(0, left - reach),
-            min(height, bottom + reach),
-            min(width, right + reach),
+            max(0, top - halo),
+            max(0, left - halo),
+            min(height, bottom + halo),
+            min(width, right + halo),
             (top, left, bottom, right),
         )
         for top, bottom in _spans(height, side)
@@ -70,65 +75,71 @@ def _spans(length: int, side: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + side, length)
 
 
-def weighted(mask: Tensor | None) -> Measure:
-    """The `Measure` of a network that sees the whole picture at once, where places count as much as `mask` says."""
+def masked_measure(mask: Tensor | None) -> Measure:
+    """Return the `Measure` of a network that sees the whole image at once.
+
+    Args:
+        mask: weights of the pixels, `(1, 1, H, W)`; None: equal weights.
+    """
 
     def measure(features: Tensor, mean: SpatialMean) -> Tensor:
         if mask is None:
             return mean(features, None)
-        weights = _reduced(mask, features)
+        weights = _resize_mask(mask, features)
         return mean(features, weights) / weights.mean()
 
     return measure
 
 
-Run = Callable[[Tile, Measure], object]
-"""A network at work on a tile."""
+RunTile = Callable[[Tile, Measure], object]
+"""Runs a network on one tile."""
 
 
-def statistics(run: Run, parts: Sequence[Tile], mask: Tensor | None = None) -> list[Tensor]:
-    """Every mean over the picture that `run` asks for, in order.
+def collect_means(run: RunTile, tiles: Sequence[Tile], mask: Tensor | None = None) -> list[Tensor]:
+    """Return every mean over the whole image that a network asks for, in the order of the requests.
 
     Args:
-        mask: how much each pixel counts, `(1, 1, H, W)`; None: all the same.
+        run: runs the network on one tile.
+        tiles: the tiles of the image.
+        mask: weights of the pixels, `(1, 1, H, W)`; None: equal weights.
     """
     known: list[Tensor] = []
     while True:
-        total, places, device = torch.zeros(()), 0.0, torch.device("cpu")
-        for tile in parts:
+        total, positions, device = torch.zeros(()), 0.0, torch.device("cpu")
+        for tile in tiles:
             try:
-                run(tile, replayed(known))
-            except _AskedError as asked:
-                inner, device = tile.inner(asked.features), asked.features.device
-                weights = None if mask is None else tile.inner(_reduced(tile.of(mask), asked.features))
-                count = inner.shape[-2] * inner.shape[-1]
-                total = total + asked.mean(inner, weights).double().cpu() * count
-                places += count if weights is None else weights.double().sum().item()
+                run(tile, replay_means(known))
+            except _UnknownMeanError as request:
+                core, device = tile.crop_core(request.features), request.features.device
+                weights = None if mask is None else tile.crop_core(_resize_mask(tile.crop(mask), request.features))
+                count = core.shape[-2] * core.shape[-1]
+                total = total + request.mean(core, weights).double().cpu() * count
+                positions += count if weights is None else weights.double().sum().item()
             else:
                 return known
-        known.append((total / places).float().to(device))
+        known.append((total / positions).float().to(device))
 
 
-def replayed(known: Sequence[Tensor]) -> Measure:
-    """The `Measure` that answers what is known, in order."""
-    left = iter(known)
+def replay_means(known: Sequence[Tensor]) -> Measure:
+    """Return the `Measure` that answers each request with the next known mean."""
+    remaining = iter(known)
 
     def measure(features: Tensor, mean: SpatialMean) -> Tensor:
-        for statistic in left:
+        for statistic in remaining:
             return statistic
-        raise _AskedError(features, mean)
+        raise _UnknownMeanError(features, mean)
 
     return measure
 
 
-class _AskedError(Exception):
-    """A mean is asked for that is not known yet."""
+class _UnknownMeanError(Exception):
+    """A network asks for a mean that is not known yet; stops the pass over the tile there."""
 
     def __init__(self, features: Tensor, mean: SpatialMean) -> None:
         super().__init__()
         self.features, self.mean = features, mean
 
 
-def _reduced(mask: Tensor, features: Tensor) -> Tensor:
-    """The mask at the resolution of features."""
+def _resize_mask(mask: Tensor, features: Tensor) -> Tensor:
+    """Return the mask at the resolution of the features."""
     return F.adaptive_avg_pool2d(mask.float(), (features.shape[-2], features.shape[-1]))

@@ -1,3 +1,5 @@
+"""Stylize by matching the covariance of the features, layer by layer, with one decoder per layer."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -26,32 +28,42 @@ class WCTConfig(FeedForwardConfig):
     """Settings of `wct`."""
 
     transform: Transform = "optimal"
-    """How features get the style's covariance: moved as little as can be, or whitened and colored as in the paper."""
+    """Map to the covariance of the style: optimal transport (least change) or whitening and coloring (paper)."""
     layers: tuple[str, ...] = LAYERS[1:]
-    """The layers whose features are given the style's, one after the other."""
+    """Layers whose features are matched, from coarse to fine. Default: relu4_1 to relu1_1."""
 
 
 @METHODS.add("wct")
 class WCTMethod(Method):
-    """The photograph's features get the style's mean and covariance, layer after layer, each decoded (`WCT`)."""
+    """Give the content features of each layer in turn the mean and covariance of the style, then decode them.
 
-    summary = "A pass a layer: give the features the style's mean and covariance (Li et al. 2017, Lu et al. 2019)"
+    Reference: Li et al., NIPS 2017 (whitening and coloring); Lu et al., ICCV 2019 (optimal transport).
+    """
+
+    summary = "One pass per layer: match the mean and covariance of the features (Li et al. 2017, Lu et al. 2019)"
     bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "wct.safetensors"
     Config = WCTConfig
     config: WCTConfig
     paper: ClassVar[dict[str, Any]] = {"transform": "whitening", "layers": LAYERS}
 
     def __init__(self, config: WCTConfig) -> None:
+        """Check the layers.
+
+        Raises:
+            ValueError: if a layer has no decoder, or the list is empty.
+        """
         super().__init__(config)
         wrong = [layer for layer in config.layers if layer not in LAYERS]
         if wrong or not config.layers:
-            raise ValueError(f"layers: choose some of {', '.join(LAYERS)}, not {', '.join(wrong) or 'none'}")
+            raise ValueError(f"layers: choose from {', '.join(LAYERS)}, not {', '.join(wrong) or 'none'}")
 
     def run(self, subject: Subject) -> Iterator[Step]:
-        yield from one_pass(self.config, self._networks, subject)
+        """Stylize the subject."""
+        yield from one_pass(self.config, self.networks, subject)
 
     @cached_property
-    def _networks(self) -> list[WCT]:
+    def networks(self) -> list[WCT]:
+        """Return one network per layer with its weights, on the device of the settings."""
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
         encoder = load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device))

@@ -1,4 +1,4 @@
-"""Models of one pass as ONNX files, for programs without Python: `impasto export`."""
+"""Export the networks of the one-pass methods as ONNX files."""
 
 from __future__ import annotations
 
@@ -24,86 +24,101 @@ from impasto.networks.statistics import measure_untiled
 from impasto.types import Image
 
 ANY_STYLE = ("adain", "micro")
-"""Methods whose network takes a style beside the photograph. (Those of `wct` need eigenvalues, which ONNX lacks.)"""
-SMALLEST, LARGEST = 16, 32768
-"""Sides of the pictures that an exported model takes, in pixels."""
+"""Methods whose network takes a style image. `wct` is missing because ONNX has no eigenvalue decomposition."""
+MIN_SIDE, MAX_SIDE = 16, 32768
+"""Limits of the height and width of the inputs of an exported model, in pixels."""
 
 
 def models() -> list[str]:
-    """What can be exported: `micro`, `adain`, and `johnson-STYLE` for every style there is a network for."""
-    return [*ANY_STYLE, *(f"johnson-{name}" for name in _styles())]
+    """Return the names of the models: `micro`, `adain`, and `johnson-STYLE` for every style with a network."""
+    return [*ANY_STYLE, *(f"johnson-{name}" for name in _johnson_models())]
 
 
 def export(model: str, file: Path) -> Path:
-    """Writes a model as ONNX, whole or not at all; returns the path.
+    """Write a model as an ONNX file, complete or not at all.
 
-    Inputs: `content` and, but for johnson, `style`: float32 `(1, 3, H, W)`, sRGB values in [0, 1], each of any size
-    from 16 pixels a side. Output: `painted`, as large as the content.
+    The inputs are `content` and, except for johnson, `style`: float32 `(1, 3, H, W)`, sRGB-encoded RGB in [0, 1], each
+    of any size of at least 16 pixels per side. The output `stylized` has the size of the content.
 
-    Raises `ValueError` for a model that there is not, a suffix other than `.onnx`, or a missing extra `export`.
+    Args:
+        model: a name from `models`.
+        file: path with the suffix `.onnx`.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: for an unknown model, another suffix, or if the extra `export` is not installed.
     """
     if file.suffix != ".onnx":
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
     if model not in models():
         raise ValueError(f"unknown model {model!r}; choose from {', '.join(models())}")
-    network, inputs = _network(model)
-    sides = {
-        2: torch.export.Dim.DYNAMIC(min=SMALLEST, max=LARGEST),
-        3: torch.export.Dim.DYNAMIC(min=SMALLEST, max=LARGEST),
-    }
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that nobody needs
-    pictures = tuple(torch.rand(1, 3, 120 + 32 * i, 168 + 16 * i) for i in range(len(inputs)))
-    try:
-        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            # torch.onnx would trace the network itself, but takes minutes over the sizes, and this seconds.
-            traced = torch.export.export(network, pictures, dynamic_shapes=(tuple(sides for _ in inputs),))
-            program: Any = torch.onnx.export(traced, dynamo=True, input_names=inputs, output_names=["painted"])
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error}; install the extra: pip install 'impasto[export]'") from None
+    program = _onnx_program(*_network(model))
     with tempfile.TemporaryDirectory() as folder:
         program.save(os.path.join(folder, "model.onnx"))
         write_atomically(file, (Path(folder) / "model.onnx").read_bytes())
     return file
 
 
-class Whole(nn.Module):
-    """A network with all that is around it: pictures of any size in, a picture in [0, 1] out."""
+class OnnxModel(nn.Module):
+    """A network with its padding and clamping: images of any size in, an image in [0, 1] out."""
 
-    grain: Tensor | None
+    noise: Tensor | None
 
-    def __init__(self, network: nn.Module, grain: Tensor | None = None) -> None:
-        """`grain` is what is added to the photograph, `(1, 1, h, w)`."""
+    def __init__(self, network: nn.Module, noise: Tensor | None = None) -> None:
+        """Wrap a network.
+
+        Args:
+            network: a network of a one-pass method.
+            noise: input noise `(1, 1, h, w)` that is added to the content image, or None.
+        """
         super().__init__()
         self.network = network
-        self.register_buffer("grain", grain)
+        self.register_buffer("noise", noise)
 
-    def forward(self, *pictures: Image) -> Image:
+    def forward(self, *images: Image) -> Image:
+        """Return the stylized image `(1, 3, H, W)` for a content image and, if needed, a style image."""
         network: Network = self.network  # type: ignore[assignment]
-        height, width = pictures[0].shape[-2:]
-        content, *styles = (filled(each, network.stride) for each in pictures)
+        height, width = images[0].shape[-2:]
+        content, *styles = (pad_to_stride(each, network.stride) for each in images)
         code: Code = network.encode(styles[0], measure_untiled) if styles else ()
-        if self.grain is not None:
-            content = add_input_noise(content, self.grain)
+        if self.noise is not None:
+            content = add_input_noise(content, self.noise)
         return network(content, code, measure_untiled).clamp(0, 1)[..., :height, :width]
 
 
-def filled(picture: Tensor, stride: int) -> Tensor:
-    """The picture, its last column and row repeated until the sides are multiples of `stride`, whatever it is."""
-    height, width = picture.shape[-2:]
+def pad_to_stride(image: Tensor, stride: int) -> Tensor:
+    """Repeat the last row and column until height and width are multiples of `stride`; works for dynamic sizes."""
+    height, width = image.shape[-2:]
     rows = torch.arange(stride * ((height + stride - 1) // stride)).clamp(max=height - 1)
     columns = torch.arange(stride * ((width + stride - 1) // stride)).clamp(max=width - 1)
-    return picture[:, :, rows][:, :, :, columns]
+    return image[:, :, rows][:, :, :, columns]
 
 
-def _network(model: str) -> tuple[Whole, list[str]]:
+def _onnx_program(network: OnnxModel, inputs: list[str]) -> Any:
+    sides = {axis: torch.export.Dim.DYNAMIC(min=MIN_SIDE, max=MAX_SIDE) for axis in (2, 3)}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a missing torchvision, which is not needed
+    examples = tuple(torch.rand(1, 3, 120 + 32 * i, 168 + 16 * i) for i in range(len(inputs)))
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            # Tracing by torch.onnx itself takes minutes with dynamic sizes; torch.export takes seconds.
+            traced = torch.export.export(network, examples, dynamic_shapes=(tuple(sides for _ in inputs),))
+            return torch.onnx.export(traced, dynamo=True, input_names=inputs, output_names=["stylized"])
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error}; install the extra: pip install 'impasto[export]'") from None
+
+
+def _network(model: str) -> tuple[OnnxModel, list[str]]:
+    """Return the network of a model and the names of its inputs."""
     if model in ANY_STYLE:
-        kind: Any = METHODS[model]
-        network = kind(kind.Config(device="cpu", precision="fp32")).network
+        method: Any = METHODS[model]
+        network = method(method.Config(device="cpu", precision="fp32")).network
         noise = input_noise(*NOISE_SIZE, 0) if model == "micro" else None
-        return Whole(network, noise).eval(), ["content", "style"]
-    return Whole(load_johnson(_styles()[model.removeprefix("johnson-")])).eval(), ["content"]
+        return OnnxModel(network, noise).eval(), ["content", "style"]
+    return OnnxModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
 
 
-def _styles() -> dict[str, StyleModel]:
+def _johnson_models() -> dict[str, StyleModel]:
     return {model.style: model for model in reversed(find_style_models(None, JohnsonMethod.folder))}
