@@ -17,8 +17,8 @@ from impasto.cli.outputs import Outputs, told
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
 from impasto.images.folders import SUFFIXES
-from impasto.pipeline.folder import Painting, carry_out
-from impasto.pipeline.folder_plan import SUFFIX, Task, plan
+from impasto.pipeline.folder import FolderResult, stylize_tasks
+from impasto.pipeline.folder_plan import SUFFIX, FolderTask, plan_folder
 from impasto.pipeline.stylizer import Stylizer
 from impasto.samples import CONTENTS, STYLES
 from impasto.types import Step
@@ -52,7 +52,7 @@ def paint_folder(form: FolderOutputs, pictures: Sequence[str], method: str, sett
     with Interrupts("picture") as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, method, max_pixels=form.max_pixels, **settings)
         choice: dict[str, Any] = {"suffix": form.suffix or SUFFIX, "bits": form.bits}
-        tasks = plan(folder, output, stylizer, overwrite=form.overwrite, **choice)
+        tasks = plan_folder(folder, output, stylizer, overwrite=form.overwrite, **choice)
         if skipped := sum(task.record is not None for task in tasks):
             _say(f"{skipped} of {len(tasks)} pictures are painted already, and skipped")
         done = _paint(tasks, stylizer, form, interrupts)
@@ -81,17 +81,19 @@ def _output(form: FolderOutputs, folder: str) -> str:
     return form.output
 
 
-def _paint(tasks: Sequence[Task], stylizer: Stylizer, form: FolderOutputs, interrupts: Interrupts) -> list[Painting]:
+def _paint(
+    tasks: Sequence[FolderTask], stylizer: Stylizer, form: FolderOutputs, interrupts: Interrupts
+) -> list[FolderResult]:
     """All that is done before Ctrl-C ends it: the first lets the picture at hand be finished, the second does not."""
     bar: Bar
-    done: list[Painting] = []
+    done: list[FolderResult] = []
     notes: set[str] = set()
 
     def on_step(step: Step) -> None:
         interrupts.phase = "painting"
         bar(step)
 
-    paintings = carry_out(tasks, stylizer, bits=form.bits, on_step=on_step)
+    paintings = stylize_tasks(tasks, stylizer, bits=form.bits, on_step=on_step)
     try:
         for i, task in enumerate(tasks, 1):
             if interrupts.asked:
@@ -101,16 +103,16 @@ def _paint(tasks: Sequence[Task], stylizer: Stylizer, form: FolderOutputs, inter
             done.append(painting)
             _report(painting, f"{i}/{len(tasks)}", form, notes)
     except KeyboardInterrupt:
-        if not any(painting.status == "painted" for painting in done):
+        if not any(painting.status == "stylized" for painting in done):
             raise
         interrupts.asked = True
     return done
 
 
-def _report(painting: Painting, place: str, form: FolderOutputs, notes: set[str]) -> None:
+def _report(painting: FolderResult, place: str, form: FolderOutputs, notes: set[str]) -> None:
     """Tells of one picture; of what failed not before the end."""
     record, output = painting.record or {}, str(painting.output)
-    if painting.status == "painted":
+    if painting.status == "stylized":
         if (note := record["note"]) is not None and note not in notes:
             notes.add(note)
             _say(note)

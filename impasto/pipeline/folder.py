@@ -1,8 +1,8 @@
-"""A folder of photographs, painted one after the other."""
+"""Stylize every content image of a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,26 +10,26 @@ from typing import Any, Literal
 from impasto.devices import reset_peak_memory
 from impasto.files import clean_up_on_error
 from impasto.images import MAX_PIXELS, Bits, Source
-from impasto.pipeline.folder_plan import SUFFIX, Task, plan
+from impasto.pipeline.folder_plan import SUFFIX, FolderTask, plan_folder
 from impasto.pipeline.result import record_path
 from impasto.pipeline.stylizer import OnStep, Stylizer
 
 
 @dataclass(frozen=True)
-class Painting:
-    """A task, and how it went."""
+class FolderResult:
+    """The outcome of one content image of a folder."""
 
     content: Path
     output: Path
-    status: Literal["painted", "skipped", "failed"]
+    status: Literal["stylized", "skipped", "failed"]
     record: dict[str, Any] | None = None
-    """What `Result.record` says of it, without the curve; None where it failed."""
+    """`Result.record` of the output without the curve; None where it failed."""
     error: str | None = None
     """One line, where it failed."""
 
 
-OnPicture = Callable[[Painting], object]
-"""Called with every picture that is done with; returning False ends the work there."""
+OnPicture = Callable[[FolderResult], object]
+"""Called with the result of every content image; returning False stops before the next one."""
 
 
 def stylize_folder(
@@ -45,71 +45,82 @@ def stylize_folder(
     on_step: OnStep | None = None,
     max_pixels: int = MAX_PIXELS,
     **settings: Any,
-) -> list[Painting]:
-    """Paints every picture of a folder, and of the folders in it, into another folder: `a/b.jpg` becomes `a/b.png`.
+) -> list[FolderResult]:
+    """Stylize every picture of a folder and its subfolders into another folder.
 
-    What lies there with a record of the same photograph, styles and settings is skipped, so the same call goes on where
-    it was stopped. A picture that fails stops no other.
+    Outputs that exist with the same inputs and settings are skipped. A picture that fails does not stop the others.
 
     Args:
-        content: the folder of photographs; hidden files and folders are left out.
-        style, method, max_pixels, settings: as for `stylize`; but no masks, which belong to one photograph.
-        output: the folder of the paintings and their records, made if need be; it may lie inside `content`.
-        suffix: format of the paintings.
-        bits: a channel; 16 needs `.png` or `.tif`.
-        overwrite: whether to paint anew where anything else lies in a painting's place.
-        on_picture: called with every picture; returning False ends the work.
-        on_step: called with every step; returning False stops that painting, which is kept.
-
-    Returns:
-        What became of each picture.
+        content: folder of content images; hidden files and folders are left out.
+        style: style images, as for `stylize`.
+        output: folder of the outputs and their records, created if missing; may be inside `content`.
+        method: name of a method.
+        suffix: format of the outputs.
+        bits: bits per channel; 16 needs `.png` or `.tif`.
+        overwrite: whether to replace files that are not outputs of the same inputs and settings.
+        on_picture: called with the result of every picture; returning False stops before the next one.
+        on_step: called with every step; returning False stops that picture and keeps its best image.
+        max_pixels: largest number of pixels of an input.
+        settings: as for `stylize`, without masks, which belong to one content image.
 
     Raises:
-        ValueError: in one line and before anything is painted, where it can be told by then; without `overwrite` also
-            where something else lies in a painting's place.
+        ValueError: for wrong inputs or settings, or if a file would be replaced without `overwrite`.
     """
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = plan(content, output, stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
-    done: list[Painting] = []
-    for painting in carry_out(tasks, stylizer, bits=bits, on_step=on_step):
-        done.append(painting)
-        if on_picture is not None and on_picture(painting) is False:
-            break
-    return done
+    tasks = plan_folder(content, output, stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
+    return list(_report(stylize_tasks(tasks, stylizer, bits=bits, on_step=on_step), on_picture))
 
 
-def carry_out(
-    tasks: Sequence[Task], stylizer: Stylizer, *, bits: Bits = 8, on_step: OnStep | None = None
-) -> Iterator[Painting]:
-    """Paints one task after the other, each when it is asked for.
+def stylize_tasks(
+    tasks: Sequence[FolderTask], stylizer: Stylizer, *, bits: Bits = 8, on_step: OnStep | None = None
+) -> Iterator[FolderResult]:
+    """Stylize one content image after the other, each when its result is requested.
 
-    Raises `ValueError` where a setting is wrong that only the first painting could tell; else it yields what failed.
+    Args:
+        tasks: the content images, from `plan_folder`.
+        stylizer: method, settings and style images.
+        bits: bits per channel of the outputs.
+        on_step: called with every step; returning False stops that picture and keeps its best image.
+
+    Yields:
+        The result of every task in order, failures included.
+
+    Raises:
+        ValueError: for a setting that turns out to be wrong with the first picture.
     """
-    begun = False
+    has_output = False
     for task in tasks:
         if task.record is not None:
-            yield Painting(task.content, task.output, "skipped", record=task.record)
+            yield FolderResult(task.content, task.output, "skipped", record=task.record)
             continue
         try:
-            record = _painted(task, stylizer, bits, on_step)
-        except Exception as error:  # the other pictures are not to suffer
+            record = _stylize(task, stylizer, bits, on_step)
+        except Exception as error:  # one picture that fails must not stop the others
             text = " ".join(str(error).split())[:500]
-            is_mendable = isinstance(error, ValueError)
-            if is_mendable and not begun and text.partition(":")[0] in stylizer.config.__dataclass_fields__:
+            is_user_error = isinstance(error, ValueError)
+            if is_user_error and not has_output and text.partition(":")[0] in stylizer.config.__dataclass_fields__:
                 raise
-            kind = "" if is_mendable else f"{type(error).__name__}: "
-            where = "" if str(task.content) in text else f"{str(task.content)!r}: "
-            yield Painting(task.content, task.output, "failed", error=f"{where}{kind}{text}")
+            kind = "" if is_user_error else f"{type(error).__name__}: "
+            name = "" if str(task.content) in text else f"{str(task.content)!r}: "
+            yield FolderResult(task.content, task.output, "failed", error=f"{name}{kind}{text}")
         else:
-            begun = True
-            yield Painting(task.content, task.output, "painted", record=record)
+            has_output = True
+            yield FolderResult(task.content, task.output, "stylized", record=record)
 
 
-def _painted(task: Task, stylizer: Stylizer, bits: Bits, on_step: OnStep | None) -> dict[str, Any]:
-    """Paints and saves; returns the record."""
+def _report(results: Iterable[FolderResult], on_picture: OnPicture | None) -> Iterator[FolderResult]:
+    """Pass every result to `on_picture` until it returns False."""
+    for result in results:
+        yield result
+        if on_picture is not None and on_picture(result) is False:
+            return
+
+
+def _stylize(task: FolderTask, stylizer: Stylizer, bits: Bits, on_step: OnStep | None) -> dict[str, Any]:
+    """Stylize and save one content image; return its record."""
     reset_peak_memory()
     result = stylizer.stylize(task.content, on_step=on_step)
     with clean_up_on_error([task.output, record_path(task.output)]):
-        task.output.unlink(missing_ok=True)  # or for a moment its record would be that of the next
+        task.output.unlink(missing_ok=True)  # an old output must not appear beside the new record, even for a moment
         result.save(task.output, bits=bits)
     return result.record(curve=False)

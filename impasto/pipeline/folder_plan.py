@@ -1,14 +1,14 @@
-"""Which photographs of a folder are to be painted, and where; what lies there painted already stays as it is."""
+"""Find the content images of a folder, the paths of their outputs, and the outputs that exist already."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.config import check_settings
+from impasto.config import check_settings, settings_of
 from impasto.images import Bits, check_output
 from impasto.images.folders import pictures_in
 from impasto.pipeline.replay import load_record
@@ -17,22 +17,22 @@ from impasto.pipeline.stylizer import Stylizer
 from impasto.weights import sha256_of
 
 SUFFIX = ".png"
-"""Format of the paintings unless another is chosen: it keeps the record inside."""
-ELSEWHERE = ("device",)
-"""Settings that may differ between paintings that are the same: they say where, not what."""
+"""Default format of the outputs: it holds the record."""
+IGNORED_SETTINGS = ("device",)
+"""Settings that may differ between outputs that count as the same."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """A photograph of the folder."""
+class FolderTask:
+    """One content image of a folder."""
 
     content: Path
     output: Path
     record: dict[str, Any] | None = None
-    """Of what lies there already, painted as is asked now; None where there is something to do."""
+    """Record of an output that exists with the same inputs and settings; None where there is work to do."""
 
 
-def plan(
+def plan_folder(
     content: str | Path,
     output: str | Path,
     stylizer: Stylizer,
@@ -40,25 +40,31 @@ def plan(
     suffix: str = SUFFIX,
     bits: Bits = 8,
     overwrite: bool = False,
-) -> list[Task]:
-    """What is to be painted where, and what is painted already. Raises `ValueError` where it cannot be."""
-    for name in ("mask", "style_mask"):
-        if getattr(stylizer.config, name):
-            raise ValueError(f"{name}: a mask belongs to one photograph; paint that one by itself")
+) -> list[FolderTask]:
+    """Return one task per content image of a folder.
+
+    Args:
+        content: folder of content images; hidden files and folders are left out.
+        output: folder of the outputs; may be inside `content`.
+        stylizer: method, settings and style images.
+        suffix: format of the outputs.
+        bits: bits per channel.
+        overwrite: whether to replace files that are not outputs of the same inputs and settings.
+
+    Raises:
+        ValueError: if there is no content image, an output cannot be written, or an output would replace an input or,
+            without `overwrite`, another file.
+    """
+    _check_no_masks(stylizer)
     source, target = Path(content), Path(output)
     suffix = f".{suffix.removeprefix('.')}"
-    files = _photographs(source, target)
+    files = _content_images(source, target)
     outputs = [target / name for name in output_names([file.relative_to(source) for file in files], suffix)]
-    _check_no_input(files, outputs, stylizer)
-    tasks, others = [], []
-    weights = stylizer.weights  # without them every picture would fail for itself
-    for file, place in zip(files, outputs, strict=True):
-        record, other = _what_lies_there(place, file, stylizer, weights)
-        tasks.append(Task(file, place, record))
-        others += [f"{str(place)!r} {other}"] if other else []
-    if others and not overwrite:
+    _check_not_an_input(files, outputs, stylizer)
+    tasks, conflicts = _tasks(files, outputs, stylizer)
+    if conflicts and not overwrite:
         raise ValueError(
-            f"overwrite: {len(others)} of {len(tasks)} paintings would take the place of something else: {others[0]}; "
+            f"overwrite: {len(conflicts)} of {len(tasks)} outputs would replace another file: {conflicts[0]}; "
             "allow it, or give another folder"
         )
     check_output(outputs[0], bits)
@@ -66,82 +72,99 @@ def plan(
 
 
 def output_names(files: Sequence[Path], suffix: str) -> list[Path]:
-    """Where each picture goes: `a.jpg` to `a.png`; those that would meet there keep their whole names.
+    """Return the name of each output: `a.jpg` becomes `a.png`; names that would collide keep their old suffix.
 
     >>> [str(name) for name in output_names([Path("a.jpg"), Path("b.jpg"), Path("b.tif")], ".png")]
     ['a.png', 'b.jpg.png', 'b.tif.png']
     """
-    whole: set[Path] = set()
+    full: set[Path] = set()
     while True:
-        names = [file.with_name(file.name + suffix) if file in whole else file.with_suffix(suffix) for file in files]
-        count = Counter(str(name).casefold() for name in names)  # some file systems know no capitals
-        meeting = {file for file, name in zip(files, names, strict=True) if count[str(name).casefold()] > 1}
-        if meeting <= whole:
+        names = [file.with_name(file.name + suffix) if file in full else file.with_suffix(suffix) for file in files]
+        count = Counter(str(name).casefold() for name in names)  # some file systems ignore the case
+        colliding = {file for file, name in zip(files, names, strict=True) if count[str(name).casefold()] > 1}
+        if colliding <= full:
             return names
-        whole |= meeting
+        full |= colliding
 
 
-def _photographs(source: Path, target: Path) -> list[Path]:
-    """The pictures of a folder, without hidden ones and without what was painted into it."""
+def _check_no_masks(stylizer: Stylizer) -> None:
+    for name, files in (("mask", stylizer.config.mask), ("style_mask", stylizer.config.style_mask)):
+        if files:
+            raise ValueError(f"{name}: a mask belongs to one content image; stylize that image on its own")
+
+
+def _content_images(source: Path, target: Path) -> list[Path]:
+    """Return the pictures of a folder, without hidden ones and without the outputs in `target`."""
     if source.resolve() == target.resolve():
-        raise ValueError(f"the paintings of {str(source)!r} would lie among its photographs: give another folder")
-    painted = target.resolve()
+        raise ValueError(f"{str(source)!r} is the folder of the content images; give another folder for the outputs")
+    output = target.resolve()
     files = [
         file
         for file in pictures_in(source)
         if not any(part.startswith(".") for part in file.relative_to(source).parts)
-        and painted not in (source.resolve() / file.relative_to(source)).parents
+        and output not in (source.resolve() / file.relative_to(source)).parents
     ]
     if not files:
-        raise ValueError(f"{str(source)!r}: no photograph lies in it that is yet to be painted; give another folder")
+        raise ValueError(f"{str(source)!r}: every picture in it is hidden or an output; give another folder")
     return files
 
 
-def _check_no_input(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -> None:
-    named = [Path(entry.path) for entry in (*stylizer.styles, *stylizer.start) if entry.path is not None]
-    inputs = {file.resolve() for file in (*files, *named)}
+def _check_not_an_input(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -> None:
+    others = [Path(entry.path) for entry in (*stylizer.styles, *stylizer.start) if entry.path is not None]
+    inputs = {file.resolve() for file in (*files, *others)}
     for output in outputs:
         if output.resolve() in inputs:
-            raise ValueError(f"{output} is an input and would be overwritten: give another folder")
+            raise ValueError(f"{str(output)!r} is an input and would be overwritten; give another folder")
 
 
-def _what_lies_there(
+def _tasks(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -> tuple[list[FolderTask], list[str]]:
+    """Return the tasks, and a line for every file that is in the place of an output."""
+    tasks, conflicts = [], []
+    weights = stylizer.weights  # read here, because without weights every picture would fail separately
+    for file, path in zip(files, outputs, strict=True):
+        record, conflict = _existing_output(path, file, stylizer, weights)
+        tasks.append(FolderTask(file, path, record))
+        conflicts += [f"{str(path)!r} {conflict}"] if conflict else []
+    return tasks, conflicts
+
+
+def _existing_output(
     output: Path, content: Path, stylizer: Stylizer, weights: dict[str, str]
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """The record of a painting that is the one asked for; else what is wrong with what lies there, if anything does."""
-    there = output if output.exists() else record_path(output)
-    if not there.exists():
+    """Return the record of an output that exists with the same inputs and settings, or what conflicts with it."""
+    file = output if output.exists() else record_path(output)
+    if not file.exists():
         return None, None
     try:
-        record = load_record(there)
+        record = load_record(file)
     except ValueError:
-        return None, "was not painted by impasto" if there == output else "needs a record, whose place is taken"
-    if there != output:
-        return None, None  # a painting that was cut off: its record comes first
+        return None, "has no record of impasto" if file == output else "needs a record, and its file name is taken"
+    if file != output:
+        return None, None  # a record is written before its output, so this run was interrupted between the two
     try:
-        other = _difference(record, content, stylizer, weights)
+        difference = _difference(record, content, stylizer, weights)
     except OSError:
-        return None, None  # the photograph cannot be read, which painting it will tell
-    return (record, None) if other is None else (None, other)
+        return None, None  # the content image cannot be read; the error is reported when it is stylized
+    return (record, None) if difference is None else (None, difference)
 
 
 def _difference(record: dict[str, Any], content: Path, stylizer: Stylizer, weights: dict[str, str]) -> str | None:
-    """What sets a painting apart from the one asked for."""
+    """Return how an existing output differs from the requested one, or None if it does not."""
     if record["method"] != stylizer.method:
-        return f"was painted by {record['method']}"
+        return f"was stylized with {record['method']}"
     try:
-        settings = check_settings(type(stylizer.config), stylizer.method, record["settings"])
+        settings = settings_of(check_settings(type(stylizer.config), stylizer.method, record["settings"]))
     except ValueError:
-        return "was painted by another version"
-    names = [field.name for field in fields(stylizer.config) if field.name not in ELSEWHERE]
-    changed = [name for name in names if getattr(settings, name) != getattr(stylizer.config, name)]
+        return "was stylized with another version"
+    requested = settings_of(stylizer.config)
+    changed = [name for name in requested if name not in IGNORED_SETTINGS and settings[name] != requested[name]]
     if changed:
-        return f"was painted with another {', '.join(changed)}"
+        return f"was stylized with another {', '.join(changed)}"
     hashes = [(each["role"], each["sha256"]) for each in record["inputs"]]
     if hashes[1:] != [(each.role, each.sha256) for each in (*stylizer.styles, *stylizer.start)]:
-        return "was painted after other styles"
+        return "was stylized with other style images"
     if hashes[0] != ("content", sha256_of(content)):
-        return "was painted from another photograph"
+        return "was stylized from another content image"
     if record.get("weights") != weights:
-        return "was judged by other weights"
-    return "was stopped on the way" if record["stopped"] == "cancelled" else None
+        return "was stylized with other weights"
+    return "was cancelled before its last step" if record["stopped"] == "cancelled" else None

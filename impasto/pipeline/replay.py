@@ -1,4 +1,4 @@
-"""Paints a picture again from its record."""
+"""Stylize again from the record of an output."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from impasto.pipeline.stylizer import OnStep, stylize
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Step
 
+ROLES = ("content", "style", "start", "mask", "style_mask")
+
 
 def load_record(picture: str | Path) -> dict[str, Any]:
-    """The record inside a PNG, else the one beside the picture; a `.json` file is a record itself.
+    """Return the record inside a PNG, else the one beside the picture; a `.json` file is a record itself.
 
-    Raises `ValueError` where there is none.
+    Raises:
+        ValueError: if there is no record, or it is corrupt.
     """
     picture = Path(picture)
     text = None
@@ -29,19 +32,17 @@ def load_record(picture: str | Path) -> dict[str, Any]:
     if text is None and record_path(picture).is_file():
         text = _read(record_path(picture))
     if text is None:
-        raise ValueError(
-            f"{str(picture)!r}: there is no record in it and none beside it; give a picture that impasto painted"
-        )
+        raise ValueError(f"{str(picture)!r}: no record in the file or beside it; give an output of impasto")
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{str(picture)!r}: its record is not JSON: {error}") from None
     missing = {"method", "settings", "inputs", "steps", "stopped"} - set(record if isinstance(record, dict) else ())
     if missing:
-        raise ValueError(f"{str(picture)!r}: this is no record of impasto: it lacks {', '.join(sorted(missing))}")
+        raise ValueError(f"{str(picture)!r}: not a record of impasto: it lacks {', '.join(sorted(missing))}")
     assert isinstance(record, dict)
-    if not _is_sound(record):
-        raise ValueError(f"{str(picture)!r}: its record is damaged; give a picture that impasto painted")
+    if not _has_valid_types(record):
+        raise ValueError(f"{str(picture)!r}: its record is corrupt; give an output of impasto")
     return record
 
 
@@ -55,50 +56,40 @@ def replay(
     on_step: OnStep | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Result:
-    """Paints the picture again, from the same inputs with the same settings; on the same machine bit for bit.
+    """Stylize again from the same inputs with the same settings; on the same machine the output is identical.
 
     Args:
-        picture: a picture with its record inside or beside it, or a record.
-        content: where the content lies now, if it was moved.
-        styles: where the styles lie now, if they were moved.
-        masks: where the masks lie now, if they were moved.
-        style_masks: where the masks of the styles lie now, if they were moved.
+        picture: an output with its record inside or beside it, or the record.
+        content: new path of the content image, if it was moved.
+        styles: new paths of the style images, if they were moved.
+        masks: new paths of the masks, if they were moved.
+        style_masks: new paths of the masks of the style images, if they were moved.
+        on_step: called with every step; returning False stops and keeps the best image.
+        max_pixels: largest number of pixels of an input.
 
     Raises:
-        ValueError: where the record or an input is missing, or an input is not the picture that was used.
+        ValueError: if the record or an input is missing, or an input has changed.
     """
     record = load_record(picture)
-    recorded = record["inputs"]
-    moved: dict[str, list[str | Path]] = {
-        "content": [] if content is None else [content],
-        "style": list(styles),
-        "start": [],
-        "mask": list(masks),
-        "style_mask": list(style_masks),
-    }
-    paths: dict[str, list[str | Path]] = {role: [] for role in moved}
-    for entry in recorded:
-        role = entry["role"]
-        path = moved[role].pop(0) if moved[role] else entry["path"]
-        paths[role].append(_checked(entry, path, max_pixels))
-    _say_what_differs(record)
+    moved: list[Sequence[str | Path]] = [[] if content is None else [content], styles, [], masks, style_masks]
+    paths = _input_paths(record, dict(zip(ROLES, moved, strict=True)), max_pixels)
+    _warn_of_other_versions(record)
     settings = dict(record["settings"])
     if paths["start"]:
         settings["start"] = str(paths["start"][0])
     settings |= {role: [str(path) for path in paths[role]] for role in ("mask", "style_mask") if paths[role]}
     last = record["steps"] if record["stopped"] == "cancelled" else None
 
-    def until_there(step: Step) -> bool:
-        more = on_step is None or on_step(step) is not False
-        return more and step.index != last
+    def until_last(step: Step) -> bool:
+        proceed = on_step is None or on_step(step) is not False
+        return proceed and step.index != last
 
-    return stylize(
-        paths["content"][0], paths["style"], record["method"], on_step=until_there, max_pixels=max_pixels, **settings
-    )
+    (source,), method = paths["content"], record["method"]
+    return stylize(source, paths["style"], method, on_step=until_last, max_pixels=max_pixels, **settings)
 
 
-def _is_sound(record: dict[str, Any]) -> bool:
-    """Whether what `replay` reads has the right types: a record may have been edited."""
+def _has_valid_types(record: dict[str, Any]) -> bool:
+    """Check the types of what `replay` reads, because a record may have been edited."""
     inputs = record["inputs"]
     return (
         isinstance(record["method"], str)
@@ -106,7 +97,7 @@ def _is_sound(record: dict[str, Any]) -> bool:
         and isinstance(inputs, list)
         and all(isinstance(entry, dict) and {"role", "path", "name", "sha256"} <= entry.keys() for entry in inputs)
         and [entry["role"] for entry in inputs].count("content") == 1
-        and all(entry["role"] in ("content", "style", "start", "mask", "style_mask") for entry in inputs)
+        and all(entry["role"] in ROLES for entry in inputs)
     )
 
 
@@ -117,8 +108,20 @@ def _read(path: Path) -> str:
         raise ValueError(f"{str(path)!r}: the record cannot be read: {error}") from None
 
 
-def _checked(entry: dict[str, Any], path: str | Path | None, max_pixels: int) -> str | Path:
-    """The path of an input, if the picture there is still the one that was used."""
+def _input_paths(
+    record: dict[str, Any], moved: dict[str, Sequence[str | Path]], max_pixels: int
+) -> dict[str, list[str | Path]]:
+    """Return the paths of the inputs by role, in the order of the record; `moved` replaces the first ones."""
+    paths: dict[str, list[str | Path]] = {role: [] for role in ROLES}
+    for entry in record["inputs"]:
+        role, done = entry["role"], paths[entry["role"]]
+        path = moved[role][len(done)] if len(done) < len(moved[role]) else entry["path"]
+        done.append(_checked_path(entry, path, max_pixels))
+    return paths
+
+
+def _checked_path(entry: dict[str, Any], path: str | Path | None, max_pixels: int) -> str | Path:
+    """Return the path of an input whose hash is that of the record."""
     role = entry["role"]
     flag = f"--{role.replace('_', '-')}"
     if path is None:
@@ -126,16 +129,15 @@ def _checked(entry: dict[str, Any], path: str | Path | None, max_pixels: int) ->
     try:
         file = resolve(path)
     except ValueError:
-        hint = f"give the place where it lies now as {flag}"
-        raise ValueError(f"the {role} {str(path)!r} is not there any more; {hint}") from None
+        raise ValueError(f"the {role} {str(path)!r} is missing; give its new path as {flag}") from None
     if open_picture(file, max_pixels=max_pixels).sha256 != entry["sha256"]:
-        raise ValueError(f"the {role} {str(path)!r} is not the picture that was painted from; give that one as {flag}")
+        raise ValueError(f"the {role} {str(path)!r} has changed since the record; give the original as {flag}")
     is_sample = str(path) in {*STYLES, *CONTENTS}
     return path if is_sample else file
 
 
-def _say_what_differs(record: dict[str, Any]) -> None:
-    """Warns where another version painted the picture: then it may differ in its last bits."""
+def _warn_of_other_versions(record: dict[str, Any]) -> None:
+    """Warn where other versions made the output, because the last bits may then differ."""
     import platform
     from importlib.metadata import version
 
@@ -144,4 +146,4 @@ def _say_what_differs(record: dict[str, Any]) -> None:
     here = {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()}
     there = record.get("versions", {})
     if changed := [f"{name} {there.get(name)} -> {now}" for name, now in here.items() if there.get(name) != now]:
-        warnings.warn(f"the picture was painted with other versions ({', '.join(changed)})", stacklevel=3)
+        warnings.warn(f"the picture was made with other versions ({', '.join(changed)})", stacklevel=3)

@@ -1,8 +1,9 @@
-"""A finished painting and its record: all that is needed to know what was done, and to do it again."""
+"""Hold a stylized image and its record, from which the image can be computed again."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,61 +15,73 @@ from impasto.images import Bits, check_output, save_image
 from impasto.types import Image, Step, losses_by_kind
 
 Stopped = Literal["converged", "steps", "cancelled", "diverged"]
-"""Why a painting ended: nothing got better, steps used up, the listener said so, or no step was small enough."""
+"""Why a run ended: loss converged, all steps done, stopped by the listener, or loss growing at any step size."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """A picture that went in."""
+    """An input file or picture."""
 
     role: Literal["content", "style", "start", "mask", "style_mask"]
     path: str | None
-    """Absolute path, or a sample's name; None for what came from memory."""
+    """Absolute path, or the name of a sample; None for a picture in memory."""
     name: str
     sha256: str
+    """Of the file, or of the pixels of a picture in memory."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A painting. `save` writes the picture and its record."""
+    """A stylized image and everything needed to compute it again."""
 
     image: Image
     """`(1, 3, H, W)` in [0, 1], on the CPU."""
     alpha: Tensor | None
-    """The content's opacity `(1, 1, H, W)`, or None where it had none."""
+    """Alpha channel of the content image, `(1, 1, H, W)` in [0, 1], or None."""
     method: str
     settings: dict[str, Any]
+    """Every setting of the method, as JSON values."""
     losses: dict[str, float]
-    """Weighted terms of the picture as it is saved with 8 bits."""
+    """Weighted loss of every term for the image as saved with 8 bits; empty where the method has no loss."""
     curve: tuple[Step, ...] = field(repr=False)
+    """Losses of every step."""
     best: int
-    """The step whose picture this is."""
+    """Index of the step with the lowest loss, which made the image."""
     stopped: Stopped
     seconds: float
     device: str
     precision: str
+    """Of the convolutions: fp32 or bf16."""
     peak_memory_mib: float
+    """Highest memory use of the process, or of the GPU, in MiB."""
     inputs: tuple[Input, ...]
+    """Content image, style images, masks and start image."""
     weights: dict[str, str]
-    """Name and SHA-256 of the weights file, empty where the method reads none."""
+    """Name and SHA-256 of the weights file; empty where the method needs none."""
     versions: dict[str, str]
+    """Of impasto, torch and python."""
     note: str | None = None
-    """What one should know before judging the picture."""
+    """A limitation of the backbone that affects the image, or None."""
     segments: tuple[dict[str, Any], ...] = ()
-    """The paintings that this one went on from, oldest first, as `segment_of` tells them."""
+    """The runs that this run continued, oldest first, from `segment_of`."""
 
     @property
     def steps(self) -> int:
-        """Iterations done."""
+        """Return the number of iterations done."""
         return self.curve[-1].index if self.curve else 0
 
     @property
     def evaluations(self) -> int:
-        """How often the objective and its gradient were computed."""
+        """Return the number of evaluations of the objective and its gradient."""
         return self.curve[-1].evaluations if self.curve else 0
 
+    @property
+    def seed(self) -> int:
+        """Return the seed of the random numbers."""
+        return int(self.settings["seed"])
+
     def summary(self) -> dict[str, Any]:
-        """The figures of the painting, as `impasto stylize --json` prints them (plus `output`)."""
+        """Return the figures of the run as `impasto stylize --json` prints them, without `output`."""
         sums = losses_by_kind(self.losses) if self.losses else {}
         return {
             "method": self.method,
@@ -84,7 +97,11 @@ class Result:
         }
 
     def record(self, *, curve: bool = True) -> dict[str, Any]:
-        """Everything but the pixels, as JSON values; `impasto.replay` paints from it."""
+        """Return everything but the pixels as JSON values; `impasto.replay` needs nothing else.
+
+        Args:
+            curve: whether to include the losses of every step.
+        """
         record = {
             "format": 1,
             **self.summary(),
@@ -104,25 +121,41 @@ class Result:
         return record
 
     def save(self, path: str | Path, *, bits: Bits = 8) -> Path:
-        """Writes the picture, with its record inside if it is a PNG, and the record beside it as JSON.
+        """Write the image, with its record inside if it is a PNG, and the record beside it as JSON.
 
-        Each file appears whole or not at all. Raises `ValueError` for an unknown suffix or a folder that cannot be
-        written.
+        Each file appears complete or not at all.
+
+        Args:
+            path: file to write; the suffix sets the format.
+            bits: bits per channel; 16 needs `.png` or `.tif`.
+
+        Returns:
+            The path of the image.
+
+        Raises:
+            ValueError: for an unknown suffix, or a folder that cannot be written.
         """
         path = Path(path)
         check_output(path, bits=bits)
-        embedded = json.dumps(self.record(curve=False))  # ASCII, because the name of a file may be no valid UTF-8
+        embedded = json.dumps(self.record(curve=False))  # ASCII, because the name of a file may not be valid UTF-8
         write_atomically(record_path(path), json.dumps(self.record(), indent=1).encode())
         save_image(self.image, path, alpha=self.alpha, bits=bits, record=embedded)
         return path
 
+    def _repr_png_(self) -> bytes:
+        """Return the image as PNG, which notebooks show."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "image.png"
+            save_image(self.image, file, alpha=self.alpha)
+            return file.read_bytes()
+
 
 def segment_of(record: dict[str, Any]) -> dict[str, Any]:
-    """What the record of a painting that goes on from another one says of the other."""
+    """Return the part of the record of a run that the record of a run that continues it includes."""
     kept = ("method", "settings", "steps", "seconds", "stopped", "losses", "inputs")
     return {name: record[name] for name in kept if name in record}
 
 
 def record_path(path: Path) -> Path:
-    """Where the record of a picture lies."""
+    """Return the path of the record beside a picture."""
     return path.with_suffix(".json")

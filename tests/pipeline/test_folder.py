@@ -1,8 +1,9 @@
-"""A folder as CONTENT: every picture once, nothing lost, and the same command goes on where it was stopped."""
+"""Test folders of content images: every picture once, nothing overwritten, and the same command resumes."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,13 +18,15 @@ import pytest
 import impasto
 from impasto.backbones.tiny import Tiny
 from impasto.cli import main
-from impasto.pipeline.folder import Painting
+from impasto.cli.progress import Bar
+from impasto.pipeline.folder import FolderResult
 from impasto.pipeline.folder_plan import output_names
+from impasto.types import Step
 
 QUICK = ["--backbone", "tiny", "--size", "32", "--steps", "2", "--precision", "fp32"]
-PAINT = ["stylize", "photos", "style.png", "-o", "out", *QUICK]
+STYLIZE = ["stylize", "photos", "style.png", "-o", "out", *QUICK]
 SETTINGS: dict[str, Any] = {"backbone": "tiny", "size": 32, "steps": 2, "precision": "fp32"}
-PLACES = ["out/a.png", "out/b.png", "out/sub/c.png"]
+OUTPUTS = ["out/a.png", "out/b.png", "out/sub/c.png"]
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -36,7 +39,7 @@ def draw(path: str, seed: int) -> None:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: a style, and three photographs among things that are none."""
+    """Change to a folder with a style image, and three content images among other files."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -49,38 +52,47 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process; returns its exit status, stdout and stderr."""
+    """Run commands in this process; each returns its exit status, stdout and stderr."""
 
     def run(*words: str) -> tuple[int, str, str]:
         status = main(words)
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     return run
 
 
-def press(name: str, times: int, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in a process that sends itself a signal so many times, at the third step of the second picture."""
+def interrupt(monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals, times: int = 1) -> None:
+    """Let this process send itself a signal at the third step of the second picture."""
+
+    def send(bar: Bar, step: Step) -> None:
+        if bar._title.startswith("2/") and step.index == 3:
+            for _ in range(times):
+                os.kill(os.getpid(), signal_number)
+
+    monkeypatch.setattr(Bar, "__call__", send)
+
+
+def run_and_kill(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process that kills itself at the third step of the second picture."""
     code = (
-        "import os, signal, sys, impasto.cli.progress as progress\n"
-        "def press(bar, step):\n"
-        "    if bar._title.startswith('2/') and step.index == 3:\n"
-        f"        for _ in range({times}):\n"
-        f"            os.kill(os.getpid(), signal.{name})\n"
-        "progress.Bar.__call__ = press\n"
-        "from impasto.cli import main\n"
+        "import signal, sys, pytest\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from test_folder import interrupt, main\n"
+        "interrupt(pytest.MonkeyPatch(), signal.SIGKILL)\n"
         f"sys.exit(main({words!r}))"
     )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
 
 
-def files(place: str = "out") -> list[str]:
-    return sorted(str(path) for path in Path(place).rglob("*") if path.is_file())
+def files(folder: str = "out") -> list[str]:
+    return sorted(str(path) for path in Path(folder).rglob("*") if path.is_file())
 
 
-def state(place: str = ".") -> dict[str, tuple[int, bytes]]:
-    """Every file with its time and its bytes: what was written again differs in its time at least."""
-    return {name: (Path(name).stat().st_mtime_ns, Path(name).read_bytes()) for name in files(place)}
+def state(folder: str = ".") -> dict[str, tuple[int, bytes]]:
+    """Return the time and the bytes of every file; a file that is written again differs in its time."""
+    return {name: (Path(name).stat().st_mtime_ns, Path(name).read_bytes()) for name in files(folder)}
 
 
 def pixels(path: str) -> bytes:
@@ -88,44 +100,44 @@ def pixels(path: str) -> bytes:
         return picture.tobytes()
 
 
-# ------------------------------------------------------------------------------------------------ what is painted
+# ------------------------------------------------------------------------------------------------ outputs
 
 
-def test_every_picture_keeps_its_path_and_gets_an_object_and_the_network_is_read_once(
+def test_every_picture_keeps_its_path_and_gets_a_json_object_and_the_network_is_loaded_once(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[Tiny] = []
+    loaded: list[Tiny] = []
     convolutions = Tiny.convolutions
-    monkeypatch.setattr(Tiny, "convolutions", lambda self: read.append(self) or convolutions(self))  # type: ignore[func-returns-value]
-    status, out, err = run(*PAINT, "--json")
+    monkeypatch.setattr(Tiny, "convolutions", lambda self: loaded.append(self) or convolutions(self))  # type: ignore[func-returns-value]
+    status, out, err = run(*STYLIZE, "--json")
     assert status == 0
-    assert len(read) == 1
-    assert files() == sorted([*PLACES, *(place.replace(".png", ".json") for place in PLACES)])
+    assert len(loaded) == 1
+    assert files() == sorted([*OUTPUTS, *(path.replace(".png", ".json") for path in OUTPUTS)])
     objects = [json.loads(line) for line in out.splitlines()]
-    assert [each["output"] for each in objects] == PLACES
+    assert [each["output"] for each in objects] == OUTPUTS
     assert [each["content"] for each in objects] == ["photos/a.jpg", "photos/b.png", "photos/sub/c.tif"]
-    assert {each["status"] for each in objects} == {"painted"}
+    assert {each["status"] for each in objects} == {"stylized"}
     single = run("stylize", "photos/a.jpg", "style.png", "-o", "a.png", "--json", *QUICK)[1]
     assert set(objects[0]) == set(json.loads(single)) | {"content", "status"}
     assert pixels("out/a.png") == pixels("a.png")
     lines = err.splitlines()
     assert lines[0] == f"impasto: {Tiny.note}"
-    assert [line.split(":")[0] for line in lines[1:]] == [f"{i}/3  {place}" for i, place in enumerate(PLACES, 1)]
+    assert [line.split(":")[0] for line in lines[1:]] == [f"{i}/3  {path}" for i, path in enumerate(OUTPUTS, 1)]
 
 
-def test_without_json_a_line_tells_which_of_how_many(run: Run) -> None:
-    out = run(*PAINT)[1]
-    assert [line.split(":")[0] for line in out.splitlines()] == [f"{i}/3  {place}" for i, place in enumerate(PLACES, 1)]
+def test_without_json_every_picture_has_a_numbered_line(run: Run) -> None:
+    out = run(*STYLIZE)[1]
+    assert [line.split(":")[0] for line in out.splitlines()] == [f"{i}/3  {path}" for i, path in enumerate(OUTPUTS, 1)]
 
 
-def test_a_corrupt_picture_is_told_at_the_end_and_stops_nothing(run: Run) -> None:
+def test_a_corrupt_picture_is_reported_at_the_end_and_does_not_stop_the_others(run: Run) -> None:
     Path("photos/a.jpg").write_bytes(Path("photos/a.jpg").read_bytes()[:300])
     PIL.Image.new("RGB", (4, 4)).save("photos/b.png")
-    status, out, err = run(*PAINT, "--json")
+    status, out, err = run(*STYLIZE, "--json")
     assert status == 2
     assert [path for path in files() if path.endswith(".png")] == ["out/sub/c.png"]
     first, second, third = (json.loads(line) for line in out.splitlines())
-    assert (first["status"], first["output"], third["status"]) == ("failed", None, "painted")
+    assert (first["status"], first["output"], third["status"]) == ("failed", None, "stylized")
     assert "4x4 pixels" in second["error"]
     *_, damaged, small, total = err.splitlines()
     assert damaged.startswith("impasto: 'photos/a.jpg': it is damaged or cut short")
@@ -133,15 +145,15 @@ def test_a_corrupt_picture_is_told_at_the_end_and_stops_nothing(run: Run) -> Non
     assert total == "impasto: 2 of 3 pictures could not be painted"
 
 
-def test_where_nothing_can_be_painted_no_folder_is_left(run: Run) -> None:
+def test_without_any_output_no_folder_is_left(run: Run) -> None:
     for name in files("photos"):
         Path(name).write_bytes(b"")
-    assert run(*PAINT)[::2][0] == 2
+    assert run(*STYLIZE)[::2][0] == 2
     assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(
-    ("names", "places"),
+    ("names", "outputs"),
     [
         (["a.jpg", "b/a.jpg"], ["a.png", "b/a.png"]),
         (["a.jpg", "a.tif", "b.v2.png"], ["a.jpg.png", "a.tif.png", "b.v2.png"]),
@@ -149,129 +161,128 @@ def test_where_nothing_can_be_painted_no_folder_is_left(run: Run) -> None:
         (["A.JPG", "a.png"], ["A.JPG.png", "a.png.png"]),
     ],
 )
-def test_pictures_that_would_meet_under_one_name_keep_their_whole_names(names: list[str], places: list[str]) -> None:
-    assert [str(name) for name in output_names([Path(name) for name in names], ".png")] == places
+def test_pictures_whose_outputs_would_collide_keep_their_suffix(names: list[str], outputs: list[str]) -> None:
+    assert [str(name) for name in output_names([Path(name) for name in names], ".png")] == outputs
 
 
-def test_pictures_of_one_stem_are_both_painted_and_skipped_the_next_time(run: Run) -> None:
+def test_pictures_of_one_stem_are_both_stylized_and_then_skipped(run: Run) -> None:
     draw("photos/b.jpg", 9)
-    assert run(*PAINT, "--suffix", "jpg")[0] == 0
+    assert run(*STYLIZE, "--suffix", "jpg")[0] == 0
     assert [path for path in files() if path.endswith(".jpg")] == [
         *("out/a.jpg", "out/b.jpg.jpg", "out/b.png.jpg", "out/sub/c.jpg")
     ]
     before = state("out")
-    status, out, err = run(*PAINT, "--suffix", ".jpg")
+    status, out, err = run(*STYLIZE, "--suffix", ".jpg")
     assert (status, out, err) == (0, "", "impasto: 4 of 4 pictures are painted already, and skipped\n")
     assert state("out") == before
 
 
-def test_a_folder_of_paintings_inside_the_photographs_is_not_painted_itself(run: Run) -> None:
+def test_outputs_inside_the_folder_of_content_images_are_not_stylized(run: Run) -> None:
     words = ["stylize", "photos", "style.png", "-o", "photos/out", *QUICK]
     assert run(*words)[0] == 0
     assert run(*words)[2] == "impasto: 3 of 3 pictures are painted already, and skipped\n"
 
 
-def test_a_sample_is_meant_by_its_name_even_where_a_folder_is_called_so(run: Run) -> None:
+def test_the_name_of_a_sample_takes_precedence_over_a_folder(run: Run) -> None:
     Path("woodcut").mkdir()
     assert run("stylize", "woodcut", "style.png", "-o", "w.png", *QUICK)[0] == 0
     assert run("stylize", "woodcut/", "style.png", "-o", "w", *QUICK)[0] == 2
 
 
-# ------------------------------------------------------------------------------------------ what lies there already
+# ------------------------------------------------------------------------------------------------ existing outputs
 
 
-def test_a_process_killed_on_the_way_goes_on_without_painting_anything_twice() -> None:
-    words = [*PAINT, "--steps", "5"]
-    assert press("SIGKILL", 1, *words).returncode == -signal.SIGKILL
+def test_a_killed_process_resumes_without_stylizing_anything_twice(run: Run) -> None:
+    words = [*STYLIZE, "--steps", "5"]
+    assert run_and_kill(*words).returncode == -signal.SIGKILL
     assert files() == ["out/a.json", "out/a.png"]
     before = state("out")
-    command = [sys.executable, "-m", "impasto", *words, "--json"]
-    again = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert again.returncode == 0, again.stderr
-    objects = [json.loads(line) for line in again.stdout.splitlines()]
+    status, out, err = run(*words, "--json")
+    assert status == 0, err
+    objects = [json.loads(line) for line in out.splitlines()]
     assert [(each["output"], each["status"], each["steps"]) for each in objects] == [
-        (place, status, 5) for place, status in zip(PLACES, ("skipped", "painted", "painted"), strict=True)
+        (path, status, 5) for path, status in zip(OUTPUTS, ("skipped", "stylized", "stylized"), strict=True)
     ]
-    assert again.stderr.startswith("impasto: 1 of 3 pictures are painted already, and skipped\n")
+    assert err.startswith("impasto: 1 of 3 pictures are painted already, and skipped\n")
     after = state("out")
-    assert [name for name in after if name.endswith(".png")] == PLACES
+    assert [name for name in after if name.endswith(".png")] == OUTPUTS
     assert {name: after[name] for name in before} == before
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        (["--steps", "3"], "'out/a.png' was painted with another steps"),
-        (["--method", "nnst"], "'out/a.png' was painted by gatys"),
-        (["mosaic"], "'out/a.png' was painted after other styles"),
+        (["--steps", "3"], "'out/a.png' was stylized with another steps"),
+        (["--method", "nnst"], "'out/a.png' was stylized with gatys"),
+        (["mosaic"], "'out/a.png' was stylized with other style images"),
     ],
 )
-def test_paintings_of_another_kind_are_lost_only_where_that_is_allowed(run: Run, words: list[str], told: str) -> None:
-    assert run(*PAINT)[0] == 0
+def test_outputs_of_other_settings_are_replaced_only_with_overwrite(run: Run, words: list[str], message: str) -> None:
+    assert run(*STYLIZE)[0] == 0
     before = state()
-    status, out, err = run(*PAINT, *words)
+    status, out, err = run(*STYLIZE, *words)
     assert (status, out) == (2, "")
-    assert f"--overwrite: 3 of 3 paintings would take the place of something else: {told}" in err
+    assert f"--overwrite: 3 of 3 outputs would replace another file: {message}" in err
     assert err.count("\n") == 1
     assert state() == before
-    assert run(*PAINT, *words, "--overwrite")[0] == 0
+    assert run(*STYLIZE, *words, "--overwrite")[0] == 0
     assert not set(state("out").values()) & set(before.values())
-    assert run(*PAINT, *words)[2].endswith("3 of 3 pictures are painted already, and skipped\n")
+    assert run(*STYLIZE, *words)[2].endswith("3 of 3 pictures are painted already, and skipped\n")
 
 
-def test_only_the_photograph_that_changed_is_painted_anew(run: Run) -> None:
-    assert run(*PAINT)[0] == 0
+def test_only_the_content_image_that_changed_is_stylized_again(run: Run) -> None:
+    assert run(*STYLIZE)[0] == 0
     draw("photos/b.png", 77)
     before = state("out")
-    assert "1 of 3 paintings would take the place of something else: 'out/b.png' was painted from an" in run(*PAINT)[2]
-    assert run(*PAINT, "--overwrite")[0] == 0
+    assert "1 of 3 outputs would replace another file: 'out/b.png' was stylized from an" in run(*STYLIZE)[2]
+    assert run(*STYLIZE, "--overwrite")[0] == 0
     after = state("out")
     assert {name for name in after if after[name] != before[name]} == {"out/b.png", "out/b.json"}
 
 
-def test_where_it_was_painted_makes_no_other_painting(run: Run) -> None:
-    assert run(*PAINT)[0] == 0
-    assert run(*PAINT, "--device", "cpu")[2] == "impasto: 3 of 3 pictures are painted already, and skipped\n"
+def test_outputs_of_another_device_are_skipped(run: Run) -> None:
+    assert run(*STYLIZE)[0] == 0
+    assert run(*STYLIZE, "--device", "cpu")[2] == "impasto: 3 of 3 pictures are painted already, and skipped\n"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.json"])
-def test_files_of_the_user_are_not_written_over(run: Run, name: str) -> None:
+def test_files_of_the_user_are_not_overwritten(run: Run, name: str) -> None:
     Path("out").mkdir()
     mine = Path("out", name)
     mine.write_bytes(Path("style.png").read_bytes() if name == "a.png" else b'{"title": "Holiday"}')
     before = state()
-    status, _, err = run(*PAINT)
+    status, _, err = run(*STYLIZE)
     assert status == 2
-    assert "1 of 3 paintings would take the place of something else: 'out/a.png'" in err
+    assert "1 of 3 outputs would replace another file: 'out/a.png'" in err
     assert state() == before
 
 
-def test_a_record_without_its_picture_is_that_of_a_painting_cut_off(run: Run) -> None:
-    assert run(*PAINT)[0] == 0
+def test_a_record_without_its_output_counts_as_interrupted(run: Run) -> None:
+    assert run(*STYLIZE)[0] == 0
     Path("out/b.png").unlink()
-    assert run(*PAINT)[0] == 0
+    assert run(*STYLIZE)[0] == 0
     assert Path("out/b.png").exists()
 
 
-def test_a_picture_that_was_stopped_on_the_way_is_not_taken_for_finished(run: Run) -> None:
+def test_the_output_of_a_cancelled_run_does_not_count_as_finished(run: Run) -> None:
     impasto.stylize("photos/a.jpg", "style.png", on_step=lambda step: False, **SETTINGS).save("out/a.png")
-    assert "'out/a.png' was stopped on the way" in run(*PAINT)[2]
+    assert "'out/a.png' was cancelled before its last step" in run(*STYLIZE)[2]
 
 
-def test_a_picture_that_other_weights_judged_is_another(run: Run) -> None:
-    words = [*PAINT, "--suffix", "jpg"]
+def test_an_output_of_other_weights_counts_as_different(run: Run) -> None:
+    words = [*STYLIZE, "--suffix", "jpg"]
     assert run(*words)[0] == 0
     record = json.loads(Path("out/a.json").read_text())
     Path("out/a.json").write_text(json.dumps(record | {"weights": {"name": "tiny.safetensors", "sha256": "0"}}))
-    assert "1 of 3 paintings would take the place of something else: 'out/a.jpg' was judged by" in run(*words)[2]
+    assert "1 of 3 outputs would replace another file: 'out/a.jpg' was stylized with other w" in run(*words)[2]
 
 
-def test_where_a_picture_cannot_be_saved_no_record_is_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_that_cannot_be_saved_leaves_no_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise ValueError("the disk is full")
 
     monkeypatch.setattr("impasto.pipeline.result.save_image", full)
-    status, _, err = run(*PAINT)
+    status, _, err = run(*STYLIZE)
     assert (status, err.count("the disk is full")) == (2, 3)
     assert not Path("out").exists()
 
@@ -286,71 +297,77 @@ def test_where_a_picture_cannot_be_saved_no_record_is_left(run: Run, monkeypatch
         (2, ["out/a.json", "out/a.png"], "1 of 3"),
     ],
 )
-def test_ctrl_c_finishes_the_picture_at_hand_and_a_second_one_does_not(times: int, kept: list[str], last: str) -> None:
-    said = press("SIGINT", times, *PAINT, "--steps", "5")
-    assert said.returncode == 130
-    assert "impasto: stopping after this picture; Ctrl-C again stops at once\n" in said.stderr
-    assert said.stderr.endswith(f"impasto: stopped after {last} pictures; the same command goes on\n")
+def test_ctrl_c_finishes_the_current_picture_and_a_second_one_does_not(
+    times: int, kept: list[str], last: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    interrupt(monkeypatch, signal.SIGINT, times)
+    assert main([*STYLIZE, "--steps", "5"]) == 130
+    err = capfd.readouterr().err
+    assert "impasto: stopping after this picture; Ctrl-C again stops at once\n" in err
+    assert err.endswith(f"impasto: stopped after {last} pictures; the same command goes on\n")
     assert files() == kept
     assert {json.loads(Path(name).read_text())["steps"] for name in kept if name.endswith(".json")} == {5}
     with PIL.Image.open(kept[-1]) as picture:
         picture.load()
 
 
-# ------------------------------------------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------------------------------------ errors
 
-MISTAKES = {
+ERRORS = {
     "no output": (["photos", "style.png"], "say where the pictures go: -o FOLDER"),
     "output is a picture": (["photos", "style.png", "-o", "x.png"], "'photos' is a folder, and its paintings need one"),
-    "output is the folder": (["photos", "style.png", "-o", "photos/"], "the paintings of 'photos' would lie among"),
+    "output is the folder": (["photos", "style.png", "-o", "photos/"], "'photos' is the folder of the content images"),
     "output is a file": (["photos", "style.png", "-o", "photos/notes.txt"], "cannot write 'photos/notes.txt/a.png'"),
-    "output is the style": (["photos", "sub/a.png", "-o", "sub"], "sub/a.png is an input and would be overwritten"),
+    "output is the style": (["photos", "sub/a.png", "-o", "sub"], "'sub/a.png' is an input and would be overwritten"),
     "suffix": (["photos", "style.png", "-o", "out", "--suffix", "gif"], "cannot write 'out/a.gif': its suffix must"),
     "bits": (["photos", "style.png", "-o", "out", "--suffix", "jpg", "--bits", "16"], "cannot write 'out/a.jpg' with"),
     "suffix of one": (["style.png", "style.png", "-o", "x.png", "--suffix", "jpg"], "--suffix is for a folder"),
     "curves": (["photos", "style.png", "-o", "out", "--curves", "c.svg"], "--curves is for a single picture"),
     "preview": (["photos", "style.png", "-o", "out", "--preview", "p.png"], "--preview is for a single picture"),
-    "mask": (["photos", "style.png", "-o", "out", "--mask", "style.png"], "--mask: a mask belongs to one photograph"),
+    "mask": (
+        ["photos", "style.png", "-o", "out", "--mask", "style.png"],
+        "--mask: a mask belongs to one content",
+    ),
     "no pictures": (["nothing", "style.png", "-o", "out"], "'nothing': no picture lies in it"),
-    "bad style": (["photos", "photos/notes.txt", "-o", "out"], "'photos/notes.txt': it is not a picture"),
-    "bad start": (
+    "style": (["photos", "photos/notes.txt", "-o", "out"], "'photos/notes.txt': it is not a picture"),
+    "start": (
         ["photos", "style.png", "-o", "out", "--start", "no"],
         "--start: choose content, style, noise, a method",
     ),
-    "bad setting": (["photos", "style.png", "-o", "out", "--steps", "0"], "--steps: input should be greater"),
-    "painting tells": (["photos", "style.png", "-o", "out", "--sizes", "16", "24", "32"], "--steps: 2 cannot be shar"),
+    "setting": (["photos", "style.png", "-o", "out", "--steps", "0"], "--steps: input should be greater"),
+    "first picture": (["photos", "style.png", "-o", "out", "--sizes", "16", "24", "32"], "--steps: 2 cannot be shar"),
     "no weights": (["photos", "style.png", "-o", "out", "--backbone", "vgg19"], "IMPASTO_OFFLINE is set; looked for"),
 }
 
 
-@pytest.mark.parametrize(("words", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words: list[str], told: str) -> None:
+@pytest.mark.parametrize(("words", "message"), ERRORS.values(), ids=ERRORS)
+def test_an_error_is_one_line_and_leaves_no_file(run: Run, folder: Path, words: list[str], message: str) -> None:
     Path("nothing").mkdir()
     draw("sub/a.png", 3)
-    before, places = state(), list(folder.rglob("*"))
+    before, paths = state(), list(folder.rglob("*"))
     status, out, err = run("stylize", *QUICK, *words)
     assert (status, out) == (2, "")
-    assert err.startswith(f"impasto: {told}")
+    assert err.startswith(f"impasto: {message}")
     assert err.count("\n") == 1
-    assert (state(), list(folder.rglob("*"))) == (before, places)
+    assert (state(), list(folder.rglob("*"))) == (before, paths)
 
 
 # -------------------------------------------------------------------------------------------------------- Python
 
 
-def test_from_python_each_picture_is_told_and_false_ends_the_work() -> None:
-    seen: list[Painting] = []
+def test_in_python_every_result_is_reported_and_false_stops() -> None:
+    seen: list[FolderResult] = []
 
-    def until_the_second(painting: Painting) -> bool:
-        seen.append(painting)
+    def until_the_second(result: FolderResult) -> bool:
+        seen.append(result)
         return len(seen) < 2
 
     done = impasto.stylize_folder("photos", "style.png", "out", on_picture=until_the_second, **SETTINGS)
     assert done == seen
-    assert [str(painting.output) for painting in done] == PLACES[:2]
+    assert [str(result.output) for result in done] == OUTPUTS[:2]
     again = impasto.stylize_folder("photos", "style.png", "out", **SETTINGS)
-    assert [painting.status for painting in again] == ["skipped", "skipped", "painted"]
-    for painting in again:
-        assert painting.record is not None
-        beside = json.loads(painting.output.with_suffix(".json").read_text())
-        assert painting.record == {name: value for name, value in beside.items() if name != "curve"}
+    assert [result.status for result in again] == ["skipped", "skipped", "stylized"]
+    for result in again:
+        assert result.record is not None
+        beside = json.loads(result.output.with_suffix(".json").read_text())
+        assert result.record == {name: value for name, value in beside.items() if name != "curve"}
