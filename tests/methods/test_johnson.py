@@ -305,6 +305,6 @@ def test_the_recipe_rejects_paintings_and_a_missing_style_image(tmp_path: Path) 
 def test_a_bundled_network_records_its_training_and_is_small(style: str) -> None:
     file = METHODS["johnson"].folder / f"johnson-{style}.safetensors"  # type: ignore[attr-defined]
     facts = read_metadata(file)
-    assert (facts["recipe"], facts["style"], facts["licence"]) == ("johnson", style, "MIT")  # spelled so in the file
+    assert (facts["recipe"], facts["style"], facts["license"]) == ("johnson", style, "MIT")
     assert {"settings", "pictures", "steps", "losses"} <= set(facts)
     assert file.stat().st_size < 1_000_000
