@@ -24,9 +24,9 @@ FIRES = (
 
 
 def random_state(name: str) -> dict[str, Tensor]:
-    """Random weights of a network of the manifest, under the keys and of the shapes of the published file.
+    """Return random weights of a network of the manifest, with the keys and shapes of the published file.
 
-    The classifiers, which nobody reads, are cut short.
+    The classifiers, which are never read, are shortened.
     """
     generator = torch.Generator().manual_seed(sum(name.encode()))
     state: dict[str, Tensor] = {}
@@ -83,7 +83,7 @@ def random_state(name: str) -> dict[str, Tensor]:
 
 
 def write_weights(name: str, folder: Path, state: dict[str, Tensor]) -> Path:
-    """Stores `state` under the first file name that the manifest has for `name`."""
+    """Write `state` to the first file name that the manifest lists for `name`, and return the path."""
     path = folder / MANIFEST[name].files[0].filename
     if path.suffix == ".safetensors":
         save_file(state, path)
@@ -96,17 +96,18 @@ LoadRandom = Callable[..., Backbone]
 
 
 def features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Random activations `(B, C, H, W)`, smooth enough that neighbors resemble each other."""
+    """Return smooth random activations `(B, C, H, W)`."""
     generator = torch.Generator().manual_seed(seed)
     maps = torch.rand(shape, generator=generator, dtype=torch.float64)
     return (maps + maps.roll(1, -1) + maps.roll(1, -2)).to(dtype)
 
 
 def between(loss: FeatureLoss, maps: Tensor, others: Tensor) -> float:
-    """Distance between the statistics of two feature maps."""
+    """Return the distance between the statistics of two feature maps."""
     return loss.distance(loss.statistic(maps), loss.statistic(others)).item()
 
 
 def shuffled(maps: Tensor) -> Tensor:
-    places = torch.randperm(maps[0, 0].numel(), generator=torch.Generator().manual_seed(1))
-    return maps.flatten(2)[..., places].view_as(maps)
+    """Return the feature vectors `(B, C, H, W)` in a random order of their positions."""
+    positions = torch.randperm(maps[0, 0].numel(), generator=torch.Generator().manual_seed(1))
+    return maps.flatten(2)[..., positions].view_as(maps)

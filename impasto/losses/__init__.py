@@ -1,4 +1,4 @@
-"""Losses on features: a statistic and a distance."""
+"""Losses of features: a statistic and a distance."""
 
 from impasto.losses.base import LOSSES, FeatureLoss
 

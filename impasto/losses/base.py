@@ -1,6 +1,7 @@
-"""Losses: a statistic of features, and a distance between two of them.
+"""Define the contract of a loss: a statistic of features and a distance between two statistics.
 
-To add one, write a file here with a class under `@LOSSES.add("name")`.
+To add a loss, write a file in this folder with a class under `@LOSSES.add("name")`. The first line of its docstring is
+the summary that lists show.
 """
 
 from __future__ import annotations
@@ -14,27 +15,31 @@ from impasto.registry import Registry
 
 
 class FeatureLoss(ABC):
-    """Stateless: what is compared (`statistic`) and how (`distance`).
+    """Stateless loss of the features of one layer.
 
-    Features may be of any float type; statistics and distances are fp32 (float64 for float64).
+    Features may have any floating-point type; statistics and distances are float32 (float64 for float64).
     """
 
     is_spatial_mean: ClassVar[bool] = False
-    """Whether the statistic is a mean over places. Such statistics of tiles, of masked places and of several pictures
-    combine by (weighted) averaging."""
+    """Whether the statistic is a mean over positions. The statistics of tiles, of masked positions and of several
+    images then combine by a (weighted) average."""
 
     @abstractmethod
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        """What is compared, for features `(B, C, H, W)`.
+        """Compute the statistic of features.
 
         Args:
-            guide: how much each place counts: `(1, 1, H, W)`, float, >= 0, with a mean of 1 over the places. None: all
-                the same. A spatial mean is weighted by it; what another statistic makes of it is said in its docstring.
+            features: `(B, C, H, W)`.
+            guide: weight of each position, `(1, 1, H, W)`, floating point, >= 0, with a mean of 1; None: all 1. A
+                spatial mean is weighted by it; the docstring of any other loss says how the guide is used.
+
+        Returns:
+            The statistic; the first dimension is B.
         """
 
     @abstractmethod
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        """Scalar >= 0; 0 where the statistics are equal."""
+        """Return the distance between two statistics: a scalar >= 0 that is 0 if they are equal."""
 
 
 LOSSES: Registry[FeatureLoss] = Registry("loss", "impasto.losses")

@@ -1,3 +1,5 @@
+"""Define the loss `content`."""
+
 from __future__ import annotations
 
 import torch
@@ -9,17 +11,20 @@ from impasto.losses.base import LOSSES, FeatureLoss
 
 @LOSSES.add("content")
 class ContentLoss(FeatureLoss):
-    """Mean squared difference of features, place by place (Gatys, Ecker & Bethge, CVPR 2016).
+    """Mean squared difference of features at each position (Gatys, Ecker & Bethge, CVPR 2016).
 
-    A guide weights the squared differences; the pictures compared share it.
+    The statistic is the features themselves, `(B, C, H, W)`. A guide weights the squared differences; both images must
+    have the same guide.
 
-    Departs from the paper: the mean instead of half the sum, so a weight survives a change of size.
+    Departs from the paper: the mean instead of half the sum, so that a weight means the same at every size.
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Return the features, times the square root of the guide."""
         return at_least_fp32(features) if guide is None else at_least_fp32(features) * guide.sqrt()  # (B, C, H, W)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        # In the order of memory, as one vector: five times as fast as `mse_loss`, whose gradient is a spread scalar.
+        """Return the mean squared difference."""
+        # A dot product in the order of memory is five times as fast as `mse_loss`, whose gradient is broadcast.
         difference = (statistic - target).permute(0, 2, 3, 1).flatten()
         return torch.dot(difference, difference) / len(difference)

@@ -1,3 +1,5 @@
+"""Define the loss `histogram`."""
+
 from __future__ import annotations
 
 from torch import Tensor
@@ -9,18 +11,20 @@ from impasto.losses.base import LOSSES, FeatureLoss
 
 @LOSSES.add("histogram")
 class HistogramLoss(FeatureLoss):
-    """Each channel against itself with the target's histogram, |O - R(O)|² (Risser, Wilmot & Barnes, 2017; 1701.08893).
+    """Histogram of each channel, compared by |O - R(O)|² (Risser, Wilmot & Barnes, 2017; arXiv 1701.08893).
 
-    R gives the value of rank r the target's value of rank r; the gradient does not pass through it. From 65536 places
-    on a channel sees only every s-th, see
-    `impasto.features.sorting`. A guide selects the places where it is at least half of its
-    largest.
+    R is histogram matching: it replaces the value of rank r by the target's value of rank r, without gradient. The
+    statistic holds the sorted values of each channel, `(B, C, N)`. From 65536 positions on a channel uses only every
+    s-th position, see `impasto.features.sorting`. A guide selects the positions where it is at least half of its
+    maximum.
 
     Departs from the paper: sorted values instead of bins, and the mean instead of the sum.
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Return the sorted values of each channel, `(B, C, N)`."""
         return sorted_rows(guided_columns(guide, features))  # (B, C, N)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        """Return the mean squared difference; the target is interpolated to N values and has no gradient."""
         return sorted_distance(statistic, target.detach())

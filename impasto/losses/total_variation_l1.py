@@ -1,3 +1,5 @@
+"""Define the loss `total_variation_l1`."""
+
 from __future__ import annotations
 
 from torch import Tensor
@@ -8,16 +10,19 @@ from impasto.losses.base import LOSSES, FeatureLoss
 
 @LOSSES.add("total_variation_l1")
 class TotalVariationL1Loss(FeatureLoss):
-    """Mean absolute difference of neighbors, across and down (anisotropic total variation).
+    """Anisotropic total variation: mean absolute difference of neighboring pixels (after Rudin et al., 1992).
 
-    Spares hard edges, which the squared one blurs, and prefers upright and level ones. Meant for the picture itself
-    (`"image"`); its target is 0. A map of one pixel has none. A guide weights the differences, each by the lesser of
-    its two pixels' guides.
+    Preserves hard edges, which the squared total variation blurs, and favors horizontal and vertical ones. For the
+    image itself (layer `image`), with a target of 0. The statistic is the sum of the absolute differences to the right
+    and lower neighbors divided by the number of values, `(B,)`; it is 0 for one pixel. A guide weights the
+    differences, each by the smaller guide of its two pixels.
     """
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
-        across, down = neighbor_differences(features, guide, power=1)
-        return (across.abs().sum((1, 2, 3)) + down.abs().sum((1, 2, 3))) / features[0].numel()  # (B,)
+        """Return the sum of the absolute differences divided by the number of values, `(B,)`."""
+        horizontal, vertical = neighbor_differences(features, guide, power=1)
+        return (horizontal.abs().sum((1, 2, 3)) + vertical.abs().sum((1, 2, 3))) / features[0].numel()  # (B,)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        """Return the mean absolute difference."""
         return (statistic - target).abs().mean()

@@ -1,4 +1,4 @@
-"""Losses: the same questions asked of every registered loss. What each one sees: `test_losses_seen.py`."""
+"""Losses: properties of every registered loss; `test_formulas.py` tests each loss by itself."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MEANS = [name for name in EVERY if LOSSES[name].is_spatial_mean]
 
 
 def halves(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Guides `(1, 1, H, W)` for the left third or so of a map, and for the rest; each has a mean of 1."""
+    """Return guides `(1, 1, H, W)` of mean 1 for about the left third of a map and for the rest."""
     left = (torch.arange(width) * 3 < width - 1).double().expand(1, 1, height, width)
     return left / left.mean(), (1 - left) / (1 - left).mean()
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_distance_of_a_statistic_to_itself_is_zero(name: str) -> None:
+def test_the_distance_of_equal_features_is_zero(name: str) -> None:
     maps = features(2, 5, 8, 6)
     assert between(LOSSES[name](), maps, maps.clone()) == 0
 
@@ -36,7 +36,7 @@ def test_the_distance_to_other_features_is_a_positive_scalar(name: str, seed: in
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_gradient_is_that_of_finite_differences(name: str) -> None:
+def test_the_gradient_equals_finite_differences(name: str) -> None:
     loss = LOSSES[name]()
     maps = features(2, 3, 4, 5, dtype=torch.float64).requires_grad_()
     target = loss.statistic(features(2, 3, 4, 5, seed=1, dtype=torch.float64))
@@ -44,7 +44,7 @@ def test_the_gradient_is_that_of_finite_differences(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_map_of_one_place_has_a_finite_distance_and_gradient(name: str) -> None:
+def test_a_map_of_one_position_has_a_finite_distance_and_gradient(name: str) -> None:
     loss = LOSSES[name]()
     maps = features(1, 4, 1, 1).requires_grad_()
     distance = loss.distance(loss.statistic(maps), loss.statistic(features(1, 4, 1, 1, seed=1)))
@@ -64,7 +64,7 @@ def test_a_constant_map_has_a_finite_gradient(name: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_each_picture_of_a_batch_has_its_own_statistic_and_counts_equally(name: str) -> None:
+def test_each_image_of_a_batch_has_its_own_statistic_and_the_same_weight(name: str) -> None:
     loss = LOSSES[name]()
     maps, others = features(3, 4, 6, 7), features(3, 4, 6, 7, seed=1)
     statistics = loss.statistic(maps)
@@ -77,7 +77,7 @@ def test_each_picture_of_a_batch_has_its_own_statistic_and_counts_equally(name: 
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_statistics_of_bf16_features_are_fp32_and_near(name: str) -> None:
+def test_statistics_of_bf16_features_are_fp32_and_near_those_of_fp32_features(name: str) -> None:
     loss, maps = LOSSES[name](), features(1, 16, 24, 24)
     statistic = loss.statistic(maps.bfloat16())
     assert statistic.dtype is torch.float32
@@ -85,14 +85,14 @@ def test_statistics_of_bf16_features_are_fp32_and_near(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MEANS)
-def test_a_spatial_mean_of_the_whole_is_the_mean_over_equal_tiles(name: str) -> None:
+def test_a_spatial_mean_equals_the_mean_over_equal_tiles(name: str) -> None:
     loss, maps = LOSSES[name](), features(2, 5, 12, 16, dtype=torch.float64)
     tiles = [maps[..., y : y + 6, x : x + 8] for y in (0, 6) for x in (0, 8)]
     mean = torch.stack([loss.statistic(tile) for tile in tiles]).mean(0)
     assert torch.allclose(loss.statistic(maps), mean, rtol=1e-12)
 
 
-def test_moments_of_features_say_that_they_are_spatial_means() -> None:
+def test_moments_of_features_are_marked_as_spatial_means() -> None:
     assert {"gram", "moments", "covariance", "bures"} <= set(MEANS)
 
 
@@ -107,9 +107,9 @@ def test_a_guide_of_ones_changes_nothing(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("axis", [-1, -2])
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("name", EVERY)
-def test_only_what_lies_under_the_guide_counts(name: str, first: bool, axis: int) -> None:
+def test_only_features_inside_the_guide_change_the_statistic(name: str, first: bool, axis: int) -> None:
     loss, maps, others = LOSSES[name](), features(1, 3, 96, 96), features(1, 3, 96, 96, seed=1)
-    half = ((torch.arange(96) < 48) == first).expand(1, 1, 96, 96)  # three of the laplacian's larger pools
+    half = ((torch.arange(96) < 48) == first).expand(1, 1, 96, 96)  # three of the larger pools of the laplacian
     half = half if axis == -1 else half.mT
     guide = 2.0 * half
     statistic = loss.statistic(maps, guide)
@@ -118,7 +118,7 @@ def test_only_what_lies_under_the_guide_counts(name: str, first: bool, axis: int
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_gradient_under_a_guide_is_that_of_finite_differences(name: str) -> None:
+def test_the_gradient_with_a_guide_equals_finite_differences(name: str) -> None:
     loss, guide = LOSSES[name](), halves(6, 7)[1]
     maps = features(2, 3, 6, 7, dtype=torch.float64).requires_grad_()
     target = loss.statistic(features(2, 3, 6, 7, seed=1, dtype=torch.float64), guide)
@@ -126,7 +126,7 @@ def test_the_gradient_under_a_guide_is_that_of_finite_differences(name: str) -> 
 
 
 @pytest.mark.parametrize("name", MEANS)
-def test_guided_means_of_two_parts_weighted_by_their_areas_are_the_mean_of_the_whole(name: str) -> None:
+def test_guided_means_of_two_parts_weighted_by_area_sum_to_the_mean_of_the_map(name: str) -> None:
     loss, maps = LOSSES[name](), features(2, 5, 12, 16, dtype=torch.float64)
     parts = halves(12, 16)
     areas = [(guide.amax() ** -1).item() for guide in parts]
@@ -136,9 +136,9 @@ def test_guided_means_of_two_parts_weighted_by_their_areas_are_the_mean_of_the_w
 
 
 @pytest.mark.parametrize("name", MEANS)
-def test_a_guided_mean_is_that_of_a_map_where_places_stand_as_often_as_they_count(name: str) -> None:
+def test_a_guide_of_integer_weights_equals_repeated_positions(name: str) -> None:
     loss, maps = LOSSES[name](), features(1, 5, 6, 8, dtype=torch.float64)
     guide = torch.ones(1, 1, 6, 8, dtype=torch.float64)
-    guide[..., :2] = 3  # a quarter of the places counts three times
+    guide[..., :2] = 3  # a quarter of the positions has three times the weight
     repeated = torch.cat([maps, maps[..., :2], maps[..., :2]], dim=-1)
     assert torch.allclose(loss.statistic(maps, guide / guide.mean()), loss.statistic(repeated), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""What each loss sees, and what it overlooks."""
+"""Losses: the formula of each loss, its sensitivities and invariances."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 from impasto.losses import LOSSES
 
 SMALL_CHANGE = 1e-6  # of the distance to other features
-BLIND_TO_PLACE = ["gram", "moments", "covariance", "bures", "sliced_wasserstein", "histogram", "relaxed_earth_mover"]
+TEXTURE = ["gram", "moments", "covariance", "bures", "sliced_wasserstein", "histogram", "relaxed_earth_mover"]
 JOINT = ["gram", "covariance", "bures", "sliced_wasserstein", "relaxed_earth_mover"]
 VARIATIONS = ["total_variation", "total_variation_l1", "total_variation_isotropic"]
 
 
-@pytest.mark.parametrize("name", BLIND_TO_PLACE)
-def test_texture_losses_forget_where_but_not_what(name: str) -> None:
+@pytest.mark.parametrize("name", TEXTURE)
+def test_texture_losses_are_invariant_to_positions_and_sensitive_to_channels(name: str) -> None:
     loss, maps = LOSSES[name](), features(1, 8, 16, 16)
     uneven = maps * torch.arange(1, 9).view(1, 8, 1, 1)
     moved, other = between(loss, shuffled(uneven), uneven), between(loss, uneven.flip(1), uneven)
@@ -25,21 +25,23 @@ def test_texture_losses_forget_where_but_not_what(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", JOINT)
-def test_which_channels_go_together_is_seen_by_what_looks_at_more_than_one(name: str) -> None:
+def test_joint_losses_are_sensitive_to_channel_correlations(name: str) -> None:
     maps = features(1, 8, 16, 16)
-    apart = torch.cat([maps[:, :1], shuffled(maps[:, 1:])], dim=1)  # the first no longer goes with the rest
+    decorrelated = torch.cat(
+        [maps[:, :1], shuffled(maps[:, 1:])], dim=1
+    )  # the first is no longer correlated with the others
     loss = LOSSES[name]()
-    assert between(loss, apart, maps) > 1e4 * between(loss, shuffled(maps), maps)
+    assert between(loss, decorrelated, maps) > 1e4 * between(loss, shuffled(maps), maps)
 
 
 @pytest.mark.parametrize("name", ["moments", "histogram"])
-def test_which_channels_go_together_is_not_seen_channel_by_channel(name: str) -> None:
+def test_losses_of_single_channels_are_invariant_to_channel_correlations(name: str) -> None:
     maps = features(1, 8, 16, 16)
-    apart = torch.cat([maps[:, :1], shuffled(maps[:, 1:])], dim=1)
-    assert between(LOSSES[name](), apart, maps) < SMALL_CHANGE * between(LOSSES[name](), 2 * maps, maps)
+    decorrelated = torch.cat([maps[:, :1], shuffled(maps[:, 1:])], dim=1)
+    assert between(LOSSES[name](), decorrelated, maps) < SMALL_CHANGE * between(LOSSES[name](), 2 * maps, maps)
 
 
-@pytest.mark.parametrize("name", BLIND_TO_PLACE)
+@pytest.mark.parametrize("name", TEXTURE)
 def test_texture_losses_compare_maps_of_different_sizes(name: str) -> None:
     maps, other = features(1, 4, 8, 8), features(1, 4, 8, 8, seed=1)
     loss, repeated = LOSSES[name](), maps.repeat(1, 1, 2, 3)
@@ -48,7 +50,7 @@ def test_texture_losses_compare_maps_of_different_sizes(name: str) -> None:
     assert between(loss, repeated, maps) < limit * between(loss, repeated, other)
 
 
-def test_gram_distance_is_the_squared_norm_over_four_times_the_squared_channels() -> None:
+def test_gram_distance_is_the_squared_norm_divided_by_four_times_the_squared_channels() -> None:
     maps, others = features(1, 6, 7, 9), features(1, 6, 5, 4, seed=1)
     columns, columns_of_others = maps[0].flatten(1), others[0].flatten(1)
     gram, other = columns @ columns.T / 63, columns_of_others @ columns_of_others.T / 20
@@ -64,7 +66,7 @@ def test_moments_distance_is_that_of_means_and_standard_deviations() -> None:
     assert between(LOSSES["moments"](), maps, others) == pytest.approx(expected.item(), rel=1e-3)
 
 
-def test_content_notices_a_shift_that_texture_losses_overlook() -> None:
+def test_content_is_sensitive_to_a_shift_and_gram_is_not() -> None:
     maps = features(1, 8, 16, 16)
     shifted = maps.roll(3, -1)
     content = LOSSES["content"]()
@@ -79,7 +81,7 @@ def test_content_distance_is_the_mean_squared_difference() -> None:
 
 
 @pytest.mark.parametrize("name", VARIATIONS)
-def test_total_variation_is_zero_for_a_flat_picture_and_grows_with_noise(name: str) -> None:
+def test_total_variation_is_zero_for_a_constant_image_and_grows_with_noise(name: str) -> None:
     loss = LOSSES[name]()
     flat = torch.full((1, 3, 16, 16), 0.3)
     noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -99,39 +101,39 @@ def test_a_guide_weights_the_squared_differences_of_content() -> None:
 
 @pytest.mark.parametrize("name", VARIATIONS)
 @pytest.mark.parametrize("axis", [-1, -2])
-def test_a_guide_weights_each_step_by_the_lesser_of_its_pixels(name: str, axis: int) -> None:
+def test_a_guide_weights_each_difference_by_the_smaller_value_of_its_pixels(name: str, axis: int) -> None:
     picture, guide = torch.zeros(1, 1, 1, 4), torch.tensor([0.5, 0.4, 1.5, 1.6]).view(1, 1, 1, 4)
-    picture[..., 2:] = 1.0  # one step, between 0.4 and 1.5
+    picture[..., 2:] = 1.0  # one difference, between guides of 0.4 and 1.5
     if axis == -2:
         picture, guide = picture.mT, guide.mT
     assert LOSSES[name]().statistic(picture, guide).item() == pytest.approx(0.4 / 4, rel=5e-3)
 
 
-def test_total_variation_is_the_sum_of_squared_steps_across_and_down_per_value() -> None:
+def test_total_variation_is_the_sum_of_squared_differences_per_value() -> None:
     picture = torch.zeros(1, 1, 2, 3)
-    picture[0, 0, 0, 1] = 2.0  # two steps of 2 across, one down
+    picture[0, 0, 0, 1] = 2.0  # two differences of 2 horizontally, one vertically
     assert LOSSES["total_variation"]().statistic(picture).tolist() == [pytest.approx(3 * 4 / 6)]
 
 
-def test_absolute_total_variation_is_the_sum_of_steps_and_the_isotropic_one_of_lengths() -> None:
+def test_l1_total_variation_sums_differences_and_the_isotropic_one_sums_lengths() -> None:
     picture = torch.zeros(1, 1, 2, 3)
-    picture[0, 0, 0, 0] = 2.0  # in a corner: a step across and one down, from the same pixel
+    picture[0, 0, 0, 0] = 2.0  # in a corner: a horizontal and a vertical difference of one pixel
     assert LOSSES["total_variation_l1"]().statistic(picture).tolist() == [pytest.approx(4 / 6)]
     assert LOSSES["total_variation_isotropic"]().statistic(picture).tolist() == [pytest.approx(8**0.5 / 6, rel=1e-3)]
 
 
 @pytest.mark.parametrize("name", VARIATIONS)
-def test_only_the_squared_total_variation_prefers_a_ramp_to_an_edge(name: str) -> None:
+def test_only_the_squared_total_variation_is_smaller_for_a_ramp_than_for_an_edge(name: str) -> None:
     edge, ramp = (torch.arange(32.0) >= 16).expand(1, 1, 32, 32).float(), torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
     ratio = LOSSES[name]().statistic(edge) / LOSSES[name]().statistic(ramp)
     assert ratio.item() == pytest.approx(31 if name == "total_variation" else 1, rel=0.05)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("total_variation_l1", 2**0.5), ("total_variation_isotropic", 1)])
-def test_only_the_isotropic_total_variation_costs_the_same_in_all_directions(name: str, expected: float) -> None:
+def test_only_the_isotropic_total_variation_is_invariant_to_the_direction(name: str, expected: float) -> None:
     x = torch.arange(64.0).expand(64, 64)
-    level, slanted = x.expand(1, 1, 64, 64) / 64, ((x + x.T) / 2**0.5).expand(1, 1, 64, 64) / 64  # one slope
-    ratio = LOSSES[name]().statistic(slanted) / LOSSES[name]().statistic(level)
+    horizontal, diagonal = x.expand(1, 1, 64, 64) / 64, ((x + x.T) / 2**0.5).expand(1, 1, 64, 64) / 64  # one slope
+    ratio = LOSSES[name]().statistic(diagonal) / LOSSES[name]().statistic(horizontal)
     assert ratio.item() == pytest.approx(expected, rel=0.02)
 
 
@@ -144,7 +146,7 @@ def test_covariance_distance_is_that_of_means_and_covariances() -> None:
 
 
 @pytest.mark.parametrize("name", ["covariance", "bures"])
-def test_a_change_of_brightness_alone_costs_its_square(name: str) -> None:
+def test_a_shift_of_the_means_adds_its_square(name: str) -> None:
     loss, maps = LOSSES[name](), features(1, 6, 7, 9, dtype=torch.float64)
     wider = 1.5 * (maps - maps.mean((2, 3), keepdim=True)) + maps.mean((2, 3), keepdim=True)
     assert between(loss, maps + 5, maps) == pytest.approx(25, rel=1e-9)
@@ -152,7 +154,7 @@ def test_a_change_of_brightness_alone_costs_its_square(name: str) -> None:
 
 
 def bures(maps: Tensor, others: Tensor) -> float:
-    """The formula of Gaussians with 1e-4 added to every variance, by the singular values of the roots' product."""
+    """Return the distance of Gaussians with 1e-4 added to every variance, from the singular values of a product."""
     gaussians = []
     for each in (maps, others):
         columns = each[0].flatten(1).double()
@@ -164,18 +166,18 @@ def bures(maps: Tensor, others: Tensor) -> float:
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 7, 9), (1, 32, 5, 4)], ids=str)
-def test_bures_distance_is_that_of_gaussians_also_of_few_places(shape: tuple[int, ...]) -> None:
+def test_bures_distance_equals_that_of_gaussians_also_with_few_positions(shape: tuple[int, ...]) -> None:
     maps, others = features(*shape), features(*shape, seed=1)
     assert between(LOSSES["bures"](), maps, others) == pytest.approx(bures(maps, others), rel=1e-4)
 
 
-def test_bures_distance_of_narrow_features_is_not_drowned_by_their_rounding() -> None:
+def test_bures_distance_of_features_of_low_variance_is_accurate_in_bf16() -> None:
     maps, others = (4 + features(1, 64, 40, 40)).bfloat16(), (4 + 1.25 * features(1, 64, 40, 40, seed=1)).bfloat16()
     assert between(LOSSES["bures"](), maps, others) == pytest.approx(bures(maps, others), rel=1e-3)
 
 
-def test_bures_distance_of_bright_and_even_features_stays_finite() -> None:
-    maps = (1000 + 1e-3 * features(1, 16, 9, 9)).requires_grad_()  # the covariance is rounding, and not positive
+def test_bures_distance_of_nearly_constant_features_is_finite() -> None:
+    maps = (1000 + 1e-3 * features(1, 16, 9, 9)).requires_grad_()  # the covariance is a rounding error and not positive
     loss = LOSSES["bures"]()
     target = loss.statistic(900 + features(1, 16, 9, 9, seed=1))
     (gradient,) = torch.autograd.grad(loss.distance(loss.statistic(maps), target), maps)
@@ -184,23 +186,24 @@ def test_bures_distance_of_bright_and_even_features_stays_finite() -> None:
 
 
 def gaussian_like(maps: Tensor, seed: int) -> Tensor:
-    """Random maps of a normal distribution with exactly the mean and the covariance of `maps`."""
-    bell = torch.randn(maps.shape, generator=torch.Generator().manual_seed(seed), dtype=maps.dtype)[0].flatten(1)
-    bell = bell - bell.mean(1, keepdim=True)
-    root, own = (torch.linalg.cholesky(each.cov(correction=0)) for each in (maps[0].flatten(1), bell))
-    columns = root @ torch.linalg.solve_triangular(own, bell, upper=False)
+    """Return random maps of a normal distribution with exactly the mean and the covariance of `maps`."""
+    normal = torch.randn(maps.shape, generator=torch.Generator().manual_seed(seed), dtype=maps.dtype)[0].flatten(1)
+    normal = normal - normal.mean(1, keepdim=True)
+    root, own = (torch.linalg.cholesky(each.cov(correction=0)) for each in (maps[0].flatten(1), normal))
+    columns = root @ torch.linalg.solve_triangular(own, normal, upper=False)
     return columns.view_as(maps) + maps.mean((2, 3), keepdim=True)
 
 
-def test_sliced_wasserstein_sees_the_shape_of_a_distribution_that_moments_overlook() -> None:
+def test_sliced_wasserstein_is_sensitive_to_higher_moments_and_covariance_is_not() -> None:
     skewed = features(1, 6, 24, 24, dtype=torch.float64) ** 6
-    bell, other_bell = gaussian_like(skewed, 1), gaussian_like(skewed, 2)
+    gaussian, other_gaussian = gaussian_like(skewed, 1), gaussian_like(skewed, 2)
     sliced = LOSSES["sliced_wasserstein"]()
-    assert between(LOSSES["covariance"](), bell, skewed) < 1e-12 * between(LOSSES["covariance"](), 2 * skewed, skewed)
-    assert between(sliced, bell, skewed) > 10 * between(sliced, bell, other_bell)
+    covariance = LOSSES["covariance"]()
+    assert between(covariance, gaussian, skewed) < 1e-12 * between(covariance, 2 * skewed, skewed)
+    assert between(sliced, gaussian, skewed) > 10 * between(sliced, gaussian, other_gaussian)
 
 
-def test_histogram_gradient_is_the_difference_to_the_features_with_the_histogram_of_the_target() -> None:
+def test_histogram_gradient_is_the_difference_to_the_histogram_matched_features() -> None:
     maps, others = features(1, 4, 6, 7), features(1, 4, 6, 7, seed=1)
     remapped = torch.empty_like(maps)
     for own, other, new in zip(maps[0], others[0], remapped[0], strict=True):
@@ -213,22 +216,22 @@ def test_histogram_gradient_is_the_difference_to_the_features_with_the_histogram
 
 
 def nearest_patches(maps: Tensor, others: Tensor) -> float:
-    """The formula, with all patches of both maps at once."""
+    """Return the mean squared difference to the nearest patches, computed for all patches at once."""
     own, other = F.unfold(maps, 3)[0].T, F.unfold(others, 3)[0].T  # (patches, 9*C)
     match = (F.normalize(own, dim=1) @ F.normalize(other, dim=1).T).argmax(1)
     return F.mse_loss(own, other[match]).item()
 
 
-@pytest.mark.parametrize("together", [1, 3000, 10**9])
-def test_patches_distance_is_that_to_the_best_correlated_patches(
-    together: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("pairs_per_block", [1, 3000, 10**9])
+def test_patches_distance_is_that_to_the_patches_with_the_largest_correlation(
+    pairs_per_block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.losses.patches.TOGETHER", together)
+    monkeypatch.setattr("impasto.losses.patches.PAIRS_PER_BLOCK", pairs_per_block)
     maps, others = features(1, 4, 11, 9), features(1, 4, 8, 10, seed=1)
     assert between(LOSSES["patches"](), maps, others) == pytest.approx(nearest_patches(maps, others), rel=1e-5)
 
 
-def test_patches_forget_where_a_patch_lies_but_not_what_lies_in_it() -> None:
+def test_patches_are_invariant_to_the_position_of_a_patch_and_sensitive_to_its_structure() -> None:
     loss, maps = LOSSES["patches"](), features(1, 8, 16, 16)
     crop, other = maps[..., 3:12, 5:14], features(1, 8, 9, 9, seed=1)
     assert between(loss, crop, maps) == 0
@@ -236,7 +239,7 @@ def test_patches_forget_where_a_patch_lies_but_not_what_lies_in_it() -> None:
     assert between(LOSSES["gram"](), shuffled(maps), maps) < 1e-9
 
 
-def test_patches_under_a_guide_are_those_that_lie_in_it_whole() -> None:
+def test_a_guide_selects_the_patches_that_are_completely_inside() -> None:
     loss, maps, others = LOSSES["patches"](), features(1, 4, 10, 12), features(1, 4, 10, 12, seed=1)
     guide = torch.zeros(1, 1, 10, 12)
     guide[..., 2:8, 1:9] = 120 / 48
@@ -245,9 +248,9 @@ def test_patches_under_a_guide_are_those_that_lie_in_it_whole() -> None:
     assert guided.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_patches_are_matched_only_to_those_under_the_guide() -> None:
+def test_patches_are_matched_only_to_patches_inside_the_guide() -> None:
     loss, maps, others = LOSSES["patches"](), features(1, 4, 10, 12), features(1, 4, 10, 12, seed=1)
-    maps[..., 4:9] = 1e-3 * features(1, 4, 10, 5, seed=2)  # its edge looks like the border of the guide
+    maps[..., 4:9] = 1e-3 * features(1, 4, 10, 5, seed=2)  # its edge resembles the border of the guide
     guide = torch.zeros(1, 1, 10, 12)
     guide[..., 2:8, 1:9] = 120 / 48
     distance = loss.distance(loss.statistic(maps), loss.statistic(others, guide))
@@ -267,55 +270,57 @@ def test_a_guide_narrower_than_a_patch_still_selects_patches() -> None:
 def test_relaxed_earth_movers_distance_is_the_larger_mean_of_nearest_cosine_distances() -> None:
     maps, others = features(1, 6, 7, 9), features(1, 6, 5, 4, seed=1)
     own, other = (F.normalize(each[0].flatten(1), dim=0) for each in (maps, others))
-    apart = 1 - own.T @ other
-    expected = max(apart.min(0).values.mean().item(), apart.min(1).values.mean().item())
+    distances = 1 - own.T @ other
+    expected = max(distances.min(0).values.mean().item(), distances.min(1).values.mean().item())
     loss = LOSSES["relaxed_earth_mover"]()
     assert between(loss, maps, others) == pytest.approx(expected, rel=1e-4)
     assert between(loss, others, maps) == pytest.approx(expected, rel=1e-4)
 
 
-def test_relaxed_earth_mover_overlooks_brightness_but_not_what_is_missing() -> None:
+def test_relaxed_earth_mover_is_invariant_to_brightness_and_sensitive_to_missing_features() -> None:
     loss, maps = LOSSES["relaxed_earth_mover"](), features(1, 6, 16, 16)
     brightness = 1 + torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     other = between(loss, features(1, 6, 16, 16, seed=1), maps)
     assert between(loss, brightness * maps, maps) < 1e-4 * other
-    assert between(loss, maps[..., :2], maps) > other  # each vector has its match, but most of the others have none
+    assert (
+        between(loss, maps[..., :2], maps) > other
+    )  # each vector has a near match, but most vectors of the other map have none
 
 
-def test_relaxed_earth_movers_distance_of_dead_features_to_themselves_is_zero() -> None:
+def test_relaxed_earth_movers_distance_of_equal_maps_with_zeros_is_zero() -> None:
     maps = features(1, 6, 8, 8)
     maps[..., 2:5] = 0
     assert between(LOSSES["relaxed_earth_mover"](), maps, maps) == 0
 
 
-def test_self_similarity_overlooks_what_channels_mean_but_not_where() -> None:
+def test_self_similarity_is_invariant_to_a_rotation_of_channels_and_sensitive_to_positions() -> None:
     loss, maps = LOSSES["self_similarity"](), features(1, 8, 12, 12)
-    turn = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
-    turned = 3 * torch.einsum("dc,bchw->bdhw", turn, maps)
+    rotation = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
+    rotated = 3 * torch.einsum("dc,bchw->bdhw", rotation, maps)
     other = between(loss, features(1, 8, 12, 12, seed=1), maps)
-    assert between(loss, turned, maps) < 1e-4 * other
+    assert between(loss, rotated, maps) < 1e-4 * other
     assert between(loss, shuffled(maps), maps) > 0.5 * other
-    assert between(LOSSES["content"](), turned, maps) > between(LOSSES["content"](), shuffled(maps), maps)
+    assert between(LOSSES["content"](), rotated, maps) > between(LOSSES["content"](), shuffled(maps), maps)
 
 
-def test_self_similarity_distance_is_that_of_cosine_distances_divided_by_the_means_of_their_columns() -> None:
+def test_self_similarity_compares_cosine_distances_divided_by_the_means_of_their_columns() -> None:
     maps, others = features(1, 6, 3, 4), features(1, 6, 3, 4, seed=1)
-    shares = []
+    matrices = []
     for each in (maps, others):
         columns = F.normalize(each[0].flatten(1), dim=0)
-        apart = 1 - columns.T @ columns
-        shares.append(apart / apart.mean(0))
-    expected = (shares[0] - shares[1]).abs().mean().item()
+        distances = 1 - columns.T @ columns
+        matrices.append(distances / distances.mean(0))
+    expected = (matrices[0] - matrices[1]).abs().mean().item()
     assert between(LOSSES["self_similarity"](), maps, others) == pytest.approx(expected, rel=1e-3)
 
 
-def test_self_similarity_looks_at_the_same_places_of_both_pictures() -> None:
-    loss, maps = LOSSES["self_similarity"](), features(1, 4, 40, 40)  # more places than are compared
+def test_self_similarity_uses_the_same_positions_of_both_images() -> None:
+    loss, maps = LOSSES["self_similarity"](), features(1, 4, 40, 40)  # more positions than are compared
     assert loss.statistic(maps).shape == (1, 1024, 1024)
     assert between(loss, 2 * maps, maps) < 1e-4 * between(loss, maps.roll(1, -1), maps)
 
 
-def test_laplacian_overlooks_colors_and_slow_changes_but_not_edges() -> None:
+def test_laplacian_is_invariant_to_shifts_of_color_and_sensitive_to_edges() -> None:
     loss, picture = LOSSES["laplacian"](), torch.full((1, 3, 64, 64), 0.5)
     picture[..., 20:40, 20:40] = 0.9
     tinted = 0.9 * picture + torch.tensor([0.1, -0.2, 0.0]).view(1, 3, 1, 1)
@@ -333,8 +338,8 @@ def test_laplacian_of_a_dot_is_the_sum_over_both_poolings_of_the_mean_square() -
 
 
 @pytest.mark.parametrize("name", ["covariance", "bures", "sliced_wasserstein", "histogram"])
-def test_of_one_place_only_the_value_is_seen(name: str) -> None:
+def test_for_one_position_the_distance_is_the_squared_difference(name: str) -> None:
     maps, others = features(1, 6, 1, 1), features(1, 6, 1, 1, seed=1)
     expected = (maps - others).square().sum().item() / 6
-    limit = 3 if name == "sliced_wasserstein" else 1 + 1e-4  # as far as six random directions see it
+    limit = 3 if name == "sliced_wasserstein" else 1 + 1e-4  # measured in six random directions
     assert expected / limit <= between(LOSSES[name](), maps, others) <= expected * limit
