@@ -19,8 +19,7 @@ from torch import Tensor
 
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
-from impasto.color.transfer import luminance
-from impasto.images import resize
+from impasto.images import luminance, resize
 from impasto.types import Image
 
 

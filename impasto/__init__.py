@@ -1,4 +1,4 @@
-"""impasto: paint a photograph in the manner of a picture.
+"""Neural style transfer: render a content image in the style of another image.
 
 >>> import impasto
 >>> result = impasto.stylize("woodcut", "mosaic", backbone="tiny", size=48, steps=2, seed=1)
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "Result", "Step", "Stylizer", "load_image", "replay", "save_image", "stylize", "stylize_folder"]
 
-_HOMES = {
+_MODULES = {  # module that defines each public name
     "Image": "impasto.types",
     "Stylizer": "impasto.pipeline.stylizer",
     "Result": "impasto.pipeline.result",
@@ -35,7 +35,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: `import impasto` alone stays instant."""
-    if name not in _HOMES:
+    """Import a public name at its first use, so that `import impasto` alone stays fast."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'impasto' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

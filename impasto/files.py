@@ -1,4 +1,4 @@
-"""A file appears whole or not at all."""
+"""Write files atomically: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from pathlib import Path
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Put `data` into the file `path`, replacing an older one in a single step.
+    """Write a file in one step, replacing an existing one.
 
-    The bytes go to a hidden file in the same folder (created if missing), reach the disk, and only then take
-    the name; whatever fails or interrupts, the older file stays as it was and the hidden one is removed. A
-    symbolic link is followed. Raises `ValueError` where the file cannot be written.
+    The data is written to a hidden temporary file in the same folder, flushed to disk and then renamed. If anything
+    fails or is interrupted, an existing file stays unchanged and the temporary file is removed.
+
+    Args:
+        path: the file; missing folders are created and a symbolic link is followed.
+        data: its content.
+
+    Raises:
+        ValueError: if the file cannot be written.
     """
     target = _target(path)
     temporary = _temporary(target)
@@ -25,19 +31,23 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another place") from error
+        raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another path") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise `ValueError` if `path` cannot be written; creates its folder and tries it with a hidden file."""
+    """Check that a file can be written, by creating its folder and a temporary file in it.
+
+    Raises:
+        ValueError: if it cannot be written.
+    """
     temporary = _temporary(_target(path))
     try:
         temporary.open("xb").close()
     except OSError as error:
-        raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another place") from error
+        raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another path") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -45,34 +55,34 @@ def check_writable(path: str | Path) -> None:
 
 @contextmanager
 def clean_up_on_error(files: Sequence[Path]) -> Iterator[None]:
-    """Where the block fails, removes the files and the empty folders that were not there before it."""
-    missing = {place for file in files for place in (file, *file.parents) if not place.exists()}
+    """Remove files, and empty folders above them, that the block created if it raises an exception."""
+    missing = {path for file in files for path in (file, *file.parents) if not path.exists()}
     try:
         yield
     except BaseException:
-        for place in sorted(missing, key=lambda place: len(place.parts), reverse=True):
+        for path in sorted(missing, key=lambda path: len(path.parts), reverse=True):
             with suppress(OSError):
-                place.rmdir() if place.is_dir() else place.unlink(missing_ok=True)
+                path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
         raise
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in one line and without the file's name."""
+    """Return the message of an error on one line, at most 200 characters, without the file name."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200] or type(error).__name__
 
 
 def _target(path: str | Path) -> Path:
-    """The real file behind `path`, its folder created. Raises `ValueError` for a folder or a device."""
+    """Resolve symbolic links and create the folder. Raises `ValueError` for a folder or a device."""
     try:
         target = Path(os.path.realpath(path))
         if target.is_dir():
-            raise ValueError(f"cannot write {str(path)!r}: it is a folder; add the name of a file")
+            raise ValueError(f"cannot write {str(path)!r}: it is a folder; add a file name")
         if target.exists() and not target.is_file():
-            raise ValueError(f"cannot write {str(path)!r}: it is not a regular file; give another place")
+            raise ValueError(f"cannot write {str(path)!r}: it is not a regular file; give another path")
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another place") from error
+        raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another path") from error
     return target
 
 

@@ -1,4 +1,4 @@
-"""Pictures that can be used by name: styles drawn for this package, photographs in scikit-image."""
+"""Sample images by name: styles drawn for this package and photographs from scikit-image."""
 
 import hashlib
 import importlib.util
@@ -10,14 +10,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A picture and the terms it comes under."""
+    """A sample image, its license and its credit."""
 
     name: str
+    """Name that users select the image by."""
     summary: str
+    """What the image shows."""
     license: str
+    """License of the image."""
     credit: str
+    """Author or source of the image."""
     package: str
-    """Importable package whose folder holds the file."""
+    """Importable package whose folder contains the file."""
     file: str
     """Path inside that folder."""
 
@@ -44,7 +48,7 @@ STYLES: dict[str, Sample] = {
         _drawn("geometric", "wheels, arcs, bars and a triangle, flat and sharp-edged, in a few poster inks"),
     )
 }
-"""Style pictures by name; bundled with the package."""
+"""Sample style images by name; bundled with the package."""
 
 # Licenses and credits as scikit-image states them in the docstrings of `skimage.data`.
 CONTENTS: dict[str, Sample] = {
@@ -56,39 +60,43 @@ CONTENTS: dict[str, Sample] = {
         _photograph("chelsea.png", "Chelsea the cat", "CC0", "Stefan van der Walt"),
     )
 }
-"""Photographs by name; they lie inside scikit-image's wheel and need no download."""
+"""Sample content images by name; part of scikit-image's wheel, no download needed."""
 
 
 BLURRED = re.compile(r"(.+)~(\d{1,3})")
-"""A picture that has lost its fine texture: `mosaic~20` is blurred by 20 thousandths of its longer side."""
+"""Names of blurred images: `mosaic~20` is blurred by a Gaussian of 20 thousandths of the longer side."""
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
-    """The file behind a path or a sample's name; a file in the current folder wins over a sample.
+    """Return the image file of a path or of a sample's name.
 
-    After a `~` stands by how much it is blurred: the standard deviation of a Gaussian, in thousandths of the longer
-    side. The blurred picture is kept in the cache.
+    A file in the current folder takes precedence over a sample of the same name. A suffix `~N` selects a blurred copy:
+    a Gaussian with a standard deviation of N thousandths of the longer side. The copy is kept in the cache.
 
-    Raises `ValueError`, in one line, for what is neither, and for a photograph without scikit-image.
+    Args:
+        name_or_path: a path, or a name from `STYLES` or `CONTENTS`.
+
+    Raises:
+        ValueError: if it is neither, or if the sample needs scikit-image and it is not installed.
 
     >>> resolve("woodcut").name
     'woodcut.jpg'
     """
     text = os.fspath(name_or_path)
-    if os.path.isfile(text):  # unlike Path.is_file, False for names too long to be one
+    if os.path.isfile(text):  # unlike Path.is_file, False for names that are too long for the file system
         return Path(text)
     if blurred := BLURRED.fullmatch(text):
         return _blurred(resolve(blurred[1]), int(blurred[2]))
     sample = STYLES.get(text) or CONTENTS.get(text)
     if sample is None:
-        kind = "a folder" if os.path.isdir(text) else "no file"
+        kind = "a folder" if os.path.isdir(text) else "not a file"
         choices = f"styles {', '.join(STYLES)}; photographs {', '.join(CONTENTS)}"
-        raise ValueError(f"{text!r} is {kind} and no sample's name; samples: {choices}")
+        raise ValueError(f"{text!r} is {kind} and not the name of a sample; samples: {choices}")
     return _installed(sample)
 
 
 def _installed(sample: Sample) -> Path:
-    """Where a sample's file lies, found without importing its package: that would cost time."""
+    """Return the file of a sample without importing its package, because importing scikit-image is slow."""
     spec = importlib.util.find_spec(sample.package)
     folders = spec.submodule_search_locations if spec else None
     for folder in folders or ():
@@ -97,19 +105,19 @@ def _installed(sample: Sample) -> Path:
             return path
     if sample.package == "impasto":
         raise ValueError(f"the sample {sample.name!r} is missing from this installation of impasto: reinstall it")
-    lacking = "lacks it" if folders else "is not installed"
+    problem = "does not contain it" if folders else "is not installed"
     raise ValueError(
-        f"the photograph {sample.name!r} is part of scikit-image, which {lacking}: pip install impasto[demo]"
+        f"the photograph {sample.name!r} is part of scikit-image, which {problem}: pip install impasto[demo]"
     )
 
 
 def _blurred(file: Path, thousandths: int) -> Path:
-    """A copy of a picture in the cache, under the hash of what it is made of."""
+    """Return a blurred copy of an image in the cache; its name contains the hash of the original."""
     from impasto.images import blur, load_image, save_image
     from impasto.weights import cache_folder
 
-    made_of = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    copy = cache_folder() / "blurred" / f"{file.stem}-{thousandths}-{made_of}.png"
+    original_hash = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    copy = cache_folder() / "blurred" / f"{file.stem}-{thousandths}-{original_hash}.png"
     if not copy.is_file():
         image = load_image(file)
         save_image(blur(image, thousandths / 1000 * max(image.shape[-2:])), copy)

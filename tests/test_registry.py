@@ -81,7 +81,7 @@ def test_a_part_that_fails_to_import_is_an_error_every_time(shapes, fault: str, 
 
 def test_two_parts_of_one_name_are_refused(shapes) -> None:
     registry = shapes(circle=CIRCLE, ring=CIRCLE)
-    with pytest.raises(ValueError, match=r"^two shape parts are called 'circle'$"):
+    with pytest.raises(ValueError, match=r"^the shape 'circle' is registered twice; rename one of them$"):
         list(registry)
 
 

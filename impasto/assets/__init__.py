@@ -1,1 +1,1 @@
-"""What the package carries besides code: sample styles, and the code that draws them."""
+"""Data files of the package: sample styles, weights and bundled experiments."""

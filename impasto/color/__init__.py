@@ -1,1 +1,1 @@
-"""Color transfer and color spaces."""
+"""Transfer colors between images and convert between color spaces."""

@@ -1,4 +1,4 @@
-"""OKLab: lightness apart from color, at distances that the eye agrees with."""
+"""Convert between sRGB and OKLab, a color space that separates lightness from chroma."""
 
 from __future__ import annotations
 
@@ -19,44 +19,53 @@ TO_LAB = (
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
 HALVINGS = 12
-"""How finely the largest chroma of the gamut is found: to 1/4096 of the chroma asked for."""
-SLACK = 1e-4
-"""How far outside [0, 1] a value still counts as inside: rounding, a fortieth of a level of 8 bits."""
+"""Steps of the bisection that finds the largest chroma in the gamut; its precision is 1/4096 of the chroma."""
+TOLERANCE = 1e-4
+"""Distance outside [0, 1] at which a value still counts as inside: rounding, about 1/40 of an 8-bit level."""
 
 
 def to_oklab(image: Image) -> Tensor:
-    """(L, a, b) `(B, 3, H, W)` of an sRGB picture: L is 0 for black and 1 for white, a and b are 0 for grays."""
+    """Return (L, a, b) `(B, 3, H, W)` of an sRGB image; L is 0 for black and 1 for white, a and b are 0 for grays."""
     linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055).clamp_min(0) ** 2.4)
     cones = _times(TO_CONES, linear)
     return _times(TO_LAB, cones.sign() * cones.abs() ** (1 / 3))
 
 
 def from_oklab(lab: Tensor) -> Tensor:
-    """The sRGB values of (L, a, b) `(B, 3, H, W)`; outside [0, 1] where sRGB has no such color."""
+    """Return the sRGB values of (L, a, b) `(B, 3, H, W)`; they are outside [0, 1] for colors outside the gamut."""
     cones = _times(_inverse(TO_LAB), lab) ** 3
     linear = _times(_inverse(TO_CONES), cones)
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
 
 
 def into_gamut(lab: Tensor) -> Image:
-    """The sRGB picture of `(B, 3, H, W)` in [0, 1]; a color that sRGB lacks keeps lightness and hue, and pales."""
-    pixels = lab.movedim(1, -1).reshape(-1, 3, 1, 1)  # every pixel a picture, so that a few can be picked
+    """Return the sRGB image of (L, a, b), reducing the chroma of colors outside the gamut.
+
+    Lightness and hue of these colors are kept.
+
+    Args:
+        lab: OKLab values `(B, 3, H, W)`.
+
+    Returns:
+        `(B, 3, H, W)` in [0, 1].
+    """
+    pixels = lab.movedim(1, -1).reshape(-1, 3, 1, 1)  # (B*H*W, 3, 1, 1), so that single pixels can be selected
     image = from_oklab(pixels)
-    outside = ((image < -SLACK) | (image > 1 + SLACK)).any(1).flatten()
-    image[outside] = from_oklab(_paled(pixels[outside]))
+    outside = ((image < -TOLERANCE) | (image > 1 + TOLERANCE)).any(1).flatten()
+    image[outside] = from_oklab(_reduce_chroma(pixels[outside]))
     height, width = lab.shape[-2:]
     return image.clamp(0, 1).reshape(-1, height, width, 3).movedim(-1, 1).contiguous()
 
 
-def _paled(lab: Tensor) -> Tensor:
-    """The same lightness and hue, with the largest share of the chroma that sRGB has; by bisection."""
+def _reduce_chroma(lab: Tensor) -> Tensor:
+    """Scale the chroma by the largest factor that stays in the gamut, found by bisection."""
     lightness, chroma = lab[:, :1], lab[:, 1:]
     low = torch.zeros_like(lightness)
     for i in range(1, HALVINGS + 1):
-        tried = low + 0.5**i
-        image = from_oklab(torch.cat([lightness, tried * chroma], 1))
-        inside = ((image >= -SLACK) & (image <= 1 + SLACK)).all(1, keepdim=True)
-        low = torch.where(inside, tried, low)
+        middle = low + 0.5**i
+        image = from_oklab(torch.cat([lightness, middle * chroma], 1))
+        inside = ((image >= -TOLERANCE) & (image <= 1 + TOLERANCE)).all(1, keepdim=True)
+        low = torch.where(inside, middle, low)
     return torch.cat([lightness, low * chroma], 1)
 
 

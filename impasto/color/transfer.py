@@ -1,4 +1,7 @@
-"""Whose colors a painting has: the setting `color`. No method knows of it; the door applies it before and after."""
+"""Apply the setting `color`: keep the colors of the style or of the content.
+
+The pipeline transforms the images before the method runs and its output afterwards; methods do not know the setting.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from impasto.color.oklab import into_gamut, to_oklab
 from impasto.config import Colors
-from impasto.images import resize
+from impasto.features.matrix_power import symmetric_power
+from impasto.features.sorting import sorted_values, sorting_indices
+from impasto.images import luminance, resize
 from impasto.types import Image, Step
 
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Of sRGB values as encoded: the Y of YIQ."""
 NOISE = (1 / 255) ** 2
-"""Variance of one level of 8 bits. What varies less is rounding: it is not blown up into color."""
-TURNS = 12
-"""How often the clouds of colors are turned and matched: after 5 some colors are wrong, and 20 look the same."""
+"""Variance of one 8-bit level. Smaller variances are rounding errors and are not amplified into color."""
+ROTATIONS = 12
+"""Rotations in which the color distributions are matched: 5 leave wrong colors, 20 look the same as 12."""
 
 
 def prepare_colors(choice: Colors, content: Image, styles: Sequence[Image]) -> tuple[Image, list[Image]]:
-    """What a method is given in place of the content and the styles, all `(1, 3, H, W)`."""
+    """Return the content image and the style images that the method receives.
+
+    Args:
+        choice: value of the setting `color`.
+        content: content image `(1, 3, H, W)`.
+        styles: style images `(1, 3, h, w)`, each of its own size.
+    """
     if choice == "luminance":
         return _gray(content), [match_luminance(style, content) for style in styles]
     if choice == "moments":
@@ -32,20 +40,31 @@ def prepare_colors(choice: Colors, content: Image, styles: Sequence[Image]) -> t
     return content, list(styles)
 
 
-def restore_colors(choice: Colors, painted: Image, content: Image) -> Image:
-    """What becomes of a painted picture `(1, 3, H, W)`; the content may be of another size."""
+def restore_colors(choice: Colors, stylized: Image, content: Image) -> Image:
+    """Return the output image with the colors that the setting selects.
+
+    Args:
+        choice: value of the setting `color`.
+        stylized: image `(1, 3, H, W)` from the method.
+        content: content image of any size.
+    """
     if choice == "luminance":
-        return take_chroma(painted, resize(content, _shape(painted)))
+        return take_chroma(stylized, resize(content, _shape(stylized)))
     if choice == "histogram":
-        return match_histogram(painted, resize(content, _shape(painted)))
-    return painted
+        return match_histogram(stylized, resize(content, _shape(stylized)))
+    return stylized
 
 
 def recolor_steps(choice: Colors, steps: Iterator[Step], content: Image) -> Iterator[Step]:
-    """The steps of a painting, with pictures as they come out of `after`.
+    """Return the steps of a run with images as `restore_colors` returns them.
 
-    Their losses stay those of the picture that the method painted. `losses_of` answers for any picture: of its colors
-    under `luminance`, where content and styles had none, it takes no notice.
+    The losses remain those of the method's own image. `losses_of` accepts any image; with `luminance` it ignores the
+    colors, because the method was given gray images.
+
+    Args:
+        choice: value of the setting `color`.
+        steps: steps of the method.
+        content: content image of any size.
     """
     at_size = cache(lambda size: resize(content, size))
 
@@ -53,64 +72,88 @@ def recolor_steps(choice: Colors, steps: Iterator[Step], content: Image) -> Iter
         return replace(
             step,
             image=lambda: restore_colors(choice, step.image(), at_size(step.size)),
-            losses_of=lambda picture: step.losses_of(_gray(picture) if choice == "luminance" else picture),
+            losses_of=lambda image: step.losses_of(_gray(image) if choice == "luminance" else image),
         )
 
     return steps if choice == "style" else map(recolor, steps)
 
 
-def luminance(image: Image) -> Tensor:
-    """Luminance `(1, 1, H, W)` of a picture, of its values as encoded."""
-    return torch.einsum("c,bchw->bhw", image.new_tensor(LUMINANCE), image)[:, None]
-
-
 def match_luminance(style: Image, content: Image) -> Image:
-    """The style in grays, its luminance with the mean and the deviation of the content's, cut to [0, 1].
+    """Return the style in gray, with the mean and standard deviation of the content's luminance.
 
-    Gatys et al., CVPR 2017.
+    Reference: Gatys, Ecker, Bethge, Hertzmann & Shechtman, CVPR 2017.
+
+    Args:
+        style: style image `(1, 3, h, w)`.
+        content: content image `(1, 3, H, W)`.
+
+    Returns:
+        `(1, 3, h, w)`, clamped to [0, 1].
     """
-    own, wanted = luminance(style), luminance(content)
-    gain = wanted.std(correction=0) / own.std(correction=0).clamp_min(NOISE**0.5)
-    return ((own - own.mean()) * gain + wanted.mean()).clamp(0, 1).expand_as(style).contiguous()
+    source, target = luminance(style), luminance(content)
+    gain = target.std(correction=0) / source.std(correction=0).clamp_min(NOISE**0.5)
+    return ((source - source.mean()) * gain + target.mean()).clamp(0, 1).expand_as(style).contiguous()
 
 
-def take_chroma(painted: Image, content: Image) -> Image:
-    """The luminance of the painting with the chroma (I and Q of YIQ) of the content, of one size.
+def take_chroma(stylized: Image, content: Image) -> Image:
+    """Return the luminance of the stylized image with the chroma (I and Q of YIQ) of the content image.
 
-    Gatys, Ecker, Bethge, Hertzmann & Shechtman, CVPR 2017. Departs from the paper: where RGB has no such
-    color, the chroma is shrunk instead of the channels cut, so that luminance and hue stay.
+    Reference: Gatys, Ecker, Bethge, Hertzmann & Shechtman, CVPR 2017. Departs from the paper: where the color is
+    outside the RGB cube the chroma is reduced instead of clipping the channels, so that luminance and hue are kept.
+
+    Args:
+        stylized: `(1, 3, H, W)`.
+        content: `(1, 3, H, W)`.
+
+    Returns:
+        `(1, 3, H, W)` in [0, 1].
     """
-    light = luminance(painted)
-    chroma = content - luminance(content)  # (1, 3, H, W); of luminance 0, so it holds I and Q and nothing else
-    room = torch.where(chroma > 0, 1 - light, light)
-    share = (room / chroma.abs().clamp_min(1e-6)).amin(1, keepdim=True).clamp(0, 1)
-    return (light + share * chroma).clamp(0, 1)
+    light = luminance(stylized)
+    chroma = content - luminance(content)  # (1, 3, H, W); its luminance is 0, so it contains only I and Q
+    headroom = torch.where(chroma > 0, 1 - light, light)
+    factor = (headroom / chroma.abs().clamp_min(1e-6)).amin(1, keepdim=True).clamp(0, 1)
+    return (light + factor * chroma).clamp(0, 1)
 
 
 def match_moments(style: Image, content: Image) -> Image:
-    """The style with its RGB colors moved linearly to the mean and the covariance of the content's, cut to [0, 1].
+    """Return the style with its RGB colors mapped linearly to the mean and covariance of the content's colors.
 
-    x -> Sc^(1/2) Ss^(-1/2) (x - mean s) + mean c, with symmetric square roots (Gatys et al., CVPR 2017).
-    Departs from the paper: directions in which the style varies by less than a level of 8 bits are not blown up.
+    x -> Sc^(1/2) Ss^(-1/2) (x - mean s) + mean c, with symmetric square roots (Gatys et al., CVPR 2017). Departs from
+    the paper: directions in which the style varies by less than one 8-bit level are not amplified.
+
+    Args:
+        style: style image `(1, 3, h, w)`.
+        content: content image `(1, 3, H, W)`.
+
+    Returns:
+        `(1, 3, h, w)`, clamped to [0, 1].
     """
-    colors, wanted = (image[0].flatten(1).double() for image in (style, content))  # (3, N)
-    change = _power(_covariance(wanted), 0.5) @ _power(_covariance(colors), -0.5)
-    moved = change @ (colors - colors.mean(1, keepdim=True)) + wanted.mean(1, keepdim=True)
-    return moved.clamp(0, 1).to(style.dtype).view_as(style)
+    source, target = (image[0].flatten(1).double() for image in (style, content))  # (3, N)
+    whitening = symmetric_power(torch.cov(source, correction=0), -0.5, floor=NOISE)
+    change = symmetric_power(torch.cov(target, correction=0), 0.5) @ whitening
+    mapped = change @ (source - source.mean(1, keepdim=True)) + target.mean(1, keepdim=True)
+    return mapped.clamp(0, 1).to(style.dtype).view_as(style)
 
 
-def match_histogram(painted: Image, content: Image) -> Image:
-    """The lightness of the painting with the histograms of a and b (of OKLab) of the content, of one size.
+def match_histogram(stylized: Image, content: Image) -> Image:
+    """Return the lightness of the stylized image with the histograms of the content's a and b (OKLab).
 
-    The clouds of colors are matched along turned axes in turn (Pitie, Kokaram & Dahyot, ICCV 2005), all three of L, a
-    and b, so that a dark place gets a color that is dark in the content; then the painting's own L is put back.
+    The three-dimensional color distributions are matched along randomly rotated axes (Pitie, Kokaram & Dahyot, ICCV
+    2005), so that a dark pixel receives a color that is dark in the content image; then the original L is restored.
+
+    Args:
+        stylized: `(1, 3, H, W)`.
+        content: `(1, 3, H, W)`.
+
+    Returns:
+        `(1, 3, H, W)` in [0, 1].
     """
-    lab = to_oklab(painted)
-    colors, wanted = lab[0].flatten(1), to_oklab(content)[0].flatten(1)  # (3, N)
-    for axes in _turned_axes():
-        along, there = axes @ colors, axes @ wanted
-        colors = axes.mT @ torch.stack([_match_values(*pair) for pair in zip(along, there, strict=True)])
-    chroma = [_match_values(colors[i], wanted[i]) for i in (1, 2)]  # exactly, after all
+    lab = to_oklab(stylized)
+    colors, target = lab[0].flatten(1), to_oklab(content)[0].flatten(1)  # (3, N)
+    for axes in _rotations():
+        projected, wanted = axes @ colors, axes @ target
+        colors = axes.mT @ torch.stack([_match_values(*pair) for pair in zip(projected, wanted, strict=True)])
+    chroma = [_match_values(colors[i], target[i]) for i in (1, 2)]  # makes both histograms exact
     return into_gamut(torch.stack([lab[0, 0].flatten(), *chroma]).view_as(lab))
 
 
@@ -118,31 +161,18 @@ def _gray(image: Image) -> Image:
     return luminance(image).expand_as(image).contiguous()
 
 
-def _covariance(colors: Tensor) -> Tensor:
-    """Covariance `(3, 3)` of `(3, N)`."""
-    return torch.cov(colors, correction=0)
-
-
-def _power(covariance: Tensor, exponent: float) -> Tensor:
-    """A symmetric power of a covariance, which may be singular."""
-    values, axes = torch.linalg.eigh(covariance)
-    floor = NOISE if exponent < 0 else 0
-    power: Tensor = axes * values.clamp_min(floor).pow(exponent) @ axes.mT
-    return power
-
-
-def _turned_axes() -> list[Tensor]:
-    """Orthogonal axes `(3, 3)`, turned at random but always the same."""
+def _rotations() -> list[Tensor]:
+    """Return random orthogonal matrices `(3, 3)`, the same ones at every call."""
     generator = torch.Generator().manual_seed(0)
-    return [torch.linalg.qr(torch.randn(3, 3, generator=generator))[0] for _ in range(TURNS)]
+    return [torch.linalg.qr(torch.randn(3, 3, generator=generator))[0] for _ in range(ROTATIONS)]
 
 
-def _match_values(values: Tensor, wanted: Tensor) -> Tensor:
-    """`values` put into the distribution of as many `wanted` ones, in the same order; equal values stay equal."""
-    order = torch.from_numpy(np.argsort(values.numpy()))  # numpy sorts in a fifth of torch's time
+def _match_values(values: Tensor, target: Tensor) -> Tensor:
+    """Map `values` `(N,)` monotonically to the distribution of `target` `(N,)`; equal values stay equal."""
+    order = sorting_indices(values)
     _, run, count = torch.unique_consecutive(values[order], return_inverse=True, return_counts=True)
-    rank = count.cumsum(0).sub((count + 1) / 2)  # of the middle of each run of equal values, from 0
-    ordered = torch.from_numpy(np.sort(wanted.numpy()))
+    rank = count.cumsum(0).sub((count + 1) / 2)  # from 0, of the middle of each run of equal values
+    ordered = sorted_values(target)
     matched = (ordered[rank.floor().long()] + ordered[rank.ceil().long()]) / 2
     return torch.empty_like(values).scatter_(0, order, matched[run])
 

@@ -1,1 +1,1 @@
-"""Operations on feature maps that several losses share."""
+"""Compute statistics of feature maps that several losses share."""

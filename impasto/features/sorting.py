@@ -1,7 +1,8 @@
-"""Distributions as sorted values: how they are sorted at a bearable price, and how far two of them are apart.
+"""Sort feature values quickly and compare sorted distributions.
 
-Measured on relu1_1 of VGG-19 at 384x288, where s is 3: distances within 1 % of those with all places, gradients
-averaged over 9x9 places at a cosine of 0.97 or more to those with all; a third of the time.
+Large maps are subsampled with a stride s. Measured on relu1_1 of VGG-19 at 384x288, where s is 3: distances within 1 %
+of those with all positions, gradients averaged over 9x9 positions at a cosine of at least 0.97 to the full ones, in a
+third of the time.
 """
 
 from __future__ import annotations
@@ -13,25 +14,27 @@ from torch import Tensor
 
 from impasto.features.positions import at_least_fp32
 
-ENOUGH = 32768  # places that describe a distribution to about a hundredth
-WITNESSES = 8  # rows, at least, that see each place
+ENOUGH = 32768  # positions that describe a distribution to about 1 %
+MIN_ROWS = 8  # smallest number of rows in which each position is sorted
 
 
 def sorted_rows(columns: Tensor, axes: Tensor | None = None) -> Tensor:
-    """Projections of feature vectors onto axes, each row sorted.
+    """Return projections of feature vectors onto axes, each row sorted.
+
+    Sorting takes most of the time. From 65536 positions on, each row therefore contains only every s-th position, with
+    a different offset than its neighbors. s leaves at least 32768 positions in a row and every position in at least 8
+    rows, so that every position receives a gradient.
 
     Args:
         columns: `(B, C, N)`.
-        axes: `(K, C)`; none given means the channels themselves.
+        axes: `(K, C)`. None: the channels themselves, K = C.
 
     Returns:
-        `(B, K, N)`, fp32 (float64 for float64). Sorting is what costs: from 65536 places on, each row holds only every
-        s-th place, from another one on than its neighbor. s leaves a row at least 32768 places and each place at
-        least 8 rows, so that no place goes without a gradient.
+        `(B, K, N // s)`, fp32 (float64 for float64).
     """
-    rows, places = columns.shape[1] if axes is None else len(axes), columns.shape[-1]
-    stride = max(1, min(places // ENOUGH, rows // WITNESSES))
-    length = places // stride
+    rows, count = columns.shape[1] if axes is None else len(axes), columns.shape[-1]
+    stride = max(1, min(count // ENOUGH, rows // MIN_ROWS))
+    length = count // stride
     groups = []
     for first in range(stride):
         if axes is None:
@@ -43,9 +46,9 @@ def sorted_rows(columns: Tensor, axes: Tensor | None = None) -> Tensor:
 
 
 def sorting_indices(values: Tensor) -> Tensor:
-    """The places of the values from the lowest to the highest, along the last dimension.
+    """Return the indices that sort the values along the last dimension, in ascending order.
 
-    On a CPU by NumPy, whose vectorized sorts take a quarter of the time of torch's, or less.
+    On a CPU this uses NumPy, whose vectorized sort takes at most a quarter of torch's time.
     """
     if values.device.type != "cpu":
         return values.argsort(-1)
@@ -53,14 +56,22 @@ def sorting_indices(values: Tensor) -> Tensor:
 
 
 def sorted_values(values: Tensor) -> Tensor:
-    """The values themselves, sorted along the last dimension, without gradient: faster still than their order."""
+    """Return the values sorted along the last dimension, without gradient; faster than `sorting_indices`."""
     if values.device.type != "cpu":
         return values.detach().sort(-1).values
     return torch.from_numpy(np.sort(values.detach().numpy(), axis=-1))
 
 
 def sorted_distance(values: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of sorted rows `(B, K, N)` and `(B, K, M)`; those of the target are interpolated to N."""
+    """Return the mean squared difference of sorted rows.
+
+    Args:
+        values: sorted rows `(B, K, N)`.
+        target: sorted rows `(B, K, M)`; interpolated linearly to length N.
+
+    Returns:
+        A scalar.
+    """
     if values.shape[-1] != target.shape[-1]:
         target = F.interpolate(target, size=values.shape[-1], mode="linear", align_corners=False)
     return F.mse_loss(values, target)

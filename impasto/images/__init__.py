@@ -1,7 +1,8 @@
-"""Read, write and resize pictures."""
+"""Read, write and resize images."""
 
 from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, load_image, open_picture, read_record
-from impasto.images.encoding import check_output, save_image
+from impasto.images.encoding import check_output, save_image, to_pil
+from impasto.images.luminance import luminance
 from impasto.images.pixels import Bits, blur, fit, quantize, resize
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "check_output",
     "fit",
     "load_image",
+    "luminance",
     "open_picture",
     "quantize",
     "read_record",
     "resize",
     "save_image",
+    "to_pil",
 ]

@@ -1,8 +1,7 @@
-"""Picture files to tensors and back: the only place that knows them.
+"""Read image files into tensors.
 
-Around it: `decoding` (a file's bytes to pixels), `encoding` (a tensor to a file), `profiles` (colors to
-sRGB), `hires` (16 bits a channel), `pixels` (arithmetic of pictures in memory) and `files` (a file appears
-whole or not at all).
+Only this package knows image files: `decoding` turns the bytes of a file into pixels, `encoding` a tensor into a file,
+`profiles` converts colors to sRGB, `hires` handles 16 bits per channel and `pixels` images in memory.
 """
 
 from __future__ import annotations
@@ -22,40 +21,46 @@ from torch import Tensor
 from impasto.files import reason
 from impasto.images import decoding
 from impasto.images.encoding import RECORD
-from impasto.images.pixels import check_range, fit, one_picture, resize
+from impasto.images.pixels import as_single_image, check_range, fit, resize
 from impasto.types import Image
 
 MIN_SIDE = 16
-"""Pictures with a shorter side, in pixels, are neither painted nor graded: deep layers would see nothing."""
+"""Smallest side in pixels that is stylized or graded: deep layers have no positions left below it."""
 MAX_PIXELS = 200_000_000
-"""Pictures with more pixels are refused before they are decoded; this many take 2.4 GB as float32."""
+"""Largest number of pixels that is decoded by default; as float32 this takes 2.4 GB."""
 
 Source = str | Path | PIL.Image.Image | Tensor
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as it was given: full size, upright, in sRGB."""
+    """An image at its original size, upright and in sRGB, with its identity."""
 
     image: Image
     """Colors `(1, 3, H, W)`, not multiplied by alpha."""
     alpha: Tensor | None
-    """Opacity `(1, 1, H, W)` in [0, 1], or None where the picture is opaque everywhere."""
+    """Opacity `(1, 1, H, W)` in [0, 1], or None if the image is fully opaque."""
     name: str
-    """The file's name, or "PIL image" or "tensor"."""
+    """File name, or "PIL image" or "tensor"."""
     sha256: str
-    """Of the file's bytes; of the pixels' bytes for what was no file."""
+    """SHA-256 of the file, or of the pixel data if there is no file."""
 
 
 def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Open a picture file, or take a PIL image or a float tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1].
+    """Open an image file, or convert a PIL image or a tensor.
 
-    Applies the EXIF orientation and the color profile, keeps 16 bits a channel (RGB needs the extra `hires`,
-    else it warns) and takes the first frame of several. Raises `ValueError`, in one line, for anything that
-    is wrong.
+    Applies the EXIF orientation and the color profile, keeps 16 bits per channel (RGB needs the extra `hires`;
+    without it a warning is issued) and uses the first frame of an animation.
+
+    Args:
+        source: a path, a PIL image, or a float tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1].
+        max_pixels: largest accepted number of pixels; checked before the image is decoded.
+
+    Raises:
+        ValueError: if the source cannot be read, is too large or has the wrong shape, type or range.
     """
     if isinstance(source, Tensor):
-        image = one_picture(source).clone()
+        image = as_single_image(source).clone()
         check_range(image)
         digest = hashlib.sha256(image.cpu().contiguous().numpy().data)
         return Picture(image, None, "tensor", digest.hexdigest())
@@ -63,16 +68,24 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         pixels = decoding.decode(source, "PIL image", max_pixels)
         return _picture(pixels, "PIL image", source.tobytes())
     if not isinstance(source, str | Path):
-        raise ValueError(f"a picture must be a path, a PIL image or a tensor, not {type(source).__name__}")
+        raise ValueError(f"an image must be a path, a PIL image or a tensor, not {type(source).__name__}")
     with _opened(source) as file:
         data, pixels = decoding.read(file, repr(str(source)), max_pixels)
     return _picture(pixels, Path(source).name, data)
 
 
 def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image:
-    """The colors of a picture as `(1, 3, H, W)`, its longer side resized to `size` pixels.
+    """Return the colors of an image as `(1, 3, H, W)`, float32 in [0, 1].
 
-    Takes, refuses and converts what `open_picture` does; transparent places keep the colors stored there.
+    Transparent pixels keep their stored colors.
+
+    Args:
+        source: as for `open_picture`.
+        size: length of the longer side in pixels after resizing. Default: the original size.
+        max_pixels: as for `open_picture`.
+
+    Raises:
+        ValueError: as for `open_picture`.
     """
     image = open_picture(source, max_pixels=max_pixels).image
     height, width = image.shape[-2:]
@@ -80,13 +93,18 @@ def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX
 
 
 def read_record(path: str | Path) -> str | None:
-    """The record that `save_image` put into a PNG, or None. Raises `ValueError` as `open_picture` does."""
+    """Return the record that `save_image` stored in a PNG file, or None if there is no record.
+
+    Raises:
+        ValueError: as for `open_picture`.
+    """
     with _opened(path) as file:
         return decoding.read_text(file, repr(str(path)), RECORD, MAX_PIXELS)
 
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; raise `ValueError` instead of `OSError`."""
     name = repr(str(path))
     try:
         if Path(path).is_dir():
@@ -100,16 +118,16 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
         raise ValueError(f"{name}: {text}; give {decoding.READABLE} file") from error
 
 
-def _picture(pixels: decoding.Pixels, name: str, content: bytes) -> Picture:
+def _picture(pixels: decoding.Pixels, name: str, data: bytes) -> Picture:
     image, alpha = (None if levels is None else _tensor(levels) for levels in pixels)
     assert image is not None
     if alpha is not None and bool((alpha == 1).all()):
         alpha = None
-    return Picture(image, alpha, name, hashlib.sha256(content).hexdigest())
+    return Picture(image, alpha, name, hashlib.sha256(data).hexdigest())
 
 
 def _tensor(levels: np.ndarray) -> Tensor:
-    """`(H, W, C)`, integers over their full range or floats in [0, 1], as float32 `(1, C, H, W)`."""
-    top = np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1
+    """Convert `(H, W, C)`, integers over their full range or floats in [0, 1], to float32 `(1, C, H, W)`."""
+    white = np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1
     planes = np.ascontiguousarray(levels.transpose(2, 0, 1)).astype(np.float32)[None]
-    return torch.from_numpy(np.divide(planes, np.float32(top), out=planes))
+    return torch.from_numpy(np.divide(planes, np.float32(white), out=planes))

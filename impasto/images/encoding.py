@@ -1,4 +1,4 @@
-"""From a tensor to a picture file."""
+"""Write tensors to image files."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from torch import Tensor
 
 from impasto.files import check_writable, reason, write_atomically
 from impasto.images import hires, profiles
-from impasto.images.pixels import Bits, one_picture, quantize, steps
+from impasto.images.pixels import Bits, as_single_image, quantize, white_level
 from impasto.types import Image
 
 RECORD = "impasto"
-"""Keyword of the PNG text that holds a picture's record."""
+"""Keyword of the PNG text chunk that holds the record of an image."""
 
 
 @dataclass(frozen=True)
 class _Format:
     name: str  # in Pillow
     alpha: bool = True
-    deep: bool = False
-    lossy: bool = False  # takes `quality`
+    deep: bool = False  # can store 16 bits per channel
+    lossy: bool = False  # has a setting `quality`
     options: dict[str, Any] = field(default_factory=dict)
 
 
-# Full-size chroma ("4:4:4") keeps thin colored strokes.
+# Chroma at full resolution ("4:4:4") keeps thin colored strokes.
 _JPEG = _Format("JPEG", alpha=False, lossy=True, options={"subsampling": "4:4:4"})
 _TIFF = _Format("TIFF", deep=True, options={"compression": "tiff_adobe_deflate"})
 _FORMATS = {
@@ -49,15 +49,22 @@ _FORMATS = {
 
 
 def check_output(path: str | Path, bits: int = 8) -> None:
-    """Raise `ValueError` if `save_image` could not write `path`: better before hours of painting than after.
+    """Check that `save_image` can write a file, before a long computation.
 
-    Looks at the suffix, the depth and its extra, creates the folder and tries it.
+    Checks the suffix, the bit depth and the extra that it needs; creates the folder and a temporary file in it.
+
+    Args:
+        path: the image file.
+        bits: bits per channel, 8 or 16.
+
+    Raises:
+        ValueError: if the file cannot be written.
     """
-    deep = steps(bits) > 255
-    able = [suffix for suffix, form in _FORMATS.items() if form.deep or not deep]
-    what = f"{str(path)!r} with {bits} bits a channel" if deep else repr(str(path))
-    if Path(path).suffix.lower() not in able:
-        raise ValueError(f"cannot write {what}: its suffix must be one of {', '.join(able)}")
+    deep = white_level(bits) > 255
+    supported = [suffix for suffix, each in _FORMATS.items() if each.deep or not deep]
+    what = f"{str(path)!r} with {bits} bits per channel" if deep else repr(str(path))
+    if Path(path).suffix.lower() not in supported:
+        raise ValueError(f"cannot write {what}: its suffix must be one of {', '.join(supported)}")
     if deep and hires.find_vips() is None:
         raise ValueError(f"cannot write {what} without pyvips: {hires.INSTALL}")
     check_writable(path)
@@ -72,24 +79,30 @@ def save_image(
     record: str | None = None,
     quality: int = 95,
 ) -> None:
-    """Write `(1, 3, H, W)` or `(3, H, W)` as PNG, JPEG, WebP, TIFF, AVIF or BMP, by the suffix of `path`.
+    """Write an image as PNG, JPEG, WebP, TIFF, AVIF or BMP, depending on the suffix.
 
-    The file appears whole or not at all. Values are clamped to [0, 1] and rounded to `bits` (16: PNG and
-    TIFF, with the extra `hires`). `alpha` is `(1, 1, H, W)`; JPEG and BMP lay the picture on white instead,
-    with a warning. `record` (JSON) goes into a PNG, see `read_record`; other formats leave it out. `quality`
-    (1 to 100) is that of JPEG, WebP and AVIF. All but BMP carry the sRGB profile. Raises `ValueError` for
-    anything that is wrong.
+    The file is written atomically. All formats except BMP carry the sRGB profile.
+
+    Args:
+        image: `(1, 3, H, W)` or `(3, H, W)`; clamped to [0, 1] and rounded to `bits`.
+        path: the file.
+        alpha: opacity `(1, 1, H, W)` in [0, 1]; JPEG and BMP cannot store it and show the image on white, with a
+            warning.
+        bits: bits per channel; 16 needs PNG or TIFF and the extra `hires`.
+        record: JSON text that is stored in a PNG, see `read_record`; other formats omit it.
+        quality: quality of JPEG, WebP and AVIF, 1 to 100.
+
+    Raises:
+        ValueError: if an argument is invalid or the file cannot be written.
     """
     check_output(path, bits)
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be 1 to 100, not {quality}")
     suffix = Path(path).suffix.lower()
-    picture = _with_alpha(one_picture(image), alpha, path)
-    levels = quantize(picture, bits)[0].permute(1, 2, 0).cpu().numpy() * steps(bits)  # (H, W, 3 or 4)
-    levels = np.rint(levels).astype(np.uint8 if bits == 8 else np.uint16)
+    levels = _to_levels(_with_alpha(as_single_image(image), alpha, path), bits)  # (H, W, 3 or 4)
     try:
         data = hires.encode(levels, suffix) if bits == 16 else _encode(levels, suffix, quality)
-    except Exception as error:  # mostly a side that the format cannot hold; each library has its own exceptions
+    except Exception as error:  # usually a side too long for the format; each library has its own exceptions
         what = f"{levels.shape[1]} x {levels.shape[0]} pixels as {suffix}"
         raise ValueError(f"cannot write {what}: {reason(error)}; try .tif") from error
     if record is not None and suffix == ".png":
@@ -97,34 +110,46 @@ def save_image(
     write_atomically(path, data)
 
 
-def _with_alpha(picture: Image, alpha: Tensor | None, path: str | Path) -> Tensor:
-    """`(1, 4, H, W)` where alpha says something and the format holds it, else `(1, 3, H, W)`."""
+def to_pil(image: Image) -> PIL.Image.Image:
+    """Return an image `(1, 3, H, W)` as an 8-bit RGB image of Pillow; values are clamped to [0, 1]."""
+    return PIL.Image.fromarray(_to_levels(image, 8))
+
+
+def _to_levels(image: Tensor, bits: Bits) -> np.ndarray:
+    """Convert `(1, C, H, W)` to integers `(H, W, C)`, uint8 or uint16."""
+    values = quantize(image, bits)[0].permute(1, 2, 0).contiguous().cpu().numpy()
+    levels: np.ndarray = np.rint(values * white_level(bits)).astype(np.uint8 if bits == 8 else np.uint16)
+    return levels
+
+
+def _with_alpha(image: Image, alpha: Tensor | None, path: str | Path) -> Tensor:
+    """Return `(1, 4, H, W)` if there is transparency and the format can store it, else `(1, 3, H, W)`."""
     if alpha is None:
-        return picture
-    alpha = one_picture(alpha, channels=1).to(picture.device).clamp(0, 1)
-    if alpha.shape[-2:] != picture.shape[-2:]:
-        sizes = f"{tuple(alpha.shape)} and {tuple(picture.shape)}"
-        raise ValueError(f"alpha and picture must have the same height and width, not {sizes}")
+        return image
+    alpha = as_single_image(alpha, channels=1).to(image.device).clamp(0, 1)
+    if alpha.shape[-2:] != image.shape[-2:]:
+        sizes = f"{tuple(alpha.shape)} and {tuple(image.shape)}"
+        raise ValueError(f"alpha and image must have the same height and width, not {sizes}")
     if bool((alpha == 1).all()):
-        return picture
+        return image
     if _FORMATS[Path(path).suffix.lower()].alpha:
-        return torch.cat([picture, alpha], dim=1)
-    warnings.warn(f"{str(path)!r} cannot hold transparency: the picture was laid on white", stacklevel=3)
-    return picture * alpha + (1 - alpha)
+        return torch.cat([image, alpha], dim=1)
+    warnings.warn(f"{str(path)!r} cannot store transparency: the image is shown on white", stacklevel=3)
+    return image * alpha + (1 - alpha)
 
 
 def _encode(levels: np.ndarray, suffix: str, quality: int) -> bytes:
-    """The bytes of an 8-bit file; levels `(H, W, 3)`, or `(H, W, 4)` with alpha, uint8."""
-    form = _FORMATS[suffix]
-    options = form.options | ({"quality": quality} if form.lossy else {})
+    """Encode uint8 levels `(H, W, 3)`, or `(H, W, 4)` with alpha."""
+    file_format = _FORMATS[suffix]
+    options = file_format.options | ({"quality": quality} if file_format.lossy else {})
     file = io.BytesIO()
-    PIL.Image.fromarray(levels).save(file, form.name, icc_profile=profiles.srgb(), **options)
+    PIL.Image.fromarray(levels).save(file, file_format.name, icc_profile=profiles.srgb(), **options)
     return file.getvalue()
 
 
 def _with_record(png: bytes, record: str) -> bytes:
-    """`png` with an uncompressed iTXt chunk (PNG specification, 11.3.3.4) after its header."""
-    # The five zeros: end of keyword, not compressed, method, no language, no translated keyword.
+    """Insert an uncompressed iTXt chunk (PNG specification, 11.3.3.4) after the header of a PNG."""
+    # The five zeros: end of keyword, not compressed, compression method, no language, no translated keyword.
     body = b"iTXt" + RECORD.encode() + bytes(5) + record.encode()
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     header = 8 + 25  # signature and IHDR

@@ -1,4 +1,4 @@
-"""Sixteen bits a channel, which Pillow cannot hold: through pyvips, the extra `hires`."""
+"""Read and write 16 bits per channel with pyvips (the extra `hires`), because Pillow supports only 8 in color."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INSTALL = "pip install impasto[hires]"
 
 
 def find_vips() -> Any:
-    """The module pyvips, or None where it or its library is not installed."""
+    """Return the module pyvips, or None if it or its library is not installed."""
     try:
         import pyvips
     except (ImportError, OSError):
@@ -21,24 +21,40 @@ def find_vips() -> Any:
 
 
 def decode(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """The pixels of a 16-bit PNG or TIFF, upright and in sRGB, as uint16.
+    """Decode a 16-bit PNG or TIFF, upright and in sRGB.
 
-    Colors are `(H, W, 3)`, alpha `(H, W, 1)` or None. None where the pixels are neither 16-bit RGB nor gray
-    (CMYK, Lab). Raises what pyvips raises for a damaged file.
+    Args:
+        data: bytes of the file.
+        name: name of the file in warnings.
+
+    Returns:
+        Colors `(H, W, 3)` and alpha `(H, W, 1)` or None, both uint16; None if the pixels are neither 16-bit RGB nor
+        gray (CMYK, Lab).
+
+    Raises:
+        Exception: whatever pyvips raises for a corrupt file.
     """
     vips = find_vips()
-    image = vips.Image.new_from_buffer(data, "", fail_on="error").autorot().copy_memory()  # all damage shows here
+    image = vips.Image.new_from_buffer(data, "", fail_on="error").autorot().copy_memory()  # reads all: finds all damage
     if image.format != "ushort" or image.interpretation not in ("rgb16", "gray16"):
         return None
     bands = 3 if image.interpretation == "rgb16" else 1
     colors = _to_srgb(image.extract_band(0, n=bands), vips, name).numpy()
-    colors = colors.reshape(image.height, image.width, -1)  # one band comes as (H, W)
+    colors = colors.reshape(image.height, image.width, -1)  # (H, W, 1 or 3); pyvips returns one band as (H, W)
     alpha = image.extract_band(bands).numpy()[..., None] if image.bands > bands else None
     return np.broadcast_to(colors, (*colors.shape[:2], 3)), alpha
 
 
 def encode(levels: np.ndarray, suffix: str) -> bytes:
-    """The bytes of a 16-bit PNG or TIFF in sRGB; levels `(H, W, 3)`, or `(H, W, 4)` with alpha, uint16."""
+    """Encode a 16-bit PNG or TIFF in sRGB.
+
+    Args:
+        levels: uint16 `(H, W, 3)`, or `(H, W, 4)` with alpha.
+        suffix: `.png` for PNG, anything else for TIFF.
+
+    Returns:
+        Bytes of the file.
+    """
     vips = find_vips()
     height, width, bands = levels.shape
     image = vips.Image.new_from_memory(levels.tobytes(), width, height, bands, "ushort")

@@ -1,4 +1,4 @@
-"""Arithmetic of pictures in memory: size, depth and validity."""
+"""Resize, blur, quantize and check images in memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ Bits = Literal[8, 16]
 
 
 def fit(height_width: tuple[int, int], longer_side: int) -> tuple[int, int]:
-    """Height and width in pixels that keep the proportions and whose longer side is `longer_side`.
+    """Return the height and width that keep the aspect ratio and have a given longer side.
 
-    The other side is rounded (a half goes up) and is at least 1. Raises `ValueError` for sides below 1.
+    Args:
+        height_width: original height and width in pixels.
+        longer_side: new length of the longer side in pixels; the other side is rounded, to at least 1.
+
+    Raises:
+        ValueError: if a side is below 1.
 
     >>> fit((600, 800), 512)
     (384, 512)
@@ -30,64 +35,91 @@ def fit(height_width: tuple[int, int], longer_side: int) -> tuple[int, int]:
 
 
 def resize(image: Tensor, height_width: tuple[int, int]) -> Tensor:
-    """Enlarge or shrink `(B, C, H, W)` in [0, 1] to `height_width` pixels: antialiased bicubic, clamped.
+    """Resize an image with an antialiased bicubic filter and clamp it to [0, 1].
 
-    Colors are averaged as encoded, as image editors do. Returns the same tensor where the size is right
-    already.
+    Filters sRGB-encoded values, as image editors do.
+
+    Args:
+        image: `(B, C, H, W)` in [0, 1].
+        height_width: new height and width in pixels.
+
+    Returns:
+        `(B, C, *height_width)`; the same tensor if it already has this size.
+
+    Raises:
+        ValueError: if a side is below 1.
     """
     if min(height_width) < 1:
         raise ValueError(f"cannot resize to {height_width}: give sides of at least 1 pixel")
     if tuple(image.shape[-2:]) == tuple(height_width):
         return image
     resized = F.interpolate(image, size=height_width, mode="bicubic", align_corners=False, antialias=True)
-    return resized.clamp(0, 1)  # bicubic rings at hard edges
+    return resized.clamp(0, 1)  # bicubic filters overshoot at sharp edges
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
-    """`(B, C, H, W)` after a Gaussian of `sigma` pixels; beyond the edge the edge goes on. Below 0.25 as it was."""
+    """Blur an image `(B, C, H, W)` with a Gaussian; pixels beyond the border repeat the border.
+
+    Args:
+        image: `(B, C, H, W)`.
+        sigma: standard deviation in pixels; below 0.25 the image is returned unchanged.
+    """
     if sigma < 0.25:
         return image
-    reach = math.ceil(3 * sigma)
-    bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=image.device) / sigma).square())
-    bell = bell / bell.sum()
+    radius = math.ceil(3 * sigma)
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=image.device) / sigma).square())
+    kernel = kernel / kernel.sum()
     planes = image.flatten(0, 1).unsqueeze(1)  # (B*C, 1, H, W)
-    planes = F.conv2d(F.pad(planes, (0, 0, reach, reach), "replicate"), bell.view(1, 1, -1, 1))
-    return F.conv2d(F.pad(planes, (reach, reach, 0, 0), "replicate"), bell.view(1, 1, 1, -1)).view(image.shape)
+    planes = F.conv2d(F.pad(planes, (0, 0, radius, radius), "replicate"), kernel.view(1, 1, -1, 1))
+    return F.conv2d(F.pad(planes, (radius, radius, 0, 0), "replicate"), kernel.view(1, 1, 1, -1)).view(image.shape)
 
 
 def quantize(image: Tensor, bits: Bits = 8) -> Tensor:
-    """The values that a lossless file of `bits` a channel will hold: clamped, then `round(x * 255) / 255`."""
-    top = steps(bits)
-    return torch.round(image.clamp(0, 1) * top) / top
+    """Return the values in [0, 1] that a lossless file with this bit depth stores."""
+    white = white_level(bits)
+    return torch.round(image.clamp(0, 1) * white) / white
 
 
-def steps(bits: int) -> int:
-    """The value of white with `bits` a channel: 255 or 65535. Raises `ValueError` for another depth."""
+def white_level(bits: int) -> int:
+    """Return the integer that encodes white: 255 with 8 bits, 65535 with 16 bits.
+
+    Raises:
+        ValueError: for another bit depth.
+    """
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16, not {bits!r}")
     return int(2**bits) - 1
 
 
-def one_picture(image: Tensor, channels: int = 3) -> Tensor:
-    """`image` as float32 `(1, C, H, W)`, detached.
+def as_single_image(image: Tensor, channels: int = 3) -> Tensor:
+    """Return an image as float32 `(1, C, H, W)`, detached from the graph.
 
-    Raises `ValueError` for another shape, a side of zero, integers, NaN or infinity.
+    Args:
+        image: `(C, H, W)` or `(1, C, H, W)`, floating point.
+        channels: expected number of channels C.
+
+    Raises:
+        ValueError: for another shape, an empty side, integers, NaN or infinity.
     """
-    right = f"a float tensor of shape ({channels}, H, W) or (1, {channels}, H, W) with values in [0, 1]"
+    expected = f"a float tensor of shape ({channels}, H, W) or (1, {channels}, H, W) with values in [0, 1]"
     if not isinstance(image, Tensor):
-        raise ValueError(f"a picture must be {right}, not {type(image).__name__}")
+        raise ValueError(f"an image must be {expected}, not {type(image).__name__}")
     if not image.is_floating_point():
-        raise ValueError(f"a picture must be {right}, not {image.dtype}; divide 8-bit values by 255")
+        raise ValueError(f"an image must be {expected}, not {image.dtype}; divide 8-bit values by 255")
     shape = tuple(image.shape)
     if len(shape) not in (3, 4) or shape[:-2] not in ((channels,), (1, channels)) or 0 in shape:
-        raise ValueError(f"a picture must be {right}, not of shape {shape}")
+        raise ValueError(f"an image must be {expected}, not of shape {shape}")
     if not image.isfinite().all():
-        raise ValueError(f"a picture must be {right}; this one holds NaN or infinity")
+        raise ValueError(f"an image must be {expected}; this one contains NaN or infinity")
     return image.detach().to(torch.float32).view(1, channels, *shape[-2:])
 
 
 def check_range(image: Image) -> None:
-    """Raise `ValueError` if a value lies outside [0, 1]."""
+    """Check that all values are in [0, 1].
+
+    Raises:
+        ValueError: if a value is outside.
+    """
     low, high = (value.item() for value in image.aminmax())
     if low < 0 or high > 1:
-        raise ValueError(f"a picture's values must lie in [0, 1], not {low:.4g} to {high:.4g}; rescale or clamp them")
+        raise ValueError(f"the values of an image must be in [0, 1], not {low:.4g} to {high:.4g}; rescale or clamp it")

@@ -1,4 +1,4 @@
-"""Color profiles: whatever space a picture file is in, its colors become sRGB."""
+"""Convert the colors of an image file to sRGB with its color profile."""
 
 from __future__ import annotations
 
@@ -13,29 +13,34 @@ from PIL import ImageCms
 from impasto.files import reason
 
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
-FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # so that a print's black becomes black, as image editors do
+FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # maps the black of a print to black, as image editors do
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
-"""Pillow's mode for the color space that a profile says it describes."""
+"""Pillow's mode for the color space that a profile declares."""
 
 
 class BrokenProfileError(ValueError):
-    """A profile that cannot be read, or that describes another kind of pixels."""
+    """Raised for a profile that cannot be read or does not match the mode of the pixels."""
 
 
 @lru_cache(maxsize=1)
 def srgb() -> bytes:
-    """The sRGB profile that saved pictures carry; always the same bytes."""
+    """Return the sRGB profile that saved images carry; the bytes are the same in every run."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = b"\x07\xe8\x00\x01\x00\x01" + bytes(6)  # LittleCMS writes the time of day: 2024-01-01 instead
+    profile[24:36] = b"\x07\xe8\x00\x01\x00\x01" + bytes(6)  # replaces the creation time of LittleCMS by 2024-01-01
     return bytes(profile)
 
 
 def to_srgb(picture: PIL.Image.Image, profile: bytes | None, name: str) -> PIL.Image.Image:
-    """`picture` (mode L, RGB, CMYK or LAB, 8 bits) as sRGB in mode RGB.
+    """Convert an image to sRGB in mode RGB.
 
-    Without a profile RGB and gray are taken as sRGB, CMYK as plain inverted RGB, LAB as CIE L*a*b* under D50.
-    A broken profile is ignored with a warning.
+    Without a profile RGB and gray are assumed to be sRGB, CMYK inverted RGB, and LAB CIE L*a*b* under D50. A broken
+    profile is ignored with a warning.
+
+    Args:
+        picture: 8-bit image in mode L, RGB, CMYK or LAB.
+        profile: bytes of its ICC profile.
+        name: name of the file in warnings.
     """
     if profile:
         try:
@@ -48,7 +53,12 @@ def to_srgb(picture: PIL.Image.Image, profile: bytes | None, name: str) -> PIL.I
 
 
 def gray_curve(profile: bytes | None, name: str) -> np.ndarray | None:
-    """sRGB gray in [0, 1] for 256 evenly spaced gray values, or None where they are the same."""
+    """Return the sRGB gray in [0, 1] of 256 evenly spaced gray values `(256,)`, or None if they do not change.
+
+    Args:
+        profile: bytes of an ICC profile.
+        name: name of the file in warnings.
+    """
     ramp = PIL.Image.fromarray(np.arange(256, dtype=np.uint8)[None])  # (1, 256)
     curve = np.asarray(to_srgb(ramp, profile, name))[0].astype(np.float32).mean(axis=1) / 255
     return None if np.abs(curve * 255 - np.arange(256)).max() <= 1 else curve
@@ -56,21 +66,22 @@ def gray_curve(profile: bytes | None, name: str) -> np.ndarray | None:
 
 @lru_cache(maxsize=8)
 def is_srgb(profile: bytes) -> bool:
-    """Whether `profile` moves no color by more than one 8-bit step: then pixels stay exactly as they are.
+    """Return whether a profile changes no color by more than one 8-bit level, so that pixels need no conversion.
 
-    Raises `BrokenProfileError`.
+    Raises:
+        BrokenProfileError: if the profile cannot be read.
     """
     opened, space = _open(profile)
     if space != "RGB":
         return False
     grid = np.indices((16, 16, 16), dtype=np.uint8).reshape(3, -1, 16).transpose(1, 2, 0) * 17  # (256, 16, 3)
-    moved = _transform(PIL.Image.fromarray(np.ascontiguousarray(grid)), opened)
-    return bool(np.abs(np.asarray(moved).astype(int) - grid).max() <= 1)
+    converted = _transform(PIL.Image.fromarray(np.ascontiguousarray(grid)), opened)
+    return bool(np.abs(np.asarray(converted).astype(int) - grid).max() <= 1)
 
 
 def warn_broken(name: str, error: Exception) -> None:
-    """Say in one line that the colors of `name` are taken as sRGB."""
-    warnings.warn(f"{name}: its color profile is ignored, for {reason(error)}", stacklevel=2)
+    """Warn that the profile of a file is ignored and its colors are read as sRGB."""
+    warnings.warn(f"{name}: its color profile is ignored: {reason(error)}", stacklevel=2)
 
 
 def _convert(picture: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
@@ -83,21 +94,21 @@ def _convert(picture: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
 
 
 def _open(profile: bytes) -> tuple[ImageCms.ImageCmsProfile, str]:
-    """The profile, and the color space that it says it describes."""
+    """Return the opened profile and the color space that it declares."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return opened, str(opened.profile.xcolor_space).strip()
     except Exception as error:  # OSError, PyCMSError, UnicodeDecodeError and others
-        raise BrokenProfileError("it is damaged") from error
+        raise BrokenProfileError("it is corrupt") from error
 
 
 def _transform(picture: PIL.Image.Image, profile: ImageCms.ImageCmsProfile) -> PIL.Image.Image:
     target = ImageCms.ImageCmsProfile(io.BytesIO(srgb()))
     try:
-        moved = ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             picture, profile, target, renderingIntent=INTENT, outputMode="RGB", flags=FLAGS
         )
     except ImageCms.PyCMSError as error:
         raise BrokenProfileError("it cannot be used") from error
-    assert moved is not None  # only in-place conversion returns None
-    return moved
+    assert converted is not None  # only in-place conversion returns None
+    return converted

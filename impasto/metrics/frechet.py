@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.features.matrix_power import symmetric_power
 from impasto.metrics.base import METRICS, Metric, available_layers
 
 
@@ -31,7 +32,7 @@ class Frechet(Metric):
         mean, covariance = _gaussian(output)
         target_mean, target_covariance = _gaussian(reference)
         # The trace of (Σ^½ Σ̂ Σ^½)^½ is the sum of the singular values of Σ^½ Σ̂^½, which does not square their errors.
-        cross = torch.linalg.svdvals(_square_root(covariance) @ _square_root(target_covariance)).sum()
+        cross = torch.linalg.svdvals(symmetric_power(covariance, 0.5) @ symmetric_power(target_covariance, 0.5)).sum()
         distance = (mean - target_mean).square().sum() + covariance.trace() + target_covariance.trace() - 2 * cross
         return max(0.0, float(distance))
 
@@ -42,9 +43,3 @@ def _gaussian(maps: Tensor) -> tuple[Tensor, Tensor]:
     mean = columns.mean(1)
     centered = columns - mean[:, None]
     return mean, centered @ centered.mT / max(1, columns.shape[1] - 1)
-
-
-def _square_root(covariance: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(covariance)
-    root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.mT
-    return root

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.images.luminance import SCIKIT_IMAGE
 from impasto.metrics.base import METRICS, PIXELS, Metric
 
-LUMINANCE = (0.2125, 0.7154, 0.0721)  # weights of R, G and B in scikit-image's rgb2gray
 WINDOW = 7  # pixels
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 
@@ -43,5 +43,5 @@ class SSIM(Metric):
 
 
 def _luminance(image: Tensor) -> Tensor:
-    weights = torch.tensor(LUMINANCE, dtype=torch.float64).view(1, 3, 1, 1)
+    weights = torch.tensor(SCIKIT_IMAGE, dtype=torch.float64).view(1, 3, 1, 1)
     return (image.double() * weights).sum(1, keepdim=True)

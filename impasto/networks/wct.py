@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from impasto.features.matrix_power import symmetric_power
 from impasto.features.moments import both_moments, covariance
 from impasto.networks.decoder import Decoder, Encoder
 from impasto.networks.statistics import Measure, measure_untiled
@@ -99,8 +100,5 @@ def optimal_transform(source: Tensor, target: Tensor) -> Tensor:
 
 def _power(covariance: Tensor, exponent: float) -> Tensor:
     """Return the power of symmetric matrices in float64, over the eigenvalues that are not noise."""
-    values, vectors = torch.linalg.eigh((covariance.double() + covariance.double().mT) / 2)
-    counts = values > SMALLEST * values[:, -1:]
-    powers = torch.where(counts, values.clamp_min(1e-300) ** exponent, torch.zeros_like(values))
-    power: Tensor = (vectors * powers[:, None]) @ vectors.mT
-    return power
+    symmetric = (covariance.double() + covariance.double().mT) / 2
+    return symmetric_power(symmetric, exponent, floor=1e-300, cutoff=SMALLEST)

@@ -1,1 +1,1 @@
-"""Regions of a picture: masks, label maps and guides."""
+"""Divide images into regions and assign styles to them."""

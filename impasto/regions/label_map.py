@@ -1,4 +1,4 @@
-"""Label maps: pictures in which every region has a flat color of its own."""
+"""Read label maps: images in which every region has a flat color of its own."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.color.transfer import LUMINANCE
 from impasto.images import Picture
+from impasto.images.luminance import REC601
 
-APART = 32
-"""Levels of 255, in the channel that differs most, by which two labels differ; nearer colors are one label."""
-FLAT = 8
-"""Levels by which neighbors may differ within a flat color: JPEG noise."""
-WIDE = 0.01
-"""What is nowhere as wide as this share of the map's longer side is no region: an antialiased edge, a speck."""
-MOST = 32
-"""Labels of a map; what has more is taken for a photograph."""
-LONGEST = 2048
-"""Maps with a longer side are thinned out, for speed."""
-REACH = 3
-"""Pixels around one without a label in which it looks for labels: an antialiased edge is not wider."""
+MIN_DISTANCE = 32
+"""Smallest difference of two labels, in 8-bit levels of the channel that differs most; closer colors are one label."""
+FLATNESS = 8
+"""Largest difference of neighboring pixels within a flat color, in 8-bit levels: the noise of JPEG."""
+MIN_WIDTH = 0.01
+"""Smallest width of a region as a fraction of the longer side; narrower areas are antialiased edges or specks."""
+MAX_LABELS = 32
+"""Largest number of labels; an image with more is assumed to be a photograph."""
+MAX_SIDE = 2048
+"""Larger maps are subsampled to this longer side, for speed."""
+RADIUS = 3
+"""Distance in pixels at which a pixel without a label looks for one; antialiased edges are not wider."""
 PASSES = 16
-"""How often; what is farther from any flat place goes by color alone."""
+"""Number of such passes; pixels farther from every flat area are assigned by color alone."""
 
-NOWHERE = -1
+UNLABELED = -1
 
 
 @dataclass(frozen=True)
@@ -35,124 +35,129 @@ class LabelMap:
     """The regions of a label map, from dark to light."""
 
     colors: np.ndarray
-    """Float `(K, 3)`, in levels of 255."""
+    """Colors of the labels, float `(K, 3)` in 8-bit levels."""
     index: np.ndarray
-    """Which region a pixel belongs to, int `(H, W)`; -1 where the map is transparent."""
+    """Label of each pixel, int `(H, W)`; -1 where the map is transparent."""
 
     def mask(self, label: int) -> Tensor:
-        """Where a label lies: `(1, 1, H, W)` of 0 and 1."""
+        """Return the mask of a label, `(1, 1, H, W)` with values 0 and 1."""
         return torch.from_numpy(self.index == label).float()[None, None]
 
     def find(self, color: np.ndarray) -> int | None:
-        """The label nearest to a color `(3,)`, if it is the same but for the noise of a JPEG."""
+        """Return the label of a color `(3,)` in 8-bit levels, or None if no label is close to it."""
         distance = np.abs(self.colors - color).max(1)
         nearest = int(distance.argmin())
-        return nearest if distance[nearest] < APART else None
+        return nearest if distance[nearest] < MIN_DISTANCE else None
 
     def names(self) -> str:
-        """The colors as a reader knows them: `#000000, #ffffff`."""
+        """Return the colors as a list in hexadecimal notation: `#000000, #ffffff`."""
         return ", ".join(map(hex_color, self.colors))
 
 
 def hex_color(color: np.ndarray) -> str:
-    """A color `(3,)` in levels of 255 as HTML writes it."""
+    """Return a color `(3,)` in 8-bit levels in hexadecimal notation."""
     return "#" + "".join(f"{round(float(level)):02x}" for level in color)
 
 
 def read_label_map(picture: Picture) -> LabelMap:
-    """The labels of a map, and the one that every pixel belongs to.
+    """Find the labels of a map and assign every pixel to one of them.
 
-    A label is a color that fills a flat place. Every other pixel (an antialiased edge, the noise of a JPEG, what is
-    too small) takes the label around it that is nearest in color: going by color alone, the gray edge between black
-    and white would be of a third, gray region.
+    A label is a color that fills a flat area. All other pixels (antialiased edges, JPEG noise, small specks) are
+    assigned to the neighboring label that is closest in color. By color alone, the gray edge between black and white
+    would be assigned to a third, gray region.
+
+    Args:
+        picture: the map; transparent pixels belong to no region.
 
     Raises:
-        ValueError: in one line, for a map without a label, or with too many to be one.
+        ValueError: if the map has no label, or more than 32.
     """
-    stride = -(-max(picture.image.shape[-2:]) // LONGEST)
+    stride = -(-max(picture.image.shape[-2:]) // MAX_SIDE)
     levels = (picture.image[0, :, ::stride, ::stride] * 255).round().to(torch.int16).permute(1, 2, 0).numpy()
     opaque = np.ones(levels.shape[:2], bool)
     if picture.alpha is not None:
         opaque = picture.alpha[0, 0, ::stride, ::stride].numpy() >= 0.5
     flat = _flat(levels) & opaque
-    colors = _colors(levels[flat])
+    colors = _dominant_colors(levels[flat])
     if len(colors):
         distance, index = _nearest(levels, colors)
-        index[~flat | (distance >= APART)] = NOWHERE
-        solid = [_is_wide(index == label) for label in range(len(colors))]
-        colors = colors[solid]
+        index[~flat | (distance >= MIN_DISTANCE)] = UNLABELED
+        wide = [_is_wide(index == label) for label in range(len(colors))]
+        colors = colors[wide]
     if not len(colors):
-        raise ValueError(f"{picture.name!r} has no flat color; a label map has one for every region")
-    if len(colors) > MOST:
-        raise ValueError(f"{picture.name!r} has more than {MOST} colors; a label map has one for every region")
+        raise ValueError(f"{picture.name!r} has no flat color; use a label map with one flat color per region")
+    if len(colors) > MAX_LABELS:
+        raise ValueError(
+            f"{picture.name!r} has more than {MAX_LABELS} colors; use a label map with one flat color per region"
+        )
     distance, index = _nearest(levels, colors)
-    index[~flat | (distance >= APART)] = NOWHERE
-    return LabelMap(colors, _filled(index, opaque, levels, colors))
+    index[~flat | (distance >= MIN_DISTANCE)] = UNLABELED
+    return LabelMap(colors, _fill(index, opaque, levels, colors))
 
 
 def _flat(levels: np.ndarray) -> np.ndarray:
-    """Which pixels of `(H, W, 3)` lie in a square of 2 by 2 pixels of nearly one color."""
+    """Return which pixels of `(H, W, 3)` are part of a 2 x 2 square of nearly one color."""
     padded = np.pad(levels, ((1, 1), (1, 1), (0, 0)), "edge")
     corners = [padded[y : y + levels.shape[0] + 1, x : x + levels.shape[1] + 1] for y in (0, 1) for x in (0, 1)]
     spread = np.maximum.reduce(corners) - np.minimum.reduce(corners)  # (H+1, W+1, 3)
-    square = spread.max(2) <= FLAT
+    square = spread.max(2) <= FLATNESS
     return square[1:, 1:] | square[1:, :-1] | square[:-1, 1:] | square[:-1, :-1]  # type: ignore[no-any-return]
 
 
-def _colors(pixels: np.ndarray) -> np.ndarray:
-    """The dominant colors `(K, 3)` of pixels `(N, 3)`, from dark to light, the smallest shares left out."""
+def _dominant_colors(pixels: np.ndarray) -> np.ndarray:
+    """Return the colors `(K, 3)` of pixels `(N, 3)` that cover enough area, from dark to light."""
     distinct, counts = np.unique(pixels @ np.array([65536, 256, 1]), return_counts=True)
     rest = np.stack([distinct >> 16, distinct >> 8 & 255, distinct & 255], 1)  # (D, 3)
     found: list[np.ndarray] = []
-    least = WIDE**2 * len(pixels) / 4  # a disc of that width is about as large
-    while len(counts) and len(found) <= 4 * MOST:
-        near = np.abs(rest - rest[counts.argmax()]).max(1) < APART
-        if counts[near].sum() >= least:
+    min_count = MIN_WIDTH**2 * len(pixels) / 4  # about the area of a disc of that width
+    while len(counts) and len(found) <= 4 * MAX_LABELS:
+        near = np.abs(rest - rest[counts.argmax()]).max(1) < MIN_DISTANCE
+        if counts[near].sum() >= min_count:
             found.append(np.average(rest[near], axis=0, weights=counts[near]))
         rest, counts = rest[~near], counts[~near]
     if not found:
         return np.empty((0, 3))
-    found.sort(key=lambda color: (round(float(color @ LUMINANCE)), *color))
+    found.sort(key=lambda color: (round(float(color @ REC601)), *color))
     return np.stack(found)
 
 
 def _nearest(levels: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distance of every pixel to the nearest color, in levels, and which one it is, `(H, W)` each."""
+    """Return each pixel's distance to the closest color, in levels, and the index of that color, `(H, W)` each."""
     distance = np.full(levels.shape[:-1], np.inf, np.float32)
-    index = np.full(levels.shape[:-1], NOWHERE, np.int16)
+    index = np.full(levels.shape[:-1], UNLABELED, np.int16)
     for label, color in enumerate(colors.astype(np.float32)):
-        own = np.abs(levels - color).max(-1)
-        closer = own < distance
-        distance[closer], index[closer] = own[closer], label
+        to_color = np.abs(levels - color).max(-1)
+        closer = to_color < distance
+        distance[closer], index[closer] = to_color[closer], label
     return distance, index
 
 
 def _is_wide(where: np.ndarray) -> bool:
-    """Whether a square of the least width fits in somewhere."""
+    """Return whether a square of the smallest width of a region fits into the area."""
     longer = max(where.shape)
-    width = min(max(4, round(WIDE * longer)), max(1, longer // 8))
+    width = min(max(4, round(MIN_WIDTH * longer)), max(1, longer // 8))
     holes = F.pad(torch.from_numpy(~where).float()[None, None], [width // 2, (width - 1) // 2] * 2, value=0.0)
     for kernel in ((width, 1), (1, width)):
         holes = F.max_pool2d(holes, kernel, stride=1)
     return bool((holes == 0).any())
 
 
-def _filled(index: np.ndarray, opaque: np.ndarray, levels: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Every opaque pixel without a label takes the one nearest in color of those around it, outwards step by step."""
+def _fill(index: np.ndarray, opaque: np.ndarray, levels: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Assign every opaque pixel without a label to the neighboring label that is closest in color, in passes."""
     index = index.copy()
     for _ in range(PASSES):
-        lacking = opaque & (index == NOWHERE)
-        if not lacking.any():
+        unlabeled = opaque & (index == UNLABELED)
+        if not unlabeled.any():
             break
         best = np.full(index.shape, np.inf, np.float32)
         filled = index.copy()
         for label, color in enumerate(colors.astype(np.float32)):
-            here = torch.from_numpy(index == label).float()[None, None]
-            around = F.max_pool2d(here, 2 * REACH + 1, stride=1, padding=REACH)[0, 0].numpy() > 0
-            own = np.where(lacking & around, np.abs(levels - color).max(-1), np.inf)
-            filled[own < best] = label
-            best = np.minimum(best, own)
+            labeled = torch.from_numpy(index == label).float()[None, None]
+            around = F.max_pool2d(labeled, 2 * RADIUS + 1, stride=1, padding=RADIUS)[0, 0].numpy() > 0
+            to_color = np.where(unlabeled & around, np.abs(levels - color).max(-1), np.inf)
+            filled[to_color < best] = label
+            best = np.minimum(best, to_color)
         index = filled
-    left = opaque & (index == NOWHERE)
+    left = opaque & (index == UNLABELED)
     index[left] = _nearest(levels[left], colors)[1]
     return index

@@ -1,4 +1,4 @@
-"""From masks to regions: which part of the photograph is painted after which style."""
+"""Divide the content image into regions with masks and assign styles to them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,45 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from impasto.color.transfer import luminance
 from impasto.config import MethodConfig
-from impasto.images import Picture, blur, resize
+from impasto.images import Picture, blur, luminance, resize
 from impasto.regions.label_map import LabelMap, hex_color, read_label_map
 from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Image
 
 PROPORTIONS = 0.01
-"""By how much the proportions of a mask may differ from its picture's."""
+"""Largest relative difference between the aspect ratios of a mask and its image."""
 
 
 def check_masks(config: MethodConfig, styles: int) -> None:
-    """What is wrong with the settings about masks, before a file is read.
+    """Check the settings of the masks before any file is read.
 
-    Raises `ValueError`, in one line, naming the setting.
+    Args:
+        config: settings of the method.
+        styles: number of style images.
+
+    Raises:
+        ValueError: if settings contradict each other or the number of style images.
     """
     if not config.mask:
-        for name in ("style_mask", "region_strength", "region_style_scale"):
-            if getattr(config, name):
+        settings = {
+            "style_mask": config.style_mask,
+            "region_strength": config.region_strength,
+            "region_style_scale": config.region_style_scale,
+        }
+        for name, value in settings.items():
+            if value:
                 raise ValueError(f"{name}: there are no regions; give mask too")
         return
     if config.style_mask and len(config.mask) > 1:
-        raise ValueError(f"style_mask: its colors are those of one label map, but mask has {len(config.mask)} files")
+        raise ValueError(f"style_mask: it needs one label map as mask, but mask has {len(config.mask)} files")
     if config.style_mask and len(config.style_mask) != styles:
-        raise ValueError(
-            f"style_mask: {len(config.style_mask)} files, but {styles} style picture(s); give one for each"
-        )
+        files = len(config.style_mask)
+        raise ValueError(f"style_mask: {files} file(s), but {styles} style image(s); give one for each")
     if config.style_mix and not config.style_mask:
-        raise ValueError("style_mix: each region has a style of its own; say how strong it is with region_strength")
+        raise ValueError("style_mix: each region has its own style; weight the regions with region_strength")
     if len(config.mask) > 1 and len(config.mask) != styles:
-        raise ValueError(f"mask: {len(config.mask)} files, but {styles} style picture(s); give one for each")
+        raise ValueError(f"mask: {len(config.mask)} files, but {styles} style image(s); give one for each")
 
 
 def split_regions(
@@ -48,97 +56,106 @@ def split_regions(
     style_masks: Sequence[Picture],
     shape: tuple[int, int],
 ) -> Subject:
-    """The photograph `(1, 3, H, W)` in regions, each with what it is painted after.
+    """Return the content image divided into regions, each with its styles.
 
     Args:
+        config: settings of the method.
+        content: content image `(1, 3, H, W)`.
+        styles: style images `(1, 3, h, w)`.
         mix: weights of the styles.
-        masks: one label map, or a soft mask for each style.
-        style_masks: a label map for each style, or none.
-        shape: height and width in pixels that the masks of the regions come in.
+        masks: one label map, or one grayscale mask for each style.
+        style_masks: one label map for each style, or none.
+        shape: height and width in pixels of the masks of the regions.
 
     Raises:
-        ValueError: in one line, naming the setting, for masks that do not fit.
+        ValueError: if the masks do not match the images; the message starts with the name of the setting.
     """
     for mask in masks:
         _check_proportions("mask", mask, content, "the content")
     sources: list[tuple[Style, ...]]
     if len(masks) > 1:
-        areas, sources = _soft(masks, shape), [(Style(style),) for style in styles]
+        areas, sources = _gray_masks(masks, shape), [(Style(style),) for style in styles]
     else:
-        labels = _labels("mask", masks[0])
-        areas = [_feathered(resize(labels.mask(k), shape), config.feather) for k in range(len(labels.colors))]
-        sources = _pairs(labels, styles, mix, style_masks) if style_masks else _in_order(labels, styles)
+        labels = _read("mask", masks[0])
+        areas = [_feather(resize(labels.mask(k), shape), config.feather) for k in range(len(labels.colors))]
+        sources = _by_color(labels, styles, mix, style_masks) if style_masks else _by_order(labels, styles)
     strengths = _per_region("region_strength", config.region_strength, len(areas))
-    strokes = _per_region("region_style_scale", config.region_style_scale, len(areas))
+    scales = _per_region("region_style_scale", config.region_style_scale, len(areas))
     regions = [
-        Region(own, name=f"region{k + 1}", mask=areas[k], strength=strengths[k], style_scale=strokes[k])
+        Region(own, name=f"region{k + 1}", mask=areas[k], strength=strengths[k], style_scale=scales[k])
         for k, own in enumerate(sources)
     ]
     return Subject(content, tuple(regions))
 
 
-def _soft(masks: Sequence[Picture], shape: tuple[int, int]) -> list[Tensor]:
-    """How much of each place a region has, by the grays of its mask: white all, black or transparent nothing."""
+def _gray_masks(masks: Sequence[Picture], shape: tuple[int, int]) -> list[Tensor]:
+    """Return the luminance of each mask: 1 is inside the region; black and transparent pixels are outside."""
     areas = []
     for mask in masks:
         gray = luminance(mask.image) * (1 if mask.alpha is None else mask.alpha)
         area = resize(gray, shape)
         if area.max() < 0.5:
-            raise ValueError(f"mask: {mask.name!r} is empty: nothing in it is lighter than middle gray")
+            raise ValueError(f"mask: {mask.name!r} is empty: no pixel is lighter than middle gray")
         areas.append(area)
     return areas
 
 
-def _in_order(labels: LabelMap, styles: Sequence[Image]) -> list[tuple[Style, ...]]:
-    """The k-th region, from dark to light, after the k-th style."""
+def _by_order(labels: LabelMap, styles: Sequence[Image]) -> list[tuple[Style, ...]]:
+    """Assign the k-th style to the k-th region, from dark to light."""
     regions = len(labels.colors)
     if regions != len(styles):
         raise ValueError(
-            f"mask: {regions} region(s) ({labels.names()}), but {len(styles)} style picture(s); "
+            f"mask: {regions} region(s) ({labels.names()}), but {len(styles)} style image(s); "
             "give one for each, or style_mask"
         )
     if regions == 1 and (labels.index >= 0).all():
-        raise ValueError("mask: it has one color and so divides nothing; give a second color, or make the rest clear")
+        raise ValueError("mask: its single color does not divide the image; add a color or make the rest transparent")
     return [(Style(style),) for style in styles]
 
 
-def _pairs(
+def _by_color(
     labels: LabelMap, styles: Sequence[Image], mix: Sequence[float], style_masks: Sequence[Picture]
 ) -> list[tuple[Style, ...]]:
-    """Each region after the places of its own color, of all styles that have any."""
+    """Assign to each region the areas of the same color in all style images."""
     maps = []
     for style, mask in zip(styles, style_masks, strict=True):
         _check_proportions("style_mask", mask, style, "its style")
-        maps.append(_labels("style_mask", mask))
+        maps.append(_read("style_mask", mask))
     sources = []
     for color in labels.colors:
         found = [
-            Style(style, share, resize(own.mask(label), (style.shape[-2], style.shape[-1])))
-            for style, share, own in zip(styles, mix, maps, strict=True)
-            if (label := own.find(color)) is not None and share > 0
+            Style(style, weight, resize(own.mask(label), (style.shape[-2], style.shape[-1])))
+            for style, weight, own in zip(styles, mix, maps, strict=True)
+            if (label := own.find(color)) is not None and weight > 0
         ]
         if not found:
-            there = "; ".join(own.names() for own in maps)
-            raise ValueError(f"style_mask: no place has the color {hex_color(color)} of mask; there are {there}")
+            available = "; ".join(own.names() for own in maps)
+            raise ValueError(
+                f"style_mask: it does not contain the color {hex_color(color)} of mask; it contains {available}"
+            )
         total = sum(style.weight for style in found)
         sources.append(tuple(Style(style.image, style.weight / total, style.mask) for style in found))
     return sources
 
 
-def _labels(name: str, mask: Picture) -> LabelMap:
+def _read(name: str, mask: Picture) -> LabelMap:
+    """Read a label map; errors start with the name of the setting."""
     try:
         return read_label_map(mask)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _check_proportions(name: str, mask: Picture, image: Image, whose: str) -> None:
-    """A mask may be of another size than its picture, if it is of the same proportions, but for the rounding."""
+def _check_proportions(name: str, mask: Picture, image: Image, owner: str) -> None:
+    """Check that a mask has the aspect ratio of its image, up to rounding; their sizes may differ."""
     (height, width), (own_height, own_width) = image.shape[-2:], mask.image.shape[-2:]
-    high, wide = own_width * height / width, own_height * width / height  # what it would be, were one side right
-    if abs(high - own_height) > max(1, PROPORTIONS * high) and abs(wide - own_width) > max(1, PROPORTIONS * wide):
+    # The mask's sides that the aspect ratio of the image requires, given its other side.
+    right_height, right_width = own_width * height / width, own_height * width / height
+    wrong_height = abs(right_height - own_height) > max(1, PROPORTIONS * right_height)
+    wrong_width = abs(right_width - own_width) > max(1, PROPORTIONS * right_width)
+    if wrong_height and wrong_width:
         raise ValueError(
-            f"{name}: {mask.name!r} is {own_width}x{own_height} pixels and {whose} {width}x{height}; "
+            f"{name}: {mask.name!r} is {own_width}x{own_height} pixels and {owner} {width}x{height}; "
             "give a mask of the same proportions"
         )
 
@@ -149,6 +166,6 @@ def _per_region(name: str, values: Sequence[float], regions: int) -> Sequence[fl
     return values or [1.0] * regions
 
 
-def _feathered(mask: Tensor, feather: float) -> Tensor:
-    """A mask whose border is soft: a Gaussian, 95 % of which spans `feather` of the longer side."""
+def _feather(mask: Tensor, feather: float) -> Tensor:
+    """Blur the border of a mask with a Gaussian, 95 % of which spans `feather` of the longer side."""
     return blur(mask, feather * max(mask.shape[-2:]) / 4).clamp(0, 1)

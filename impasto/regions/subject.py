@@ -1,4 +1,4 @@
-"""What is painted, and after what: a photograph, and for each of its regions the styles."""
+"""Define what a method stylizes: a content image, its regions, and the styles of each region."""
 
 from __future__ import annotations
 
@@ -14,65 +14,76 @@ from impasto.types import Image
 
 @dataclass(frozen=True)
 class Style:
-    """A picture, or a part of one, that gives the manner."""
+    """A style image, or a part of one."""
 
     image: Image
-    """`(1, 3, H, W)`; each style has its own size."""
+    """Style image `(1, 3, H, W)`; each style has its own size."""
     weight: float = 1.0
-    """Its part in the mixture; those of a region sum to 1."""
+    """Weight in the mixture; the weights of a region sum to 1."""
     mask: Tensor | None = None
-    """What of it counts, `(1, 1, H, W)` in [0, 1]; None means all."""
+    """Part of the image that is used, `(1, 1, H, W)` in [0, 1]; None: all of it."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the photograph, and what it is painted after."""
+    """A region of the content image and its styles."""
 
     styles: tuple[Style, ...]
+    """Styles of the region; their weights sum to 1."""
     name: str = ""
-    """What its terms are called by; empty where the whole picture is one region."""
+    """Prefix of the names of its loss terms; empty if the whole image is one region."""
     mask: Tensor | None = None
-    """Where it lies, `(1, 1, H, W)` in [0, 1], of the content's proportions; None means everywhere."""
+    """Mask `(1, 1, H, W)` in [0, 1] with the aspect ratio of the content image; None: the whole image."""
     strength: float = 1.0
-    """Factor on the pull of its styles."""
+    """Factor on the style weight in this region."""
     style_scale: float = 1.0
-    """Size of its styles relative to the picture, on top of that of all."""
+    """Size of its style images relative to the content image, multiplied by the global style scale."""
 
     @property
     def area(self) -> float:
-        """Its part of the picture, 0 to 1."""
+        """Fraction of the image that the region covers, 0 to 1."""
         return 1.0 if self.mask is None else self.mask.mean().item()
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A photograph `(1, 3, H, W)` and its regions, one of them if it is painted in one manner."""
+    """A content image and its regions; a single region covers the whole image."""
 
     content: Image
+    """Content image `(1, 3, H, W)`."""
     regions: tuple[Region, ...]
+    """Regions of the content image."""
     start: Image | None = None
-    """The first picture of an optimization, where another method painted it."""
+    """First image of the optimization if another method computes it; None: the setting `start` decides."""
 
     def shortest_side(self, style_scale: float = 1.0) -> float:
-        """The shortest side of all pictures at one size, as a share of the content's longer side."""
+        """Return the shortest side of all images at one size, as a fraction of the content's longer side.
+
+        Args:
+            style_scale: size of all style images relative to the content image.
+        """
         styles = [(style.image, style_scale * region.style_scale) for region in self.regions for style in region.styles]
-        pictures = [(self.content, 1.0), *styles]
-        return min(factor * min(image.shape[-2:]) / max(image.shape[-2:]) for image, factor in pictures)
+        images = [(self.content, 1.0), *styles]
+        return min(factor * min(image.shape[-2:]) / max(image.shape[-2:]) for image, factor in images)
 
     def resized(
         self, shape: tuple[int, int], *, style_scale: float = 1.0, device: torch.device | str = "cpu"
     ) -> Subject:
-        """The content at a height and width, every style at its longer side times `style_scale`; each resized once."""
+        """Return the subject at another size; every image is resized once.
 
-        def scaled(style: Style, factor: float) -> Style:
-            image = resize_style(style.image, round(max(shape) * factor))
-            mask = None if style.mask is None else resize(style.mask, (image.shape[-2], image.shape[-1])).to(device)
-            return replace(style, image=image.to(device), mask=mask)
-
+        Args:
+            shape: height and width of the content image in pixels.
+            style_scale: longer side of every style image relative to that of the content image.
+            device: device of the result.
+        """
+        longer_side = max(shape)
         regions = tuple(
             replace(
                 region,
-                styles=tuple(scaled(style, style_scale * region.style_scale) for style in region.styles),
+                styles=tuple(
+                    _scaled(style, round(longer_side * (style_scale * region.style_scale)), device)
+                    for style in region.styles
+                ),
                 mask=None if region.mask is None else resize(region.mask, shape).to(device),
             )
             for region in self.regions
@@ -81,12 +92,27 @@ class Subject:
 
 
 def single_region(content: Image, styles: Sequence[Image], mix: Sequence[float] | None = None) -> Subject:
-    """The whole photograph after all styles, mixed by `mix`, which sums to 1 (equal shares unless given)."""
-    shares = mix or [1 / len(styles)] * len(styles)
-    region = Region(tuple(Style(image, share) for image, share in zip(styles, shares, strict=True)))
+    """Return a subject whose only region is the whole image.
+
+    Args:
+        content: content image `(1, 3, H, W)`.
+        styles: style images `(1, 3, h, w)`.
+        mix: weights of the styles, which sum to 1. Default: equal weights.
+    """
+    weights = mix or [1 / len(styles)] * len(styles)
+    region = Region(tuple(Style(image, weight) for image, weight in zip(styles, weights, strict=True)))
     return Subject(content, (region,))
 
 
 def resize_style(style: Image, longer_side: int) -> Image:
-    """A style at a longer side in pixels, enlarged too: that sets how large its strokes come out."""
+    """Return a style image with a given longer side in pixels, enlarged if it is smaller.
+
+    Its size determines the size of the brush strokes in the output.
+    """
     return resize(style, fit((style.shape[-2], style.shape[-1]), max(longer_side, 1)))
+
+
+def _scaled(style: Style, longer_side: int, device: torch.device | str) -> Style:
+    image = resize_style(style.image, longer_side)
+    mask = None if style.mask is None else resize(style.mask, (image.shape[-2], image.shape[-1])).to(device)
+    return replace(style, image=image.to(device), mask=mask)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
-import PIL.Image
-
-from impasto.images import fit, resize
+from impasto.images import fit, resize, to_pil
 from impasto.types import Image
 
 PREVIEW, THUMBNAIL = 1024, 320
@@ -18,7 +15,6 @@ def jpeg(image: Image, longest: int) -> bytes:
     """A picture `(1, 3, H, W)` as the bytes of a JPEG, its longer side at most `longest` pixels."""
     height, width = image.shape[-2:]
     small = resize(image, fit((height, width), min(longest, max(height, width))))
-    levels = (small[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy().astype(np.uint8)  # (h, w, 3)
     file = io.BytesIO()
-    PIL.Image.fromarray(levels).save(file, "JPEG", quality=85)
+    to_pil(small).save(file, "JPEG", quality=85)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""One file from the net into the cache: resumed when cut, hash checked, whole or not at all."""
+"""Download one weight file into the cache, with resume, hash check and atomic replacement."""
 
 from __future__ import annotations
 
@@ -16,23 +16,37 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 TIMEOUT = (10.0, 30.0)
-"""Seconds to wait for a connection, and for the next bytes of a running download."""
+"""Timeouts in seconds: for the connection, and for the next bytes of a running download."""
 CHUNK = 2**18
-"""Bytes that are read at a time."""
+"""Bytes per read."""
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in lower-case hex. `OSError` if it cannot be read."""
+    """Return the SHA-256 of a file in lower-case hexadecimal digits.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def download(file: WeightFile, folder: Path, *, progress: bool = True) -> Path:
-    """Bring `file` into `folder` under its own name, and return its path.
+    """Download a file into a folder under its own name.
 
-    The addresses are tried in turn. A file that is already there is kept if its hash is right.
-    Of two processes at once the second waits for the first. `progress` shows a bar on stderr.
-    `ValueError`, one line: no address answers, wrong hash, a folder that cannot be written to.
+    The URLs are tried in order. An existing file with the right hash is kept. If two processes download the same file,
+    the second waits for the first.
+
+    Args:
+        file: the file, its URLs and its hash.
+        folder: the cache folder; created if missing.
+        progress: whether to show a progress bar on stderr.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ValueError: if no URL provides a file with the right hash, or the folder cannot be written to.
     """
     import requests
     from rich.console import Console
@@ -41,7 +55,7 @@ def download(file: WeightFile, folder: Path, *, progress: bool = True) -> Path:
     target = folder / file.filename
     problems = []
     try:
-        with _alone(target, console):
+        with _lock(target, console):
             if target.is_file() and file.accepts(sha256_of(target)):
                 return target
             target.unlink(missing_ok=True)
@@ -56,33 +70,33 @@ def download(file: WeightFile, folder: Path, *, progress: bool = True) -> Path:
         raise ValueError(
             f"cannot write to the cache {folder}: {reason}; set IMPASTO_CACHE to another folder"
         ) from error
-    again = f"; {kept:.1f} MiB are kept, so trying again goes on from there" if kept else ""
-    raise ValueError(f"could not download {file.filename}: {'; '.join(problems) or 'no address'}{again}")
+    resume = f"; {kept:.1f} MiB are kept, and the next attempt resumes there" if kept else ""
+    raise ValueError(f"could not download {file.filename}: {'; '.join(problems) or 'it has no URL'}{resume}")
 
 
 @contextmanager
-def _alone(target: Path, console: Console) -> Iterator[None]:
-    """Hold the lock of one cached file; the system lets it go even if the process is killed."""
-    from filelock import FileLock, Timeout  # torch brings it
+def _lock(target: Path, console: Console) -> Iterator[None]:
+    """Hold the lock of one cached file; the operating system releases it even if the process is killed."""
+    from filelock import FileLock, Timeout  # a dependency of torch
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    file_lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        file_lock.acquire(timeout=0)
     except Timeout:
         console.print(f"{target.name} is being downloaded by another process: waiting", highlight=False)
-        lock.acquire()
+        file_lock.acquire()
     try:
         yield
     finally:
-        lock.release()
+        file_lock.release()
 
 
 def _retrieve(file: WeightFile, folder: Path, url: str, console: Console) -> Path:
-    """Pooch holds the cache and moves the finished file to its name; `_Resuming` does the transfer."""
+    """Fetch one URL with pooch, which manages the cache; `_ResumingDownloader` does the transfer."""
     import pooch
 
-    # Pooch would write to stderr whatever the caller wants, and our bar tells as much.
+    # Pooch would always log to stderr; the progress bar shows the same information.
     pooch.get_logger().setLevel("WARNING")
     cache = pooch.create(folder, base_url="", registry={file.filename: file.sha256}, urls={file.filename: url})
     console.print(
@@ -91,13 +105,13 @@ def _retrieve(file: WeightFile, folder: Path, url: str, console: Console) -> Pat
         markup=False,
         soft_wrap=True,
     )
-    return Path(cache.fetch(file.filename, downloader=_Resuming(file, folder, console)))
+    return Path(cache.fetch(file.filename, downloader=_ResumingDownloader(file, folder, console)))
 
 
-class _Resuming:
-    """A downloader for pooch that goes on from a `.part` file and accepts a hash known only by its start.
+class _ResumingDownloader:
+    """A downloader for pooch that resumes from a `.part` file and accepts a prefix of the hash.
 
-    Pooch's own downloader begins again each time, and its hash check needs all 64 digits.
+    Pooch's own downloader starts from the beginning each time, and its hash check needs all 64 digits.
     """
 
     def __init__(self, file: WeightFile, folder: Path, console: Console) -> None:
@@ -108,30 +122,30 @@ class _Resuming:
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
         resumed = _size(self.part) > 0
         self._receive(url)
-        if resumed and not self._is_whole():  # the first piece was of another file: begin again, once
+        if resumed and not self._is_complete():  # the first part belongs to another file: restart, once
             self.part.unlink()
             self._receive(url)
-        if not self._is_whole():
+        if not self._is_complete():
             digest = sha256_of(self.part)
             self.part.unlink()
             raise ValueError(f"wrong file: its sha256 is {digest}, expected {self.file.expected}")
         os.replace(self.part, output_file)
 
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
         return self.file.accepts(sha256_of(self.part))
 
     def _receive(self, url: str) -> None:
-        """Append to the part file what is missing of it. `requests.RequestException` when the net fails."""
+        """Append the missing bytes to the part file. Raises `requests.RequestException` if the connection fails."""
         import requests
 
         have = _size(self.part)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
             if have and reply.status_code == requests.codes.requested_range_not_satisfiable:
-                return  # nothing is missing: the hash will tell whether that is so
+                return  # the file is complete; the caller checks its hash
             reply.raise_for_status()
             if reply.status_code != requests.codes.partial_content:
-                have = 0  # this server only sends whole files
+                have = 0  # this server does not support ranges
             self._write(reply, have)
 
     def _write(self, reply: requests.Response, have: int) -> None:
@@ -148,25 +162,25 @@ class _Resuming:
 
 
 def _part(target: Path) -> Path:
-    """Where the beginning of a file waits for its rest."""
+    """Return the path of an incomplete download."""
     return target.with_name(f"{target.name}.part")
 
 
 def _size(path: Path) -> int:
-    """Bytes in a file; 0 where there is none."""
+    """Return the size of a file in bytes, 0 if it does not exist."""
     return path.stat().st_size if path.is_file() else 0
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in a few words; `requests` tells it in paragraphs."""
+    """Return a short message for an error of `requests`, whose own messages are several lines long."""
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code} {error.response.reason}"
     for kind, words in (
-        (requests.exceptions.ChunkedEncodingError, "the connection was cut"),
+        (requests.exceptions.ChunkedEncodingError, "the connection was interrupted"),
         (requests.exceptions.SSLError, "no trusted certificate"),
-        (requests.Timeout, "no answer in time"),
+        (requests.Timeout, "timeout"),
         (requests.ConnectionError, "no connection"),
     ):
         if isinstance(error, kind):

@@ -1,4 +1,4 @@
-"""Pretrained weights by name: looked for in your folders, then in the cache, then downloaded."""
+"""Find pretrained weights by name: in local folders, then in the cache, then by download."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """What `verify` saw."""
+    """Result of `verify`."""
 
     name: str
+    """Name of the weights."""
     state: Literal["ok", "wrong", "missing"]
+    """Whether the hash is right, wrong, or there is no file."""
     path: Path | None
-    """The file that `load` would read."""
+    """File that `load` reads, or None."""
     sha256: str | None
-    """Its hash, in hex."""
+    """Its hash in hexadecimal digits, or None."""
     expected: str
-    """As much of the right hash as is known, in hex."""
+    """Known digits of the right hash."""
 
 
 def local_folders() -> list[Path]:
-    """The folders named by IMPASTO_WEIGHTS (separated as in PATH), whether or not they exist."""
+    """Return the folders in IMPASTO_WEIGHTS (separated as in PATH), including those that do not exist."""
     names = os.environ.get("IMPASTO_WEIGHTS", "").split(os.pathsep)
     return [Path(name).expanduser() for name in names if name.strip()]
 
 
 def cache_folder() -> Path:
-    """IMPASTO_CACHE, or the place where this system keeps caches. It need not exist."""
+    """Return IMPASTO_CACHE, or the cache folder of the operating system; it may not exist yet."""
     if chosen := os.environ.get("IMPASTO_CACHE"):
         return Path(chosen).expanduser()
     import pooch
@@ -46,22 +48,32 @@ def cache_folder() -> Path:
 
 
 def is_offline() -> bool:
-    """Whether IMPASTO_OFFLINE forbids downloads."""
+    """Return whether IMPASTO_OFFLINE disables downloads."""
     return os.environ.get("IMPASTO_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def find(name: str) -> Path | None:
-    """The file that `load` would read, if it is at hand; its hash is not looked at. `ValueError`: unknown."""
+    """Return the local file of some weights, or None if there is none; its hash is not checked.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
     found = _find(_known(name))
     return found[1] if found else None
 
 
 def fetch(name: str, *, progress: bool = True) -> Path:
-    """See that a sound file is at hand, downloading it into the cache if need be, and return its path.
+    """Return a local file with the right hash, downloading it into the cache if necessary.
 
-    Unlike `find` and `load` it checks the hash of what is there, and replaces a damaged file of the cache.
-    `progress` tells on stderr what it does. `ValueError`, one line: unknown name, IMPASTO_OFFLINE forbids the
-    download, the download failed, or a file in a folder of yours is wrong.
+    Unlike `find` and `load`, this checks the hash of an existing file and replaces a corrupt file in the cache.
+
+    Args:
+        name: name of the weights.
+        progress: whether to report progress on stderr.
+
+    Raises:
+        ValueError: if the name is unknown, IMPASTO_OFFLINE disables the download, the download fails, or a file in a
+            local folder has the wrong hash.
     """
     weights = _known(name)
     wanted = weights.to_fetch
@@ -71,43 +83,55 @@ def fetch(name: str, *, progress: bool = True) -> Path:
             return path
         if path.parent in local_folders() or not file.urls or is_offline():
             raise ValueError(
-                f"{path} is damaged or another file: its sha256 is not {file.expected}; remove or replace it"
+                f"{path} is corrupt or another file: its sha256 is not {file.expected}; remove or replace it"
             )
         wanted = file
     if is_offline():
         raise ValueError(f"IMPASTO_OFFLINE is set; {_searched(weights)}; without it, {_how_to_get(weights)}")
     if not wanted.urls:
-        raise ValueError(f"{_searched(weights)}; it is not published: put it in a folder named by IMPASTO_WEIGHTS")
+        raise ValueError(f"{_searched(weights)}; it is not published: put it in a folder of IMPASTO_WEIGHTS")
     for folder in local_folders() if progress else ():
         if not folder.is_dir():
-            print(f"IMPASTO_WEIGHTS names {folder}, which is no folder", file=sys.stderr)
+            print(f"IMPASTO_WEIGHTS contains {folder}, which is not a folder", file=sys.stderr)
     try:
         return download(wanted, cache_folder(), progress=progress)
     except ValueError as error:
-        by_hand = "you can also put it in a folder named by IMPASTO_WEIGHTS"
+        by_hand = "you can also put it in a folder of IMPASTO_WEIGHTS"
         raise ValueError(f"{error}; {_searched(weights)}; {by_hand}") from error
 
 
 def load(name: str, *, prefix: str = "", progress: bool = True) -> dict[str, Tensor]:
-    """Tensors by name, on the CPU, floating-point ones as float32; only names that begin with `prefix`.
+    """Return the tensors of a weight file by name, on the CPU, floating-point ones as float32.
 
-    Never runs code from the file. `ValueError`, one line: as for `fetch`, or the file is damaged.
+    Never executes code from the file.
+
+    Args:
+        name: name of the weights.
+        prefix: only tensors whose names start with this are returned.
+        progress: whether to report a download on stderr.
+
+    Raises:
+        ValueError: as for `fetch`, or if the file is corrupt.
     """
     path = find(name) or fetch(name, progress=progress)
     try:
         tensors = (_read_safetensors if path.suffix == ".safetensors" else _read_pickle)(path, prefix)
     except MemoryError:
         raise
-    except Exception as error:  # a damaged file makes the readers raise nearly anything
+    except Exception as error:  # the readers raise almost any exception for a corrupt file
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"cannot read {path} as weights ({reason}); run `impasto weights verify`") from error
     if not tensors:
-        raise ValueError(f"{path} holds no weights under {prefix!r}; run `impasto weights verify`")
+        raise ValueError(f"{path} contains no weights named {prefix!r}...; run `impasto weights verify`")
     return tensors
 
 
 def verify(name: str) -> Check:
-    """Compare the hash of the file that `load` would read. `ValueError`: unknown name, unreadable file."""
+    """Check the hash of the file that `load` reads.
+
+    Raises:
+        ValueError: if the name is unknown or the file cannot be read.
+    """
     weights = _known(name)
     found = _find(weights)
     if not found:
@@ -118,7 +142,7 @@ def verify(name: str) -> Check:
 
 
 def table() -> list[dict[str, str | float | None]]:
-    """One row of plain values per entry of the manifest; `path` is None where nothing is at hand."""
+    """Return one row per entry of the manifest; `path` is None if there is no local file."""
     rows: list[dict[str, str | float | None]] = []
     for weights in MANIFEST.values():
         file, path = _find(weights) or (weights.to_fetch, None)
@@ -146,19 +170,19 @@ def _find(weights: Weights) -> tuple[WeightFile, Path] | None:
     for folder in [*local_folders(), cache_folder()]:
         for file in weights.files:
             path = folder / file.filename
-            if os.path.isfile(path):  # unlike Path.is_file, False for what may not be looked at
+            if os.path.isfile(path):  # unlike Path.is_file, False if permission is denied
                 return file, path
     return None
 
 
 def _searched(weights: Weights) -> str:
     names = " or ".join(file.filename for file in weights.files)
-    folders = [f"{folder}{'' if folder.is_dir() else ' (no such folder)'}" for folder in local_folders()]
-    return f"looked for {names} in {', '.join([*folders, str(cache_folder())])}"
+    folders = [f"{folder}{'' if folder.is_dir() else ' (does not exist)'}" for folder in local_folders()]
+    return f"searched for {names} in {', '.join([*folders, str(cache_folder())])}"
 
 
 def _how_to_get(weights: Weights) -> str:
-    return f"`impasto weights fetch {weights.name}` gets it, or put it in a folder named by IMPASTO_WEIGHTS"
+    return f"`impasto weights fetch {weights.name}` downloads it, or put it in a folder of IMPASTO_WEIGHTS"
 
 
 def _digest(path: Path) -> str:
@@ -179,15 +203,15 @@ def _read_safetensors(path: Path, prefix: str) -> dict[str, Tensor]:
 def _read_pickle(path: Path, prefix: str) -> dict[str, Tensor]:
     import torch
 
-    # Files from before torch 1.6 (the VGGs) are no zip archives and cannot be mapped; of the others only what
-    # `prefix` asks for is read from disk.
+    # Files from before torch 1.6 (the VGGs) are not zip archives and cannot be memory-mapped. Of the others, only the
+    # tensors with the prefix are read from disk.
     mapped = zipfile.is_zipfile(path)
     stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     return {key: _as_float32(tensor) for key, tensor in stored.items() if key.startswith(prefix)}
 
 
 def _as_float32(tensor: Tensor) -> Tensor:
-    """A copy, because the file may be mapped and may change; counters (integers) stay as they are."""
+    """Return a copy, because the file may be memory-mapped and may change; integers keep their type."""
     import torch
 
     return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)

@@ -90,7 +90,7 @@ MISTAKES = {
     "nothing": ([], "give a CONTENT, a STYLE and an OUTPUT, not 0"),
     "two pictures": (["woodcut", "mosaic"], "give a CONTENT, a STYLE and an OUTPUT, not 2"),
     "four pictures": (["woodcut", "mosaic", "mosaic", "out.png"], "give a CONTENT, a STYLE and an OUTPUT, not 4"),
-    "no sample": (["nobody", "mosaic", "out.png"], "'nobody' is no file and no sample's name"),
+    "no sample": (["nobody", "mosaic", "out.png"], "'nobody' is not a file and not the name of a sample"),
     "output missing": (["woodcut", "mosaic", "nowhere.png"], "'nowhere.png': it cannot be read"),
     "output is a sample": (["woodcut", "mosaic", "mosaic"], "'mosaic': it cannot be read"),
     "output no picture": (["woodcut", "mosaic", "text.png"], "'text.png'"),

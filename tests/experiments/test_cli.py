@@ -69,7 +69,7 @@ def test_failures_are_told_and_counted_and_the_status_is_0(run: Run) -> None:
     status, out, err = run("experiment", "run", "grid.yaml", "-o", "out")
     assert status == 0
     assert out == "out: 1 done, 1 failed\n" or out.endswith("report.html: 1 done, 1 failed\n")
-    assert "none: woodcut after mosaic  failed: IMPASTO_OFFLINE is set; looked for " in err
+    assert "none: woodcut after mosaic  failed: IMPASTO_OFFLINE is set; searched for " in err
     assert run("experiment", "run", "grid.yaml", "-o", "out")[2] == ""
     assert "failed:" in run("experiment", "run", "grid.yaml", "-o", "out", "--retry")[2]
 

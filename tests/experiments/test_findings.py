@@ -65,7 +65,7 @@ def test_a_name_with_a_tilde_is_that_picture_blurred() -> None:
     expected = blur(sharp, 0.02 * max(sharp.shape[-2:]))
     assert torch.equal((load_image(resolve("mosaic~20")) * 255).round(), (expected * 255).round())
     assert resolve("mosaic~20") == resolve("mosaic~20") != resolve("mosaic~5")
-    with pytest.raises(ValueError, match="'mosaik' is no file and no sample's name"):
+    with pytest.raises(ValueError, match="'mosaik' is not a file and not the name of a sample"):
         resolve("mosaik~5")
 
 

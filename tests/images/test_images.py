@@ -420,7 +420,7 @@ def test_srgb_profiles_leave_every_pixel_exactly_alone(tmp_path: Path) -> None:
         assert torch.equal(load_image(tmp_path / "plain.png"), tensor(levels))
 
 
-# Reading: what is no file
+# Reading: what is not a file
 
 
 def test_a_pil_image_opens_like_its_file(tmp_path: Path) -> None:
@@ -759,7 +759,7 @@ def test_sixteen_bit_files_that_are_cut_short_or_spoilt_are_refused(tmp_path: Pa
             (tmp_path / f"cut{suffix}").write_bytes(data[: int(part * len(data))])
             refusal(tmp_path / f"cut{suffix}")
     (tmp_path / "spoilt.tif").write_bytes(flipped(data, len(data) // 3))
-    assert "damaged" in refusal(tmp_path / "spoilt.tif")
+    assert "corrupt" in refusal(tmp_path / "spoilt.tif")
 
 
 def test_without_the_extra_sixteen_bits_are_refused_for_writing_and_warned_about_for_reading(
@@ -808,7 +808,7 @@ def test_a_record_that_another_program_moved_behind_the_pixels_is_found(tmp_path
 
 @pytest.mark.parametrize("image", [torch.rand(3, 4), torch.rand(2, 3, 4, 4), torch.full((3, 4, 4), torch.nan)])
 def test_what_is_no_picture_is_not_saved(tmp_path: Path, image: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="a picture must be"):
+    with pytest.raises(ValueError, match="an image must be"):
         save_image(image, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
 

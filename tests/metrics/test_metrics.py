@@ -464,9 +464,9 @@ def test_a_content_of_another_aspect_ratio_gives_a_warning_at_the_caller(
         ({"backbone": "vgg20"}, "unknown backbone 'vgg20'; choose from "),
         ({"backbone": "vgg19-caffe"}, "vgg19-caffe"),
         ({"device": "toaster"}, "device: unknown device 'toaster'"),
-        ({"content": "nobody"}, "'nobody' is no file and no sample's name"),
+        ({"content": "nobody"}, "'nobody' is not a file and not the name of a sample"),
         ({"output": "mosaic"}, "'mosaic': it cannot be read"),
-        ({"output": torch.zeros(3, 20)}, "a picture must be"),
+        ({"output": torch.zeros(3, 20)}, "an image must be"),
     ],
     ids=lambda each: None if isinstance(each, str) else "-".join(each),
 )

@@ -140,7 +140,7 @@ def test_a_corrupt_picture_is_reported_at_the_end_and_does_not_stop_the_others(r
     assert (first["status"], first["output"], third["status"]) == ("failed", None, "stylized")
     assert "4x4 pixels" in second["error"]
     *_, damaged, small, total = err.splitlines()
-    assert damaged.startswith("impasto: 'photos/a.jpg': it is damaged or cut short")
+    assert damaged.startswith("impasto: 'photos/a.jpg': it is corrupt or truncated")
     assert small.startswith("impasto: 'photos/b.png': content 'b.png' is 4x4 pixels")
     assert total == "impasto: 2 of 3 pictures could not be painted"
 
@@ -328,7 +328,7 @@ ERRORS = {
         ["photos", "style.png", "-o", "out", "--mask", "style.png"],
         "--mask: a mask belongs to one content",
     ),
-    "no pictures": (["nothing", "style.png", "-o", "out"], "'nothing': no picture lies in it"),
+    "no pictures": (["nothing", "style.png", "-o", "out"], "'nothing': it contains no images"),
     "style": (["photos", "photos/notes.txt", "-o", "out"], "'photos/notes.txt': it is not a picture"),
     "start": (
         ["photos", "style.png", "-o", "out", "--start", "no"],
@@ -336,7 +336,7 @@ ERRORS = {
     ),
     "setting": (["photos", "style.png", "-o", "out", "--steps", "0"], "--steps: input should be greater"),
     "first picture": (["photos", "style.png", "-o", "out", "--sizes", "16", "24", "32"], "--steps: 2 cannot be shar"),
-    "no weights": (["photos", "style.png", "-o", "out", "--backbone", "vgg19"], "IMPASTO_OFFLINE is set; looked for"),
+    "no weights": (["photos", "style.png", "-o", "out", "--backbone", "vgg19"], "IMPASTO_OFFLINE is set; searched for"),
 }
 
 

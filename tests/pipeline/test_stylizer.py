@@ -190,7 +190,7 @@ def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
         ({"style_mix": (1, 2)}, "2 weights, but 1 style picture"),
         ({"content": torch.full((3, 32, 32), torch.nan)}, "NaN"),
         ({"content": torch.rand(3, 8, 64)}, "64x8 pixels"),
-        ({"content": "no/such.jpg"}, "'no/such.jpg' is no file"),
+        ({"content": "no/such.jpg"}, "'no/such.jpg' is not a file"),
         ({"style": []}, "at least one picture"),
         ({"device": "abacus"}, "abacus"),
     ],

@@ -138,7 +138,7 @@ def test_colors_nearer_than_the_noise_of_a_jpeg_are_one(tmp_path: Path) -> None:
 
 def test_a_picture_of_noise_is_no_label_map(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    with pytest.raises(ValueError, match=r"^'map.png' has no flat color; a label map has one for every region$"):
+    with pytest.raises(ValueError, match=r"^'map.png' has no flat color; use a label map with one flat color per region$"):
         labels_of(PIL.Image.fromarray(noise), tmp_path)
 
 
@@ -351,20 +351,20 @@ def test_a_record_from_before_there_were_masks_is_read(folder: Path) -> None:
 TWO = ("one.png", "two.png")
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "missing": ({"mask": "nowhere.png"}, "mask: 'nowhere.png': it cannot be read: No such file or directory"),
-    "no picture": ({"mask": "text.png"}, "mask: 'text.png': it is not a picture that can be read"),
+    "no picture": ({"mask": "text.png"}, "mask: 'text.png': it is not an image in a supported format"),
     "proportions": ({"mask": "upright.png"}, "mask: 'upright.png' is 64x96 pixels and the content 96x64; give a mask"),
     "more styles": (
         {"mask": "halves.png", "style": (*TWO, "one.png")},
-        "mask: 2 region(s) (#000000, #ffffff), but 3 style picture(s); give one for each, or style_mask",
+        "mask: 2 region(s) (#000000, #ffffff), but 3 style image(s); give one for each, or style_mask",
     ),
     "fewer styles": ({"mask": "halves.png", "style": "one.png"}, "mask: 2 region(s) (#000000, #ffffff), but 1 style"),
-    "one region": ({"mask": "white.png", "style": "one.png"}, "mask: it has one color and so divides nothing"),
+    "one region": ({"mask": "white.png", "style": "one.png"}, "mask: its single color does not divide the image"),
     "no region": ({"mask": "clear.png"}, "mask: 'clear.png' has no flat color"),
     "count": (
         {"mask": ("right.png", "soft.png", "part.png")},
-        "mask: 3 files, but 2 style picture(s); give one for each",
+        "mask: 3 files, but 2 style image(s); give one for each",
     ),
-    "dark": ({"mask": ("right.png", "dark.png")}, "mask: 'dark.png' is empty: nothing in it is lighter than middle"),
+    "dark": ({"mask": ("right.png", "dark.png")}, "mask: 'dark.png' is empty: no pixel is lighter than middle"),
     "styles alone": ({"style_mask": ("colors one.jpg", "colors two.png")}, "style_mask: there are no regions; give"),
     "strength alone": ({"region_strength": (1, 2)}, "region_strength: there are no regions; give mask too"),
     "stroke alone": ({"region_style_scale": (1, 2)}, "region_style_scale: there are no regions; give mask too"),
@@ -383,11 +383,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "feather": ({"mask": "halves.png", "feather": -1}, "feather: input should be greater than or equal to 0"),
     "soft pairs": (
         {"mask": ("right.png", "soft.png"), "style_mask": ("colors one.jpg", "colors two.png")},
-        "style_mask: its colors are those of one label map, but mask has 2 files",
+        "style_mask: it needs one label map as mask, but mask has 2 files",
     ),
     "style masks": (
         {"mask": "colors.jpg", "style_mask": "colors one.jpg"},
-        "style_mask: 1 files, but 2 style picture(s); give one for each",
+        "style_mask: 1 file(s), but 2 style image(s); give one for each",
     ),
     "style proportions": (
         {"mask": "colors.jpg", "style_mask": ("colors one.jpg", "halves.png")},
@@ -395,9 +395,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "label": (
         {"mask": "colors.jpg", "style": "two.png", "style_mask": "green two.png"},
-        "style_mask: no place has the color #c",
+        "style_mask: it does not contain the color #c",
     ),
-    "mix": ({"mask": "halves.png", "style_mix": (1, 2)}, "style_mix: each region has a style of its own"),
+    "mix": ({"mask": "halves.png", "style_mix": (1, 2)}, "style_mix: each region has its own style"),
     "number": ({"mask": 3}, "mask.0: input should be a valid string, not 3"),
 }
 

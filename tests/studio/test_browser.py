@@ -283,7 +283,7 @@ def test_a_wrong_upload_is_refused_and_a_right_one_painted(visit: Visit, studio:
     files = page.locator("fieldset:has(legend:text-is('Photograph')) input[type=file]")
     files.set_input_files({"name": "evil.svg", "mimeType": "image/svg+xml", "buffer": b"<svg><script/></svg>"})
     refused = page.locator("fieldset:has(legend:text-is('Photograph')) .refused")
-    refused.filter(has_text="'evil.svg': it is not a picture that can be read").wait_for()
+    refused.filter(has_text="'evil.svg': it is not an image in a supported format").wait_for()
     levels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
     file = studio.workshop.folder.parent / "mine.png"
     PIL.Image.fromarray(levels).save(file)

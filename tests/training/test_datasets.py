@@ -233,7 +233,7 @@ def test_a_fingerprint_knows_the_names_below_the_folder_but_not_where_it_lies(fo
 def test_folders_that_cannot_serve_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is nothing to learn from"):
         Dataset(None, None, CROP)
-    with pytest.raises(ValueError, match="absent': it is no folder; give one"):
+    with pytest.raises(ValueError, match="absent': it is not a folder; give a folder"):
         Dataset(tmp_path / "absent", None, CROP)
-    with pytest.raises(ValueError, match=r"no picture lies in it; give a folder with .avif, .bmp"):
+    with pytest.raises(ValueError, match=r"it contains no images; give a folder with .avif, .bmp"):
         Dataset(None, tmp_path, CROP)

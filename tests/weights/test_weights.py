@@ -198,7 +198,7 @@ def test_interrupted_download_goes_on_where_it_stopped(shelf, enter, cache) -> N
     enter(described(DATA, shelf.put("demo.bin", Parcel(cut=700_000))))
 
     message = complaint(lambda: weights.fetch("demo"))
-    assert "connection was cut" in message
+    assert "connection was interrupted" in message
     assert "trying again goes on" in message
     assert names_in(cache) == ["demo.bin.part"], "no half file under the final name"
     have = (cache / "demo.bin.part").stat().st_size
@@ -283,7 +283,7 @@ def test_all_addresses_that_failed_are_named(shelf, enter, monkeypatch, tmp_path
 
     assert f"{gone}: HTTP 404" in message
     assert f"{closed}: no connection" in message
-    assert f"{tmp_path / 'typo'} (no such folder)" in message
+    assert f"{tmp_path / 'typo'} (does not exist)" in message
 
 
 def test_a_missing_local_folder_is_told_before_downloading(shelf, enter, monkeypatch, tmp_path, capsys) -> None:
@@ -292,7 +292,7 @@ def test_a_missing_local_folder_is_told_before_downloading(shelf, enter, monkeyp
 
     weights.fetch("demo")
 
-    assert f"{tmp_path / 'typo'}, which is no folder" in capsys.readouterr().err
+    assert f"{tmp_path / 'typo'}, which is not a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("inside", ["", "deeper"])
@@ -457,7 +457,7 @@ def test_offline_never_downloads_and_says_where_it_looked(shelf, enter, cache, m
         message = complaint(lambda action=action: action("demo"))
         assert "IMPASTO_OFFLINE" in message
         assert "best.safetensors or demo.bin" in message
-        assert f"{tmp_path}, {tmp_path / 'typo'} (no such folder), {cache}" in message
+        assert f"{tmp_path}, {tmp_path / 'typo'} (does not exist), {cache}" in message
         assert "impasto weights fetch demo" in message
     assert shelf.requests == []
     assert not cache.exists()
@@ -471,7 +471,7 @@ def test_offline_uses_what_is_at_hand_and_names_what_is_damaged(shelf, enter, ca
     assert weights.fetch("demo") == cache / "demo.bin"
 
     (cache / "demo.bin").write_bytes(b"damaged")
-    assert f"{cache / 'demo.bin'} is damaged" in complaint(lambda: weights.fetch("demo"))
+    assert f"{cache / 'demo.bin'} is corrupt" in complaint(lambda: weights.fetch("demo"))
     assert shelf.requests == []
 
 
@@ -488,7 +488,7 @@ def test_a_wrong_file_in_ones_own_folder_is_named_and_left_alone(shelf, enter, m
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))
     (tmp_path / "demo.bin").write_bytes(b"mine")
 
-    assert f"{tmp_path / 'demo.bin'} is damaged" in complaint(lambda: weights.fetch("demo"))
+    assert f"{tmp_path / 'demo.bin'} is corrupt" in complaint(lambda: weights.fetch("demo"))
     assert (tmp_path / "demo.bin").read_bytes() == b"mine"
     assert shelf.requests == []
 
@@ -545,7 +545,7 @@ def test_every_entry_is_filed_under_its_name_and_its_hash_fits_its_file_name() -
 
 
 def test_a_file_without_any_hash_is_refused() -> None:
-    assert "needs a sha256" in complaint(lambda: WeightFile("demo.bin", 1))
+    assert "give sha256" in complaint(lambda: WeightFile("demo.bin", 1))
 
 
 # --- reading ----------------------------------------------------------------------------------------------

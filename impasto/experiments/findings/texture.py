@@ -10,13 +10,13 @@ from impasto.experiments.findings.finding import Finding, nothing
 from impasto.experiments.run import Run
 from impasto.experiments.statistics import Correlation, bootstrap_correlation
 from impasto.images import blur, load_image
+from impasto.images.luminance import REC709
 from impasto.metrics import METRICS
 from impasto.samples import BLURRED, resolve
 from impasto.types import Image
 
 SCALE = 2 / 256
 """Standard deviation of the Gaussian that separates texture from the rest, as a share of the longer side."""
-LUMINANCE = (0.2126, 0.7152, 0.0722)
 TITLE = "Texture energy against strength of transfer"
 
 
@@ -26,7 +26,7 @@ def texture_energy(image: Image) -> float:
     Of a picture `(1, 3, H, W)`; 0 for a flat one, near 0.25 for a fine chequerboard of black and white. At 256 pixels
     the Gaussian is 2 pixels wide, so that waves shorter than about 12 pixels count.
     """
-    gray = (image * image.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (1, 1, H, W)
+    gray = (image * image.new_tensor(REC709).view(1, 3, 1, 1)).sum(1, keepdim=True)  # (1, 1, H, W)
     return float((gray - blur(gray, SCALE * max(image.shape[-2:]))).square().mean())
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import PIL.Image
-import torch
 
-from impasto.images import fit, load_image, quantize, resize
+from impasto.images import fit, load_image, resize, to_pil
 from impasto.samples import resolve
 
 T = TypeVar("T")
@@ -82,8 +81,7 @@ def of_source(name: str, folder: Path, side: int) -> Thumbnail | None:
         height, width = image.shape[-2:]
         if max(height, width) > side:
             image = resize(image, fit((height, width), side))
-        levels = (quantize(image)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
-        return _thumbnail(PIL.Image.fromarray(levels.numpy()), (width, height), side)
+        return _thumbnail(to_pil(image), (width, height), side)
     return None
 
 

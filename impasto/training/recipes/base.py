@@ -182,4 +182,4 @@ class FeedForwardRecipe(Recipe):
         return contact_sheet([[cell.clamp(0, 1).cpu() for cell in cells]], cell=SHEET)
 
 
-RECIPES: Registry[Recipe] = Registry("recipe", "impasto.training.recipes")
+RECIPES: Registry[Recipe] = Registry("recipe", "impasto.training.recipes", group="impasto.recipes")
