@@ -1,4 +1,4 @@
-"""Loss curves as a file: SVG to look at, CSV and JSON to compute with."""
+"""Write loss curves as SVG, CSV or JSON files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ FORMATS = (".svg", ".csv", ".json")
 
 
 def check_curves(path: str | Path) -> None:
-    """Raises `ValueError`, before anything is painted, where `save_curves` would fail."""
+    """Check that `save_curves` can write a file, before a long computation.
+
+    Raises:
+        ValueError: if the suffix is unknown, matplotlib is missing or the file cannot be written.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(
-            f"{str(path)!r}: curves can be written as {', '.join(FORMATS)}, not {suffix or 'without suffix'}"
+            f"cannot write curves to {str(path)!r}: its suffix must be one of {', '.join(FORMATS)}"
         )
     if suffix == ".svg":
         try:
@@ -32,7 +36,15 @@ def check_curves(path: str | Path) -> None:
 
 
 def save_curves(curve: Sequence[Step], path: str | Path) -> None:
-    """Writes every loss term against steps, evaluations and seconds, in the format of the suffix."""
+    """Write all loss terms against steps, evaluations and seconds.
+
+    Args:
+        curve: steps of a run or of a training.
+        path: file with the suffix `.svg` (a plot), `.csv` or `.json`.
+
+    Raises:
+        ValueError: as for `check_curves`.
+    """
     check_curves(path)
     write = {".svg": _svg, ".csv": _csv, ".json": _json}[Path(path).suffix.lower()]
     write_atomically(path, write(curve))

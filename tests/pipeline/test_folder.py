@@ -329,7 +329,7 @@ ERRORS = {
         "--mask: a mask belongs to one content",
     ),
     "no pictures": (["nothing", "style.png", "-o", "out"], "'nothing': it contains no images"),
-    "style": (["photos", "photos/notes.txt", "-o", "out"], "'photos/notes.txt': it is not a picture"),
+    "style": (["photos", "photos/notes.txt", "-o", "out"], "'photos/notes.txt': it is not an image"),
     "start": (
         ["photos", "style.png", "-o", "out", "--start", "no"],
         "--start: choose content, style, noise, a method",

@@ -110,7 +110,7 @@ def test_a_request_that_does_not_wait_can_be_followed_and_stopped(studio: Studio
         ([("content", "/etc/hostname"), ("style", "mosaic")], "'hostname' is no sample's name"),
         ([("content", "woodcut")], "style: choose at least one"),
         ([("style", "mosaic")], "content: choose a photograph"),
-        ([("content", b"<svg/>"), ("style", "mosaic")], "'x.png': it is not a picture"),
+        ([("content", b"<svg/>"), ("style", "mosaic")], "'x.png': it is not an image"),
         ([("content", "woodcut"), ("style", "mosaic"), ("start", "/etc/hostname")], "start: choose from"),
         ([("content", "woodcut"), ("style", "mosaic"), ("mask", "/etc/hostname")], "no upload"),
         ([("content", "woodcut"), ("style", "mosaic"), ("method", "magic")], "unknown method 'magic'"),

@@ -199,7 +199,7 @@ def test_interrupted_download_goes_on_where_it_stopped(shelf, enter, cache) -> N
 
     message = complaint(lambda: weights.fetch("demo"))
     assert "connection was interrupted" in message
-    assert "trying again goes on" in message
+    assert "next attempt resumes" in message
     assert names_in(cache) == ["demo.bin.part"], "no half file under the final name"
     have = (cache / "demo.bin.part").stat().st_size
     assert 0 < have <= 700_000
