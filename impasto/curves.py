@@ -22,9 +22,7 @@ def check_curves(path: str | Path) -> None:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise ValueError(
-            f"cannot write curves to {str(path)!r}: its suffix must be one of {', '.join(FORMATS)}"
-        )
+        raise ValueError(f"cannot write curves to {str(path)!r}: its suffix must be one of {', '.join(FORMATS)}")
     if suffix == ".svg":
         try:
             import matplotlib as _  # noqa: F401
