@@ -1,4 +1,4 @@
-"""`python -m impasto.cli` is `impasto`."""
+"""Run the command line as `python -m impasto.cli`."""
 
 from impasto.cli import run
 

@@ -1,234 +1,197 @@
-"""The commands that compare: `impasto experiment run`, `report`, `export` and `list`, and `impasto compare`."""
+"""Run, report, export and list experiments: `impasto experiment run`, `report`, `export` and `list`."""
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import json
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from impasto.cli.flags import form_of, given, named_as_flag, parse
-from impasto.cli.listing import ListForm, show
-
-_folder = tyro.conf.arg(aliases=["-o"], metavar="FOLDER", help_behavior_hint="(required)")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Running:
-    """How paintings are made, and where they lie."""
-
-    output: Annotated[str | None, _folder] = None
-    """Folder of the pictures, the figures and the report; what is done there already is not done again."""
-    workers: int = 1
-    """Processes that paint at a time, each on one thread; one uses all threads."""
-    runner: Annotated[str, tyro.conf.arg(metavar="{processes,ray}", help_behavior_hint="(default: processes)")] = (
-        "processes"
-    )
-    """Where the workers run: on this machine, or on a Ray cluster."""
-    ray_address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
-    """Of a Ray cluster; else one is started on this machine, which nobody outside reaches."""
-    gpus: Annotated[float | None, tyro.conf.arg(metavar="SHARE", help_behavior_hint="")] = None
-    """Of a GPU, for each worker on Ray; 1 unless given, where the cluster has any."""
-    retry: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Try those again that failed before."""
-    json: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Print one JSON object on the last line of stdout."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunForm(Running):
-    """Paint and judge what an experiment asks for, and report; stopped or extended, it paints only what is missing."""
-
-    experiment: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="FILE|NAME", help_behavior_hint="(required)")
-    ] = ()
-    """A YAML file, or an experiment that `impasto experiment list` shows."""
-    quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Its quick form: small pictures and few steps, to see that all works."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ReportForm:
-    """Write the report of an experiment again, of what is done so far."""
-
-    folder: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(required)")
-    ] = ()
-    """Where the experiment was run."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportForm:
-    """File the runs of an experiment with MLflow: settings, curves, figures and pictures."""
-
-    folder: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(required)")
-    ] = ()
-    """Where the experiment was run."""
-    mlflow: Annotated[str | None, tyro.conf.arg(metavar="URI", help_behavior_hint="(required)")] = None
-    """A server, http://HOST:PORT, or a file, sqlite:///FILE. What it holds already is let be."""
+from impasto.cli.flags import CommandParser, add_json, number_between
+from impasto.cli.tables import print_rows
 
 
 def run(arguments: list[str]) -> int:
-    """`impasto experiment run`."""
-    form, rest = parse(RunForm, arguments, command="experiment run")
-    names = [*form.experiment, *rest]
-    if len(names) != 1:
-        raise ValueError(f"give one FILE or NAME, not {len(names)}; see impasto experiment run --help")
+    """Run `impasto experiment run`."""
+    parser = CommandParser(
+        "experiment run",
+        "Carry out the runs of an experiment, grade the results and write a report. After an interruption, or when "
+        "the experiment was extended, only the missing runs are carried out.",
+    )
+    parser.add_argument(
+        "experiments",
+        nargs="*",
+        metavar="FILE|NAME",
+        help="YAML file, or name in `impasto experiment list`.",
+    )
+    parser.add_argument("--quick", action="store_true", help="Use small images and few steps, for a trial.")
+    add_run_flags(parser)
+    options = parser.parse(arguments)
+    if len(options.experiments) != 1:
+        raise ValueError(f"give one FILE or NAME, not {len(options.experiments)}; see impasto experiment run --help")
     from impasto.experiments.bundled import find_experiment
 
-    file = find_experiment(names[0])
+    file = find_experiment(options.experiments[0])
     from impasto.experiments.expand import read_experiment
 
-    return _carry_out(read_experiment(file, quick=form.quick), form)
+    return carry_out(read_experiment(file, quick=options.quick), options)
 
 
 def report(arguments: list[str]) -> int:
-    """`impasto experiment report`."""
-    form, rest = parse(ReportForm, arguments, command="experiment report")
-    with _opened([*form.folder, *rest], "report") as store:
-        page, sentences = _report(store)
+    """Run `impasto experiment report`."""
+    parser = CommandParser("experiment report", "Write the report of an experiment again, with all finished runs.")
+    _add_folder(parser)
+    options = parser.parse(arguments)
+    with _opened(options.folders, "report") as store:
+        page, sentences = _write_report(store)
     print("\n".join([str(page), *sentences]))
     return 0
 
 
 def export(arguments: list[str]) -> int:
-    """`impasto experiment export`."""
-    form, rest = parse(ExportForm, arguments, command="experiment export")
-    if form.mlflow is None:
-        raise ValueError("say where it goes: --mlflow URI")
+    """Run `impasto experiment export`."""
+    parser = CommandParser(
+        "experiment export",
+        "Export the runs of an experiment to MLflow: settings, curves, metrics and images. Runs that MLflow already "
+        "has are left unchanged.",
+    )
+    _add_folder(parser)
+    parser.add_argument(
+        "--mlflow", metavar="URI", help="Tracking server http://HOST:PORT, or file sqlite:///FILE (required)."
+    )
+    options = parser.parse(arguments)
+    if options.mlflow is None:
+        raise ValueError("the destination is missing; give --mlflow URI")
     from impasto.experiments.tracking import export as export_to_mlflow
 
-    with _opened([*form.folder, *rest], "export") as store:
-        fresh, ended = export_to_mlflow(store, form.mlflow)
-    print(f"{form.mlflow}: {fresh} of {ended} runs are new")
+    with _opened(options.folders, "export") as store:
+        exported, finished = export_to_mlflow(store, options.mlflow)
+    print(f"{options.mlflow}: {exported} of {finished} runs are new")
     return 0
 
 
 def list_bundled(arguments: list[str]) -> int:
-    """`impasto experiment list`."""
-    form, rest = parse(ListForm, arguments, command="experiment list")
-    if rest:
-        raise ValueError(f"impasto experiment list takes no {rest[0]!r}; see impasto experiment list --help")
+    """Run `impasto experiment list`."""
+    parser = CommandParser("experiment list")
+    add_json(parser, "Print a JSON list with one object per row.")
+    options = parser.parse(arguments)
     from impasto.experiments.bundled import bundled
 
     rows = [{"name": name, "summary": summary} for name, summary in bundled().items()]
-    return show(rows, as_json=form.json, columns=("name", "summary"))
+    print_rows(rows, as_json=options.json, columns=("name", "summary"))
+    return 0
 
 
-def compare(arguments: list[str]) -> int:
-    """`impasto compare`."""
-    form, rest = parse(_compare_form(), arguments, command="compare")
-    pictures = [*form.pictures, *rest]
-    if len(pictures) != 2:
-        raise ValueError(f"give a CONTENT and a STYLE, not {len(pictures)}; see impasto compare --help")
-    from impasto.experiments.expand import experiment_of
-    from impasto.experiments.yaml_source import Document
-    from impasto.methods import METHODS
-
-    settings = given(form.shared)
-    grid = {
-        "name": "compare",
-        "summary": f"{Path(pictures[0]).stem} after {Path(pictures[1]).stem}",
-        "product": {"methods": list(form.methods) or [name for name in METHODS if METHODS[name].any_style]},
-        "pairs": [pictures],
-        "seeds": [settings.pop("seed", 0)],
-        "settings": {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
-    }
-    try:
-        experiment = experiment_of(Document(grid, Path.cwd()))
-    except ValueError as error:
-        message = re.sub("^seeds: ", "seed: ", str(error))
-        raise ValueError(named_as_flag(message, [*settings, "seed"])) from None
-    return _carry_out(experiment, form)
-
-
-def _compare_form() -> type[Any]:
-    """The flags of `impasto compare`: those of every method, and two that nearly every method has."""
-    from impasto.config import MethodConfig
-    from impasto.methods import METHODS
-    from impasto.methods.gatys import GatysConfig
-
-    names = [*MethodConfig.__dataclass_fields__, "backbone", "steps"]
-    shared: Any = form_of(GatysConfig, names=names, title="settings, for the methods that have them")
-    pictures = tyro.conf.arg(
-        metavar="CONTENT STYLE", help="Files or names of samples.", help_behavior_hint="(required)"
+def add_run_flags(parser: CommandParser) -> None:
+    """Add the flags that determine where and how the runs of an experiment are carried out."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="Folder of images, metrics and report (required). Runs that it already contains are not repeated.",
     )
-    methods = tyro.conf.arg(
-        metavar=f"{{{','.join(METHODS)}}} [...]", help="Which methods; all unless given.", help_behavior_hint=""
+    parser.add_argument(
+        "--workers",
+        metavar="INT",
+        type=number_between(int, 1, 1024),
+        default=1,
+        help="Number of processes, with one thread each; a single one uses all threads (default: 1).",
     )
-    form = dataclasses.make_dataclass(
-        "CompareForm",
-        [
-            ("pictures", Annotated[tuple[str, ...], tyro.conf.Positional, pictures], dataclasses.field(default=())),
-            ("methods", Annotated[tuple[str, ...], methods], dataclasses.field(default=())),
-            ("shared", Annotated[shared, tyro.conf.OmitArgPrefixes], dataclasses.field(default_factory=shared)),
-        ],
-        bases=(Running,),
-        frozen=True,
-        kw_only=True,
+    parser.add_argument(
+        "--runner",
+        choices=("processes", "ray"),
+        default="processes",
+        help="Run the workers on this machine or on a Ray cluster (default: processes).",
     )
-    form.__doc__ = "Paint one picture by several methods, judge, and report."
-    return form
+    parser.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Address of a Ray cluster. Default: start a cluster on this machine that other machines cannot reach.",
+    )
+    parser.add_argument(
+        "--gpus",
+        metavar="FLOAT",
+        type=number_between(float, 0, 16),
+        help="GPUs per Ray worker; fractions are allowed. Default: 1 if the cluster has GPUs.",
+    )
+    parser.add_argument("--retry", action="store_true", help="Repeat the runs that failed.")
+    add_json(parser)
 
 
-def _carry_out(experiment: Any, form: Running) -> int:
-    """Runs an experiment and reports; returns the exit status."""
-    from impasto.experiments.runner import work, work_together
+def carry_out(experiment: Any, options: argparse.Namespace) -> int:
+    """Carry out the runs of an experiment and report.
+
+    Args:
+        experiment: `impasto.experiments.expand.Experiment`.
+        options: values of the flags of `add_run_flags`.
+
+    Returns:
+        The exit status.
+    """
     from impasto.experiments.store import Store
 
-    if form.output is None:
-        raise ValueError("say where it goes: -o FOLDER")
-    if not 1 <= form.workers <= 1024:
-        raise ValueError(f"--workers: give 1 to 1024, not {form.workers}")
-    if form.runner not in ("processes", "ray"):
-        raise ValueError(f"--runner: unknown runner {form.runner!r}; choose from processes, ray")
-    for flag, value in (("--ray-address", form.ray_address), ("--gpus", form.gpus)):
-        if value is not None and form.runner != "ray":
+    if options.output is None:
+        raise ValueError("the output is missing; give -o FOLDER")
+    for flag, value in (("--ray-address", options.ray_address), ("--gpus", options.gpus)):
+        if value is not None and options.runner != "ray":
             raise ValueError(f"{flag} is for --runner ray")
-    if form.gpus is not None and not 0 <= form.gpus <= 16:
-        raise ValueError(f"--gpus: give 0 to 16, not {form.gpus:g}")
-    store = Store(form.output, create=True)
+    store = Store(options.output, create=True)
     store.enrol(experiment)
-    if form.retry:
+    if options.retry:
         store.retry()
-    total, stopped = sum(store.counts().values()), False
-
-    def say(run: Any) -> None:
-        counts = store.counts()
-        cell = f"{run.task.variant}: {Path(run.task.content).stem} after {Path(run.task.style).stem}"
-        how = f"failed: {run.error}" if run.status == "failed" else f"{run.seconds:.1f} s"
-        print(f"{counts['done'] + counts['failed']}/{total}  {cell}  {how}", file=sys.stderr, flush=True)
-
+    is_stopped = False
     try:
-        if form.runner == "ray":
-            from impasto.experiments.cluster import work_on_ray
-
-            address, gpus = form.ray_address, form.gpus
-            work_on_ray(form.output, experiment, workers=form.workers, address=address, gpus=gpus, on_run=say)
-        elif form.workers == 1:
-            work(form.output, experiment, on_run=say)
-        else:
-            work_together(form.output, experiment, workers=form.workers, on_run=say)
+        _work(experiment, options, _progress(store))
     except KeyboardInterrupt:
-        stopped = True
-        print("impasto: stopped; the same command goes on", file=sys.stderr, flush=True)
-    page, sentences = (None, []) if stopped else _report(store)
+        is_stopped = True
+        print("impasto: stopped; the same command continues", file=sys.stderr, flush=True)
+    page, sentences = (None, []) if is_stopped else _write_report(store)
     counts = store.counts()
     store.close()
-    _summarize(form, counts, page, sentences)
-    return 130 if stopped else 0
+    _print_summary(options, counts, page, sentences)
+    return 130 if is_stopped else 0
+
+
+def _work(experiment: Any, options: argparse.Namespace, on_run: Callable[[Any], None]) -> None:
+    """Carry out the runs in this process, in several processes, or on a Ray cluster."""
+    folder, workers = options.output, options.workers
+    if options.runner == "ray":
+        from impasto.experiments.cluster import work_on_ray
+
+        address, gpus = options.ray_address, options.gpus
+        work_on_ray(folder, experiment, workers=workers, address=address, gpus=gpus, on_run=on_run)
+        return
+    from impasto.experiments.runner import work, work_together
+
+    if workers == 1:
+        work(folder, experiment, on_run=on_run)
+    else:
+        work_together(folder, experiment, workers=workers, on_run=on_run)
+
+
+def _progress(store: Any) -> Callable[[Any], None]:
+    """Return a function that prints one line about each finished run."""
+    total = sum(store.counts().values())
+
+    def print_run(run: Any) -> None:
+        counts = store.counts()
+        cell = f"{run.task.variant}: {Path(run.task.content).stem} with {Path(run.task.style).stem}"
+        outcome = f"failed: {run.error}" if run.status == "failed" else f"{run.seconds:.1f} s"
+        print(f"{counts['done'] + counts['failed']}/{total}  {cell}  {outcome}", file=sys.stderr, flush=True)
+
+    return print_run
+
+
+def _add_folder(parser: CommandParser) -> None:
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="Output folder of the experiment.")
 
 
 @contextmanager
 def _opened(folders: list[str], command: str) -> Iterator[Any]:
-    """The store of the one folder that was named."""
+    """Open the store of the one folder that was given."""
     if len(folders) != 1:
         raise ValueError(f"give one FOLDER, not {len(folders)}; see impasto experiment {command} --help")
     from impasto.experiments.store import Store
@@ -240,8 +203,8 @@ def _opened(folders: list[str], command: str) -> Iterator[Any]:
         store.close()
 
 
-def _report(store: Any) -> tuple[Path, list[str]]:
-    """Writes the report of a store; returns its path, and what was found out, in sentences."""
+def _write_report(store: Any) -> tuple[Path, list[str]]:
+    """Write the report; return its path and the sentences of the findings."""
     from impasto.experiments.findings import FINDINGS
     from impasto.experiments.report import write
 
@@ -251,9 +214,12 @@ def _report(store: Any) -> tuple[Path, list[str]]:
     return page, [sentence for finding in findings for sentence in finding.sentences]
 
 
-def _summarize(form: Running, counts: dict[str, int], page: Path | None, sentences: list[str]) -> None:
-    if form.json:
-        print(json.dumps({"output": form.output, "runs": sum(counts.values()), **counts, "report": page and str(page)}))
+def _print_summary(
+    options: argparse.Namespace, counts: dict[str, int], page: Path | None, sentences: list[str]
+) -> None:
+    if options.json:
+        facts = {"output": options.output, "runs": sum(counts.values()), **counts, "report": page and str(page)}
+        print(json.dumps(facts))
         return
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    print("\n".join([f"{page or form.output}: {told}", *sentences]))
+    runs = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    print("\n".join([f"{page or options.output}: {runs}", *sentences]))

@@ -1,37 +1,29 @@
-"""`impasto export`: a model of one pass as a file for other programs."""
+"""Export a feed-forward model as ONNX: `impasto export`."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from impasto.cli.flags import parse
-from impasto.pipeline.onnx import export as write
-from impasto.pipeline.onnx import models
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportForm:
-    """Write a model of one pass as ONNX: pictures of any size in, the painting out."""
-
-    model: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL", help_behavior_hint="(required)")
-    ] = ()
-    """micro, adain, or johnson-STYLE for a style there is a network for."""
-    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="(required)")] = None
-    """The .onnx file to write."""
+from impasto.cli.flags import CommandParser
+from impasto.pipeline import onnx
 
 
 def export(arguments: list[str]) -> int:
-    """`impasto export`."""
-    form, rest = parse(ExportForm, arguments, command="export")
-    names = [*form.model, *rest]
-    if len(names) != 1:
-        raise ValueError(f"give one MODEL of {', '.join(models())}; see impasto export --help")
-    if form.output is None:
-        raise ValueError("say where the model goes: -o FILE.onnx")
-    print(write(names[0], Path(form.output)))
+    """Run `impasto export`."""
+    parser = CommandParser(
+        "export", "Export a feed-forward model as ONNX. The exported model stylizes images of any size."
+    )
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="`micro`, `adain`, or `johnson-STYLE` for a style that has a trained network.",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="The .onnx file to write (required).")
+    options = parser.parse(arguments)
+    if len(options.models) != 1:
+        raise ValueError(f"give one MODEL of {', '.join(onnx.models())}; see impasto export --help")
+    if options.output is None:
+        raise ValueError("the output is missing; give -o FILE.onnx")
+    print(onnx.export(options.models[0], Path(options.output)))
     return 0

@@ -1,75 +1,137 @@
-"""Flags of the command line, built from dataclasses; whatever is wrong with them is one line.
+"""Build the parsers of the commands with argparse; every error is a `ValueError` in one line.
 
-tyro lays out the flags and their help. It reads every setting as text: what a value must be is said once, by the
-method's configuration, which then checks it as it checks a call from Python.
+The flags of a method or a recipe are generated from the schemas of its settings. They are read as text: the
+configuration checks them in the same way as in a call from Python.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import difflib
-import io
 import re
-from collections.abc import Sequence
-from contextlib import redirect_stderr
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
-import tyro
+from impasto.cli.commands import COMMANDS
+from impasto.config import names_files, setting_schemas
 
-from impasto.config import setting_schemas
+NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
+LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+MAX_INT = 2**63 - 1  # the upper limit of a seed, which the help does not mention
 
-Form = TypeVar("Form")
 
+class CommandParser(argparse.ArgumentParser):
+    """Parser of one command; flags and positional arguments may be mixed in any order.
 
-def parse(form: type[Form], arguments: Sequence[str], *, command: str) -> tuple[Form, list[str]]:
-    """Reads `arguments` into a dataclass; also returns pictures and names that came after a flag.
-
-    `--help` prints and raises `SystemExit(0)`. Raises `ValueError`, in one line, for flags that are wrong.
+    Args:
+        command: name in `COMMANDS`.
+        description: text below the usage; by default the summary of the command.
+        show_all: for a command with two tiers of flags, whether the help shows all flags, or only the main ones and a
+            line about `--help-all`. The flags that are not shown are accepted.
     """
-    program = f"impasto {command}"
-    box = io.StringIO()
-    try:
-        with redirect_stderr(box):  # tyro explains itself in boxes
-            filled, rest = tyro.cli(form, prog=program, args=arguments, return_unknown_args=True)
-    except SystemExit as end:
-        if not end.code:
-            raise
-        raise ValueError(f"{_unboxed(box.getvalue())}; see {program} --help") from None
-    for word in rest:
-        if word.startswith("-") and len(word) > 1:
-            raise ValueError(f"unknown flag {word}{_meant(word, form)}; see {program} --help")
-    for flag in _without_values(filled):
-        if flag in arguments:
-            raise ValueError(f"{flag} needs a value; see {program} --help")
-    return filled, rest
+
+    def __init__(self, command: str, description: str | None = None, *, show_all: bool | None = None) -> None:
+        summary = COMMANDS[command].summary
+        super().__init__(
+            prog=f"impasto {command}",
+            usage=f"impasto {command} {COMMANDS[command].usage}",
+            description=_escaped(description or f"{summary[0].upper()}{summary[1:]}."),
+            allow_abbrev=False,
+            exit_on_error=False,
+            add_help=False,
+            formatter_class=_HelpFormatter,
+        )
+        self._negative_number_matcher = NEGATIVE_NUMBER  # argparse takes -1e3 and -inf for flags
+        self.shows_all = show_all is not False
+        self.add_argument("-h", "--help", action="help", help="Show this help.")
+        if show_all is not None:
+            self.add_argument("--help-all", action="help", help=argparse.SUPPRESS)
+        if not self.shows_all:
+            self.epilog = f"impasto {command} --help-all shows all settings by group."
+
+    def add_advanced(self, flag: str, **options: Any) -> None:
+        """Add a flag that the help shows only with `--help-all`."""
+        if not self.shows_all:
+            options["help"] = argparse.SUPPRESS
+        self.add_argument(flag, **options)
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse the arguments of the command.
+
+        Raises:
+            ValueError: for an unknown flag, a missing value, a wrong value, or a superfluous argument.
+            SystemExit: after printing the help.
+        """
+        try:
+            options, unknown = self.parse_known_intermixed_args(list(arguments))
+        except argparse.ArgumentError as error:
+            raise ValueError(f"{error.argument_name}: {error.message}; see {self.prog} --help") from None
+        for word in unknown:
+            if word.startswith("-") and len(word) > 1:
+                raise ValueError(f"unknown flag {word}{self._suggestion(word)}; see {self.prog} --help")
+        if unknown:
+            raise ValueError(f"unexpected argument {unknown[0]!r}; see {self.prog} --help")
+        return options
+
+    def _suggestion(self, word: str) -> str:
+        flag = word.partition("=")[0].replace("_", "-")
+        close = difflib.get_close_matches(flag, list(self._option_string_actions), n=1)
+        return f"; did you mean {close[0]}?" if close else ""
 
 
-def form_of(config: type[Any], *, names: Sequence[str], title: str) -> type[Any]:
-    """A dataclass of the settings called `names`, as text, for `parse`; what is not given stays None or ()."""
-    fields = [_field(name, facts) for name, facts in setting_schemas(config).items() if name in names]
-    form = dataclasses.make_dataclass(title, fields, frozen=True, kw_only=True)
-    form.__doc__ = f"{title.capitalize()}."
-    return form
+def add_json(parser: CommandParser, description: str = "Print one JSON object on the last line of stdout.") -> None:
+    """Add the flag `--json`."""
+    parser.add_argument("--json", action="store_true", help=description)
 
 
-def given(form: Any) -> dict[str, Any]:
-    """The settings that were given; the others keep the configuration's defaults."""
-    values = {field.name: getattr(form, field.name) for field in dataclasses.fields(form)}
-    return {name: value for name, value in values.items() if value not in (None, ())}
+def add_settings(parser: CommandParser, config: type[Any], *, names: Collection[str] | None = None) -> None:
+    """Add a flag for every setting of a configuration class; a setting that is not given stays None.
+
+    The help shows all settings by group, or those of the tier `main` if `parser.shows_all` is false.
+
+    Args:
+        parser: parser of the command.
+        config: configuration class of a method or a recipe.
+        names: settings to add; by default all.
+    """
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for name, schema in setting_schemas(config).items():
+        if names is not None and name not in names:
+            continue
+        title = schema["group"] if parser.shows_all else "main settings"
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        is_shown = parser.shows_all or schema["tier"] == "main"
+        options = _value_options(schema)
+        options["help"] = _setting_help(schema, with_limits=parser.shows_all) if is_shown else argparse.SUPPRESS
+        groups[title].add_argument(f"--{name.replace('_', '-')}", **options)
 
 
-def value_of(flag: str, arguments: Sequence[str]) -> str | None:
-    """The value of one flag, read before the others are known."""
-    for i, word in enumerate(arguments):
-        if word == flag and i + 1 < len(arguments):
-            return arguments[i + 1]
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-    return None
+def given_settings(options: argparse.Namespace, config: type[Any]) -> dict[str, Any]:
+    """Return the settings of a configuration class that were given as flags, as text."""
+    values = {name: getattr(options, name, None) for name in setting_schemas(config)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def named_as_flag(message: str, settings: Sequence[str]) -> str:
-    """An error message about a setting, with the setting's name as the flag that was typed.
+def number_between(kind: type[int] | type[float], least: float, most: float | None = None) -> Callable[[str], float]:
+    """Return a function that reads a number within bounds, for the argument `type` of `add_argument`."""
+    noun = "a whole number" if kind is int else "a number"
+    bounds = f"from {least:.10g} to {most:.10g}" if most is not None else f"of at least {least:.10g}"
+
+    def read(text: str) -> float:
+        try:
+            value: float = kind(text)
+        except ValueError:
+            value = float("nan")  # within no bounds
+        if not least <= value <= (float("inf") if most is None else most):
+            raise argparse.ArgumentTypeError(f"expected {noun} {bounds}, not {text!r}")
+        return value
+
+    return read
+
+
+def named_as_flag(message: str, settings: Collection[str]) -> str:
+    """Return an error message about a setting with the name of the setting replaced by its flag.
 
     >>> named_as_flag("style_mix.1: input should be positive", ["style_mix"])
     '--style-mix: input should be positive'
@@ -80,71 +142,46 @@ def named_as_flag(message: str, settings: Sequence[str]) -> str:
     return f"--{name[1].replace('_', '-')}: {message[name.end() :]}"
 
 
-def _field(name: str, facts: dict[str, Any]) -> tuple[str, Any, Any]:
-    """Name, annotation and default of a flag."""
-    many = facts.get("type") == "array"
-    value = facts["items"] if many else next((f for f in facts.get("anyOf", ()) if f["type"] != "null"), facts)
-    default = facts.get("default")
+class _HelpFormatter(argparse.HelpFormatter):
+    """Formatter of the help with wide flags and short lists: `FLOAT ...` instead of `FLOAT [FLOAT ...]`."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=27)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        text = super()._format_args(action, default_metavar)
+        return f"{action.metavar} ..." if action.nargs == "+" else text
+
+
+def _value_options(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `add_argument` that follow from the type of a setting."""
+    value = _value_schema(schema)
     if value.get("type") == "boolean":
-        return name, Annotated[bool, tyro.conf.arg(help=facts["description"])], dataclasses.field(default=default)
-    notes = [f"default: {default}"] if default not in (None, [], "") else []
-    notes += [limits] if (limits := _limits(value)) else []
-    kinds = {"integer": "INT", "number": "FLOAT"}
-    kind = "FILE" if value.get("format") == "path" else kinds.get(value.get("type", ""), "TEXT")
-    metavar = f"{{{','.join(value['enum'])}}}" if "enum" in value else kind
-    how = tyro.conf.arg(
-        help=facts["description"].replace("\n", " "),
-        metavar=f"{metavar} [{metavar} ...]" if many else metavar,
-        help_behavior_hint=f"({'; '.join(notes)})" if notes else "",
-    )
-    if many:
-        return name, Annotated[tuple[str, ...], how], dataclasses.field(default=())
-    return name, Annotated[str | None, how], dataclasses.field(default=None)
+        return {"action": argparse.BooleanOptionalAction, "default": None}
+    metavar = {"integer": "INT", "number": "FLOAT"}.get(value.get("type", ""), "NAME")
+    if names_files(schema):
+        metavar = "FILE"
+    if "enum" in value:
+        metavar = f"{{{','.join(value['enum'])}}}"
+    return {"metavar": metavar, "nargs": "+" if schema.get("type") == "array" else None}
 
 
-def _limits(value: dict[str, Any]) -> str:
-    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    return ", ".join(f"{word} {value[key]:.10g}" for key, word in words.items() if key in value)
+def _value_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of one value: that of the items of a list, and that which is not null of an optional value."""
+    if schema.get("type") == "array":
+        return dict(schema["items"])
+    return next((each for each in schema.get("anyOf", ()) if each["type"] != "null"), schema)
 
 
-def _unboxed(text: str) -> str:
-    """What tyro says in a box, without heading, frame (of Unicode, or of dashes) and footer."""
-    rows = [row.strip("│ ") for row in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()[1:]]
-    said = " ".join(row for row in rows if not set(row) <= set("─-╰╯"))
-    said = re.split("For full helptext|Argument helptext", said)[0]
-    if lacking := re.match(r"Missing value for argument '([^']+)'", said):
-        return f"{lacking[1].replace('/', ' or ')} needs a value"
-    if number := re.match(r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.+)", said):
-        return f"{number[1]}: give a whole number, not {number[2].strip()}"
-    said = said.strip().rstrip(".")
-    return said or "the flags cannot be read"
+def _setting_help(schema: dict[str, Any], *, with_limits: bool) -> str:
+    default, value = schema.get("default"), _value_schema(schema)
+    notes = [] if default in (None, [], "") else [f"default: {default}"]
+    limits = ", ".join(f"{word} {value[key]:.10g}" for key, word in LIMITS.items() if value.get(key, MAX_INT) < MAX_INT)
+    if limits and with_limits:
+        notes.append(limits)
+    return _escaped(f"{schema['description']} ({'; '.join(notes)})" if notes else schema["description"])
 
 
-def _meant(word: str, form: type[Any]) -> str:
-    """A guess which flag was meant."""
-    flag = word.partition("=")[0].replace("_", "-")
-    close = difflib.get_close_matches(flag, [f"--{name.replace('_', '-')}" for name in _names(form)], n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _without_values(form: Any) -> list[str]:
-    """The flags that take any number of values, and were left with none."""
-    flags = []
-    for field in dataclasses.fields(form):
-        value = getattr(form, field.name)
-        if dataclasses.is_dataclass(value):
-            flags += _without_values(value)
-        elif value == ():
-            flags.append(f"--{field.name.replace('_', '-')}")
-    return flags
-
-
-def _names(form: type[Any]) -> list[str]:
-    """Every field, those of nested dataclasses included."""
-    names: list[str] = []
-    for field in dataclasses.fields(form):
-        inner = getattr(field.type, "__origin__", field.type)
-        if dataclasses.is_dataclass(field.default_factory):
-            inner = field.default_factory
-        names += _names(inner) if dataclasses.is_dataclass(inner) and isinstance(inner, type) else [field.name]
-    return names
+def _escaped(text: str) -> str:
+    """Escape the percent signs, which argparse would format."""
+    return text.replace("%", "%%")

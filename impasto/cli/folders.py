@@ -1,19 +1,18 @@
-"""`impasto stylize` where CONTENT is a folder: every picture in it, one after the other."""
+"""Stylize all images of a folder, for `impasto stylize FOLDER STYLE -o FOLDER`."""
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
+from impasto.cli.flags import CommandParser
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.outputs import Outputs, told
+from impasto.cli.outputs import summary_line
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
 from impasto.images.folders import SUFFIXES
@@ -23,105 +22,114 @@ from impasto.pipeline.stylizer import Stylizer
 from impasto.samples import CONTENTS, STYLES
 from impasto.types import Step
 
-FIGURES = (
+JSON_KEYS = (
     *("method", "backbone", "seconds", "steps", "evaluations", "losses"),
     *("peak_memory_mib", "seed", "device", "precision"),
 )
-"""What `--json` prints of a record."""
+"""Values of a record that `--json` prints."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FolderOutputs(Outputs):
-    """What a painting writes, or a folder of them."""
-
-    suffix: Annotated[str | None, tyro.conf.arg(metavar=".SUFFIX", help_behavior_hint="")] = None
-    """Format of the paintings of a folder: .png (unless given), .jpg, .webp, .tif, .avif or .bmp."""
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Of a folder, paint anew also where something else lies in a painting's place."""
+def add_folder_outputs(parser: CommandParser) -> None:
+    """Add the flags that apply to a folder of images."""
+    parser.add_advanced(
+        "--suffix",
+        metavar=".SUFFIX",
+        help=f"Format of the outputs of a folder: .png, .jpg, .webp, .tif, .avif or .bmp (default: {SUFFIX}).",
+    )
+    parser.add_advanced(
+        "--overwrite", action="store_true", help="Replace other files in the output folder of a folder."
+    )
 
 
 def is_folder(content: str) -> bool:
-    """Whether a CONTENT is a folder; a sample's name is the sample."""
+    """Return whether a CONTENT is a folder and not the name of a sample."""
     return os.path.isdir(content) and content not in {*STYLES, *CONTENTS}
 
 
-def paint_folder(form: FolderOutputs, pictures: Sequence[str], method: str, settings: dict[str, Any]) -> int:
-    """Paints, saves and reports; returns the exit status."""
-    folder, *styles = pictures
-    output = _output(form, folder)
+def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[str], settings: dict[str, Any]) -> int:
+    """Stylize all images of a folder and report.
+
+    Returns:
+        The exit status.
+    """
+    output = _output(options, folder)
     with Interrupts("picture") as interrupts, clean_up_on_error([Path(output)]):
-        stylizer = Stylizer(styles, method, max_pixels=form.max_pixels, **settings)
-        choice: dict[str, Any] = {"suffix": form.suffix or SUFFIX, "bits": form.bits}
-        tasks = plan_folder(folder, output, stylizer, overwrite=form.overwrite, **choice)
+        stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
+        choice: dict[str, Any] = {"suffix": options.suffix or SUFFIX, "bits": options.bits}
+        tasks = plan_folder(folder, output, stylizer, overwrite=options.overwrite, **choice)
         if skipped := sum(task.record is not None for task in tasks):
-            _say(f"{skipped} of {len(tasks)} pictures are painted already, and skipped")
-        done = _paint(tasks, stylizer, form, interrupts)
-        failed = [painting.error for painting in done if painting.error is not None]
+            _print_message(f"{skipped} of {len(tasks)} pictures are already stylized and are skipped")
+        done = _stylize_all(tasks, stylizer, options, interrupts)
+        failed = [result.error for result in done if result.error is not None]
         for error in failed:
-            _say(error)
+            _print_message(error)
         if len(failed) == len(tasks):
-            raise ValueError(f"none of the pictures in {folder!r} could be painted")
-    if interrupts.asked:
-        _say(f"stopped after {len(done)} of {len(tasks)} pictures; the same command goes on")
+            raise ValueError(f"none of the pictures in {folder!r} could be stylized")
+    if interrupts.requested:
+        _print_message(f"stopped after {len(done)} of {len(tasks)} pictures; the same command continues")
         return 130
     if failed:
-        _say(f"{len(failed)} of {len(tasks)} pictures could not be painted")
+        _print_message(f"{len(failed)} of {len(tasks)} pictures could not be stylized")
     return 2 if failed else 0
 
 
-def _output(form: FolderOutputs, folder: str) -> str:
-    """Where the paintings go. Raises `ValueError` for flags that a folder cannot have."""
-    if form.output is None:
-        raise ValueError("say where the pictures go: -o FOLDER")
-    if Path(form.output).suffix.lower() in SUFFIXES and not os.path.isdir(form.output):
-        raise ValueError(f"{folder!r} is a folder, and its paintings need one too: -o FOLDER, not {form.output!r}")
-    for flag in ("curves", "preview"):
-        if getattr(form, flag) is not None:
-            raise ValueError(f"--{flag} is for a single picture, and {folder!r} is a folder")
-    return form.output
+def _output(options: argparse.Namespace, folder: str) -> str:
+    """Return the output folder.
+
+    Raises:
+        ValueError: if it is missing or a file, or for flags that apply to a single image only.
+    """
+    if options.output is None:
+        raise ValueError("the output is missing; give -o FOLDER")
+    if Path(options.output).suffix.lower() in SUFFIXES and not os.path.isdir(options.output):
+        raise ValueError(f"{folder!r} is a folder, and the output must be one too: -o FOLDER, not {options.output!r}")
+    for flag, value in (("curves", options.curves), ("preview", options.preview)):
+        if value is not None:
+            raise ValueError(f"--{flag} is for a single image, and {folder!r} is a folder")
+    return str(options.output)
 
 
-def _paint(
-    tasks: Sequence[FolderTask], stylizer: Stylizer, form: FolderOutputs, interrupts: Interrupts
+def _stylize_all(
+    tasks: Sequence[FolderTask], stylizer: Stylizer, options: argparse.Namespace, interrupts: Interrupts
 ) -> list[FolderResult]:
-    """All that is done before Ctrl-C ends it: the first lets the picture at hand be finished, the second does not."""
+    """Carry out the tasks until Ctrl-C: the first one finishes the current image, the second one does not."""
     bar: Bar
     done: list[FolderResult] = []
     notes: set[str] = set()
 
     def on_step(step: Step) -> None:
-        interrupts.phase = "painting"
+        interrupts.phase = "running"
         bar(step)
 
-    paintings = stylize_tasks(tasks, stylizer, bits=form.bits, on_step=on_step)
+    results = stylize_tasks(tasks, stylizer, bits=options.bits, on_step=on_step)
     try:
         for i, task in enumerate(tasks, 1):
-            if interrupts.asked:
+            if interrupts.requested:
                 break
             with Bar(f"{i}/{len(tasks)} {task.content.name}", quiet=task.record is not None) as bar:
-                painting = next(paintings)
-            done.append(painting)
-            _report(painting, f"{i}/{len(tasks)}", form, notes)
+                result = next(results)
+            done.append(result)
+            _report(result, f"{i}/{len(tasks)}", notes, as_json=options.json)
     except KeyboardInterrupt:
-        if not any(painting.status == "stylized" for painting in done):
+        if not any(result.status == "stylized" for result in done):
             raise
-        interrupts.asked = True
+        interrupts.requested = True
     return done
 
 
-def _report(painting: FolderResult, place: str, form: FolderOutputs, notes: set[str]) -> None:
-    """Tells of one picture; of what failed not before the end."""
-    record, output = painting.record or {}, str(painting.output)
-    if painting.status == "stylized":
+def _report(result: FolderResult, number: str, notes: set[str], *, as_json: bool) -> None:
+    """Report one image; the errors are printed at the end."""
+    record, output = result.record or {}, str(result.output)
+    if result.status == "stylized":
         if (note := record["note"]) is not None and note not in notes:
             notes.add(note)
-            _say(note)
-        print(f"{place}  {told(output, record)}", file=sys.stderr if form.json else sys.stdout, flush=True)
-    if form.json:
-        facts = {"error": painting.error} if painting.error else {name: record.get(name) for name in FIGURES}
-        shown = {"output": None if painting.error else output, "content": str(painting.content)}
-        print(json.dumps({**shown, "status": painting.status, **facts}), flush=True)
+            _print_message(note)
+        print(f"{number}  {summary_line(output, record)}", file=sys.stderr if as_json else sys.stdout, flush=True)
+    if as_json:
+        values = {"error": result.error} if result.error else {name: record.get(name) for name in JSON_KEYS}
+        files = {"output": None if result.error else output, "content": str(result.content)}
+        print(json.dumps({**files, "status": result.status, **values}), flush=True)
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     print(f"impasto: {message}", file=sys.stderr, flush=True)

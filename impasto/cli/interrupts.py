@@ -1,4 +1,4 @@
-"""Ctrl-C while painting: the first one stops after the step, or the picture, and keeps it; the second at once."""
+"""Handle Ctrl-C during a run: the first one stops after the current step or picture, the second one immediately."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ from typing import Any, Literal
 
 
 class Interrupts:
-    """Listens to SIGINT inside its `with` block; `unit` is what is finished yet after the first one.
+    """Context manager that handles SIGINT according to the phase of a run.
 
-    Before the first step, and the second time, it raises `KeyboardInterrupt`. While the picture is being saved it only
-    takes note, so that nothing is half written.
+    Ctrl-C raises `KeyboardInterrupt` while inputs are loaded. While an image is stylized, the first one sets
+    `requested` and the second one raises `KeyboardInterrupt`. While files are saved it only sets `requested`, so that
+    every file is complete.
+
+    Args:
+        unit: what is finished after the first Ctrl-C, for the message.
     """
 
     def __init__(self, unit: str = "step") -> None:
         self._unit = unit
-        self.asked = False
+        self.requested = False
         """Whether Ctrl-C was pressed."""
-        self.phase: Literal["loading", "painting", "saving"] = "loading"
-        self._before: Any = None
+        self.phase: Literal["loading", "running", "saving"] = "loading"
+        self._previous: Any = None
 
     def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():  # Python hears signals nowhere else
-            self._before = signal.signal(signal.SIGINT, self._hear)
+        if threading.current_thread() is threading.main_thread():  # Python handles signals only there
+            self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
 
-    def _hear(self, _signal: int, _frame: FrameType | None) -> None:
-        if self.phase == "loading" or (self.phase == "painting" and self.asked):
+    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.phase == "loading" or (self.phase == "running" and self.requested):
             raise KeyboardInterrupt
-        if self.phase == "painting":  # not print: it may itself have been interrupted
-            newline = b"\n" if os.isatty(2) else b""  # after the ^C that a terminal shows
+        if self.phase == "running":  # os.write, because the signal may have interrupted a print
+            newline = b"\n" if os.isatty(2) else b""  # a terminal shows ^C first
             text = f"impasto: stopping after this {self._unit}; Ctrl-C again stops at once\n"
             os.write(2, newline + text.encode())
-        self.asked = True
+        self.requested = True

@@ -1,28 +1,28 @@
-"""What the process does with memory it has freed."""
+"""Configure the memory allocator of the C library for a process that runs many steps."""
 
 from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
 
-TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of mallopt's parameters in glibc's malloc.h
-MOST = 2**31 - 1
-LARGEST = 2**25  # the most that glibc takes
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # parameters of mallopt in glibc's malloc.h
+MAX_INT = 2**31 - 1
+MAX_MMAP_THRESHOLD = 2**25  # limit of glibc
 
 
 def keep_freed_memory(*, of_any_size: bool = False) -> None:
-    """Keeps freed memory for the next request instead of giving it back to the system.
+    """Keep freed memory in the process for the next request instead of returning it to the system.
 
-    Every step of a painting asks for the same tens of MiB; to have the system map and clear them anew took a fifth of
-    a step. Only for a process that is ours, such as the command's; does nothing where the C library is not glibc.
+    Every optimization step requests the same tens of MiB; mapping and clearing them each time took a fifth of a step.
+    Call it only in a process of impasto, such as a command. It has no effect where the C library is not glibc.
 
     Args:
-        of_any_size: also pieces of more than 32 MiB, which glibc never keeps by itself. A third less time for a step
-            at 2048 pixels, and a sixth more memory: what has many steps gains by it, what has one does not need it.
+        of_any_size: keep blocks of more than 32 MiB too, which glibc returns by default. A step at 2048 pixels takes a
+            third less time and a sixth more memory; methods with a single pass gain nothing.
     """
     with suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(TRIM_THRESHOLD, MOST)
-        mallopt(MMAP_THRESHOLD, LARGEST)
+        mallopt(TRIM_THRESHOLD, MAX_INT)
+        mallopt(MMAP_THRESHOLD, MAX_MMAP_THRESHOLD)
         if of_any_size:
             mallopt(MMAP_MAX, 0)

@@ -1,68 +1,82 @@
-"""`impasto metrics`: how near a painting is to its content and its style, beside two pictures that are no paintings."""
+"""Evaluate a stylized image by metrics: `impasto metrics`."""
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import json
 from math import isfinite
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from impasto.backbones import BACKBONES
-from impasto.cli.flags import parse
-from impasto.cli.listing import show
+from impasto.cli.flags import CommandParser, add_json
+from impasto.cli.tables import print_rows
 from impasto.metrics import METRICS, PIXELS
 from impasto.metrics.evaluate import compared_layers, evaluate_with_baselines
 
-Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MetricsForm:
-    """Grade a painting, beside the content itself (identity) and the style itself (style copy)."""
-
-    pictures: Annotated[
-        tyro.conf.Positional[tuple[str, ...]],
-        tyro.conf.arg(metavar="CONTENT STYLE OUTPUT", help_behavior_hint="(required)"),
-    ] = ()
-    """The photograph and the picture it was painted after, as files or names of samples; then the painting, a file."""
-    backbone: Annotated[str, tyro.conf.arg(metavar="NAME")] = "vgg19-caffe"
-    """Network whose features are compared; `impasto backbones` lists them."""
-    layers: Names = ()
-    """Layers that every metric compares in place of its own."""
-    metrics: Names = ()
-    """Metrics to compute; all of them unless given."""
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
-    json: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Print the numbers as one JSON object."""
-
 
 def metrics(arguments: list[str]) -> int:
-    """`impasto metrics`."""
-    form, rest = parse(MetricsForm, arguments, command="metrics")
-    pictures = [*form.pictures, *rest]
-    if len(pictures) != 3:
-        raise ValueError(f"give a CONTENT, a STYLE and an OUTPUT, not {len(pictures)}; see impasto metrics --help")
-    content, style, output = pictures
-    layers = compared_layers(BACKBONES[form.backbone], form.layers, form.metrics)
-    choice: dict[str, Any] = {"backbone": form.backbone, "layers": form.layers, "metrics": form.metrics}
-    numbers = evaluate_with_baselines(content, style, output, **choice, device=form.device)
-    if form.json:
-        plain = {row: {name: x if isfinite(x) else None for name, x in each.items()} for row, each in numbers.items()}
-        told = {"output": output, "backbone": form.backbone, "layers": layers, "metrics": plain.pop("output"), **plain}
-        print(json.dumps(told))
+    """Run `impasto metrics`."""
+    options = _parse(arguments)
+    count = len(options.images)
+    if count != 3:
+        raise ValueError(f"give a CONTENT, a STYLE and an OUTPUT, not {count}; see impasto metrics --help")
+    content, style, output = options.images
+    choice: dict[str, Any] = {"backbone": options.backbone, "layers": options.layers, "metrics": options.metrics}
+    layers = compared_layers(BACKBONES[options.backbone], options.layers, options.metrics)
+    values = evaluate_with_baselines(content, style, output, **choice, device=options.device)
+    if options.json:
+        plain = {role: {name: x if isfinite(x) else None for name, x in each.items()} for role, each in values.items()}
+        facts = {"output": output, "backbone": options.backbone, "layers": layers}
+        print(json.dumps({**facts, "metrics": plain.pop("output"), **plain}))
         return 0
-    lines = [
+    rows = [
         {
             "metric": name,
-            "judges": METRICS[name].measures,
+            "measures": METRICS[name].measures,
             "better": "↓" if METRICS[name].lower_is_better else "↑",
-            **{role: f"{each[name]:.4g}" for role, each in numbers.items()},
-            "layers": "the pixels" if compared == PIXELS else compared,
+            **{role: f"{each[name]:.4g}" for role, each in values.items()},
+            "layers": "pixels" if compared == PIXELS else compared,
         }
         for name, compared in layers.items()
     ]
-    print(f"{output}, by the features of {form.backbone}: {BACKBONES[form.backbone].summary}")
-    return show(lines, as_json=False, columns=("metric", "judges", "better", *numbers, "layers"))
+    print(f"{output}, evaluation network {options.backbone}: {BACKBONES[options.backbone].summary}")
+    print_rows(rows, as_json=False, columns=("metric", "measures", "better", *values, "layers"))
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = CommandParser(
+        "metrics",
+        "Compute metrics of a stylized image. For comparison, the metrics of the content image itself (identity) and "
+        "of the style image itself (style copy) are printed too.",
+    )
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="CONTENT STYLE OUTPUT",
+        help="Content image and style image (files or names of samples), then the stylized image (a file).",
+    )
+    parser.add_argument(
+        "--backbone",
+        metavar="NAME",
+        default="vgg19-caffe",
+        help="Evaluation network; `impasto backbones` lists the networks (default: vgg19-caffe).",
+    )
+    parser.add_argument(
+        "--layers",
+        metavar="NAME",
+        nargs="+",
+        default=(),
+        help="Layers that every metric compares. Default: the layers of each metric.",
+    )
+    parser.add_argument(
+        "--metrics", metavar="NAME", nargs="+", default=(), help="Metrics to compute. Default: all metrics."
+    )
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        default="auto",
+        help="Device of the computation: auto, cpu, cuda, cuda:1 or mps (default: auto).",
+    )
+    add_json(parser)
+    return parser.parse(arguments)

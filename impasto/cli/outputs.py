@@ -1,65 +1,126 @@
-"""What a painting writes: the flags, the checks before hours of painting, and the clearing up after a failure."""
+"""Flags and checks of the files that `impasto stylize` and `impasto replay` write, and the run itself."""
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
+import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from impasto.curves import check_curves
-from impasto.images import MAX_PIXELS, check_output
-from impasto.images.pixels import Bits
-from impasto.pipeline.result import record_path
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """What a painting writes."""
-
-    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="(required)")] = None
-    """The picture to write: .png, .jpg, .webp, .tif, .avif or .bmp; its record lies beside it as .json."""
-    json: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Print one JSON object on the last line of stdout."""
-    curves: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Write the losses over steps and seconds: .svg, .csv or .json."""
-    preview: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Picture file that is refreshed while painting, about once a second."""
-    bits: Bits = 8
-    """Bits a channel of the picture; 16 needs .png or .tif."""
-    max_pixels: int = MAX_PIXELS
-    """Refuse pictures with more pixels."""
-
-    def files(self) -> list[Path]:
-        """All that is written, the record included."""
-        assert self.output is not None
-        picture = Path(self.output)
-        return [picture, record_path(picture), *(Path(each) for each in (self.curves, self.preview) if each)]
+from impasto.cli.flags import CommandParser, add_json, number_between
+from impasto.cli.interrupts import Interrupts
+from impasto.cli.progress import Bar, Preview
+from impasto.curves import check_curves, save_curves
+from impasto.files import clean_up_on_error
+from impasto.images import MAX_PIXELS, check_output, save_image
+from impasto.pipeline.result import Result, record_path
+from impasto.pipeline.stylizer import OnStep
+from impasto.types import Step
 
 
-def check(outputs: Outputs, inputs: Sequence[str]) -> None:
-    """All that can be told before hours of painting."""
-    assert outputs.output is not None
-    files = [os.path.realpath(file) for file in outputs.files()]
-    for i, file in enumerate(files):
-        if file in files[:i]:
-            raise ValueError(
-                f"{outputs.files()[i]} would be written twice (the record takes OUT.json): give another name"
-            )
-        if os.path.isfile(file) and file in [os.path.realpath(name) for name in inputs]:
-            raise ValueError(f"{outputs.files()[i]} is an input and would be overwritten: give another name")
-    check_output(outputs.output, bits=outputs.bits)
-    if outputs.curves is not None:
-        check_curves(outputs.curves)
-    if outputs.preview is not None:
-        check_output(outputs.preview)
+def add_outputs(parser: CommandParser) -> None:
+    """Add the flags of the output files."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Image to write: .png, .jpg, .webp, .tif, .avif or .bmp; its record is FILE as .json (required).",
+    )
+    add_json(parser)
+    parser.add_argument("--curves", metavar="FILE", help="Write the losses of all steps: .svg, .csv or .json.")
+    parser.add_argument(
+        "--preview", metavar="FILE", help="Image that shows the current state, written about once per second."
+    )
+    parser.add_advanced(
+        "--bits", type=int, choices=(8, 16), default=8, help="Bits per channel of the image; 16 needs .png or .tif."
+    )
+    parser.add_advanced(
+        "--max-pixels",
+        metavar="INT",
+        type=number_between(int, 1),
+        default=MAX_PIXELS,
+        help=f"Refuse images with more pixels (default: {MAX_PIXELS}).",
+    )
 
 
-def told(output: str, record: dict[str, Any]) -> str:
-    """One line about a finished painting, from its record."""
+def stylize_to_file(
+    run: Callable[[OnStep], Result], options: argparse.Namespace, inputs: Sequence[str], *, title: str
+) -> int:
+    """Stylize one image, save the output files and report.
+
+    Args:
+        run: computes the result; it takes a function that is called after each step.
+        options: values of the flags of `add_outputs`.
+        inputs: input files, which must not be overwritten.
+        title: name in the progress bar.
+
+    Returns:
+        The exit status.
+    """
+    if options.output is None:
+        raise ValueError("the output is missing; give -o FILE")
+    files = _files(options)
+    with Interrupts() as interrupts:
+        with clean_up_on_error(files):
+            _check(options, files, inputs)
+            preview = Preview(options.preview)
+            with Bar(title) as bar:
+
+                def on_step(step: Step) -> bool:
+                    interrupts.phase = "running"
+                    bar(step)
+                    preview(step)
+                    return not interrupts.requested
+
+                result = run(on_step)
+            interrupts.phase = "saving"
+            result.save(options.output, bits=options.bits)
+        if options.preview is not None:
+            with suppress(ValueError, OSError):
+                save_image(result.image, options.preview)
+        if options.curves is not None:
+            save_curves(result.curve, options.curves)
+        _report(result, options)
+    return 130 if interrupts.requested else 0
+
+
+def summary_line(output: str, record: dict[str, Any]) -> str:
+    """Return one line about a result from its record."""
     total = record["losses"]["total"]
     loss = "" if total is None else f", loss {total:.4g}"
     return f"{output}: {record['steps']} steps in {record['seconds']:.1f} s{loss} ({record['stopped']})"
+
+
+def _files(options: argparse.Namespace) -> list[Path]:
+    """Return all files that are written, including the record."""
+    output = Path(options.output)
+    return [output, record_path(output), *(Path(each) for each in (options.curves, options.preview) if each)]
+
+
+def _check(options: argparse.Namespace, files: Sequence[Path], inputs: Sequence[str]) -> None:
+    """Check the output files before a run that may take hours."""
+    targets = [os.path.realpath(file) for file in files]
+    sources = [os.path.realpath(name) for name in inputs]
+    for i, target in enumerate(targets):
+        if target in targets[:i]:
+            raise ValueError(f"{files[i]} would be written twice (the record is OUT.json): give another name")
+        if os.path.isfile(target) and target in sources:
+            raise ValueError(f"{files[i]} is an input and would be overwritten: give another name")
+    check_output(options.output, bits=options.bits)
+    if options.curves is not None:
+        check_curves(options.curves)
+    if options.preview is not None:
+        check_output(options.preview)
+
+
+def _report(result: Result, options: argparse.Namespace) -> None:
+    if result.note is not None:
+        print(f"impasto: {result.note}", file=sys.stderr, flush=True)
+    if options.json:
+        print(json.dumps({"output": options.output, **result.summary()}))
+    else:
+        print(summary_line(options.output, result.record(curve=False)))

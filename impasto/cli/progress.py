@@ -1,4 +1,4 @@
-"""Listeners: a bar on stderr, and a picture that is refreshed while it is painted."""
+"""Show the progress of a run: a progress bar on stderr and a preview image."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ from impasto.types import Step
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-QUIET = 30.0
-"""Seconds between the lines where stderr is no terminal."""
-REFRESH = 1.0
-"""Seconds between two previews, at least."""
+LINE_INTERVAL = 30.0
+"""Seconds between two progress lines where stderr is not a terminal."""
+PREVIEW_INTERVAL = 1.0
+"""Minimum number of seconds between two previews."""
 
 
 class Bar:
-    """Shows steps, losses, rate and time left on a terminal; elsewhere an occasional line; nothing if `quiet`."""
+    """Progress bar with steps, losses, rate and remaining time on a terminal; elsewhere a line every 30 seconds.
+
+    Args:
+        title: text at the start of the bar.
+        quiet: show nothing.
+    """
 
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         self._title, self._quiet = title, quiet
         self._recent: deque[tuple[int, float]] = deque(maxlen=20)
         self._bar = _rich_bar() if sys.stderr.isatty() and not quiet else None
-        self._spoke = time.monotonic()
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> Bar:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self._title, total=None, figures="getting ready")
+            self._task = self._bar.add_task(self._title, total=None, figures="loading")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,21 +46,21 @@ class Bar:
             self._bar.stop()
 
     def __call__(self, step: Step) -> None:
-        """Takes the next step."""
+        """Show a step."""
         self._recent.append((step.index, step.seconds))
         if self._bar is not None:
             figures = f"{_losses(step)}  {self._rate(step)}"
             self._bar.update(self._task, total=step.total, completed=step.index, figures=figures)
-        elif not self._quiet and time.monotonic() - self._spoke > QUIET:
-            self._spoke = time.monotonic()
+        elif not self._quiet and time.monotonic() - self._last_line > LINE_INTERVAL:
+            self._last_line = time.monotonic()
             print(f"{self._title}: {_losses(step)}  {self._rate(step)}", file=sys.stderr, flush=True)
 
     def _rate(self, step: Step) -> str:
-        """Steps a second over the last few, and the time left at that rate."""
-        (first, began), (last, now) = self._recent[0], self._recent[-1]
-        if now <= began:
+        """Return the number of steps per second over the last 20 steps, and the remaining time at that rate."""
+        (first, start), (last, now) = self._recent[0], self._recent[-1]
+        if now <= start:
             return ""
-        rate = (last - first) / (now - began)
+        rate = (last - first) / (now - start)
         text = f"{rate:.1f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
         if step.total is None:
             return text
@@ -64,24 +69,28 @@ class Bar:
 
 
 class Preview:
-    """Writes the picture so far to a file, whole each time; a failure is told once and stops nothing."""
+    """Preview image of a run. A failure to write it is a warning, and the run continues without previews.
+
+    Args:
+        path: image file, or None for no preview.
+    """
 
     def __init__(self, path: str | Path | None) -> None:
         self._path = path
         self._next = 0.0
 
     def __call__(self, step: Step) -> None:
-        """Takes the next step."""
-        began = time.monotonic()
-        if self._path is None or began < self._next:
+        """Write the preview of a step, unless the last one is recent."""
+        start = time.monotonic()
+        if self._path is None or start < self._next:
             return
         try:
             save_image(step.image(), self._path)
         except (ValueError, OSError) as error:
-            warnings.warn(f"the preview stops here: {error}", stacklevel=2)
+            warnings.warn(f"no further previews: {error}", stacklevel=2)
             self._path = None
         now = time.monotonic()
-        self._next = now + max(REFRESH, 10 * (now - began))  # a tenth of the time at most
+        self._next = now + max(PREVIEW_INTERVAL, 10 * (now - start))  # at most a tenth of the time
 
 
 def _losses(step: Step) -> str:

@@ -1,80 +1,104 @@
-"""`impasto studio`: the web page."""
+"""Serve the web application: `impasto studio`."""
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import importlib.util
 import ipaddress
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from impasto.cli.flags import parse
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StudioForm:
-    """Open the studio, a web page on which one paints, watches, steers and compares; Ctrl-C ends it."""
-
-    port: int = 7860
-    """Where it listens; 0 finds a free port."""
-    host: str = "127.0.0.1"
-    """Who may come: this machine, unless another address is given, such as 0.0.0.0; then a token is asked for."""
-    token: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: made anew)")] = None
-    """The token to ask for; where other machines may come there is always one."""
-    folder: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
-    """Where paintings and uploads are kept; ~/.local/share/impasto/studio unless given."""
-    experiments: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
-    """Where experiments are looked for, in folders and folders of folders."""
-    workers: int = 1
-    """Paintings at a time."""
-    max_mib: int = 64
-    """The largest upload, in MiB."""
-    max_pixels: int = 50_000_000
-    """The largest picture, in pixels."""
+from impasto.cli.flags import CommandParser, number_between
 
 
 def studio(arguments: list[str]) -> int:
-    """`impasto studio`."""
-    form, rest = parse(StudioForm, arguments, command="studio")
-    if rest:
-        raise ValueError(f"impasto studio takes no {rest[0]!r}; see impasto studio --help")
-    _check(form)
+    """Run `impasto studio`."""
+    options = _parse(arguments)
+    if importlib.util.find_spec("gradio") is None:
+        raise ValueError("the studio needs gradio: pip install impasto[studio]")
     from impasto.studio.server import bind, make_app, serve
     from impasto.studio.service import Workshop, default_folder
 
-    token = form.token if form.token or _is_loopback(form.host) else secrets.token_urlsafe(24)
-    door = bind(form.host, form.port)
-    limits = {"max_bytes": form.max_mib * 2**20, "max_pixels": form.max_pixels}
-    workshop = Workshop.open(form.folder or default_folder(), workers=form.workers, **limits)
-    app = make_app(workshop, token=token, experiments=form.experiments)
-    workshop.line.warm_up()
-    host = f"[{form.host}]" if ":" in form.host else form.host
+    token = options.token if options.token or _is_loopback(options.host) else secrets.token_urlsafe(24)
+    socket = bind(options.host, options.port)
+    limits = {"max_bytes": options.max_mib * 2**20, "max_pixels": options.max_pixels}
+    service = Workshop.open(options.folder or default_folder(), workers=options.workers, **limits)
+    app = make_app(service, token=token, experiments=options.experiments)
+    service.line.warm_up()
+    host = f"[{options.host}]" if ":" in options.host else options.host
     query = f"?token={token}" if token else ""
-    print(f"http://{host}:{door.getsockname()[1]}/{query}", flush=True)
-    print("impasto: the studio is open; Ctrl-C ends it", file=sys.stderr, flush=True)
+    print(f"http://{host}:{socket.getsockname()[1]}/{query}", flush=True)
+    print("impasto: the studio is running; Ctrl-C stops it", file=sys.stderr, flush=True)
     try:
-        serve(app, door)
+        serve(app, socket)
     except KeyboardInterrupt:
         pass
     finally:
-        workshop.line.close()
+        service.line.close()
     return 130
 
 
-def _check(form: StudioForm) -> None:
-    if not 0 <= form.port <= 65535:
-        raise ValueError(f"--port: give 0 to 65535, not {form.port}")
-    for name, value, most in (("workers", form.workers, 64), ("max-mib", form.max_mib, 4096)):
-        if not 1 <= value <= most:
-            raise ValueError(f"--{name}: give 1 to {most}, not {value}")
-    if form.max_pixels < 256:
-        raise ValueError(f"--max-pixels: give at least 256, not {form.max_pixels}")
-    if importlib.util.find_spec("gradio") is None:
-        raise ValueError("the studio needs gradio: pip install impasto[studio]")
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = CommandParser(
+        "studio",
+        "Open the studio, a web application to stylize images, follow and steer the runs, and compare the results. "
+        "Ctrl-C stops it.",
+    )
+    parser.add_argument(
+        "--port",
+        metavar="INT",
+        type=number_between(int, 0, 65535),
+        default=7860,
+        help="Port of the server; 0 selects a free port (default: 7860).",
+    )
+    parser.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="Address of the server. Other machines can connect to an address such as 0.0.0.0, with a token (default: "
+        "127.0.0.1, this machine only).",
+    )
+    parser.add_argument(
+        "--token",
+        metavar="TEXT",
+        help="Token that clients must send. Default: a random one if other machines can connect, else none.",
+    )
+    parser.add_argument(
+        "--folder",
+        metavar="FOLDER",
+        type=Path,
+        help="Folder of results and uploads. Default: ~/.local/share/impasto/studio.",
+    )
+    parser.add_argument(
+        "--experiments",
+        metavar="FOLDER",
+        type=Path,
+        default=Path(),
+        help="Folder that is searched for experiments, two levels deep (default: the current folder).",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="INT",
+        type=number_between(int, 1, 64),
+        default=1,
+        help="Number of images that are stylized at the same time (default: 1).",
+    )
+    parser.add_argument(
+        "--max-mib",
+        metavar="INT",
+        type=number_between(int, 1, 4096),
+        default=64,
+        help="Largest accepted upload, in MiB (default: 64).",
+    )
+    parser.add_argument(
+        "--max-pixels",
+        metavar="INT",
+        type=number_between(int, 256),
+        default=50_000_000,
+        help="Largest accepted image, in pixels (default: 50000000).",
+    )
+    return parser.parse(arguments)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,18 +1,16 @@
-"""The command that trains: `impasto train`."""
+"""Train a network by a recipe: `impasto train`."""
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 import impasto.training
-from impasto.cli.flags import form_of, given, named_as_flag, parse
+from impasto.cli.flags import CommandParser, add_json, add_settings, given_settings, named_as_flag, number_between
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
@@ -20,97 +18,105 @@ from impasto.training import CHECKPOINT, Trained, this_process
 from impasto.training.recipes import RECIPES, TrainingConfig
 from impasto.types import Step
 
-_folder = tyro.conf.arg(metavar="DIR", help_behavior_hint="")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainForm:
-    """What goes into a training and where it lies."""
-
-    photos: Annotated[str | None, _folder] = None
-    """Folder of photographs; all folders below it too."""
-    paintings: Annotated[str | None, _folder] = None
-    """Folder of paintings; all folders below it too."""
-    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="DIR", help_behavior_hint="(required)")] = None
-    """Folder for the checkpoint, the curves, the sheet and what comes out; the run that lies there goes on."""
-    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
-    """Stop after so long, with a checkpoint; the same command goes on."""
-    save_every: float = 60.0
-    """Seconds between two checkpoints."""
-    json: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Print one JSON object on the last line of stdout."""
-
 
 def train(arguments: list[str]) -> int:
-    """`impasto train`."""
+    """Run `impasto train`."""
     if not arguments or arguments[0].startswith("-"):
         if {"-h", "--help"} & set(arguments):
-            parse(_form(None), ["--help"], command="train")
-        raise ValueError(f"say first what to train: impasto train NAME; {_choices()}; see impasto train --help")
+            _parser(None).parse(["--help"])
+        raise ValueError(f"give the NAME of a recipe first; {_choices()}; see impasto train --help")
     recipe = arguments[0]
     if recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}; {_choices()}")
-    if not this_process().is_first:  # of several, one speaks
+    if not this_process().is_first:  # of several processes, only the first one prints
         warnings.simplefilter("ignore")
-    form, rest = parse(_form(recipe), arguments[1:], command=f"train {recipe}")
+    options = _parser(recipe).parse(arguments[1:])
+    if options.output is None:
+        raise ValueError("the output is missing; give -o DIR")
+    config = RECIPES[recipe].Config
     try:
-        if rest:
-            raise ValueError(f"impasto train takes one NAME, not also {rest[0]!r}; see impasto train {recipe} --help")
-        return _train(recipe, form)
+        return _train(recipe, options, given_settings(options, config))
     except ValueError as error:
         if not this_process().is_first:
             return 2
-        settings = [*RECIPES[recipe].Config.__dataclass_fields__, "minutes", "save_every"]
-        raise ValueError(named_as_flag(str(error), settings)) from error
+        raise ValueError(named_as_flag(str(error), config.__dataclass_fields__)) from error
 
 
-def _train(recipe: str, form: Any) -> int:
-    """Trains and reports; returns the exit status."""
-    if form.output is None:
-        raise ValueError("say where it goes: -o DIR")
-    for flag, number in (("minutes", form.minutes), ("save_every", form.save_every)):
-        if number is not None and not 0 <= number < float("inf"):
-            raise ValueError(f"{flag}: input should be at least 0, not {number}")
-    speaks = this_process().is_first
-    with Interrupts() as interrupts, clean_up_on_error([Path(form.output)]), Bar(recipe, quiet=not speaks) as bar:
+def _parser(recipe: str | None) -> CommandParser:
+    """Return the parser for a recipe, or for the settings that all recipes have."""
+    summary = f"Train a network by a recipe; {_choices()}. `impasto train NAME --help` shows its settings."
+    parser = CommandParser("train", summary if recipe is None else f"{RECIPES[recipe].summary}.")
+    if recipe is not None:
+        parser.prog = f"impasto train {recipe}"
+        parser.usage = f"{parser.prog} --photos DIR --paintings DIR -o DIR"
+    parser.add_argument("--photos", metavar="DIR", help="Folder of content images, searched recursively.")
+    parser.add_argument("--paintings", metavar="DIR", help="Folder of style images, searched recursively.")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="Folder of the checkpoint, the curves, a contact sheet and the weights (required). A training that it "
+        "contains is resumed.",
+    )
+    parser.add_argument(
+        "--minutes",
+        metavar="FLOAT",
+        type=number_between(float, 0),
+        help="Stop with a checkpoint after this time; the same command resumes the training.",
+    )
+    parser.add_argument(
+        "--save-every",
+        metavar="FLOAT",
+        type=number_between(float, 0),
+        default=60.0,
+        help="Seconds between two checkpoints (default: 60).",
+    )
+    add_json(parser)
+    add_settings(parser, TrainingConfig if recipe is None else RECIPES[recipe].Config)
+    return parser
+
+
+def _train(recipe: str, options: argparse.Namespace, settings: dict[str, Any]) -> int:
+    """Train and report; return the exit status."""
+    is_first = this_process().is_first
+    with Interrupts() as interrupts, clean_up_on_error([Path(options.output)]), Bar(recipe, quiet=not is_first) as bar:
 
         def on_step(step: Step) -> bool:
-            interrupts.phase = "painting"
+            interrupts.phase = "running"
             bar(step)
-            return not interrupts.asked
+            return not interrupts.requested
 
         try:
             trained = impasto.training.train(
                 recipe,
-                output=form.output,
-                photos=form.photos,
-                paintings=form.paintings,
-                minutes=form.minutes,
-                save_every=form.save_every,
+                output=options.output,
+                photos=options.photos,
+                paintings=options.paintings,
+                minutes=options.minutes,
+                save_every=options.save_every,
                 on_step=on_step,
-                **given(form.shared),
-                **given(form.own),
+                **settings,
             )
         except KeyboardInterrupt:
-            if not (Path(form.output) / CHECKPOINT).exists():
+            if not (Path(options.output) / CHECKPOINT).exists():
                 raise
-            if speaks:
-                _say("stopped at once; the same command goes on from the last checkpoint")
+            if is_first:
+                _print_message("stopped at once; the same command continues from the last checkpoint")
             return 130
-    if speaks:
-        _report(trained, form)
+    if is_first:
+        _report(trained, options)
     return 130 if trained.stopped == "cancelled" else 0
 
 
-def _report(trained: Trained, form: Any) -> None:
+def _report(trained: Trained, options: argparse.Namespace) -> None:
     total = sum(trained.losses.values())
     figures = f"{trained.steps} of {trained.total} steps in {trained.seconds:.1f} s, loss {total:.4g}"
     if trained.stopped == "finished":
-        _say(figures)
+        _print_message(figures)
     else:
-        why = "stopped" if trained.stopped == "cancelled" else f"{form.minutes:g} minutes are over"
-        _say(f"{why}: {figures}; the same command goes on from there")
-    if form.json:
+        reason = "stopped" if trained.stopped == "cancelled" else f"stopped after {options.minutes:g} minutes"
+        _print_message(f"{reason}: {figures}; the same command continues from there")
+    if options.json:
         summary = {
             "output": None if trained.output is None else str(trained.output),
             "recipe": trained.recipe,
@@ -124,35 +130,9 @@ def _report(trained: Trained, form: Any) -> None:
         print(trained.output)
 
 
-def _form(recipe: str | None) -> type[Any]:
-    """The flags of a recipe: where things lie, the settings of all recipes, then its own."""
-    config = TrainingConfig if recipe is None else RECIPES[recipe].Config
-    everywhere = list(TrainingConfig.__dataclass_fields__)
-    particular = [name for name in config.__dataclass_fields__ if name not in everywhere]
-    shared: Any = form_of(config, names=everywhere, title="settings of every recipe")
-    own: Any = form_of(config, names=particular, title=f"settings of {recipe}")
-    flat = tyro.conf.OmitArgPrefixes
-    form = dataclasses.make_dataclass(
-        "TrainForm",
-        [
-            ("shared", Annotated[shared, flat], dataclasses.field(default_factory=shared)),
-            ("own", Annotated[own, flat, tyro.conf.arg(name=recipe or "own")], dataclasses.field(default_factory=own)),
-        ],
-        bases=(TrainForm,),
-        frozen=True,
-        kw_only=True,
-    )
-    summary = "Train a network by the recipe NAME" if recipe is None else RECIPES[recipe].summary
-    more = (
-        f" The first word is NAME; {_choices()}. Its own settings: impasto train NAME --help." if recipe is None else ""
-    )
-    form.__doc__ = f"{summary}.{more}"
-    return form
-
-
 def _choices() -> str:
-    return f"choose from {', '.join(RECIPES)}" if list(RECIPES) else "there is no recipe yet"
+    return f"choose from {', '.join(RECIPES)}" if list(RECIPES) else "no recipe is installed"
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     print(f"impasto: {message}", file=sys.stderr, flush=True)

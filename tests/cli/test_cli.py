@@ -1,7 +1,6 @@
-"""The command line: its contract with scripts, one line for every mistake, and nothing left behind by a failure."""
+"""Tests of the command line: outputs that scripts rely on, one line for every error, and no files after a failure."""
 
 import csv
-import io
 import json
 import os
 import re
@@ -17,9 +16,7 @@ import PIL.Image
 import pytest
 
 from impasto.cli import COMMANDS, main
-from impasto.cli.flags import form_of, parse
-from impasto.cli.listing import show
-from impasto.methods.gatys import GatysConfig
+from impasto.cli.tables import print_rows
 
 KEYS = {
     *("output", "method", "backbone", "seconds", "steps", "evaluations"),
@@ -32,7 +29,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a content and two styles."""
+    """Create the current folder, with a content image and two style images."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -45,18 +42,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process; returns its exit status, stdout and stderr."""
+    """Return a function that runs a command in this process; it returns exit status, stdout and stderr."""
 
     def run(*words: str) -> tuple[int, str, str]:
         status = main(words)
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     return run
 
 
 def impasto(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command as a user does."""
+    """Run a command in a process."""
     return subprocess.run(
         [sys.executable, "-m", "impasto", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
@@ -75,77 +72,51 @@ def pixels(path: Path | str) -> np.ndarray:
         return np.asarray(picture)
 
 
-# ----------------------------------------------------------------------------------------- what scripts rely on
+# ----------------------------------------------------------------------------------------- contract with scripts
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["weights", "list"], ["stylise"]], ids=" ".join)
-def test_what_needs_no_torch_does_not_wait_for_it(words: list[str]) -> None:
+def test_a_command_that_needs_no_torch_does_not_import_it(words: list[str]) -> None:
     code = f"import sys; from impasto.cli import main; main({words!r}); sys.exit(3 if 'torch' in sys.modules else 0)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
 
 
-def test_importing_impasto_is_free_of_warnings() -> None:
-    said = subprocess.run([sys.executable, "-W", "error", "-c", "import impasto"], capture_output=True, timeout=60)
-    assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")
+def test_importing_impasto_prints_nothing_and_warns_of_nothing() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", "import impasto"], capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_help_names_every_command_and_without_a_command_the_status_is_2(run: Run) -> None:
+def test_the_help_lists_every_command_and_is_printed_with_status_2_without_a_command(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
     assert all(f"impasto {name} {usage}" in out for name, (usage, _, _) in COMMANDS.items())
     assert run() == (2, out, "")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(run: Run, command: str) -> None:
-    status, out, err = run(*command.split(), "--help")
-    assert (status, err) == (0, "")
-    assert out.startswith(f"usage: impasto {command}")
-
-
-def test_the_help_of_stylize_shows_every_setting_with_its_words_and_limits(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "500")
-    _, out, _ = run("stylize", "--help")
-    flags = [f"--{name.replace('_', '-')}" for name in GatysConfig.__dataclass_fields__]
-    assert [flag for flag in flags if f" {flag} " not in out] == []
-    assert "Pull of the style: 10 is mild" in out
-    length = "Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.01 for rmsprop unless given."
-    assert f"{length} (above 0, at most 100)" in out
-    assert "`impasto methods` lists the methods" in out
-    assert out.index("--output") < out.index("--size ") < out.index("--style-weight")
-
-
-def test_every_setting_has_help() -> None:
-    form = form_of(GatysConfig, names=list(GatysConfig.__dataclass_fields__), title="settings")
-    assert all(field.type.__metadata__[0].help for field in form.__dataclass_fields__.values())
-
-
 def test_json_is_one_object_on_the_last_line_of_a_clean_stdout(folder: Path) -> None:
-    said = impasto("stylize", "content.png", "style.png", "-o", "new/folder/out.png", "--json", *QUICK)
-    assert said.returncode == 0
-    (line,) = said.stdout.splitlines()
+    done = impasto("stylize", "content.png", "style.png", "-o", "new/folder/out.png", "--json", *QUICK)
+    assert done.returncode == 0
+    (line,) = done.stdout.splitlines()
     figures = json.loads(line)
     assert set(figures) == KEYS
     assert set(figures["losses"]) == {"content", "style", "total"}
     assert figures["output"] == "new/folder/out.png"
     assert (figures["method"], figures["backbone"], figures["steps"], figures["seed"]) == ("gatys", "tiny", 2, 0)
     assert figures["losses"]["total"] == pytest.approx(figures["losses"]["content"] + figures["losses"]["style"])
-    assert said.stderr.count("\n") == 1
-    assert "random features" in said.stderr
+    assert done.stderr.count("\n") == 1
+    assert "random features" in done.stderr
     assert pixels("new/folder/out.png").shape == (36, 48, 3)
     assert json.loads(Path("new/folder/out.json").read_text())["steps"] == 2
 
 
-def test_without_json_one_line_tells_people_what_was_done(run: Run, folder: Path) -> None:
+def test_without_json_one_line_summarizes_the_run(run: Run, folder: Path) -> None:
     status, out, _ = run("stylize", "content.png", "style.png", "-o", "out.jpg", *QUICK)
     assert status == 0
     assert out.startswith("out.jpg: 2 steps in ")
     assert out.count("\n") == 1
 
 
-def test_flags_and_pictures_may_stand_in_any_order_and_samples_go_by_name(run: Run, folder: Path) -> None:
+def test_flags_and_images_are_accepted_in_any_order_and_samples_by_name(run: Run, folder: Path) -> None:
     status, _, _ = run(
         *("stylize", "content.png", "-o", "a.png", "mosaic", "--json", "other.png", "--style-mix", "0.7", "0.3", *QUICK)
     )
@@ -155,7 +126,7 @@ def test_flags_and_pictures_may_stand_in_any_order_and_samples_go_by_name(run: R
     assert record["settings"]["style_mix"] == [0.7, 0.3]
 
 
-def test_every_kind_of_setting_reaches_the_record(run: Run, folder: Path) -> None:
+def test_settings_of_every_type_are_in_the_record(run: Run, folder: Path) -> None:
     words = ["--style-weight", "3e2", "--steps", "3", "--sizes", "32", "48", "--optimizer", "adam", "--lr=0.05"]
     words += ["--content-layers", "relu3_1", "relu4_2", "--seed", "7", "--start", "noise", "--pooling", "average"]
     status, _, _ = run("stylize", "content.png", "style.png", "-o", "a.png", "--backbone", "tiny", *words)
@@ -179,29 +150,29 @@ def test_curves_are_written_in_three_formats(run: Run, folder: Path) -> None:
     assert Path("curves/c.svg").read_text().startswith("<?xml")
 
 
-def test_the_preview_changes_while_it_paints_and_ends_as_the_picture(
+def test_the_preview_changes_during_the_run_and_ends_as_the_output(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from impasto.cli import progress
 
-    seen: list[bytes] = []
+    previews: list[bytes] = []
     save = progress.save_image
 
     def spy(image: object, path: str) -> None:
         save(image, path)
-        seen.append(Path(path).read_bytes())
+        previews.append(Path(path).read_bytes())
 
     monkeypatch.setattr(progress, "save_image", spy)
-    monkeypatch.setattr(progress, "REFRESH", 0.0)
+    monkeypatch.setattr(progress, "PREVIEW_INTERVAL", 0.0)
     words = ["--backbone", "tiny", "--size", "48", "--steps", "200"]
     assert run("stylize", "content.png", "style.png", "-o", "a.png", "--preview", "p.png", *words)[0] == 0
-    assert len(seen) > 3
-    assert len(set(seen)) == len(seen)
+    assert len(previews) > 3
+    assert len(set(previews)) == len(previews)
     assert (pixels("p.png") == pixels("a.png")).all()
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_preview_that_fails_on_the_way_stops_nothing(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_continues_after_a_preview_that_fails(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from impasto.cli import progress
 
     def fail(*_: object) -> None:
@@ -210,11 +181,11 @@ def test_a_preview_that_fails_on_the_way_stops_nothing(run: Run, folder: Path, m
     monkeypatch.setattr(progress, "save_image", fail)
     status, _, err = run("stylize", "content.png", "style.png", "-o", "a.png", "--preview", "p.png", *QUICK)
     assert status == 0
-    assert err.startswith("impasto: warning: the preview stops here: the disk is full\n")
+    assert err.startswith("impasto: warning: no further previews: the disk is full\n")
     assert pixels("a.png").shape == (36, 48, 3)
 
 
-def test_replay_paints_the_same_pixels_again(run: Run, folder: Path) -> None:
+def test_a_replay_has_the_same_pixels(run: Run, folder: Path) -> None:
     run("stylize", "content.png", "style.png", "other.png", "-o", "a.png", "--style-mix", "1", "3", *QUICK)
     status, out, _ = run("replay", "a.png", "-o", "b.png", "--json")
     assert status == 0
@@ -233,7 +204,7 @@ def test_replay_finds_masks_that_were_moved(run: Run, folder: Path) -> None:
     assert run("replay", "a.png", "-o", "b.png")[0] == 0
     (folder / "map.png").rename("m.png")
     (folder / "style map.png").rename("s.png")
-    assert run("replay", "a.png", "-o", "c.png")[2].endswith("give the place where it lies now as --mask\n")
+    assert run("replay", "a.png", "-o", "c.png")[2].endswith("is missing; give its new path as --mask\n")
     assert run("replay", "a.png", "-o", "c.png", "--mask", "m.png", "--style-mask", "s.png")[0] == 0
     assert (pixels("a.png") == pixels("b.png")).all()
     assert (pixels("a.png") == pixels("c.png")).all()
@@ -248,8 +219,8 @@ def test_replay_finds_inputs_that_were_moved(run: Run, folder: Path) -> None:
     assert (pixels("a.png") == pixels("b.png")).all()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such a name cannot exist")
-def test_a_file_name_that_is_no_text_is_painted_from_and_to_and_replayed(run: Run, folder: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such a name")
+def test_file_names_that_are_not_valid_text_are_read_written_and_replayed(run: Run, folder: Path) -> None:
     name = os.fsdecode(b"caf\xe9.png")
     (folder / "style.png").rename(name)
     assert run("stylize", "content.png", name, "-o", f"out-{name}", *QUICK)[0] == 0
@@ -257,12 +228,12 @@ def test_a_file_name_that_is_no_text_is_painted_from_and_to_and_replayed(run: Ru
     assert (pixels(f"out-{name}") == pixels("again.png")).all()
 
 
-def test_a_terminal_without_unicode_is_no_failure() -> None:
-    said = impasto("losses", PYTHONIOENCODING="ascii")
-    assert (said.returncode, said.stderr) == (0, "")
+def test_a_terminal_without_unicode_causes_no_error() -> None:
+    done = impasto("losses", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-# ----------------------------------------------------------------------------------------------------- mistakes
+# ----------------------------------------------------------------------------------------------------- user errors
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -270,10 +241,10 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def make_bad_files(folder: Path) -> None:
-    whole = (folder / "content.png").read_bytes()
-    (folder / "truncated.png").write_bytes(whole[: len(whole) // 2])
+    complete = (folder / "content.png").read_bytes()
+    (folder / "truncated.png").write_bytes(complete[: len(complete) // 2])
     (folder / "empty.png").write_bytes(b"")
-    (folder / "text.jpg").write_text("this is no picture")
+    (folder / "text.jpg").write_text("this is not an image")
     PIL.Image.new("RGB", (1, 1)).save(folder / "dot.png")
     PIL.Image.new("RGB", (1, 5000)).save(folder / "thread.png")
     header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
@@ -285,8 +256,8 @@ def make_bad_files(folder: Path) -> None:
     (folder / "strange.json").write_text('{"method": 1, "settings": [], "inputs": 3, "steps": 1, "stopped": "steps"}')
 
 
-PAINT = ["stylize", "content.png", "style.png", "-o", "out.png"]
-MISTAKES = {
+STYLIZE = ["stylize", "content.png", "style.png", "-o", "out.png"]
+USER_ERRORS = {
     "truncated content": ["stylize", "truncated.png", "style.png", "-o", "out.png"],
     "truncated style": ["stylize", "content.png", "truncated.png", "-o", "out.png"],
     "zero bytes": ["stylize", "empty.png", "style.png", "-o", "out.png"],
@@ -307,52 +278,52 @@ MISTAKES = {
     "output is the content": ["stylize", "content.png", "style.png", "-o", "./content.png"],
     "bad content, new folder": ["stylize", "empty.png", "style.png", "-o", "a/b/out.png", "--preview", "c/p.png"],
     "16 bits jpg": ["stylize", "content.png", "style.png", "-o", "out.jpg", "--bits", "16"],
-    "12 bits": [*PAINT, "--bits", "12"],
-    "max pixels": [*PAINT, "--max-pixels", "100"],
-    "max pixels text": [*PAINT, "--max-pixels", "many"],
-    "unknown method": [*PAINT, "--method", "gattis"],
-    "unknown backbone": [*PAINT, "--backbone", "vgg20"],
-    "backbone without weights": [*PAINT, "--backbone", "vgg19"],
-    "unknown layer": [*PAINT, "--backbone", "tiny", "--style-layers", "relu9_1"],
-    "negative weight": [*PAINT, "--style-weight", "-1"],
-    "weight nan": [*PAINT, "--content-weight", "nan"],
-    "weight text": [*PAINT, "--content-weight", "much"],
-    "all weights 0": [*PAINT, "--content-weight", "0", "--style-weight", "0"],
-    "steps 0": [*PAINT, "--steps", "0"],
-    "steps without value": [*PAINT, "--steps"],
-    "sizes without value": [*PAINT, "--sizes", "--steps", "3"],
-    "strength and weight": [*PAINT, "--strength", "50", "--style-weight", "7"],
-    "strength 101": [*PAINT, "--strength", "101"],
-    "stroke 0": [*PAINT, "--style-scale", "0"],
-    "size -1": [*PAINT, "--size", "-1"],
-    "size abc": [*PAINT, "--size", "abc"],
-    "sizes": [*PAINT, "--sizes", "32", "0"],
-    "more sizes than steps": [*PAINT, "--steps", "1", "--sizes", "32", "48"],
-    "style mix count": [*PAINT, "--style-mix", "0.5", "0.5"],
-    "style mix 0": [*PAINT, "--style-mix", "0"],
-    "optimizer": [*PAINT, "--optimizer", "sgd"],
-    "lr 0": [*PAINT, "--lr", "0"],
-    "device": [*PAINT, "--device", "toaster"],
-    "device not here": [*PAINT, "--device", "cuda:99"],
-    "precision": [*PAINT, "--precision", "fp8"],
-    "mask missing": [*PAINT, "--mask", "nowhere.png"],
-    "mask broken": [*PAINT, "--mask", "truncated.png"],
-    "mask of a shape": [*PAINT, "--mask", "thread.png"],
-    "masks": [*PAINT, "--mask", "content.png", "content.png"],
-    "style mask alone": [*PAINT, "--style-mask", "style.png"],
-    "region strength alone": [*PAINT, "--region-strength", "1"],
-    "feather": [*PAINT, "--feather", "2"],
+    "12 bits": [*STYLIZE, "--bits", "12"],
+    "max pixels": [*STYLIZE, "--max-pixels", "100"],
+    "max pixels text": [*STYLIZE, "--max-pixels", "many"],
+    "unknown method": [*STYLIZE, "--method", "gattis"],
+    "unknown backbone": [*STYLIZE, "--backbone", "vgg20"],
+    "backbone without weights": [*STYLIZE, "--backbone", "vgg19"],
+    "unknown layer": [*STYLIZE, "--backbone", "tiny", "--style-layers", "relu9_1"],
+    "negative weight": [*STYLIZE, "--style-weight", "-1"],
+    "weight nan": [*STYLIZE, "--content-weight", "nan"],
+    "weight text": [*STYLIZE, "--content-weight", "much"],
+    "all weights 0": [*STYLIZE, "--content-weight", "0", "--style-weight", "0"],
+    "steps 0": [*STYLIZE, "--steps", "0"],
+    "steps without value": [*STYLIZE, "--steps"],
+    "sizes without value": [*STYLIZE, "--sizes", "--steps", "3"],
+    "strength and weight": [*STYLIZE, "--strength", "50", "--style-weight", "7"],
+    "strength 101": [*STYLIZE, "--strength", "101"],
+    "style scale 0": [*STYLIZE, "--style-scale", "0"],
+    "size -1": [*STYLIZE, "--size", "-1"],
+    "size abc": [*STYLIZE, "--size", "abc"],
+    "sizes": [*STYLIZE, "--sizes", "32", "0"],
+    "more sizes than steps": [*STYLIZE, "--steps", "1", "--sizes", "32", "48"],
+    "style mix count": [*STYLIZE, "--style-mix", "0.5", "0.5"],
+    "style mix 0": [*STYLIZE, "--style-mix", "0"],
+    "optimizer": [*STYLIZE, "--optimizer", "sgd"],
+    "lr 0": [*STYLIZE, "--lr", "0"],
+    "device": [*STYLIZE, "--device", "toaster"],
+    "device not here": [*STYLIZE, "--device", "cuda:99"],
+    "precision": [*STYLIZE, "--precision", "fp8"],
+    "mask missing": [*STYLIZE, "--mask", "nowhere.png"],
+    "mask broken": [*STYLIZE, "--mask", "truncated.png"],
+    "mask of a shape": [*STYLIZE, "--mask", "thread.png"],
+    "masks": [*STYLIZE, "--mask", "content.png", "content.png"],
+    "style mask alone": [*STYLIZE, "--style-mask", "style.png"],
+    "region strength alone": [*STYLIZE, "--region-strength", "1"],
+    "feather": [*STYLIZE, "--feather", "2"],
     "output is the mask": ["stylize", "content.png", "style.png", "-o", "other.png", "--mask", "other.png"],
-    "color": [*PAINT, "--color", "sepia"],
-    "start missing": [*PAINT, "--start", "nowhere.png"],
-    "start broken": [*PAINT, "--start", "truncated.png"],
-    "seed": [*PAINT, "--seed", "-3"],
-    "curves suffix": [*PAINT, "--curves", "c.pdf"],
-    "curves over the record": [*PAINT, "--curves", "out.json"],
-    "preview suffix": [*PAINT, "--preview", "p.xyz"],
-    "preview over the output": [*PAINT, "--preview", "out.png"],
-    "unknown flag": [*PAINT, "--stlye-weight", "3"],
-    "unknown short flag": [*PAINT, "-x"],
+    "color": [*STYLIZE, "--color", "sepia"],
+    "start missing": [*STYLIZE, "--start", "nowhere.png"],
+    "start broken": [*STYLIZE, "--start", "truncated.png"],
+    "seed": [*STYLIZE, "--seed", "-3"],
+    "curves suffix": [*STYLIZE, "--curves", "c.pdf"],
+    "curves over the record": [*STYLIZE, "--curves", "out.json"],
+    "preview suffix": [*STYLIZE, "--preview", "p.xyz"],
+    "preview over the output": [*STYLIZE, "--preview", "out.png"],
+    "unknown flag": [*STYLIZE, "--stlye-weight", "3"],
+    "unknown short flag": [*STYLIZE, "-x"],
     "unknown command": ["stylise", "content.png", "style.png"],
     "unknown weights command": ["weights", "drop"],
     "unknown weights": ["weights", "fetch", "vgg20"],
@@ -371,8 +342,8 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words: list[str]) -> None:
+@pytest.mark.parametrize("words", USER_ERRORS.values(), ids=USER_ERRORS)
+def test_a_user_error_is_one_line_and_leaves_no_files(run: Run, folder: Path, words: list[str]) -> None:
     make_bad_files(folder)
     before = listing(folder)
     if words[:1] == ["stylize"] and "--backbone" not in words:
@@ -387,7 +358,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words:
 
 
 @pytest.mark.parametrize(
-    ("mistake", "told"),
+    ("name", "message"),
     [
         ("unknown flag", "unknown flag --stlye-weight; did you mean --style-weight?"),
         ("unknown command", "unknown command 'stylise'; did you mean stylize?"),
@@ -395,67 +366,68 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, folder: Path, words:
         ("optimizer", "--optimizer: input should be 'lbfgs', 'adam' or 'rmsprop', not 'sgd'"),
         ("size abc", "--size: input should be a valid integer"),
         ("style mix count", "--style-mix: 2 weights, but 1 style picture"),
-        ("max pixels text", "--max-pixels: give a whole number, not 'many'"),
-        ("steps without value", "--steps needs a value"),
-        ("sizes without value", "--sizes needs a value"),
+        ("max pixels text", "--max-pixels: expected a whole number of at least 1, not 'many'"),
+        ("steps without value", "--steps: expected one argument; see impasto stylize --help"),
+        ("sizes without value", "--sizes: expected at least one argument; see impasto stylize --help"),
         ("strength and weight", "--strength: it sets the weight of the style, and style_weight is given too"),
         ("unknown method", "unknown method 'gattis'; choose from adain, bures, gatys"),
-        ("no output", "say where the picture goes: -o FILE"),
+        ("no output", "the output is missing; give -o FILE"),
         ("mask missing", "--mask: 'nowhere.png': it cannot be read"),
         ("mask of a shape", "--mask: 'thread.png' is 1x5000 pixels and the content "),
         ("style mask alone", "--style-mask: there are no regions; give mask too"),
         ("output is the content", "content.png is an input and would be overwritten"),
     ],
 )
-def test_the_line_names_the_flag_the_value_and_what_would_be_right(
-    run: Run, folder: Path, mistake: str, told: str
+def test_an_error_names_the_flag_the_value_and_the_valid_values(
+    run: Run, folder: Path, name: str, message: str
 ) -> None:
     make_bad_files(folder)
-    assert run(*MISTAKES[mistake])[2].startswith(f"impasto: {told}")
+    assert run(*USER_ERRORS[name])[2].startswith(f"impasto: {message}")
 
 
-@pytest.mark.parametrize("mistake", ["zero bytes", "16 bits jpg", "unknown flag", "replay of a corrupt record"])
-def test_a_mistake_is_one_line_for_a_real_process(folder: Path, mistake: str) -> None:
+@pytest.mark.parametrize("name", ["zero bytes", "replay of a corrupt record"])
+def test_a_user_error_is_one_line_in_a_process_of_its_own(folder: Path, name: str) -> None:
     make_bad_files(folder)
     before = listing(folder)
-    said = impasto(*MISTAKES[mistake])
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("impasto: ")
-    assert said.stderr.count("\n") == 1
+    done = impasto(*USER_ERRORS[name])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("impasto: ")
+    assert done.stderr.count("\n") == 1
     assert listing(folder) == before
 
 
 def test_a_warning_is_one_line(folder: Path) -> None:
     run = "import warnings; warnings.warn('one\\n  two')"
-    code = f"from impasto import cli; cli._dispatch = lambda words: exec({run!r}) or 0; raise SystemExit(cli.main([]))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (said.returncode, said.stderr) == (0, "impasto: warning: one two\n")
+    code = f"from impasto.cli import dispatch; dispatch._run_command = lambda words: exec({run!r}) or 0; "
+    code += "raise SystemExit(dispatch.main([]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "impasto: warning: one two\n")
 
 
-def test_no_memory_is_one_line_and_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto import cli
+def test_lack_of_memory_is_one_line_and_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from impasto.cli import dispatch
 
     def fail(error: Exception) -> Callable[[list[str]], int]:
-        def dispatch(_: list[str]) -> int:
+        def run_command(_: list[str]) -> int:
             raise error
 
-        return dispatch
+        return run_command
 
     for error in (MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")):
-        monkeypatch.setattr(cli, "_dispatch", fail(error))
+        monkeypatch.setattr(dispatch, "_run_command", fail(error))
         assert run("methods")[::2] == (
             2,
-            "impasto: not enough memory: paint a smaller picture (--size), or free some\n",
+            "impasto: not enough memory: choose a smaller --size, or free some memory\n",
         )
-    monkeypatch.setattr(cli, "_dispatch", fail(RuntimeError("sizes of tensors must match")))
+    monkeypatch.setattr(dispatch, "_run_command", fail(RuntimeError("sizes of tensors must match")))
     with pytest.raises(RuntimeError, match="sizes of tensors"):
         main(["methods"])
 
 
-def test_the_process_ends_with_its_status_after_all_was_said_and_all_threads_are_done() -> None:
+def test_the_process_ends_with_its_status_after_all_output_and_all_threads() -> None:
     code = """
 import atexit, sys, threading, time
-from impasto import cli
+from impasto.cli import dispatch
 def late():
     time.sleep(0.3)
     print("thread")
@@ -464,20 +436,20 @@ def command(words):
     atexit.register(print, "atexit")
     print("command")
     return 3
-cli._dispatch = command
-cli.run()
+dispatch._run_command = command
+dispatch.run()
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (said.returncode, said.stdout, said.stderr) == (3, "command\nthread\natexit\n", "")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "command\nthread\natexit\n", "")
 
 
-def test_a_closed_pipe_is_no_traceback(folder: Path) -> None:
-    command = f"{sys.executable} -m impasto backbones --json | true"
-    said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
-    assert said.stderr == ""
+def test_a_closed_pipe_causes_no_traceback(folder: Path) -> None:
+    command = f"{sys.executable} -m impasto weights list --json | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
 
 
-# ------------------------------------------------------------------------------------------------------ listings
+# ------------------------------------------------------------------------------------------------------ lists
 
 
 @pytest.mark.parametrize(
@@ -485,11 +457,14 @@ def test_a_closed_pipe_is_no_traceback(folder: Path) -> None:
     [
         ("methods", {"name", "summary", "any_style"}),
         ("losses", {"name", "summary", "is_spatial_mean"}),
-        ("backbones", {"name", "summary", "layers", "style_layers", "content_layers", "weights", "at_hand", "license"}),
+        (
+            "backbones",
+            {"name", "layers", "style_layers", "content_layers", "weights", "available", "license"},
+        ),
         ("weights list", {"name", "summary", "license", "size_mib", "path"}),
     ],
 )
-def test_a_list_is_json_for_programs_and_plain_columns_in_a_pipe(run: Run, command: str, keys: set[str]) -> None:
+def test_a_list_is_printed_as_json_or_as_plain_columns_in_a_pipe(run: Run, command: str, keys: set[str]) -> None:
     _, out, _ = run(*command.split(), "--json")
     rows = json.loads(out)
     assert rows
@@ -501,14 +476,14 @@ def test_a_list_is_json_for_programs_and_plain_columns_in_a_pipe(run: Run, comma
     assert "\x1b" not in out
 
 
-def test_a_terminal_gets_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_a_table_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    show([{"name": "gram", "good": True, "path": None}], as_json=False, columns=("name", "good", "path"))
+    print_rows([{"name": "gram", "good": True, "path": None}], as_json=False, columns=("name", "good", "path"))
     heads, row = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
     assert (heads.split(), row.split()) == (["name", "good", "path"], ["gram", "yes", "-"])
 
 
-def test_verify_fails_for_a_damaged_file_and_for_a_missing_one_that_is_named(
+def test_verify_fails_for_a_corrupt_file_and_for_a_named_file_that_is_missing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("weights", "verify")[0] == 0
@@ -523,7 +498,7 @@ def test_verify_fails_for_a_damaged_file_and_for_a_missing_one_that_is_named(
     assert err.startswith("impasto: vgg16 is wrong")
 
 
-def test_doctor_tells_what_there_is(run: Run) -> None:
+def test_doctor_prints_the_facts_about_the_machine(run: Run) -> None:
     status, out, _ = run("doctor", "--json")
     assert status == 0
     facts = json.loads(out)
@@ -533,19 +508,3 @@ def test_doctor_tells_what_there_is(run: Run) -> None:
     assert facts["cache"]["writable"] is True
     assert all(line == "installed" or line.startswith("pip install impasto[") for line in facts["extras"].values())
     assert "dev" not in facts["extras"]
-
-
-def test_parse_returns_what_comes_after_a_flag_and_suggests_the_flag_that_was_meant() -> None:
-    form = form_of(GatysConfig, names=["style_weight", "sizes"], title="settings")
-    filled, rest = parse(form, ["--sizes", "1", "2", "--style-weight", "-3e1", "x"], command="test")
-    assert (filled.sizes, filled.style_weight, rest) == (("1", "2"), "-3e1", ["x"])
-    with pytest.raises(ValueError, match="unknown flag --size; did you mean --sizes"):
-        parse(form, ["--size", "1"], command="test")
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_the_box_of_tyro_is_opened_whatever_it_is_drawn_with(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    form = form_of(GatysConfig, names=["style_weight"], title="settings")
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
-    with pytest.raises(ValueError, match=r"^--style-weight needs a value; see impasto test --help$"):
-        parse(form, ["--style-weight"], command="test")

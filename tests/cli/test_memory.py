@@ -1,4 +1,4 @@
-"""A command keeps the memory it has freed: the next step needs as much again."""
+"""Tests of `keep_freed_memory`: freed memory stays in the process and serves the next step."""
 
 from __future__ import annotations
 
@@ -8,44 +8,53 @@ import sys
 
 import pytest
 
+# Runs each case in a fork of one process, which imports PyTorch once. Prints the page faults per step of each case.
 SCRIPT = """
-import resource, sys
+import os, resource, sys, torch
+import impasto.pipeline.stylizer
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
-if sys.argv[1] == "keep":
-    keep_freed_memory()
-faults = []
-def count(step):
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-stylize("woodcut", "mosaic", size=512, steps=16, on_step=count)
-print((faults[-1] - faults[7]) // 8)
+torch.set_num_threads(1)
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def steps(size, keep):
+    if keep:
+        keep_freed_memory()
+    counts = []
+    stylize("woodcut", "mosaic", size=size, steps=12, on_step=lambda step: counts.append(faults()))
+    return counts
+def allocations(of_any_size):
+    keep_freed_memory(of_any_size=of_any_size)
+    counts = []
+    for _ in range(12):
+        torch.empty(10 * 2**20).fill_(1)  # 40 MiB
+        counts.append(faults())
+    return counts
+for run, options in ((steps, (256, False)), (steps, (256, True)), (allocations, (False,)), (allocations, (True,))):
+    child = os.fork()
+    if child == 0:
+        counts = run(*options)
+        os.write(1, f"{(counts[-1] - counts[5]) // 6}\\n".encode())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 """
-LARGE = """
-import resource, sys, torch
-from impasto.cli.memory import keep_freed_memory
-keep_freed_memory(of_any_size=sys.argv[1] == "of any size")
-faults = []
-for _ in range(16):
-    torch.empty(10 * 2**20).fill_(1)  # 40 MiB
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-print((faults[-1] - faults[7]) // 8)
-"""
 
 
-def page_faults_a_step(how: str, script: str = SCRIPT) -> int:
-    done = subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True, check=True, timeout=120)
-    return int(done.stdout)
+@pytest.fixture(scope="module")
+def page_faults() -> dict[str, int]:
+    """Return the number of page faults per step by case."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library, without this setting")
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=240)
+    names = ("run, default", "run, kept", "40 MiB, small blocks kept", "40 MiB, all blocks kept")
+    return dict(zip(names, map(int, done.stdout.split()), strict=True))
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library, which has no such setting")
-def test_memory_that_was_freed_is_not_mapped_anew_for_every_step() -> None:
-    given_back, kept = page_faults_a_step("give back"), page_faults_a_step("keep")
-    assert given_back > 1000  # or the setting would not be needed
-    assert kept < given_back / 4
+def test_freed_memory_is_not_mapped_again_in_every_step(page_faults: dict[str, int]) -> None:
+    assert page_faults["run, default"] > 1000  # otherwise the setting would not be needed
+    assert page_faults["run, kept"] < page_faults["run, default"] / 4
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library, which has no such setting")
-def test_large_pieces_are_kept_too_where_that_is_asked_for() -> None:
-    given_back, kept = page_faults_a_step("small ones", LARGE), page_faults_a_step("of any size", LARGE)
-    assert given_back >= 10  # or the setting would not be needed; huge pages are few
-    assert kept < given_back / 4
+def test_freed_blocks_of_any_size_are_kept_with_the_option(page_faults: dict[str, int]) -> None:
+    assert page_faults["40 MiB, small blocks kept"] >= 10  # otherwise the option would not be needed
+    assert page_faults["40 MiB, all blocks kept"] < page_faults["40 MiB, small blocks kept"] / 4

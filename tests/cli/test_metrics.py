@@ -1,4 +1,4 @@
-"""`impasto metrics`: a table for people, one object for programs, one line for every mistake."""
+"""Tests of `impasto metrics`: a table for people, one object for programs, one line for every user error."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs `impasto metrics` in a folder with the painting out.png; returns its exit status, stdout and stderr."""
+    """Return a function that runs `impasto metrics` in a folder with out.png; it returns status, stdout and stderr."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     save_image(torch.rand(1, 3, 51, 64, generator=torch.Generator().manual_seed(0)), "out.png")
     save_image(torch.zeros(1, 3, 8, 64), "thread.png")
-    Path("text.png").write_text("this is no picture")
+    Path("text.png").write_text("this is not an image")
 
     def run(*words: str) -> tuple[int, str, str]:
         status = main(["metrics", *words])
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     return run
 
 
 def test_json_is_one_object_on_the_last_line_of_stdout(run: Run) -> None:
     status, out, err = run("woodcut", "mosaic", "out.png", "--backbone", "tiny", "--json")
-    told = json.loads(out.splitlines()[-1])
+    values = json.loads(out.splitlines()[-1])
     assert (status, err, out.count("\n")) == (0, "", 1)
-    assert list(told) == ["output", "backbone", "layers", "metrics", "identity", "style_copy"]
-    assert (told["output"], told["backbone"]) == ("out.png", "tiny")
-    assert told["layers"] | {"ssim": ["image"], "gatys_content": ["relu4_2"]} == told["layers"]
+    assert list(values) == ["output", "backbone", "layers", "metrics", "identity", "style_copy"]
+    assert (values["output"], values["backbone"]) == ("out.png", "tiny")
+    assert values["layers"] | {"ssim": ["image"], "gatys_content": ["relu4_2"]} == values["layers"]
     expected = evaluate_with_baselines("woodcut", "mosaic", load_image("out.png"), backbone="tiny")
     for row, role in (("metrics", "output"), ("identity", "identity"), ("style_copy", "style_copy")):
-        assert told[row] == pytest.approx(expected[role], rel=1e-5)
+        assert values[row] == pytest.approx(expected[role], rel=1e-5)
 
 
-def test_the_table_has_a_line_a_metric_with_an_arrow_and_the_sanity_columns(run: Run) -> None:
+def test_the_table_has_a_row_per_metric_with_its_direction_and_the_baseline_columns(run: Run) -> None:
     status, out, err = run("woodcut", "mosaic", "out.png", "--backbone", "tiny")
     title, head, *lines = out.splitlines()
     assert (status, err) == (0, "")
     assert (
-        title == "out.png, by the features of tiny: " + "random convolutions, nothing learned: for tests, and for a "
+        title == "out.png, evaluation network tiny: " + "random convolutions, nothing learned: for tests, and for a "
         "first look without any weights"
     )
-    assert re.split(r" {2,}", head) == ["metric", "judges", "better", "output", "identity", "style copy", "layers"]
+    assert re.split(r" {2,}", head) == ["metric", "measures", "better", "output", "identity", "style copy", "layers"]
     assert [line.split()[0] for line in lines] == sorted(METRICS)
     cells = {line.split()[0]: re.split(r" {2,}", line) for line in lines}
     assert cells["ssim"][1:3] == ["structure", "↑"]
@@ -67,26 +67,26 @@ def test_the_table_has_a_line_a_metric_with_an_arrow_and_the_sanity_columns(run:
     assert max(map(len, [head, *lines])) <= 120
 
 
-def test_layers_and_metrics_are_chosen(run: Run) -> None:
+def test_layers_and_metrics_are_selected_by_flags(run: Run) -> None:
     words = ["--layers", "relu3_2", "relu4_2", "--metrics", "gram", "ssim"]
     status, out, _ = run("--json", "woodcut", "mosaic", "out.png", "--backbone", "tiny", *words)
-    told = json.loads(out)
+    values = json.loads(out)
     assert status == 0
-    assert told["layers"] == {"gram": ["relu3_2", "relu4_2"], "ssim": ["image"]}
-    usual = json.loads(run("--json", "woodcut", "mosaic", "out.png", "--backbone", "tiny", *words[3:])[1])
-    assert told["metrics"]["gram"] != usual["metrics"]["gram"]
-    assert told["metrics"]["ssim"] == usual["metrics"]["ssim"]
-    assert set(told["metrics"]) == set(told["identity"]) == set(told["style_copy"]) == {"gram", "ssim"}
+    assert values["layers"] == {"gram": ["relu3_2", "relu4_2"], "ssim": ["image"]}
+    default = json.loads(run("--json", "woodcut", "mosaic", "out.png", "--backbone", "tiny", *words[3:])[1])
+    assert values["metrics"]["gram"] != default["metrics"]["gram"]
+    assert values["metrics"]["ssim"] == default["metrics"]["ssim"]
+    assert set(values["metrics"]) == set(values["identity"]) == set(values["style_copy"]) == {"gram", "ssim"}
 
 
-def test_a_number_without_meaning_is_null_for_programs_and_nan_for_people(run: Run) -> None:
+def test_an_undefined_metric_is_null_in_json_and_nan_in_the_table(run: Run) -> None:
     words = ["mosaic", "mosaic", "out.png", "--backbone", "tiny", "--metrics", "style_share"]
     _, out, _ = run(*words, "--json")
     assert json.loads(out)["metrics"] == {"style_share": None}
     assert "nan" in run(*words)[1]
 
 
-MISTAKES = {
+USER_ERRORS = {
     "nothing": ([], "give a CONTENT, a STYLE and an OUTPUT, not 0"),
     "two pictures": (["woodcut", "mosaic"], "give a CONTENT, a STYLE and an OUTPUT, not 2"),
     "four pictures": (["woodcut", "mosaic", "mosaic", "out.png"], "give a CONTENT, a STYLE and an OUTPUT, not 4"),
@@ -104,18 +104,18 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line(run: Run, words: list[str], told: str) -> None:
+@pytest.mark.parametrize(("words", "message"), USER_ERRORS.values(), ids=USER_ERRORS)
+def test_a_user_error_is_one_line(run: Run, words: list[str], message: str) -> None:
     if "--backbone" not in words:
         words = [*words, "--backbone", "tiny"]
     status, out, err = run(*words)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("impasto: ")
-    assert told in err
+    assert message in err
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_picture_of_another_content_brings_a_warning_of_one_line(run: Run) -> None:
+def test_an_output_of_another_size_than_the_content_causes_a_warning_of_one_line(run: Run) -> None:
     save_image(load_image("out.png").mT, "turned.png")
     status, _, err = run("woodcut", "mosaic", "turned.png", "--backbone", "tiny", "--metrics", "ssim")
     assert (status, err.count("\n")) == (0, 1)

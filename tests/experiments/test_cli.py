@@ -54,7 +54,7 @@ def test_json_is_one_object_and_progress_goes_to_stderr(run: Run) -> None:
     }
     lines = err.splitlines()
     assert [line.split()[:6] for line in lines] == [
-        [f"{i}/3", "gatys:", "woodcut", "after", "mosaic", lines[i - 1].split()[5]] for i in (1, 2, 3)
+        [f"{i}/3", "gatys:", "woodcut", "with", "mosaic", lines[i - 1].split()[5]] for i in (1, 2, 3)
     ]
     assert run("experiment", "run", "grid.yaml", "-o", "new/out")[2] == ""
 
@@ -69,7 +69,7 @@ def test_failures_are_told_and_counted_and_the_status_is_0(run: Run) -> None:
     status, out, err = run("experiment", "run", "grid.yaml", "-o", "out")
     assert status == 0
     assert out == "out: 1 done, 1 failed\n" or out.endswith("report.html: 1 done, 1 failed\n")
-    assert "none: woodcut after mosaic  failed: IMPASTO_OFFLINE is set; searched for " in err
+    assert "none: woodcut with mosaic  failed: IMPASTO_OFFLINE is set; searched for " in err
     assert run("experiment", "run", "grid.yaml", "-o", "out")[2] == ""
     assert "failed:" in run("experiment", "run", "grid.yaml", "-o", "out", "--retry")[2]
 
@@ -108,10 +108,10 @@ def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["experiment", "run", "grid.yaml"], "say where it goes: -o FOLDER"),
+        (["experiment", "run", "grid.yaml"], "the output is missing; give -o FOLDER"),
         (["experiment", "run", "-o", "out"], "give one FILE or NAME, not 0; see impasto experiment run --help"),
         (["experiment", "run", "gone", "-o", "out"], "no file 'gone', and no experiment of that name: choose from "),
-        (["experiment", "run", "grid.yaml", "-o", "out", "--workers", "0"], "--workers: give 1 to 1024, not 0"),
+        (["experiment", "run", "grid.yaml", "-o", "out", "--workers", "0"], "--workers: expected a whole number"),
         (["experiment", "run", "grid.yaml", "-o", "grid.yaml"], "the experiment's file 'grid.yaml/experiment.sqlite'"),
         (["experiment", "report", "out"], "no experiment lies in 'out'; impasto experiment run NAME -o FOLDER makes"),
         (["experiment", "lst"], "unknown command 'experiment lst'; did you mean experiment list?"),

@@ -353,7 +353,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path, 
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "impasto: stopped; the same command goes on"
+    assert err.splitlines()[-1] == "impasto: stopped; the same command continues"
     assert "Traceback" not in err
     store = Store(folder)
     left = 12 - store.counts()["done"]

@@ -143,4 +143,4 @@ def test_without_mlflow_one_line_says_what_to_install(
     assert main(["experiment", "export", "out", "--mlflow", "sqlite:///runs.db"]) == 2
     assert capsys.readouterr().err == "impasto: MLflow is not installed: pip install impasto[track]\n"
     assert main(["experiment", "export", "out"]) == 2
-    assert capsys.readouterr().err == "impasto: say where it goes: --mlflow URI\n"
+    assert capsys.readouterr().err == "impasto: the destination is missing; give --mlflow URI\n"

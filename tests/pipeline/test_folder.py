@@ -142,7 +142,7 @@ def test_a_corrupt_picture_is_reported_at_the_end_and_does_not_stop_the_others(r
     *_, damaged, small, total = err.splitlines()
     assert damaged.startswith("impasto: 'photos/a.jpg': it is corrupt or truncated")
     assert small.startswith("impasto: 'photos/b.png': content 'b.png' is 4x4 pixels")
-    assert total == "impasto: 2 of 3 pictures could not be painted"
+    assert total == "impasto: 2 of 3 pictures could not be stylized"
 
 
 def test_without_any_output_no_folder_is_left(run: Run) -> None:
@@ -173,14 +173,14 @@ def test_pictures_of_one_stem_are_both_stylized_and_then_skipped(run: Run) -> No
     ]
     before = state("out")
     status, out, err = run(*STYLIZE, "--suffix", ".jpg")
-    assert (status, out, err) == (0, "", "impasto: 4 of 4 pictures are painted already, and skipped\n")
+    assert (status, out, err) == (0, "", "impasto: 4 of 4 pictures are already stylized and are skipped\n")
     assert state("out") == before
 
 
 def test_outputs_inside_the_folder_of_content_images_are_not_stylized(run: Run) -> None:
     words = ["stylize", "photos", "style.png", "-o", "photos/out", *QUICK]
     assert run(*words)[0] == 0
-    assert run(*words)[2] == "impasto: 3 of 3 pictures are painted already, and skipped\n"
+    assert run(*words)[2] == "impasto: 3 of 3 pictures are already stylized and are skipped\n"
 
 
 def test_the_name_of_a_sample_takes_precedence_over_a_folder(run: Run) -> None:
@@ -203,7 +203,7 @@ def test_a_killed_process_resumes_without_stylizing_anything_twice(run: Run) -> 
     assert [(each["output"], each["status"], each["steps"]) for each in objects] == [
         (path, status, 5) for path, status in zip(OUTPUTS, ("skipped", "stylized", "stylized"), strict=True)
     ]
-    assert err.startswith("impasto: 1 of 3 pictures are painted already, and skipped\n")
+    assert err.startswith("impasto: 1 of 3 pictures are already stylized and are skipped\n")
     after = state("out")
     assert [name for name in after if name.endswith(".png")] == OUTPUTS
     assert {name: after[name] for name in before} == before
@@ -227,7 +227,7 @@ def test_outputs_of_other_settings_are_replaced_only_with_overwrite(run: Run, wo
     assert state() == before
     assert run(*STYLIZE, *words, "--overwrite")[0] == 0
     assert not set(state("out").values()) & set(before.values())
-    assert run(*STYLIZE, *words)[2].endswith("3 of 3 pictures are painted already, and skipped\n")
+    assert run(*STYLIZE, *words)[2].endswith("3 of 3 pictures are already stylized and are skipped\n")
 
 
 def test_only_the_content_image_that_changed_is_stylized_again(run: Run) -> None:
@@ -242,7 +242,7 @@ def test_only_the_content_image_that_changed_is_stylized_again(run: Run) -> None
 
 def test_outputs_of_another_device_are_skipped(run: Run) -> None:
     assert run(*STYLIZE)[0] == 0
-    assert run(*STYLIZE, "--device", "cpu")[2] == "impasto: 3 of 3 pictures are painted already, and skipped\n"
+    assert run(*STYLIZE, "--device", "cpu")[2] == "impasto: 3 of 3 pictures are already stylized and are skipped\n"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.json"])
@@ -304,7 +304,7 @@ def test_ctrl_c_finishes_the_current_picture_and_a_second_one_does_not(
     assert main([*STYLIZE, "--steps", "5"]) == 130
     err = capfd.readouterr().err
     assert "impasto: stopping after this picture; Ctrl-C again stops at once\n" in err
-    assert err.endswith(f"impasto: stopped after {last} pictures; the same command goes on\n")
+    assert err.endswith(f"impasto: stopped after {last} pictures; the same command continues\n")
     assert files() == kept
     assert {json.loads(Path(name).read_text())["steps"] for name in kept if name.endswith(".json")} == {5}
     with PIL.Image.open(kept[-1]) as picture:
@@ -314,16 +314,16 @@ def test_ctrl_c_finishes_the_current_picture_and_a_second_one_does_not(
 # ------------------------------------------------------------------------------------------------ errors
 
 ERRORS = {
-    "no output": (["photos", "style.png"], "say where the pictures go: -o FOLDER"),
-    "output is a picture": (["photos", "style.png", "-o", "x.png"], "'photos' is a folder, and its paintings need one"),
+    "no output": (["photos", "style.png"], "the output is missing; give -o FOLDER"),
+    "output is a picture": (["photos", "style.png", "-o", "x.png"], "'photos' is a folder, and the output must be one"),
     "output is the folder": (["photos", "style.png", "-o", "photos/"], "'photos' is the folder of the content images"),
     "output is a file": (["photos", "style.png", "-o", "photos/notes.txt"], "cannot write 'photos/notes.txt/a.png'"),
     "output is the style": (["photos", "sub/a.png", "-o", "sub"], "'sub/a.png' is an input and would be overwritten"),
     "suffix": (["photos", "style.png", "-o", "out", "--suffix", "gif"], "cannot write 'out/a.gif': its suffix must"),
     "bits": (["photos", "style.png", "-o", "out", "--suffix", "jpg", "--bits", "16"], "cannot write 'out/a.jpg' with"),
     "suffix of one": (["style.png", "style.png", "-o", "x.png", "--suffix", "jpg"], "--suffix is for a folder"),
-    "curves": (["photos", "style.png", "-o", "out", "--curves", "c.svg"], "--curves is for a single picture"),
-    "preview": (["photos", "style.png", "-o", "out", "--preview", "p.png"], "--preview is for a single picture"),
+    "curves": (["photos", "style.png", "-o", "out", "--curves", "c.svg"], "--curves is for a single image"),
+    "preview": (["photos", "style.png", "-o", "out", "--preview", "p.png"], "--preview is for a single image"),
     "mask": (
         ["photos", "style.png", "-o", "out", "--mask", "style.png"],
         "--mask: a mask belongs to one content",

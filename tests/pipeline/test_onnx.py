@@ -57,7 +57,7 @@ def _the_example_paints_with_it(folder: Path) -> None:
     [
         (["export", "wct", "-o", "m.onnx"], "unknown model 'wct'; choose from adain, micro, johnson-"),
         (["export", "micro", "-o", "m.pt"], "a model is written as .onnx"),
-        (["export", "micro"], "say where the model goes"),
+        (["export", "micro"], "the output is missing; give -o FILE.onnx"),
         (["export", "-o", "m.onnx"], "give one MODEL of"),
     ],
 )

@@ -243,7 +243,7 @@ def test_the_command_asks_other_machines_for_a_token_and_ends_with_ctrl_c(tmp_pa
         address = studio.stdout.readline().strip()
         url, _, token = address.partition("?token=")
         assert len(token) >= 32
-        assert studio.stderr.readline() == "impasto: the studio is open; Ctrl-C ends it\n"
+        assert studio.stderr.readline() == "impasto: the studio is running; Ctrl-C stops it\n"
         assert ask(url.replace("0.0.0.0", "127.0.0.1"), headers={"Authorization": f"Bearer {token}"})[0] == 200
         assert ask(url.replace("0.0.0.0", "127.0.0.1"))[0] == 401
         studio.send_signal(signal.SIGINT)
@@ -257,8 +257,8 @@ def test_the_command_asks_other_machines_for_a_token_and_ends_with_ctrl_c(tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--port", "99999"], "--port: give 0 to 65535, not 99999"),
-        (["--workers", "0"], "--workers: give 1 to 64, not 0"),
+        (["--port", "99999"], "--port: expected a whole number from 0 to 65535, not '99999'"),
+        (["--workers", "0"], "--workers: expected a whole number from 1 to 64, not '0'"),
         (["--host", "not a host"], "cannot listen at not a host, port 7860"),
         (["--color"], "unknown flag --color"),
     ],

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import impasto
-from impasto.cli.flags import given, parse
-from impasto.cli.stylize import _stylize_form
+from impasto.cli.flags import given_settings
+from impasto.cli.stylize import stylize_parser
 from impasto.methods import METHODS
 from impasto.studio.controls import FIRST, controls_of, settings_from, values_for
 from impasto.studio.plot import POINTS, curves_svg
@@ -78,13 +78,13 @@ def test_what_is_typed_is_read_as_numbers_and_names() -> None:
 def test_the_copied_command_says_the_same_as_the_order() -> None:
     order = Order(content="my photo.jpg", styles=("mosaic", "it's.png"), method="nnst", settings=SETTINGS)
     words = shlex.split(as_command(order))
-    form, rest = parse(_stylize_form("nnst"), words[2:], command="stylize")
-    assert [*form.pictures, *rest] == ["my photo.jpg", "mosaic", "it's.png"]
-    own = given(form.shared) | given(form.own)
+    options = stylize_parser("nnst").parse(words[2:])
+    assert options.pictures == ["my photo.jpg", "mosaic", "it's.png"]
+    own = given_settings(options, METHODS["nnst"].Config)
     assert {name: str(value) for name, value in own.items() if name != "style_mix"} == {
         name: str(value) for name, value in SETTINGS.items() if name != "style_mix"
     }
-    assert own["style_mix"] == ("0.7", "0.3")
+    assert own["style_mix"] == ["0.7", "0.3"]
 
 
 def test_the_copied_python_paints_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,8 +192,8 @@ def test_minutes_end_a_leg_cleanly_and_the_same_command_goes_on(
     assert main([*WORDS, "-o", str(tmp_path), "--minutes", "0", "--json"]) == 0
     said = capsys.readouterr()
     assert (json.loads(said.out)["output"], json.loads(said.out)["steps"]) == (str(tmp_path / "small.pt"), 1)
-    assert "impasto: 0 minutes are over: 1 of 12 steps in " in said.err
-    assert said.err.endswith("; the same command goes on from there\n")
+    assert "impasto: stopped after 0 minutes: 1 of 12 steps in " in said.err
+    assert said.err.endswith("; the same command continues from there\n")
     assert exported(tmp_path)["facts"]["steps"] == "1"
     assert main([*WORDS, "-o", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'small.pt'}\n"
@@ -217,7 +217,7 @@ def test_a_second_ctrl_c_stops_at_once_and_names_the_last_checkpoint(
 ) -> None:
     monkeypatch.setenv("SMALL_INTERRUPT", "4 4")
     assert main([*WORDS, "-o", str(tmp_path), "--save-every", "0"]) == 130
-    assert "stopped at once; the same command goes on from the last checkpoint\n" in capsys.readouterr().err
+    assert "stopped at once; the same command continues from the last checkpoint\n" in capsys.readouterr().err
     assert checkpoint(tmp_path)["step"] == 4
 
 
@@ -509,17 +509,14 @@ def test_an_output_that_cannot_be_written_is_told_before_the_first_step(tmp_path
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["train"], "impasto: say first what to train: impasto train NAME; choose from "),
-        (["train", "--steps", "3"], "impasto: say first what to train: impasto train NAME; choose from "),
+        (["train"], "impasto: give the NAME of a recipe first; choose from "),
+        (["train", "--steps", "3"], "impasto: give the NAME of a recipe first; choose from "),
         (["train", "smal"], "impasto: unknown recipe 'smal'; choose from "),
-        (["train", "small"], "impasto: say where it goes: -o DIR"),
-        (
-            [*WORDS, "more", "-o", "new"],
-            "impasto: impasto train takes one NAME, not also 'more'; see impasto train small",
-        ),
+        (["train", "small"], "impasto: the output is missing; give -o DIR"),
+        ([*WORDS, "more", "-o", "new"], "impasto: unexpected argument 'more'; see impasto train small"),
         ([*WORDS, "-o", "new", "--lr", "-1"], "impasto: --lr: input should be greater than 0, not '-1'"),
         ([*WORDS, "-o", "new", "--noise", "x"], "impasto: --noise: "),
-        ([*WORDS, "-o", "new", "--minutes", "-1"], "impasto: --minutes: input should be at least 0, not -1.0"),
+        ([*WORDS, "-o", "new", "--minutes", "-1"], "impasto: --minutes: expected a number of at least 0, not '-1'"),
         ([*WORDS, "-o", "new", "--stepz", "1"], "impasto: unknown flag --stepz; did you mean --steps?"),
         (["train", "small", "-o", "new"], "impasto: there is nothing to learn from: give a folder of photos"),
     ],
@@ -544,9 +541,9 @@ def test_without_recipes_the_command_says_so(
     empty: Registry[Any] = Registry("recipe", "empty_recipes")
     monkeypatch.setattr("impasto.cli.train.RECIPES", empty)
     assert main(["train", "small"]) == 2
-    assert capsys.readouterr().err == "impasto: unknown recipe 'small'; there is no recipe yet\n"
+    assert capsys.readouterr().err == "impasto: unknown recipe 'small'; no recipe is installed\n"
     assert main(["train", "--help"]) == 0
-    assert "there is no recipe yet" in capsys.readouterr().out
+    assert "no recipe is installed" in capsys.readouterr().out
 
 
 def test_the_help_of_a_recipe_shows_every_setting(

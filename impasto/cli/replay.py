@@ -1,0 +1,47 @@
+"""Compute a stylized image again from its record: `impasto replay`."""
+
+from __future__ import annotations
+
+import impasto.pipeline.replay
+from impasto.cli.flags import CommandParser
+from impasto.cli.outputs import add_outputs, stylize_to_file
+from impasto.pipeline.result import Result
+from impasto.pipeline.stylizer import OnStep
+
+
+def replay(arguments: list[str]) -> int:
+    """Run `impasto replay`."""
+    parser = _parser()
+    options = parser.parse(arguments)
+    if len(options.pictures) != 1:
+        raise ValueError(f"give one PICTURE, not {len(options.pictures)}; see impasto replay --help")
+
+    def run(on_step: OnStep) -> Result:
+        return impasto.pipeline.replay.replay(
+            options.pictures[0],
+            content=options.content,
+            styles=options.style,
+            masks=options.mask,
+            style_masks=options.style_mask,
+            on_step=on_step,
+            max_pixels=options.max_pixels,
+        )
+
+    inputs = [options.pictures[0], options.content or "", *options.style, *options.mask, *options.style_mask]
+    return stylize_to_file(run, options, inputs, title="replay")
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "replay",
+        "Compute a stylized image again from the record in the file or next to it. On the same machine the result is "
+        "identical bit for bit.",
+    )
+    parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="Image written by impasto, or its record.")
+    add_outputs(parser)
+    moved = parser.add_argument_group("inputs that were moved since")
+    moved.add_argument("--content", metavar="FILE", help="Content image.")
+    moved.add_argument("--style", metavar="FILE", nargs="+", default=(), help="Style images.")
+    moved.add_argument("--mask", metavar="FILE", nargs="+", default=(), help="Masks of the content image.")
+    moved.add_argument("--style-mask", metavar="FILE", nargs="+", default=(), help="Label maps of the style images.")
+    return parser
