@@ -46,7 +46,7 @@ def load_chain(name: str, dtype: torch.dtype) -> ChainBackbone:
     """A backbone that is a chain of convolutions, on the CPU."""
     backbone = load_backbone(name, dtype=dtype)
     if not isinstance(backbone, ChainBackbone):
-        raise ValueError(f"backbone {name!r} is no chain of convolutions; choose vgg19-caffe or tiny")
+        raise ValueError(f"backbone {name!r} is not a chain of convolutions; choose vgg19-caffe or tiny")
     return backbone
 
 

@@ -1,4 +1,4 @@
-"""Frozen networks that compute features of pictures."""
+"""Frozen networks that compute features of images."""
 
 from impasto.backbones.base import BACKBONES, Backbone, ChainBackbone, load_backbone, load_chain
 

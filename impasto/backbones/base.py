@@ -1,6 +1,7 @@
-"""Backbones: frozen networks whose features judge a picture. Only a backbone knows its mean, scale and channel order.
+"""Define the contract of a backbone: a frozen network that computes the features of an image.
 
-To add one, write a file here with a class under `@BACKBONES.add("name")`.
+Only a backbone knows its mean, scale and channel order. To add a backbone, write a file in this folder with a class
+under `@BACKBONES.add("name")`.
 """
 
 from __future__ import annotations
@@ -23,48 +24,63 @@ from impasto.types import Features, Image
 class Backbone(ABC):
     """A frozen network.
 
-    Features come normalized: the mean activation of every layer over ordinary pictures is 1, so that a weight means
-    the same on every layer and every network (the "normalized" network of Gatys, Ecker & Bethge, CVPR 2016).
+    Features are normalized: the mean activation of every layer over typical images is 1, so that a weight means the
+    same for every layer and every network (the "normalized" network of Gatys, Ecker & Bethge, CVPR 2016).
 
     Args:
-        pooling: what stands for the network's max pooling.
-        device: where the weights lie and the features are computed.
-        dtype: of the convolutions and of the features, `float32`, `bfloat16` or `float64`.
+        pooling: `max`, as published, or `average`.
+        device: device of the weights and the features.
+        dtype: type of the convolutions and the features: `float32`, `bfloat16` or `float64`.
     """
 
     summary: ClassVar[str]
+    """One phrase for lists: what the network is."""
     weights: ClassVar[str | None] = None
-    """Name in the weights manifest; `None` where nothing needs to be fetched."""
+    """Name in the weights manifest; `None` if no weights need to be downloaded."""
     bundled: ClassVar[Path | None] = None
-    """The weights file, where it comes with the package."""
+    """Path of the weights file, if it comes with the package."""
     note: ClassVar[str | None] = None
-    """What one should know before judging a picture painted with it."""
+    """Limitation that a user should know, printed with each result."""
     tolerance: ClassVar[float] = 0.01
-    """A picture that it judges is finished when 25 steps lower the loss by less than this share."""
+    """Default fraction of the best loss; a run stops when 25 steps improve the loss by less."""
     layers: ClassVar[tuple[str, ...]]
-    """Every layer that `encode` knows, from the picture up."""
+    """Names of all layers, from the image up."""
     content_layers: ClassVar[tuple[str, ...]]
+    """Default layers of the content loss."""
     style_layers: ClassVar[tuple[str, ...]]
+    """Default layers of the style loss."""
 
     @abstractmethod
     def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None: ...
 
     def encode(self, image: Image, layers: Sequence[str]) -> Features:
-        """Features `(B, C, h, w)` of `layers` for an image `(B, 3, H, W)` in [0, 1], plus the image as `"image"`.
+        """Compute the features of an image.
 
-        Computes no deeper than the deepest layer asked for. Raises `ValueError` for a layer that the network lacks.
+        Args:
+            image: `(B, 3, H, W)` in [0, 1].
+            layers: names of the layers; nothing deeper than the deepest of them is computed.
+
+        Returns:
+            The features `(B, C, h, w)` of each layer, and the image as `"image"`.
+
+        Raises:
+            ValueError: for a layer that the network does not have, or an image too small for a layer.
         """
-        deep = [name for name in dict.fromkeys(layers) if name != "image"]
-        self.check_layers(deep)
-        return {"image": image, **(self._features(image, deep) if deep else {})}
+        names = [name for name in dict.fromkeys(layers) if name != "image"]
+        self.check_layers(names)
+        return {"image": image, **(self._features(image, names) if names else {})}
 
     @abstractmethod
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
-        """What `encode` returns, without the image; `layers` are known, and at least one."""
+        """Compute what `encode` returns, without the image, for one or more layers that the network has."""
 
     @classmethod
     def check_layers(cls, layers: Sequence[str]) -> None:
-        """Raises `ValueError` for a layer that this network does not have, or that is named twice."""
+        """Check that the network has some layers and that no name is repeated.
+
+        Raises:
+            ValueError: for a layer that the network does not have, or that is named twice.
+        """
         for layer in layers:
             if layer not in cls.layers:
                 raise ValueError(f"the backbone has no layer {layer!r}; it has: {', '.join(cls.layers)}")
@@ -82,37 +98,47 @@ def load_backbone(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Backbone:
-    """The backbone called `name`, ready to encode. Raises `ValueError` where the name or its weights are missing."""
+    """Load a backbone.
+
+    Args:
+        name: name of a registered backbone.
+        pooling: `max`, as published, or `average`.
+        device: device of the weights and the features.
+        dtype: type of the convolutions and the features: `float32`, `bfloat16` or `float64`.
+
+    Raises:
+        ValueError: for an unknown name, or weights that are missing or of another network.
+    """
     return BACKBONES[name](pooling=pooling, device=torch.device(device), dtype=dtype)
 
 
 class ChainBackbone(Backbone):
-    """A backbone whose body is a `Chain`: the normalization is folded into its weights and costs nothing."""
+    """A backbone that is a chain of 3x3 convolutions; the normalization is folded into its weights at no cost."""
 
     mean: ClassVar[tuple[float, float, float]]
-    """RGB in [0, 1], subtracted from the picture."""
+    """Mean that is subtracted from the image, RGB in [0, 1]."""
     mean_activations: ClassVar[tuple[float, ...] | None] = None
-    """Mean of every ReLU's output over ordinary pictures; measured on the bundled pictures where it is not known."""
+    """Mean output of each ReLU over typical images; None measures it on bundled images."""
 
     @abstractmethod
     def convolutions(self) -> list[Convolution]:
-        """The convolutions from the picture up, named as in `layers`, for RGB in [0, 1] minus `mean`."""
+        """Return the convolutions from the image up, named as in `layers`, for RGB in [0, 1] minus `mean`."""
 
     def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None:
         raw = {layer.name: layer for layer in self.convolutions()}
         if self.mean_activations is None:
-            means = self._measure(raw)
+            means = self._measured_means(raw)
         else:
             means = dict(zip(raw, self.mean_activations, strict=True))
         layers: list[Layer] = []
-        below = 1.0
+        input_mean = 1.0
         for name in self.layers:
             if name not in raw:
                 layers.append(Pool(name))
                 continue
-            here = means[name]
-            layers.append(Convolution(name, raw[name].weight * (below / here), raw[name].bias / here))
-            below = here
+            mean = means[name]
+            layers.append(Convolution(name, raw[name].weight * (input_mean / mean), raw[name].bias / mean))
+            input_mean = mean
         self._mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         self.chain = Chain(layers, pooling=pooling, device=device, dtype=dtype)
 
@@ -120,15 +146,15 @@ class ChainBackbone(Backbone):
         return self.chain(image - self._mean.to(image.dtype), layers)
 
     def encoder(self, layer: str) -> Callable[[Image], Tensor]:
-        """From a picture to its features of one layer, float32: the first half of an autoencoder."""
+        """Return a function from an image to its features of one layer in float32: the encoder of an autoencoder."""
         return lambda image: self.encode(image, [layer])[layer].float()
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels of the convolutions, from the picture up."""
+        """Channels of the convolutions, from the image up."""
         return tuple(len(layer.weight) for layer in self.chain.layers if isinstance(layer, Convolution))
 
-    def _measure(self, raw: dict[str, Convolution]) -> dict[str, float]:
+    def _measured_means(self, raw: dict[str, Convolution]) -> dict[str, float]:
         layers = [raw.get(name, Pool(name)) for name in self.layers]
         chain = Chain(layers, pooling="max", device=torch.device("cpu"), dtype=torch.float32)
         mean = torch.tensor(self.mean).view(1, 3, 1, 1)
@@ -139,22 +165,31 @@ class ChainBackbone(Backbone):
 
 
 def load_chain(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ChainBackbone:
-    """As `load_backbone`, for those that are chains of convolutions; `ValueError` for others."""
+    """Load a backbone that is a chain of convolutions.
+
+    Args:
+        name: name of a registered backbone.
+        device: device of the weights and the features.
+        dtype: type of the convolutions and the features.
+
+    Raises:
+        ValueError: as `load_backbone`, and for a backbone that is not a chain of convolutions.
+    """
     backbone = load_backbone(name, device=device, dtype=dtype)
     if not isinstance(backbone, ChainBackbone):
         chains = ", ".join(each for each in BACKBONES if issubclass(BACKBONES[each], ChainBackbone))
-        raise ValueError(f"backbone {name!r} is no chain of convolutions; choose from {chains}")
+        raise ValueError(f"backbone {name!r} is not a chain of convolutions; choose from {chains}")
     return backbone
 
 
-class WalkedBackbone(Backbone):
-    """A backbone in torchvision's convention (RGB, ImageNet mean and deviation) that is walked layer by layer."""
+class TorchvisionBackbone(Backbone):
+    """A backbone with torchvision's input convention (RGB, ImageNet mean and std), run layer by layer."""
 
     def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(1, 3, 1, 1)
-        self._deviation = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
-        self._pooling: Pooling = "max"  # the means are measured with it, whatever is painted with
+        self._std = torch.tensor([0.229, 0.224, 0.225], device=device).view(1, 3, 1, 1)
+        self._pooling: Pooling = "max"  # the means are measured with max pooling for both kinds of pooling
         self._means = dict.fromkeys(self.layers, 1.0)
         self._means = mean_activations(
             lambda image: self._features(image.to(device), self.layers),
@@ -164,15 +199,19 @@ class WalkedBackbone(Backbone):
 
     @abstractmethod
     def parameters(self) -> list[Tensor]:
-        """All weights and biases, in a fixed order."""
+        """Return all weights and biases, in a fixed order."""
 
     @abstractmethod
-    def walk(self, x: Tensor) -> Iterator[Tensor]:
-        """The output of every layer in `layers`, one after the other, each computed when it is asked for."""
+    def activations(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the output of each layer in the order of `layers`, each computed when it is requested.
+
+        Args:
+            x: normalized pixels `(B, 3, H, W)`, channels last.
+        """
 
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
-        x = ((image - self._mean) / self._deviation).to(self._dtype)
-        outputs = zip(self.layers, self.walk(x.contiguous(memory_format=torch.channels_last)), strict=True)
+        x = ((image - self._mean) / self._std).to(self._dtype)
+        outputs = zip(self.layers, self.activations(x.contiguous(memory_format=torch.channels_last)), strict=True)
         features: Features = {}
         while len(features) < len(layers):
             name, output = next(outputs)

@@ -1,9 +1,8 @@
-"""A chain of 3x3 convolutions with ReLU, and pooling: the body of the VGG family, run as fast as the device can.
+"""Run a chain of 3x3 convolutions with ReLU, and pooling: the architecture of the VGG family.
 
-On a CPU the chain is differentiated by hand. oneDNN fuses each convolution with its ReLU, the weights are packed for
-it, and the gradient with respect to the input of a convolution is again a convolution, with the kernel turned around.
-Elsewhere, and where oneDNN lacks the type of number, plain autograd does the same. A test holds the two to the same
-numbers.
+On a CPU the gradient is implemented without autograd: oneDNN fuses each convolution with its ReLU, the weights are
+packed for oneDNN, and the gradient of the input of a convolution is a convolution with the flipped kernel. On other
+devices, and where oneDNN lacks the data type, autograd computes the same values. A test compares both.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Pooling = Literal["max", "average"]
 
 @dataclass(frozen=True)
 class Convolution:
-    """3x3 convolution, stride 1, zero padding 1, then ReLU."""
+    """3x3 convolution with stride 1 and zero padding 1, followed by a ReLU."""
 
     name: str
     weight: Tensor  # (C_out, C_in, 3, 3)
@@ -33,7 +32,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Pool:
-    """2x2 pooling, stride 2; an odd last row or column is dropped."""
+    """2x2 pooling with stride 2; an odd last row or column is dropped."""
 
     name: str
 
@@ -42,7 +41,14 @@ Layer = Convolution | Pool
 
 
 def block_names(convolutions: Sequence[int]) -> tuple[str, ...]:
-    """Layer names of a chain with so many convolutions in each block: `relu1_1`, `relu1_2`, `pool1`, ..."""
+    """Return the layer names of a chain: `relu1_1`, `relu1_2`, `pool1`, ...
+
+    Args:
+        convolutions: number of convolutions in each block.
+
+    >>> block_names((2, 1))
+    ('relu1_1', 'relu1_2', 'pool1', 'relu2_1', 'pool2')
+    """
     names = []
     for block, count in enumerate(convolutions, 1):
         names += [f"relu{block}_{i}" for i in range(1, count + 1)] + [f"pool{block}"]
@@ -50,13 +56,17 @@ def block_names(convolutions: Sequence[int]) -> tuple[str, ...]:
 
 
 class Chain:
-    """Runs `layers` in order and returns the activations that are asked for, no deeper than the deepest of them.
+    """A frozen chain of layers; the only gradient is that of the input.
 
-    Weights are frozen: the only gradient is that of the input. `dtype` is the precision of the convolutions.
+    Args:
+        layers: convolutions and poolings, from the image up.
+        pooling: `max` or `average`.
+        device: device of the weights and activations.
+        dtype: type of the convolutions and activations.
     """
 
     def __init__(self, layers: Iterable[Layer], *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None:
-        self.layers = [_moved(layer, device, dtype) for layer in layers]
+        self.layers = [_to(layer, device, dtype) for layer in layers]
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.device = device
@@ -64,9 +74,17 @@ class Chain:
         self._packed: dict[str, _PackedConvolution] = {}
 
     def __call__(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """Activations `(B, C, H, W)` of the layers called `names`, for normalized pixels `(B, 3, H, W)`.
+        """Compute the activations of some layers, and nothing deeper than the deepest of them.
 
-        Raises `ValueError` where a picture is too small for the deepest layer asked for.
+        Args:
+            pixels: normalized pixels `(B, 3, H, W)`.
+            names: names of layers.
+
+        Returns:
+            The activations `(B, C, h, w)` of each layer.
+
+        Raises:
+            ValueError: for an image that is too small for the deepest layer.
         """
         depth = 1 + max(i for i, layer in enumerate(self.layers) if layer.name in names)
         layers = self.layers[:depth]
@@ -80,76 +98,77 @@ class Chain:
         if self._fused and not torch.compiler.is_exporting():
             outputs = _FusedChain.apply(pixels, self, layers, tuple(names))  # type: ignore[no-untyped-call]
             return dict(zip(names, outputs, strict=True))
-        return self._plain(pixels, layers, names)
+        return self._autograd(pixels, layers, names)
 
-    def _plain(self, x: Tensor, layers: Sequence[Layer], names: Sequence[str]) -> dict[str, Tensor]:
-        taps = {}
+    def _autograd(self, x: Tensor, layers: Sequence[Layer], names: Sequence[str]) -> dict[str, Tensor]:
+        activations = {}
         for layer in layers:
             if isinstance(layer, Convolution):
                 x = F.relu(F.conv2d(x, layer.weight, layer.bias, padding=1))
             else:
                 x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
             if layer.name in names:
-                taps[layer.name] = x
-        return taps
+                activations[layer.name] = x
+        return activations
 
     def packed(self, layer: Convolution) -> _PackedConvolution:
-        """The layer's weights in oneDNN's own layout."""
+        """Return the weights of a layer in the memory layout of oneDNN."""
         if layer.name not in self._packed:
             self._packed[layer.name] = _PackedConvolution(layer)
         return self._packed[layer.name]
 
 
 class _PackedConvolution:
-    """A convolution's kernel, and the turned kernel of its gradient, in the layout oneDNN computes with.
+    """A convolution's kernel, and the flipped kernel of its gradient, in the memory layout of oneDNN.
 
-    The layout depends on the size of the maps: a kernel packed for another one would be packed anew in every step,
-    which takes ten times as long as the convolution itself where pictures are small.
+    The layout depends on the size of the maps. A kernel packed for another size would be packed again in every step,
+    which takes ten times as long as the convolution of a small image.
     """
 
     _geometry = ((1, 1), (1, 1), (1, 1), 1)  # padding, stride, dilation, groups
-    _kept = 8  # sizes: as many as one step can look at (octaves), and no more, for VGG-19 fills 50 MB with each in bf16
+    _max_sizes = 8  # one step uses at most 8 sizes (loss scales); VGG-19 takes 50 MB for each in bf16
 
     def __init__(self, layer: Convolution) -> None:
         self._layer = layer
         self._kernels: dict[torch.Size, Tensor] = {}
-        self._turned: dict[torch.Size, Tensor] = {}
+        self._flipped: dict[torch.Size, Tensor] = {}
 
     def relu(self, x: Tensor) -> Tensor:
-        """ReLU of the convolution of `x`, in one pass."""
+        """Return the ReLU of the convolution of `x`, computed in one pass."""
         if x.shape not in self._kernels:
-            self._keep(self._kernels, x.shape, self._layer.weight)
+            self._pack(self._kernels, x.shape, self._layer.weight)
         run = torch.ops.mkldnn._convolution_pointwise
         kernel, bias = self._kernels[x.shape], self._layer.bias
         return run(x, kernel, bias, *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
 
-    def input_gradient(self, gradient: Tensor, plus: Tensor | None) -> Tensor:
-        """Gradient of the input for the `gradient` of the output, added to `plus` in the same pass."""
-        if gradient.shape not in self._turned:
-            turned = self._layer.weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, 3, 3)
-            self._keep(self._turned, gradient.shape, turned)
+    def input_gradient(self, gradient: Tensor, addend: Tensor | None) -> Tensor:
+        """Return the gradient of the input for the gradient of the output, plus `addend`, in one pass."""
+        if gradient.shape not in self._flipped:
+            flipped = self._layer.weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, 3, 3)
+            self._pack(self._flipped, gradient.shape, flipped)
         run = torch.ops.mkldnn._convolution_pointwise
-        kernel = self._turned[gradient.shape]
-        if plus is None:
+        kernel = self._flipped[gradient.shape]
+        if addend is None:
             return run(gradient, kernel, None, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
-        added: tuple[Any, ...] = ("add", 1.0, None, [], None)
-        return run.binary(gradient, plus, kernel, None, *self._geometry, *added)  # type: ignore[no-any-return]
+        add: tuple[Any, ...] = ("add", 1.0, None, [], None)
+        return run.binary(gradient, addend, kernel, None, *self._geometry, *add)  # type: ignore[no-any-return]
 
-    def _keep(self, packed: dict[torch.Size, Tensor], size: torch.Size, weight: Tensor) -> None:
-        if len(packed) == self._kept:
+    def _pack(self, packed: dict[torch.Size, Tensor], size: torch.Size, weight: Tensor) -> None:
+        """Pack a weight for a size of maps, and delete the oldest packed weight if there are too many."""
+        if len(packed) == self._max_sizes:
             del packed[next(iter(packed))]
         pack = torch.ops.mkldnn._reorder_convolution_weight
         packed[size] = pack(weight, *self._geometry, list(size))
 
 
 class _FusedChain(torch.autograd.Function):
-    """Forward and backward pass of a `Chain` on the CPU."""
+    """Forward and backward pass of a `Chain` on the CPU, with fused kernels."""
 
     @staticmethod
     def forward(
         ctx: Any, pixels: Tensor, chain: Chain, layers: Sequence[Layer], names: tuple[str, ...]
     ) -> tuple[Tensor, ...]:
-        activations = [pixels]  # input of every layer, and the last output
+        activations = [pixels]  # the input of every layer and the last output
         halves = {}
         for layer in layers:
             x = activations[-1]
@@ -168,29 +187,29 @@ class _FusedChain(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Walks the layers backwards; `gradient` is always that of the layer's output.
+        """Compute the gradient of the pixels; in the loop, `gradient` is that of the layer's output.
 
-        A ReLU stops the gradient where its output is 0. Below a max pooling that can be asked of the pooled output, a
-        quarter of the size: an output of 0 means that all its four inputs were 0.
+        The gradient of a ReLU is 0 where its output is 0. Before a max pooling this is tested on the pooled output, a
+        quarter of the size: a pooled output of 0 means that all four inputs are 0.
         """
         chain, layers = ctx.chain, ctx.layers
         inputs, halves = (
             ctx.saved_tensors[: len(layers) + 1],
             dict(zip(ctx.pools, ctx.saved_tensors[len(layers) + 1 :], strict=True)),
         )
-        asked = dict(zip(ctx.names, gradients, strict=True))
-        gradient = asked[layers[-1].name]
+        given = dict(zip(ctx.names, gradients, strict=True))
+        gradient = given[layers[-1].name]
         relu_done = False
         for i in reversed(range(len(layers))):
             layer, x, output = layers[i], inputs[i], inputs[i + 1]
-            below = asked.get(layers[i - 1].name) if i > 0 else None
+            input_given = given.get(layers[i - 1].name) if i > 0 else None
             if isinstance(layer, Convolution):
                 if not relu_done:
                     gradient = relu_gradient(gradient, output, in_place=output is not inputs[-1])
-                gradient = chain.packed(layer).input_gradient(gradient, below)
+                gradient = chain.packed(layer).input_gradient(gradient, input_given)
                 relu_done = False
                 continue
-            relu_done = chain.pooling == "max" and below is None
+            relu_done = chain.pooling == "max" and input_given is None
             if relu_done:
                 gradient = relu_gradient(gradient, output, in_place=output is not inputs[-1])
             if chain.pooling == "max":
@@ -198,62 +217,76 @@ class _FusedChain(torch.autograd.Function):
             else:
                 run = torch.ops.aten.avg_pool2d_backward
                 gradient = run(gradient, x, [2, 2], [2, 2], [0, 0], False, True, None)
-            if below is not None:
-                gradient = gradient + below
+            if input_given is not None:
+                gradient = gradient + input_given
         return gradient, None, None, None
 
 
 def relu_gradient(gradient: Tensor, output: Tensor, *, in_place: bool) -> Tensor:
-    """The gradient where the ReLU's `output` is above 0, else 0; written over `gradient` if that is ours to change."""
+    """Return the gradient of the input of a ReLU.
+
+    Args:
+        gradient: gradient of the output.
+        output: output of the ReLU.
+        in_place: overwrite `gradient`.
+    """
     dtype = gradient.dtype
-    gradient, output = ordered(gradient), ordered(output)
+    gradient, output = as_comparable(gradient), as_comparable(output)
     run = torch.ops.aten.threshold_backward
     kept = run.grad_input(gradient, output, 0, grad_input=gradient) if in_place else run(gradient, output, 0)
     return kept.view(dtype)  # type: ignore[no-any-return]
 
 
 def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """2x2 max pooling of `(B, C, H, W)`, none of it below 0, and what its gradient needs: the half that pools rows."""
-    rows = torch.maximum(*_pairs(ordered(x), 2))
+    """Pool non-negative maps with 2x2 max pooling.
+
+    Args:
+        x: `(B, C, H, W)`, >= 0.
+
+    Returns:
+        The pooled maps `(B, C, H // 2, W // 2)`, and the maps pooled over rows only, which the gradient needs.
+    """
+    rows = torch.maximum(*_pairs(as_comparable(x), 2))
     return torch.maximum(*_pairs(rows, 3)).view(x.dtype), rows
 
 
 def max_pool_gradient(gradient: Tensor, x: Tensor, rows: Tensor) -> Tensor:
-    """Gradient of the input `x` of `max_pool`; where inputs are the same, the left and then the upper one has it."""
-    return _to_greater(_to_greater(ordered(gradient), rows, 3), ordered(x), 2).view(x.dtype)
+    """Return the gradient of the input `x` of `max_pool`; of equal inputs the left, then the upper one receives it."""
+    return _unpool_pairs(_unpool_pairs(as_comparable(gradient), rows, 3), as_comparable(x), 2).view(x.dtype)
 
 
-def ordered(x: Tensor) -> Tensor:
-    """Numbers of the same bits and, from 0 up, of the same order, that PyTorch is quick to compare and to choose from.
+def as_comparable(x: Tensor) -> Tensor:
+    """Reinterpret non-negative bf16 as int16: the order is the same and comparisons are three times faster.
 
-    For bfloat16 these are integers, three times as quick, for others `x` itself.
+    Tensors of another type are returned unchanged.
     """
     return x.view(torch.int16) if x.dtype is torch.bfloat16 else x
 
 
 def _pairs(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """The first and the second of each two along `dim`; an odd last one is left out."""
-    whole = x.shape[dim] // 2 * 2
+    """Return the first and the second of each pair along `dim`, without an odd last one."""
+    even = x.shape[dim] // 2 * 2
     if dim == 2:
-        return x[:, :, 0:whole:2], x[:, :, 1:whole:2]
-    return x[..., 0:whole:2], x[..., 1:whole:2]
+        return x[:, :, 0:even:2], x[:, :, 1:even:2]
+    return x[..., 0:even:2], x[..., 1:even:2]
 
 
-def _to_greater(gradient: Tensor, x: Tensor, dim: int) -> Tensor:
-    """Gradient of `x` for that of the greater of each two along `dim`, which the greater one has alone."""
+def _unpool_pairs(gradient: Tensor, x: Tensor, dim: int) -> Tensor:
+    """Return the gradient of `x` for the gradient of the maximum of each pair along `dim`."""
     first, second = _pairs(x, dim)
-    beyond = second - first
-    spread = torch.empty_like(x) if x.shape[dim] % 2 == 0 else torch.zeros_like(x)
-    mine, other = _pairs(spread, dim)
-    rows = dim == 2  # whole rows can be written where they belong; single places are better copied there
-    part = torch.ops.aten.threshold_backward.grad_input(gradient, beyond, 0, grad_input=other if rows else beyond)
+    excess = second - first
+    result = torch.empty_like(x) if x.shape[dim] % 2 == 0 else torch.zeros_like(x)
+    result_first, result_second = _pairs(result, dim)
+    rows = dim == 2  # rows are written directly to the result; single positions are copied, which is faster
+    run = torch.ops.aten.threshold_backward.grad_input
+    part = run(gradient, excess, 0, grad_input=result_second if rows else excess)
     if not rows:
-        other.copy_(part)
-    torch.sub(gradient, part, out=mine)
-    return spread
+        result_second.copy_(part)
+    torch.sub(gradient, part, out=result_first)
+    return result
 
 
-def _moved(layer: Layer, device: torch.device, dtype: torch.dtype) -> Layer:
+def _to(layer: Layer, device: torch.device, dtype: torch.dtype) -> Layer:
     if isinstance(layer, Pool):
         return layer
     weight = layer.weight.to(device, dtype).contiguous(memory_format=torch.channels_last)

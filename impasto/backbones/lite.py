@@ -1,3 +1,5 @@
+"""Define the backbone `lite`."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,27 +15,30 @@ from impasto.backbones.chain import Chain, Convolution, Layer
 from impasto.backbones.narrow_vgg import LAYERS, RELUS
 
 FILE = Path(str(files("impasto"))) / "assets" / "weights" / "lite.safetensors"
-"""The weights: trained by `impasto train lite`, fp16, part of the package."""
+"""Path of the bundled weights in fp16, trained by `impasto train lite`."""
 
 
 @BACKBONES.add("lite")
 class Lite(ChainBackbone):
-    """VGG-19's topology up to relu5_1, narrow: each channel stands for one of VGG-19's, whose weights it derives from.
+    """Narrow network with VGG-19's topology up to relu5_1, distilled from VGG-19.
+
+    Each channel corresponds to one channel of VGG-19 and is derived from its weights.
 
     Departs from the other networks: a layer is scaled so that its loss is as large as VGG-19's, not to a mean
-    activation of 1; a weight means the same with both.
+    activation of 1; a weight means the same with both networks.
     """
 
-    summary = "a small network distilled from VGG-19 for style transfer; comes with impasto, nothing to fetch"
+    summary = "small network distilled from VGG-19 for style transfer; bundled with impasto, no download"
     bundled: ClassVar[Path] = FILE
-    tolerance = 0.02  # steps beyond lower its own loss and no longer VGG-19's (docs/lite.md)
+    tolerance = 0.02  # further steps improve its own loss but not VGG-19's (docs/lite.md)
     layers = LAYERS
     content_layers = ("relu4_2",)
     style_layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     mean = (123.68 / 255, 116.779 / 255, 103.939 / 255)
-    mean_activations = (1.0,) * len(RELUS)  # the scales lie in the weights
+    mean_activations = (1.0,) * len(RELUS)  # the weights include the scales
 
     def convolutions(self) -> list[Convolution]:
+        """Return the bundled convolutions in float32."""
         if not self.bundled.is_file():
             raise ValueError(f"the weights of lite, {self.bundled}, are missing: reinstall impasto")
         state = {key: tensor.float() for key, tensor in load_file(self.bundled).items()}
@@ -41,7 +46,7 @@ class Lite(ChainBackbone):
 
     @classmethod
     def of(cls, layers: Sequence[Layer], *, device: torch.device, dtype: torch.dtype) -> Self:
-        """The network with these layers instead: one that is being trained."""
+        """Return a network with other layers, such as one in training."""
         backbone = cls.__new__(cls)
         backbone._mean = torch.tensor(cls.mean, device=device).view(1, 3, 1, 1)
         backbone.chain = Chain(layers, pooling="max", device=device, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The mean activation of a network's layers, measured on three bundled pictures and remembered in the cache."""
+"""Measure the mean activation of a network's layers on three bundled images, and cache it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,25 @@ from impasto.samples import resolve
 from impasto.types import Features, Image
 from impasto.weights import cache_folder
 
-PICTURES = ("brushstrokes", "mosaic", "woodcut")  # fixed: a style more must not change what a network's layers weigh
-SIDE = 256  # longer side in pixels at which these pictures are measured
+REFERENCE_IMAGES = ("brushstrokes", "mosaic", "woodcut")  # fixed, so that new samples do not change the normalization
+SIZE = 256  # longer side of these images in pixels
 
 
 @torch.no_grad()
 def mean_activations(encode: Callable[[Image], Features], parameters: Iterable[Tensor]) -> dict[str, float]:
-    """Mean of every layer that `encode` returns, over all channels and places of three bundled pictures.
+    """Return the mean of each layer over all channels and positions of three bundled images.
 
-    The result is kept in the cache folder under a hash of `parameters` and of the pictures, and read from there
-    the next time. Where the cache cannot be written it is measured anew.
+    The result is cached in a file whose name is a hash of the parameters and the images. If the cache is not writable,
+    it is measured again each time.
+
+    Args:
+        encode: function from an image `(1, 3, H, W)` to the features of all layers.
+        parameters: all weights and biases, in a fixed order.
+
+    Raises:
+        ValueError: for a layer whose mean is not positive.
     """
-    paths = [resolve(name) for name in PICTURES]
+    paths = [resolve(name) for name in REFERENCE_IMAGES]
     digest = hashlib.sha256()
     for tensor in parameters:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -38,11 +45,11 @@ def mean_activations(encode: Callable[[Image], Features], parameters: Iterable[T
         return {str(name): float(mean) for name, mean in json.loads(file.read_text()).items()}
     totals: dict[str, float] = {}
     for path in paths:
-        for name, features in encode(load_image(path, size=SIDE)).items():
+        for name, features in encode(load_image(path, size=SIZE)).items():
             totals[name] = totals.get(name, 0.0) + features.mean().item() / len(paths)
     for name, mean in totals.items():
         if not mean > 0:
-            raise ValueError(f"layer {name} is silent on the bundled pictures: these weights cannot be right")
+            raise ValueError(f"layer {name} has a mean of {mean} on the bundled images: the weights are not valid")
     with contextlib.suppress(OSError, ValueError):
         write_atomically(file, json.dumps(totals).encode())
     return totals

@@ -1,3 +1,5 @@
+"""Define the backbone `squeezenet1_1`."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto import weights
-from impasto.backbones.base import BACKBONES, WalkedBackbone
+from impasto.backbones.base import BACKBONES, TorchvisionBackbone
 from impasto.backbones.chain import Pooling
 
 FIRES = {"fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
@@ -15,13 +17,13 @@ POOLED_BEFORE = ("fire2", "fire4", "fire6")
 
 
 @BACKBONES.add("squeezenet1_1")
-class SqueezeNet(WalkedBackbone):
-    """SqueezeNet 1.1 (Iandola et al. 2016, arXiv 1602.07360), torchvision's weights and keys.
+class SqueezeNet(TorchvisionBackbone):
+    """SqueezeNet 1.1 (Iandola et al. 2016, arXiv 1602.07360) with torchvision's weights and keys.
 
-    Its layers are the first ReLU and the eight fire modules, named as in the paper.
+    The layers are the first ReLU and the eight fire modules, named as in the paper.
     """
 
-    summary = "SqueezeNet 1.1 as trained by torchvision: 5 MB, quick, coarse"
+    summary = "SqueezeNet 1.1 as trained by torchvision; 5 MB, fast, coarse results"
     weights = "squeezenet1_1"
     layers = ("relu1", *FIRES)
     content_layers = ("fire4",)
@@ -38,9 +40,11 @@ class SqueezeNet(WalkedBackbone):
         super().__init__(pooling=pooling, device=device, dtype=dtype)
 
     def parameters(self) -> list[Tensor]:
+        """Return all weights and biases."""
         return list(self._state.values())
 
-    def walk(self, x: Tensor) -> Iterator[Tensor]:
+    def activations(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the output of the first ReLU and of each fire module."""
         x = F.relu(self._convolve(x, "features.0", stride=2))  # (B, 64, H/2, W/2)
         yield x
         for name, index in FIRES.items():
@@ -51,11 +55,14 @@ class SqueezeNet(WalkedBackbone):
 
     def _fire(self, x: Tensor, name: str) -> Tensor:
         x = F.relu(self._convolve(x, f"{name}.squeeze"))
-        both = [self._convolve(x, f"{name}.expand1x1"), self._convolve(x, f"{name}.expand3x3", padding=1)]
-        return F.relu(torch.cat(both, dim=1))
+        expanded = [self._convolve(x, f"{name}.expand1x1"), self._convolve(x, f"{name}.expand3x3", padding=1)]
+        return F.relu(torch.cat(expanded, dim=1))
 
     def _convolve(self, x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
         for key in (f"{name}.weight", f"{name}.bias"):
             if key not in self._state:
-                raise ValueError(f"the weights of squeezenet1_1 lack {key}: they are not those of a SqueezeNet 1.1")
+                raise ValueError(
+                    f"the weights of squeezenet1_1 lack {key}: they are not those of a SqueezeNet 1.1; "
+                    "run `impasto weights verify`"
+                )
         return F.conv2d(x, self._state[f"{name}.weight"], self._state[f"{name}.bias"], stride=stride, padding=padding)

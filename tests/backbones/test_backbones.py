@@ -1,4 +1,4 @@
-"""Backbones: the same questions asked of every one, and each against an independent network with the same weights."""
+"""Backbones: properties of every backbone, and each against an independent network with the same weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.backbones.chain import block_names
-from impasto.backbones.normalization import PICTURES
+from impasto.backbones.normalization import REFERENCE_IMAGES
 from impasto.images import load_image
 from impasto.samples import resolve
 from impasto.weights import MANIFEST
@@ -24,12 +24,12 @@ from impasto.weights import MANIFEST
 EVERY = sorted(BACKBONES)
 STORED = [name for name in EVERY if BACKBONES[name].weights]
 MEASURED = [name for name in EVERY if getattr(BACKBONES[name], "mean_activations", None) is None]
-"""Those whose mean activations are measured on the bundled pictures."""
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Backbones whose mean activations are measured on the bundled images."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def picture(height: int = 64, width: int = 72, batch: int = 1, seed: int = 0) -> Tensor:
-    """A random picture with coarse and fine detail, `(B, 3, H, W)`."""
+    """Return a random image with coarse and fine detail, `(B, 3, H, W)`."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(batch, 3, 6, 7, generator=generator)
     fine = torch.rand(batch, 3, height, width, generator=generator)
@@ -38,11 +38,12 @@ def picture(height: int = 64, width: int = 72, batch: int = 1, seed: int = 0) ->
 
 
 def difference(value: Tensor, truth: Tensor) -> float:
+    """Return the relative difference in the Euclidean norm."""
     return float((value.double() - truth.double()).norm() / truth.double().norm())
 
 
 class CountConvolutions(TorchDispatchMode):
-    """Counts the convolutions that run inside the block, whichever kernel computes them."""
+    """Counts the convolutions of any kernel that run inside the block."""
 
     count = 0
 
@@ -52,11 +53,11 @@ class CountConvolutions(TorchDispatchMode):
         return operation(*args, **(kwargs or {}))
 
 
-# Asked of every backbone
+# Properties of every backbone
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_layer_is_a_map_of_its_batch_smaller_the_deeper(name: str, load_random: LoadRandom) -> None:
+def test_layers_are_finite_float32_maps_and_shrink_with_depth(name: str, load_random: LoadRandom) -> None:
     backbone = load_random(name)
     features = backbone.encode(picture(64, 96, batch=2), backbone.layers)
     assert list(features) == ["image", *backbone.layers]
@@ -67,11 +68,11 @@ def test_every_layer_is_a_map_of_its_batch_smaller_the_deeper(name: str, load_ra
         assert features[layer].shape[0] == 2
         assert features[layer].dtype is torch.float32
         assert features[layer].isfinite().all()
-        assert features[layer].min() >= 0  # behind a ReLU
+        assert features[layer].min() >= 0  # after a ReLU
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_content_and_style_layers_are_layers(name: str) -> None:
+def test_content_and_style_layers_exist(name: str) -> None:
     backbone = BACKBONES[name]
     backbone.check_layers(backbone.content_layers)
     backbone.check_layers(backbone.style_layers)
@@ -81,7 +82,7 @@ def test_content_and_style_layers_are_layers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_picture_itself_is_among_the_features(name: str, load_random: LoadRandom) -> None:
+def test_the_image_itself_is_among_the_features(name: str, load_random: LoadRandom) -> None:
     backbone, image = load_random(name), picture()
     for layers in ([], ["image"], [backbone.layers[0]], ["image", backbone.layers[0]]):
         features = backbone.encode(image, layers)
@@ -90,7 +91,7 @@ def test_the_picture_itself_is_among_the_features(name: str, load_random: LoadRa
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_each_picture_of_a_batch_has_its_own_features(name: str, load_random: LoadRandom) -> None:
+def test_each_image_of_a_batch_has_its_own_features(name: str, load_random: LoadRandom) -> None:
     backbone, image = load_random(name), picture(batch=2)
     layer = backbone.style_layers[-1]
     both, second = (backbone.encode(x, [layer])[layer] for x in (image, image[1:]))
@@ -99,7 +100,7 @@ def test_each_picture_of_a_batch_has_its_own_features(name: str, load_random: Lo
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_layer_that_is_not_there_is_refused_with_the_choices(name: str) -> None:
+def test_an_unknown_layer_is_an_error_that_lists_the_layers(name: str) -> None:
     backbone = BACKBONES[name]
     with pytest.raises(
         ValueError, match=rf"^the backbone has no layer 'relu9_9'; it has: {', '.join(backbone.layers)}$"
@@ -108,19 +109,19 @@ def test_a_layer_that_is_not_there_is_refused_with_the_choices(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_the_mean_activation_over_the_bundled_pictures_is_one(name: str, load_random: LoadRandom) -> None:
+def test_the_mean_activation_over_the_bundled_images_is_one(name: str, load_random: LoadRandom) -> None:
     backbone = load_random(name)
     layers = [layer for layer in backbone.layers if not layer.startswith("pool")]
     totals = dict.fromkeys(layers, 0.0)
-    for style in PICTURES:
+    for style in REFERENCE_IMAGES:
         features = backbone.encode(load_image(resolve(style), size=256), layers)
         for layer in layers:
-            totals[layer] += features[layer].mean().item() / len(PICTURES)
+            totals[layer] += features[layer].mean().item() / len(REFERENCE_IMAGES)
     assert totals == pytest.approx(dict.fromkeys(layers, 1.0), rel=0.002)
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_no_convolution_runs_behind_the_deepest_layer(name: str, load_random: LoadRandom) -> None:
+def test_no_convolution_runs_after_the_deepest_layer(name: str, load_random: LoadRandom) -> None:
     backbone = load_random(name)
     counts = []
     for layer in backbone.layers:
@@ -146,7 +147,9 @@ def test_bf16_features_are_near_fp32(name: str, load_random: LoadRandom) -> None
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", EVERY)
-def test_the_gradient_reaches_the_picture_and_no_weight(name: str, dtype: torch.dtype, load_random: LoadRandom) -> None:
+def test_the_image_has_a_gradient_and_the_weights_have_none(
+    name: str, dtype: torch.dtype, load_random: LoadRandom
+) -> None:
     backbone, image = load_random(name, dtype=dtype), picture().requires_grad_()
     features = backbone.encode(image, backbone.style_layers)
     sum(features[layer].float().square().mean() for layer in backbone.style_layers).backward()
@@ -157,18 +160,16 @@ def test_the_gradient_reaches_the_picture_and_no_weight(name: str, dtype: torch.
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_average_pooling_is_another_network_and_changes_nothing_above_the_first_pool(
-    name: str, load_random: LoadRandom
-) -> None:
+def test_average_pooling_changes_only_the_layers_after_the_first_pooling(name: str, load_random: LoadRandom) -> None:
     layers = (BACKBONES[name].style_layers[0], BACKBONES[name].style_layers[-1])
-    highest, average = (load_random(name, pooling=pooling).encode(picture(), layers) for pooling in ("max", "average"))
-    assert difference(average[layers[0]], highest[layers[0]]) < 1e-6
-    assert difference(average[layers[1]], highest[layers[1]]) > 0.01
+    maximum, average = (load_random(name, pooling=pooling).encode(picture(), layers) for pooling in ("max", "average"))
+    assert difference(average[layers[0]], maximum[layers[0]]) < 1e-6
+    assert difference(average[layers[1]], maximum[layers[1]]) > 0.01
 
 
 @pytest.mark.parametrize("name", ["tiny", "squeezenet1_1", "resnet50"])
 @pytest.mark.parametrize("other", [{"pooling": "average"}, {"dtype": torch.bfloat16}], ids=str)
-def test_features_do_not_depend_on_what_was_loaded_before(
+def test_features_do_not_depend_on_backbones_loaded_before(
     name: str,
     other: dict[str, Any],
     load_random: LoadRandom,
@@ -177,13 +178,13 @@ def test_features_do_not_depend_on_what_was_loaded_before(
 ) -> None:
     if name in MANIFEST:
         monkeypatch.setenv("IMPASTO_WEIGHTS", str(random_weights(name)))
-    load_backbone(name, **other)  # into a cache that was empty
+    load_backbone(name, **other)  # writes the empty cache
     after = load_backbone(name)
     for layer, features in after.encode(picture(), after.layers).items():
         assert torch.equal(features, load_random(name).encode(picture(), after.layers)[layer])
 
 
-def test_an_unwritable_cache_is_no_obstacle(
+def test_a_backbone_loads_with_an_unwritable_cache(
     tmp_path: Path, load_random: LoadRandom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -192,7 +193,7 @@ def test_an_unwritable_cache_is_no_obstacle(
     assert torch.equal(features["relu3_1"], load_random("tiny").encode(picture(), ["relu3_1"])["relu3_1"])
 
 
-def test_an_unknown_backbone_is_refused_with_the_choices() -> None:
+def test_an_unknown_backbone_is_an_error_that_lists_the_backbones() -> None:
     with pytest.raises(ValueError, match=rf"^unknown backbone 'vgg99'; choose from {', '.join(EVERY)}$"):
         load_backbone("vgg99")
 
@@ -241,6 +242,8 @@ def test_weights_of_another_network_are_an_error_of_one_line(tmp_path: Path, mon
 
 
 class Fire(nn.Module):
+    """Fire module of SqueezeNet."""
+
     def __init__(self, below: int, squeezed: int, expanded: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(below, squeezed, 1)
@@ -253,7 +256,7 @@ class Fire(nn.Module):
 
 
 def squeezenet() -> dict[str, nn.Sequential]:
-    """SqueezeNet 1.1 as torchvision numbers it, cut at every layer."""
+    """Return SqueezeNet 1.1 with torchvision's keys, truncated at each layer."""
     pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
     body = nn.Sequential(
         *(nn.Conv2d(3, 64, 3, stride=2), nn.ReLU(), pool, Fire(64, 16, 64), Fire(128, 16, 64), pool),
@@ -277,6 +280,8 @@ def squeezenet() -> dict[str, nn.Sequential]:
 
 
 class Bottleneck(nn.Module):
+    """Residual block of ResNet-50."""
+
     def __init__(self, below: int, width: int, stride: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(below, width, 1, bias=False), nn.BatchNorm2d(width)
@@ -295,7 +300,7 @@ class Bottleneck(nn.Module):
 
 
 def resnet() -> dict[str, nn.Sequential]:
-    """ResNet-50 as torchvision names it, cut at every layer."""
+    """Return ResNet-50 with torchvision's keys, truncated at each layer."""
     net = nn.Module()
     net.conv1, net.bn1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(64)
     below = 64
@@ -315,7 +320,7 @@ def resnet() -> dict[str, nn.Sequential]:
 
 
 def vgg(name: str, pool: nn.Module) -> dict[str, nn.Sequential]:
-    """A VGG as torchvision numbers it, cut at every layer."""
+    """Return a VGG with torchvision's keys, truncated at each layer."""
     layers: list[nn.Module] = []
     ends, below = {}, 3
     for block, (count, width) in enumerate(zip(VGG_BLOCKS[name], VGG_WIDTHS, strict=True), 1):
@@ -331,17 +336,17 @@ def vgg(name: str, pool: nn.Module) -> dict[str, nn.Sequential]:
 
 
 def as_torchvision(image: Tensor) -> Tensor:
-    mean, deviation = (torch.tensor(x).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-    return (image - mean) / deviation
+    mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    return (image - mean) / std
 
 
 def as_caffe(image: Tensor) -> Tensor:
-    """BGR in [0, 255] minus the mean."""
+    """Return the pixels as BGR in [0, 255] minus the mean."""
     return 255 * image.flip(1) - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
 
 
 def proportional(features: Tensor, truth: Tensor) -> float:
-    """The factor between two tensors that differ by nothing else."""
+    """Return the factor between two tensors that must be proportional."""
     factor = (features.norm() / truth.norm()).item()
     assert difference(features, factor * truth) < 1e-4
     return factor
@@ -358,7 +363,7 @@ def proportional(features: Tensor, truth: Tensor) -> float:
         ("vgg19-caffe", lambda: vgg("vgg19-caffe", nn.MaxPool2d(2)), as_caffe),
     ],
 )
-def test_features_are_those_of_the_published_network_up_to_a_factor_a_layer(
+def test_features_equal_those_of_the_published_network_up_to_a_factor_per_layer(
     name: str,
     reference: Callable[[], dict[str, nn.Sequential]],
     prepare: Callable[[Tensor], Tensor],
@@ -375,34 +380,34 @@ def test_features_are_those_of_the_published_network_up_to_a_factor_a_layer(
 
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19", "vgg19-caffe"])
-def test_the_gradient_is_that_of_the_published_network_up_to_a_factor(name: str, load_random: LoadRandom) -> None:
+def test_the_gradient_equals_that_of_the_published_network_up_to_a_factor(name: str, load_random: LoadRandom) -> None:
     prepare = as_caffe if name == "vgg19-caffe" else as_torchvision
     network = vgg(name, nn.AvgPool2d(2))["relu5_1"]
     image = picture(32, 40).requires_grad_()
     output = network(prepare(image))
-    pull = torch.randn(output.shape, generator=torch.Generator().manual_seed(4))
+    output_gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(4))
 
-    (truth,) = torch.autograd.grad(output, image, pull)
+    (truth,) = torch.autograd.grad(output, image, output_gradient)
     features = load_random(name, pooling="average").encode(image, ["relu5_1"])
-    (gradient,) = torch.autograd.grad(features["relu5_1"], image, pull)
+    (gradient,) = torch.autograd.grad(features["relu5_1"], image, output_gradient)
 
     factor = (gradient.norm() / truth.norm()).item()
     assert difference(gradient, factor * truth) < 1e-3
 
 
 @pytest.mark.parametrize("name", ["tiny", "vgg19"])
-def test_a_picture_too_small_for_a_layer_is_refused_in_one_line(name: str, load_random: LoadRandom) -> None:
+def test_an_image_too_small_for_a_layer_is_an_error_of_one_line(name: str, load_random: LoadRandom) -> None:
     with pytest.raises(ValueError, match=r"^a picture of 20x15 pixels is too small for layer relu5_1.*$"):
         load_random(name).encode(picture(15, 20), ["relu5_1"])
     assert load_random(name).encode(picture(16, 20), ["relu5_1"])["relu5_1"].shape[2:] == (1, 1)
 
 
-def test_block_names_count_convolutions_and_pools() -> None:
+def test_block_names_number_convolutions_and_poolings() -> None:
     assert block_names((1, 2)) == ("relu1_1", "pool1", "relu2_1", "relu2_2", "pool2")
 
 
-def test_tiny_never_changes(load_random: LoadRandom) -> None:
-    """A change of its features changes every picture painted with it."""
+def test_the_features_of_tiny_are_fixed(load_random: LoadRandom) -> None:
+    """A change of its features would change every image stylized with it."""
     ramp = torch.linspace(0, 1, 3 * 32 * 32).view(1, 3, 32, 32)
     features = load_random("tiny").encode(ramp, ["relu1_1", "relu5_1"])
     assert [features[layer].std().item() for layer in ("relu1_1", "relu5_1")] == pytest.approx(TINY, rel=1e-3)
@@ -415,6 +420,7 @@ TINY = [1.45065, 0.51275]
 
 
 def photographs() -> dict[str, Tensor]:
+    """Return three photographs of scikit-image at 320 pixels."""
     data = pytest.importorskip("skimage.data")
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""The chain of convolutions: by hand or by autograd, the numbers are the same."""
+"""The chain of convolutions: its gradient, with fused kernels and with autograd."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ CPU = torch.device("cpu")
 NAMES = ("a1", "a2", "pool_a", "b1", "pool_b", "c1", "c2")
 WIDTHS = {"a1": 6, "a2": 8, "b1": 10, "c1": 8, "c2": 6}
 CONVOLUTIONS = {"a1": 1, "a2": 2, "pool_a": 2, "b1": 3, "pool_b": 3, "c1": 4, "c2": 5}
-"""How many convolutions lie between the pixels and each layer, that layer's own counted."""
+"""Number of convolutions up to and including each layer."""
 
 
 def some_layers() -> list[Layer]:
+    """Return random layers of a narrow chain."""
     generator = torch.Generator().manual_seed(1)
     layers: list[Layer] = []
-    below = 3
+    channels = 3
     for name in NAMES:
         if name not in WIDTHS:
             layers.append(Pool(name))
             continue
         width = WIDTHS[name]
-        weight = torch.randn(width, below, 3, 3, generator=generator, dtype=torch.float64)
+        weight = torch.randn(width, channels, 3, 3, generator=generator, dtype=torch.float64)
         bias = 0.1 * torch.randn(width, generator=generator, dtype=torch.float64)
-        layers.append(Convolution(name, weight * (2 / (9 * below)) ** 0.5, bias))
-        below = width
+        layers.append(Convolution(name, weight * (2 / (9 * channels)) ** 0.5, bias))
+        channels = width
     return layers
 
 
@@ -47,22 +48,23 @@ def some_pixels(height: int = 13, width: int = 18, batch: int = 1, seed: int = 0
 
 
 def activations_and_gradient(chain: Chain, pixels: Tensor, names: list[str]) -> tuple[list[Tensor], Tensor]:
-    """The activations, and the gradient of the pixels for the same random gradient of each activation."""
+    """Return the activations, and the gradient of the pixels for a fixed random gradient of each activation."""
     pixels = pixels.clone().requires_grad_()
-    taps = chain(pixels, names)
+    activations = chain(pixels, names)
     generator = torch.Generator().manual_seed(2)
-    pulls = [torch.randn(taps[name].shape, generator=generator) for name in names]
-    (gradient,) = torch.autograd.grad([taps[name] for name in names], pixels, [pull.to(chain.dtype) for pull in pulls])
-    return [taps[name].detach() for name in names], gradient
+    outputs = [activations[name] for name in names]
+    output_gradients = [torch.randn(each.shape, generator=generator).to(chain.dtype) for each in outputs]
+    (gradient,) = torch.autograd.grad(outputs, pixels, output_gradients)
+    return [each.detach() for each in outputs], gradient
 
 
 def difference(value: Tensor, truth: Tensor) -> float:
-    """Relative difference in the Euclidean norm."""
+    """Return the relative difference in the Euclidean norm."""
     return float((value.double() - truth.double()).norm() / truth.double().norm().clamp_min(1e-9))
 
 
 class CountConvolutions(TorchDispatchMode):
-    """Counts the convolutions that run inside the block, whichever kernel computes them."""
+    """Counts the convolutions of any kernel that run inside the block."""
 
     count = 0
 
@@ -75,14 +77,14 @@ class CountConvolutions(TorchDispatchMode):
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(names=st.sets(st.sampled_from(NAMES), min_size=1), batch=st.sampled_from([1, 2]), seed=st.integers(0, 99))
-def test_any_layers_and_their_gradient_are_those_of_float64(
+def test_activations_and_gradients_of_any_layers_are_near_float64(
     pooling: str, names: set[str], batch: int, seed: int
 ) -> None:
-    asked = sorted(names)
+    requested = sorted(names)
     pixels = some_pixels(batch=batch, seed=seed)
 
-    activations, gradient = activations_and_gradient(some_chain(pooling=pooling), pixels, asked)
-    true_activations, true_gradient = activations_and_gradient(some_chain(torch.float64, pooling), pixels, asked)
+    activations, gradient = activations_and_gradient(some_chain(pooling=pooling), pixels, requested)
+    true_activations, true_gradient = activations_and_gradient(some_chain(torch.float64, pooling), pixels, requested)
 
     assert all(difference(a, t) < 1e-6 for a, t in zip(activations, true_activations, strict=True))
     assert difference(gradient, true_gradient) < 1e-5
@@ -91,12 +93,12 @@ def test_any_layers_and_their_gradient_are_those_of_float64(
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("size", [(4, 4), (5, 7), (16, 16), (31, 9)])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_the_pass_by_hand_is_plain_autograd_at_any_size(pooling: str, size: tuple[int, int], batch: int) -> None:
-    by_hand, plain = some_chain(pooling=pooling), some_chain(pooling=pooling)
+def test_fused_kernels_equal_autograd_at_any_size(pooling: str, size: tuple[int, int], batch: int) -> None:
+    fused, plain = some_chain(pooling=pooling), some_chain(pooling=pooling)
     plain._fused = False
     pixels = some_pixels(*size, batch=batch)
 
-    activations, gradient = activations_and_gradient(by_hand, pixels, list(NAMES))
+    activations, gradient = activations_and_gradient(fused, pixels, list(NAMES))
     plain_activations, plain_gradient = activations_and_gradient(plain, pixels, list(NAMES))
 
     assert all(difference(a, p) < 1e-6 for a, p in zip(activations, plain_activations, strict=True))
@@ -113,19 +115,19 @@ def test_bf16_is_near_float64(pooling: str, names: list[str]) -> None:
 
     assert all(a.dtype is torch.bfloat16 for a in activations)
     assert all(difference(a, t) < 0.015 for a, t in zip(activations, true_activations, strict=True))
-    assert difference(gradient, true_gradient) < 0.2  # another pixel wins a pooling where two are nearly equal
+    assert difference(gradient, true_gradient) < 0.2  # max pooling selects another pixel where two are nearly equal
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
-def test_gradients_are_those_of_finite_differences(pooling: str) -> None:
+def test_the_gradient_equals_finite_differences(pooling: str) -> None:
     chain = some_chain(torch.float64, pooling)
     pixels = some_pixels(5, 4).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: tuple(chain(x, ["a1", "pool_a", "c1"]).values()), pixels)
 
 
-def test_activations_come_under_the_names_asked_for_with_their_shapes() -> None:
-    taps = some_chain()(some_pixels(13, 18, batch=2), ["pool_b", "a1", "b1"])
-    shapes = {name: tuple(tap.shape) for name, tap in taps.items()}
+def test_activations_have_the_requested_names_and_their_shapes() -> None:
+    activations = some_chain()(some_pixels(13, 18, batch=2), ["pool_b", "a1", "b1"])
+    shapes = {name: tuple(each.shape) for name, each in activations.items()}
     assert shapes == {"pool_b": (2, 10, 3, 4), "a1": (2, 6, 13, 18), "b1": (2, 10, 6, 9)}
 
 
@@ -155,24 +157,24 @@ def test_only_the_pixels_have_a_gradient(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_pixels_without_gradient_give_activations_without_gradient(dtype: torch.dtype) -> None:
-    taps = some_chain(dtype)(some_pixels(), ["a1", "c2"])
-    assert not any(tap.requires_grad for tap in taps.values())
+    activations = some_chain(dtype)(some_pixels(), ["a1", "c2"])
+    assert not any(each.requires_grad for each in activations.values())
 
 
-def test_two_passes_before_one_backward_do_not_disturb_each_other() -> None:
+def test_a_second_pass_does_not_change_the_gradient_of_the_first() -> None:
     chain = some_chain()
     first, second = some_pixels(seed=1).requires_grad_(), some_pixels(16, 12, seed=2).requires_grad_()
-    taps = chain(first, ["a2", "c1"])
+    activations = chain(first, ["a2", "c1"])
     chain(second, ["a2", "c1"])["c1"].sum().backward()
-    (gradient,) = torch.autograd.grad(taps["a2"].sum() + taps["c1"].sum(), first)
+    (gradient,) = torch.autograd.grad(activations["a2"].sum() + activations["c1"].sum(), first)
 
-    (alone,) = vjp(lambda x: sum(tap.sum() for tap in some_chain()(x, ["a2", "c1"]).values()), first.detach())[1:]
+    (alone,) = vjp(lambda x: sum(each.sum() for each in some_chain()(x, ["a2", "c1"]).values()), first.detach())[1:]
     assert torch.equal(gradient, alone)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("size", [(4, 4), (26, 18), (31, 9)])
-def test_the_numbers_do_not_depend_on_the_number_of_threads(threads: int, size: tuple[int, int]) -> None:
+def test_the_values_do_not_depend_on_the_number_of_threads(threads: int, size: tuple[int, int]) -> None:
     pixels, names = some_pixels(*size, batch=2), ["a1", "pool_a", "c2"]
     activations, gradient = activations_and_gradient(some_chain(torch.float64), pixels, names)
     before = torch.get_num_threads()
@@ -187,27 +189,25 @@ def test_the_numbers_do_not_depend_on_the_number_of_threads(threads: int, size: 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("names", [["c2"], ["pool_b"], ["a2", "pool_a", "c1"]])
-def test_a_backward_pass_changes_neither_the_activations_nor_the_gradients_it_is_given(
-    pooling: str, names: list[str]
-) -> None:
+def test_a_backward_pass_changes_neither_activations_nor_output_gradients(pooling: str, names: list[str]) -> None:
     chain, pixels = some_chain(pooling=pooling), some_pixels().requires_grad_()
-    taps = [chain(pixels, names)[name] for name in names]
-    pulls = [torch.randn_like(tap) for tap in taps]
-    before = [tensor.detach().clone() for tensor in (*taps, *pulls)]
+    activations = [chain(pixels, names)[name] for name in names]
+    output_gradients = [torch.randn_like(each) for each in activations]
+    before = [tensor.detach().clone() for tensor in (*activations, *output_gradients)]
 
-    first, again = (torch.autograd.grad(taps, pixels, pulls, retain_graph=True)[0] for _ in range(2))
+    first, again = (torch.autograd.grad(activations, pixels, output_gradients, retain_graph=True)[0] for _ in range(2))
 
-    assert all(torch.equal(now, then) for now, then in zip((*taps, *pulls), before, strict=True))
+    assert all(torch.equal(now, then) for now, then in zip((*activations, *output_gradients), before, strict=True))
     assert torch.equal(first, again)
 
 
-def test_the_layout_in_memory_does_not_matter_and_the_pixels_stay_as_they_were() -> None:
+def test_the_memory_layout_does_not_matter_and_the_pixels_stay_unchanged() -> None:
     chain, pixels = some_chain(), some_pixels(12, 16)
     before = pixels.clone()
-    turned = pixels.mT.contiguous().mT
+    transposed = pixels.mT.contiguous().mT
     last = pixels.contiguous(memory_format=torch.channels_last)
 
-    outputs = [chain(layout, ["c2"])["c2"] for layout in (pixels, turned, last)]
+    outputs = [chain(layout, ["c2"])["c2"] for layout in (pixels, transposed, last)]
 
     assert torch.equal(outputs[0], outputs[1])
     assert torch.equal(outputs[0], outputs[2])
@@ -215,15 +215,15 @@ def test_the_layout_in_memory_does_not_matter_and_the_pixels_stay_as_they_were()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_picture_too_small_for_a_layer_is_refused_in_one_line(dtype: torch.dtype) -> None:
+def test_an_image_too_small_for_a_layer_is_an_error_of_one_line(dtype: torch.dtype) -> None:
     chain = some_chain(dtype)
     with pytest.raises(ValueError, match=r"^a picture of 9x3 pixels is too small for layer c1, .* at least 4 .*$"):
         chain(some_pixels(3, 9), ["a1", "c1"])
     assert chain(some_pixels(3, 9), ["b1"])["b1"].shape[-2:] == (1, 4)
 
 
-def test_kernels_are_packed_once_for_each_size_that_is_looked_at_in_turn() -> None:
-    """oneDNN would reorder a kernel packed for another size at every call, ten times as slow as the convolution."""
+def test_kernels_are_packed_once_for_each_of_eight_sizes() -> None:
+    """oneDNN reorders a kernel packed for another size at each call, ten times as slow as the convolution."""
     packed: list[Any] = []
 
     class Counting(TorchDispatchMode):
@@ -232,22 +232,22 @@ def test_kernels_are_packed_once_for_each_size_that_is_looked_at_in_turn() -> No
                 packed.append(args[-1][-2:])
             return function(*args, **(kwargs or {}))
 
-    chain, sides = some_chain(), range(16, 48, 4)  # eight, as many as there can be octaves
+    chain, sides = some_chain(), range(16, 48, 4)  # eight, the largest number of loss scales
     with Counting():
         for _ in range(3):
             for side in sides:
                 activations_and_gradient(chain, some_pixels(side, side), ["c2"])
     count = CONVOLUTIONS["c2"]
-    assert len(packed) == len(sides) * 2 * count  # the kernel and the turned one
+    assert len(packed) == len(sides) * 2 * count  # the kernel and the flipped one
     assert {tuple(size) for size in packed} == {(side // k, side // k) for side in sides for k in (1, 2, 4)}
 
 
-# ------------------------------------------------------------------------------------ bf16 numbers taken as integers
+# bf16 reinterpreted as integers
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("size", [(2, 2), (6, 8), (7, 9)])
-def test_pooling_is_that_of_pytorch_and_of_equal_inputs_one_has_the_gradient(
+def test_pooling_equals_that_of_pytorch_and_one_of_equal_inputs_has_the_gradient(
     dtype: torch.dtype, size: tuple[int, int]
 ) -> None:
     generator = torch.Generator().manual_seed(3)
@@ -258,18 +258,20 @@ def test_pooling_is_that_of_pytorch_and_of_equal_inputs_one_has_the_gradient(
     gradient = torch.randn(pooled.shape, generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)
     spread = max_pool_gradient(gradient, x, rows)
     assert spread.shape == x.shape
-    whole = spread[..., : size[0] // 2 * 2, : size[1] // 2 * 2]
-    windows = whole.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
-    assert torch.equal(windows.sum(-1), gradient)  # every other term is 0
+    inner = spread[..., : size[0] // 2 * 2, : size[1] // 2 * 2]
+    windows = inner.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    assert torch.equal(windows.sum(-1), gradient)  # all other terms are 0
     assert ((windows != 0).sum(-1) == 1).all()
-    assert torch.equal(spread.count_nonzero(), torch.tensor(gradient.numel()))  # an odd row or column has none
-    largest = F.interpolate(pooled.float(), scale_factor=2) == x[..., : whole.shape[2], : whole.shape[3]].float()
-    assert largest[whole != 0].all()
+    assert torch.equal(spread.count_nonzero(), torch.tensor(gradient.numel()))  # an odd last row or column has 0
+    largest = F.interpolate(pooled.float(), scale_factor=2) == x[..., : inner.shape[2], : inner.shape[3]].float()
+    assert largest[inner != 0].all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_a_relu_stops_the_gradient_where_its_output_is_zero_of_either_sign(dtype: torch.dtype, in_place: bool) -> None:
+def test_the_gradient_of_a_relu_is_zero_where_its_output_is_zero_of_either_sign(
+    dtype: torch.dtype, in_place: bool
+) -> None:
     output = torch.tensor([0.0, -0.0, 1e-38, 0.5, 3e38], dtype=dtype)
     gradient = torch.tensor([1.0, 2.0, -3.0, 4.0, -5.0], dtype=dtype)
     kept = relu_gradient(gradient, output, in_place=in_place)
