@@ -1,45 +1,50 @@
-# Everything lands in .venv and demo/, both ignored by git. Needs make and Python 3.11 or newer:
-# another interpreter is chosen by `make PYTHON=python3.12 test`.
+# All files are written to .venv, build/ and demo/, which git ignores. Needs make and Python 3.11 or newer;
+# `make PYTHON=python3.12 test` selects another interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 EXTRAS := demo,report,studio,hires,export
-# One thread for each of the two test processes: more would fight over the cores.
+# One thread for each of the two test processes: more threads compete for the cores.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_FLAGS)
 PYTEST_FLAGS ?=
+.DEFAULT_GOAL := help
 
-.PHONY: demo test test-slow check bench docs golden clean
+.PHONY: help demo test test-slow check bench docs golden clean
 
-demo: .venv/demo.stamp  ## paint the bundled samples into demo/
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: .venv/demo.stamp  ## stylize the bundled samples and write them to demo/
 	$(BIN)/impasto demo -o demo
 
-test: .venv/test.stamp  ## all tests but the slow ones
+test: .venv/test.stamp  ## run the tests that take less than 5 seconds each
 	$(PYTEST) --dist worksteal -m "not slow"
 
-test-slow: .venv/test.stamp  ## the slow ones; status 5 says that there is none
+test-slow: .venv/test.stamp  ## run the slow tests (status 5: there are none)
 	$(PYTEST) --dist loadfile -m slow || [ $$? -eq 5 ]
 
-check: .venv/test.stamp  ## style and types
+check: .venv/test.stamp  ## check style, docstrings, spelling and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell impasto tests docs benchmarks examples tools *.md
 	$(BIN)/mypy
 
-bench: .venv/test.stamp  ## the figures of the README; needs IMPASTO_WEIGHTS and an hour
+bench: .venv/test.stamp  ## measure the figures of the README (an hour; needs IMPASTO_WEIGHTS)
 	$(BIN)/python benchmarks/time_to_loss.py
 	$(BIN)/python benchmarks/paper_table.py
 	$(BIN)/python benchmarks/lite_gate.py
 
-golden: .venv/test.stamp  ## record the outputs of 83 small runs, or compare with the record that exists
+golden: .venv/test.stamp  ## record the outputs of 83 small runs, or compare with an existing record
 	if [ -e build/golden.json ]; then $(BIN)/python tools/golden.py check build/golden.json; \
 	else $(BIN)/python tools/golden.py record build/golden.json; fi
 
-docs: .venv/test.stamp  ## write the generated tables of docs/ again
+docs: .venv/test.stamp  ## generate the tables of docs/
 	$(BIN)/python docs/generate.py
 
-clean:
+clean:  ## delete all generated files
 	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# torch comes first and pinned: a free choice may pull a newer one with gigabytes of GPU libraries.
+# torch is installed first, with its pinned version: a newer version may bring gigabytes of GPU libraries.
 .venv/demo.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("impasto needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
