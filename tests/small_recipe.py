@@ -1,4 +1,4 @@
-"""A recipe for the tests of the training loop; run as a script it is `impasto` with this recipe in it."""
+"""Define a recipe for the tests of the training loop; as a script, run `impasto` with this recipe."""
 
 import io
 import os
@@ -22,18 +22,18 @@ from impasto.types import Image
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class SmallConfig(TrainingConfig):
-    """Settings of `small`."""
+    """Settings of the recipe `small`."""
 
     noise: Annotated[float, Ge(0)] = 0.1
-    """Deviation of the noise on every sample."""
+    """Standard deviation of the noise on every sample."""
     dropout: Annotated[float, Ge(0)] = 0.0
-    """Share of the values that the global generator drops."""
+    """Fraction of the values that dropout, which uses the global generator, sets to 0."""
 
 
 class Small(Recipe):
-    """Makes a painting out of a photo, a pixel at a time."""
+    """A network that maps photographs to paintings pixel by pixel."""
 
-    summary = "Three by three pixels of a noisy photo to one of a painting"
+    summary = "3x3 pixels of a noisy photograph to one pixel of a painting"
     Config = SmallConfig
     config: SmallConfig
 
@@ -53,24 +53,26 @@ class Small(Recipe):
         assert len(batch["seed"]) == int(os.environ.get("SMALL_SAMPLES", self.config.batch))
         for _ in range(os.environ.get("SMALL_INTERRUPT", "").split().count(str(step))):
             os.kill(os.getpid(), signal.SIGINT)
-        chances = [torch.Generator().manual_seed(int(seed)) for seed in batch["seed"]]
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in batch["seed"]]
         photo, noise = batch["photo"], self.config.noise
-        photo = torch.stack([photo[i] + noise * torch.randn(3, 1, 1, generator=each) for i, each in enumerate(chances)])
-        painted = nn.functional.dropout(network(photo), self.config.dropout)
+        photo = torch.stack(
+            [photo[i] + noise * torch.randn(3, 1, 1, generator=each) for i, each in enumerate(generators)]
+        )
+        output = nn.functional.dropout(network(photo), self.config.dropout)
         value = float("nan") if os.environ.get("SMALL_NAN") == str(step) else 1.0
         return {
-            "match/pixels": value * (painted - batch["painting"]).square().mean(),
-            "size": 0.1 * painted.abs().mean(),
+            "match/pixels": value * (output - batch["painting"]).square().mean(),
+            "size": 0.1 * output.abs().mean(),
         }
 
     def sheet(self, network: nn.Module) -> Image:
         assert not network.training
         return network(torch.rand(1, 3, 16, 16)).clamp(0, 1)
 
-    def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
-        box = io.BytesIO()
-        torch.save({"weights": network.state_dict(), "facts": facts}, box)
-        write_atomically(folder / "small.pt", box.getvalue())
+    def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
+        buffer = io.BytesIO()
+        torch.save({"weights": network.state_dict(), "metadata": metadata}, buffer)
+        write_atomically(folder / "small.pt", buffer.getvalue())
         return folder / "small.pt"
 
 

@@ -1,4 +1,4 @@
-"""The training loop and the recipes."""
+"""Train networks: one loop for all recipes."""
 
 from impasto.training.distributed import this_process
 from impasto.training.session import OnStep, Stopped

@@ -1,4 +1,4 @@
-"""A training on disk: everything that a run needs to go on as if it had never stopped."""
+"""Write and read checkpoints, which hold everything that a training needs to resume."""
 
 from __future__ import annotations
 
@@ -13,49 +13,59 @@ from impasto.files import reason, write_atomically
 from impasto.training.recipes import Dataset, TrainingConfig
 
 FORMAT = 1
-FREE = frozenset(("device",))
-"""Settings that may change from leg to leg."""
+FREE_SETTINGS = frozenset(("device",))
+"""Settings that may change from session to session."""
 
 
-def identity(recipe: str, config: TrainingConfig, data: Dataset) -> dict[str, Any]:
-    """What must be the same for a run to go on: recipe, settings and pictures, as plain values."""
-    settings = {name: value for name, value in settings_of(config).items() if name not in FREE}
+def run_identity(recipe: str, config: TrainingConfig, data: Dataset) -> dict[str, Any]:
+    """Return what must be the same for a training to resume: recipe, settings and pictures, as plain values."""
+    settings = {name: value for name, value in settings_of(config).items() if name not in FREE_SETTINGS}
     return {"format": FORMAT, "recipe": recipe, "settings": settings, "pictures": data.fingerprints()}
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes tensors and plain values, whole or not at all. Raises `ValueError` where it cannot be written."""
-    box = io.BytesIO()
-    torch.save(state, box)
-    write_atomically(path, box.getvalue())
+    """Write tensors and plain values, completely or not at all.
+
+    Raises:
+        ValueError: if the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def read_checkpoint(path: Path, expected: dict[str, Any]) -> dict[str, Any] | None:
-    """What `write_checkpoint` wrote, on the CPU, or None where there is none.
+    """Return what `write_checkpoint` wrote, on the CPU, or None if there is no file.
 
-    Raises `ValueError`, in one line, for a file that is no checkpoint and for one whose identity is not `expected`.
+    Args:
+        path: the file.
+        expected: the identity of the training that is to be resumed.
+
+    Raises:
+        ValueError: in one line, if the file is not a checkpoint or belongs to another training.
     """
     if not path.exists():
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = state["identity"]
-    except Exception as error:  # unpickling raises whatever it likes
-        raise ValueError(f"{str(path)!r} is no checkpoint: {reason(error)}; give another folder") from error
+    except Exception as error:  # unpickling raises exceptions of many types
+        raise ValueError(f"{str(path)!r} is not a checkpoint: {reason(error)}; give another folder") from error
     _compare(found, expected, path)
     return state
 
 
 def _compare(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
-    where = f"the run in {str(path.parent)!r}"
+    """Raise `ValueError` with the first difference between two identities."""
+    run = f"the training in {str(path.parent)!r}"
     for name in ("format", "recipe"):
         if found.get(name) != expected[name]:
-            raise ValueError(f"{where} has {name} {found.get(name)!r}, not {expected[name]!r}; give another folder")
+            raise ValueError(f"{run} has {name} {found.get(name)!r}, not {expected[name]!r}; give another folder")
     for name in sorted({*found["settings"], *expected["settings"]}):
         old, new = (each["settings"].get(name) for each in (found, expected))
         if old != new:
-            raise ValueError(f"{name}: {where} has {old!r}, not {new!r}; give that, or another folder")
+            raise ValueError(f"{name}: {run} has {old!r}, not {new!r}; give {old!r}, or another folder")
     for kind in sorted({*found["pictures"], *expected["pictures"]}):
         old, new = (each["pictures"].get(kind, "none") for each in (found, expected))
         if old != new:
-            raise ValueError(f"{where} saw other {kind}s ({old}, now {new}); give those, or another folder")
+            raise ValueError(f"{run} used other {kind}s ({old}, now {new}); give those, or another folder")

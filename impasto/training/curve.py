@@ -1,4 +1,4 @@
-"""The losses of a long training as a short curve: means over windows of steps."""
+"""Record the losses of a long training as a short curve of means over windows of steps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import Any
 from impasto.types import Step
 
 POINTS = 500
-"""Points on the curve of a whole run, at most."""
+"""Maximum number of points on the curve of a training."""
 
 
 class Curve:
     """Collects the losses of every step into at most `POINTS` points."""
 
     def __init__(self, steps: int, crop: int) -> None:
+        """Start an empty curve.
+
+        Args:
+            steps: number of steps of the whole training.
+            crop: side of the training crops in pixels.
+        """
         self.points: list[Step] = []
         self._window = -(-steps // POINTS)
         self._crop = crop
@@ -21,7 +27,7 @@ class Curve:
         self._count = 0
 
     def add(self, step: int, seconds: float, losses: dict[str, float]) -> None:
-        """Takes the next step; every so many it sets a point with their mean losses."""
+        """Add the losses of the next step; the last step of a window adds a point with their means."""
         self._sums = {name: self._sums.get(name, 0.0) + loss for name, loss in losses.items()}
         self._count += 1
         if self._count == self._window:
@@ -30,10 +36,10 @@ class Curve:
             self._sums, self._count = {}, 0
 
     def state(self) -> dict[str, Any]:
-        """As plain values, for a checkpoint."""
+        """Return the curve as plain values, for a checkpoint."""
         return {"points": [point.to_json() for point in self.points], "sums": self._sums, "count": self._count}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` returned."""
+        """Restore what `state` returned."""
         self.points = [Step.from_json(point) for point in state["points"]]
         self._sums, self._count = dict(state["sums"]), int(state["count"])

@@ -1,7 +1,8 @@
-"""A narrow network's first weights, from a wide one: channels are picked, and each layer is fitted in closed form.
+"""Initialize a narrow network from a wide one: select channels and fit each layer in closed form.
 
-Channel j of the narrow network stands for one channel of the teacher, in the teacher's units. So its Gram matrix
-approximates a block of the teacher's, and style transfer can use it in the teacher's place.
+Channel j of the narrow network (student) represents one channel of the wide network (teacher), in the units of the
+teacher. The Gram matrix of the student therefore approximates a block of that of the teacher, and style transfer can
+use the student instead.
 """
 
 from __future__ import annotations
@@ -17,42 +18,43 @@ from impasto.backbones.lite import Lite
 from impasto.backbones.narrow_vgg import LAYERS, RELUS, NarrowVGG
 from impasto.features.moments import second_moment
 
-PLACES = 100_000
-"""Places, over all pictures, that a layer is fitted at."""
+FIT_POSITIONS = 100_000
+"""Number of positions, over all images, to which a layer is fitted."""
 RIDGE = 1e-4
-"""Of the mean squared input, added to the diagonal of the normal equations."""
-TOGETHER = 16
-"""Pictures that are computed at a time."""
-SPENT = 1e-5
-"""With less of its energy left a channel is explained; what is left is rounding, which can pass for a find."""
+"""Ridge penalty, relative to the mean squared input."""
+CHUNK = 16
+"""Number of images that are computed at a time."""
+MIN_ENERGY = 1e-5
+"""Fraction of its energy below which a channel counts as explained; the remainder may be rounding errors."""
 
 
 class Student(NarrowVGG):
-    """The narrow network, and what each of its channels stands for."""
+    """The narrow network, with the teacher channels that its channels represent."""
 
     gram_units: Tensor
-    """One for each style layer: what a squared difference of Gram matrices is multiplied by."""
+    """Factor of the squared difference of Gram matrices, for each style layer."""
     scales: Tensor
-    """One for each layer, folded into the weights at last."""
+    """Scale of each layer, which is multiplied into the exported weights."""
 
     def __init__(self, widths: Sequence[int]) -> None:
+        """Create a network of random weights with the given number of channels per convolution."""
         super().__init__(widths)
         for name in RELUS:
             width = self.convolution(name).out_channels
-            self.register_buffer(f"picked_{name}", torch.zeros(width, dtype=torch.long))
+            self.register_buffer(f"channels_{name}", torch.zeros(width, dtype=torch.long))
             self.register_buffer(f"variance_{name}", torch.ones(width))
         self.register_buffer("gram_units", torch.ones(len(Lite.style_layers)))
         self.register_buffer("scales", torch.ones(len(RELUS)))
 
-    def picked(self, name: str) -> Tensor:
-        """The teacher's channels that those of a layer stand for."""
-        return self.get_buffer(f"picked_{name}")
+    def channels(self, name: str) -> Tensor:
+        """Return the indices of the teacher channels that the channels of a layer represent."""
+        return self.get_buffer(f"channels_{name}")
 
-    def scaled(self, content: float = 1.0) -> list[Layer]:
-        """The layers as they are now, each scaled so that its losses are as large as the teacher's.
+    def scaled_layers(self, content: float = 1.0) -> list[Layer]:
+        """Return the current layers, each scaled so that its losses are as large as those of the teacher.
 
         Args:
-            content: what the layer that keeps the content is scaled with besides.
+            content: additional factor of the content layer.
         """
         scales, below, layers = dict(zip(RELUS, self.scales.tolist(), strict=True)), 1.0, []
         for layer in self.frozen():
@@ -64,121 +66,146 @@ class Student(NarrowVGG):
         return layers
 
 
-def pick_channels(moment: Tensor, count: int) -> list[int]:
-    """The channels that explain the most of all, one after the other (pivoted Cholesky, greedy in explained energy).
+def select_channels(moment: Tensor, count: int) -> list[int]:
+    """Select the channels that explain most of the energy (greedy pivoted Cholesky decomposition).
 
     Args:
         moment: second moments of the channels, `(C, C)`.
-        count: how many to pick.
+        count: number of channels to select.
 
-    >>> pick_channels(torch.tensor([[4.0, 4.0, 0.0], [4.0, 4.1, 0.0], [0.0, 0.0, 1.0]]), 2)
+    Returns:
+        Indices of the channels, in the order of selection.
+
+    >>> select_channels(torch.tensor([[4.0, 4.0, 0.0], [4.0, 4.1, 0.0], [0.0, 0.0, 1.0]]), 2)
     [1, 2]
     """
     rest = moment.double().clone()
-    picked: list[int] = []
+    selected: list[int] = []
     for _ in range(count):
         explained = rest.square().sum(0) / rest.diagonal().clamp_min(1e-12)
-        explained += SPENT * rest.diagonal()  # of two that say the same, the louder one
-        explained[rest.diagonal() <= SPENT * moment.diagonal()] = 0
-        explained[picked] = -1
+        explained += MIN_ENERGY * rest.diagonal()  # of two equivalent channels, prefers the one with more energy
+        explained[rest.diagonal() <= MIN_ENERGY * moment.diagonal()] = 0
+        explained[selected] = -1
         j = int(explained.argmax())
-        picked.append(j)
+        selected.append(j)
         rest -= torch.outer(rest[:, j], rest[j]) / rest[j, j].clamp_min(1e-12)
-    return picked
+    return selected
 
 
 @torch.no_grad()
-def take_over(network: Student, teacher: Chain, pixels: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-    """Gives `network` its first weights; returns which channel of the teacher each of its channels stands for.
+def fit_student(network: Student, teacher: Chain, pixels: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """Set the weights of the student, layer by layer from the image up.
 
-    Layer by layer, from the picture up: picks the teacher's channels, then fits the convolution by ridge regression
-    from the network's own features below to what the teacher has in those channels before its ReLU.
+    Each layer selects channels of the teacher, then fits its convolution by ridge regression from the features of the
+    student below to those channels of the teacher before the ReLU.
 
     Args:
+        network: the student, whose weights are set.
         teacher: VGG-19 with max pooling, of any precision.
-        pixels: normalized pictures `(N, 3, H, W)` to fit on.
+        pixels: normalized images `(N, 3, H, W)` to fit.
+        generator: selects the positions.
+
+    Returns:
+        For every layer, the teacher channels that the channels of the student represent.
     """
     layers = {layer.name: layer for layer in teacher.layers}
-    picked: dict[str, Tensor] = {}
+    channels: dict[str, Tensor] = {}
     theirs, ours = pixels.to(teacher.dtype), pixels
     for name in LAYERS:
         layer = layers[name]
         if not isinstance(layer, Convolution):
             theirs, ours = F.max_pool2d(theirs, 2), F.max_pool2d(ours, 2)
             continue
-        above = _activated(theirs, layer.weight, layer.bias)
+        above = _activate(theirs, layer.weight, layer.bias)
         own = network.convolution(name)
-        picked[name] = torch.tensor(pick_channels(_second_moment(above), own.out_channels))
-        weight, bias = _fit(ours, theirs, layer, picked[name], generator)
+        channels[name] = torch.tensor(select_channels(_channel_moments(above), own.out_channels))
+        weight, bias = _fit(ours, theirs, layer, channels[name], generator)
         own.load_state_dict({"weight": weight, "bias": bias})
-        ours = _activated(ours, weight, bias)
+        ours = _activate(ours, weight, bias)
         theirs = above
-    return picked
+    return channels
 
 
 @torch.no_grad()
-def measure(network: Student, teacher: Chain, pixels: Tensor, picked: dict[str, Tensor]) -> None:
-    """Fills in what the losses are measured in, and the scales of the layers.
+def measure_units(network: Student, teacher: Chain, pixels: Tensor, channels: dict[str, Tensor]) -> None:
+    """Set the units of the losses and the scales of the layers of a student.
 
-    The scales make the Gram loss of a style layer between two pictures as large as the teacher's on average, and the
-    content loss of the other layers, so that a weight means the same with both.
+    The scales make the Gram loss between two images as large as that of the teacher on average, for style layers, and
+    the content loss for the other layers, so that a weight means the same with both networks.
+
+    Args:
+        network: the student, whose buffers are set.
+        teacher: VGG-19 with max pooling.
+        pixels: normalized images `(N, 3, H, W)`, photographs in the first half and paintings in the second.
+        channels: the channels from `fit_student`.
     """
     parts = [teacher(part, RELUS) for part in torch.split(pixels, 16)]
-    differences, whole = [], []
+    block_losses, full_losses = [], []
     scales = dict.fromkeys(RELUS, 1.0)
     for name in RELUS:
-        network.picked(name).copy_(picked[name])
-        block = torch.cat([part[name][:, picked[name]] for part in parts]).float()
+        network.channels(name).copy_(channels[name])
+        block = torch.cat([part[name][:, channels[name]] for part in parts]).float()
         variance = block.var((0, 2, 3))
         network.get_buffer(f"variance_{name}").copy_((variance + variance.mean()) / 2)
         full = torch.cat([part[name].float().var((2, 3)) for part in parts])
         scales[name] = float((full.mean() / block.var((2, 3)).mean()).sqrt())
         if name in Lite.style_layers:
             gram = second_moment(block)
-            differences.append((gram - gram.flip(0)).square().mean())  # a photograph and a painting each
+            block_losses.append((gram - gram.flip(0)).square().mean())  # pairs of a photograph and a painting
             gram = torch.cat([second_moment(part[name]) for part in parts])
-            whole.append((gram - gram.flip(0)).square().mean())
-            scales[name] = float((whole[-1] / differences[-1]) ** 0.25)
-    theirs, ours = torch.stack(whole), torch.stack(differences)
-    # Half of it weighs the layers alike, half as a painting's loss does.
+            full_losses.append((gram - gram.flip(0)).square().mean())
+            scales[name] = float((full_losses[-1] / block_losses[-1]) ** 0.25)
+    theirs, ours = torch.stack(full_losses), torch.stack(block_losses)
+    # One half weights the layers equally, the other half as the style loss of the teacher does.
     network.gram_units.copy_(0.5 / (len(ours) * ours) + 0.5 * (theirs / ours) / theirs.sum())
     network.scales.copy_(torch.tensor([scales[name] for name in RELUS]))
 
 
 def _fit(
-    ours: Tensor, theirs: Tensor, layer: Convolution, picked: Tensor, generator: torch.Generator
+    ours: Tensor, theirs: Tensor, layer: Convolution, channels: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Weight and bias from `ours` below to the picked channels of the teacher's `layer`, by ridge regression."""
-    weight, bias = layer.weight[picked].float(), layer.bias[picked].float()
+    """Fit a convolution by ridge regression.
+
+    Args:
+        ours: features of the student below the layer.
+        theirs: features of the teacher below the layer.
+        layer: the layer of the teacher.
+        channels: channels of the layer to fit.
+        generator: selects the positions.
+
+    Returns:
+        Weight and bias.
+    """
+    weight, bias = layer.weight[channels].float(), layer.bias[channels].float()
     side = 9 * ours.shape[1] + 1
-    square, mixed = torch.zeros(side, side, dtype=torch.float64), torch.zeros(side, len(picked), dtype=torch.float64)
-    for own, their in zip(torch.split(ours, TOGETHER), torch.split(theirs, TOGETHER), strict=True):
-        wanted = _convolved(their.float(), weight, bias).flatten(2)  # (B, width, H*W)
+    square, mixed = torch.zeros(side, side, dtype=torch.float64), torch.zeros(side, len(channels), dtype=torch.float64)
+    for own, their in zip(torch.split(ours, CHUNK), torch.split(theirs, CHUNK), strict=True):
+        target = _convolve(their.float(), weight, bias).flatten(2)  # (B, width, H*W)
         patches = F.unfold(own.float(), 3, padding=1)  # (B, 9*C, H*W)
         patches = torch.cat([patches, patches.new_ones(len(patches), 1, patches.shape[-1])], 1)
-        each = max(1, PLACES // len(ours))
-        places = torch.randperm(patches.shape[-1], generator=generator)[:each]
-        x = patches[..., places].transpose(1, 2).reshape(-1, side)
-        y = wanted[..., places].transpose(1, 2).reshape(-1, len(picked))
+        each = max(1, FIT_POSITIONS // len(ours))
+        positions = torch.randperm(patches.shape[-1], generator=generator)[:each]
+        x = patches[..., positions].transpose(1, 2).reshape(-1, side)
+        y = target[..., positions].transpose(1, 2).reshape(-1, len(channels))
         square += (x.T @ x).double()
         mixed += (x.T @ y).double()
     square.diagonal().add_(RIDGE * square.diagonal().mean())
     solution = torch.linalg.solve(square, mixed).float()  # (9*C + 1, width)
-    return solution[:-1].T.reshape(len(picked), -1, 3, 3), solution[-1]
+    return solution[:-1].T.reshape(len(channels), -1, 3, 3), solution[-1]
 
 
-def _activated(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.cat([_convolved(part, weight, bias).relu_() for part in torch.split(x, TOGETHER)])
+def _activate(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.cat([_convolve(part, weight, bias).relu_() for part in torch.split(x, CHUNK)])
 
 
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.conv2d(x.to(weight.dtype).contiguous(memory_format=torch.channels_last), weight, bias, padding=1)
 
 
-def _second_moment(features: Tensor) -> Tensor:
-    """`(C, C)`, over all places of all pictures."""
+def _channel_moments(features: Tensor) -> Tensor:
+    """Return the second moments `(C, C)` over all positions of all images."""
     total = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
-    for part in torch.split(features, TOGETHER):
+    for part in torch.split(features, CHUNK):
         columns = part.float().transpose(0, 1).flatten(1)  # (C, B*H*W)
         total += (columns @ columns.T).double()
     return total / (features.numel() / features.shape[1])

@@ -1,4 +1,4 @@
-"""What one looks at while something learns: its loss curves and a contact sheet."""
+"""Write loss curves and a contact sheet during a training."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ import torch
 
 from impasto.curves import save_curves
 from impasto.images import save_image
-from impasto.training.loop import Run
+from impasto.training.loop import TrainingRun
 
 
-class Views:
-    """Writes `curve.json`, `curve.svg` and `sheet.png` again and again, which takes a tenth of the time at most."""
+class Snapshots:
+    """Writes `curve.json`, `curve.svg` and `sheet.png` repeatedly, in at most a tenth of the time."""
 
-    def __init__(self, run: Run, folder: Path, pause: float) -> None:
-        """`pause` is the least number of seconds between two times. Warns where there will be no `curve.svg`."""
-        self._run, self._folder, self._pause = run, folder, pause
+    def __init__(self, run: TrainingRun, folder: Path, interval: float) -> None:
+        """Start the timer; warn if matplotlib, which `curve.svg` needs, is not installed.
+
+        Args:
+            run: the training.
+            folder: where to write.
+            interval: minimum number of seconds between two snapshots.
+        """
+        self._run, self._folder, self._interval = run, folder, interval
         self._curves = ["curve.json", "curve.svg"]
         if importlib.util.find_spec("matplotlib") is None:
             self._curves.remove("curve.svg")
-            warnings.warn("there will be no curve.svg: it needs matplotlib: pip install impasto[report]", stacklevel=2)
-        self._next = time.monotonic() + pause
+            warnings.warn("curve.svg is not written; it needs matplotlib: pip install impasto[report]", stacklevel=2)
+        self._next = time.monotonic() + interval
 
     def refresh(self, *, now: bool = False) -> None:
-        """Writes them if it is time, or `now`."""
+        """Write the files if the interval is over, or `now`."""
         began = time.monotonic()
         if began < self._next and not now:
             return
@@ -38,4 +44,4 @@ class Views:
         if sheet is not None:
             save_image(sheet, self._folder / "sheet.png")
         ended = time.monotonic()
-        self._next = ended + max(self._pause, 10 * (ended - began))
+        self._next = ended + max(self._interval, 10 * (ended - began))

@@ -1,8 +1,4 @@
-"""Training: one loop for everything that learns here. `train` is the door; a recipe says what is learned.
-
-Around it: `loop` (the steps), `leg` (from a start to a stop), `checkpoint` (a run on disk), `distributed` (several
-processes), `curve` and `views` (what one looks at meanwhile).
-"""
+"""Train a network by a recipe, or resume a training."""
 
 from __future__ import annotations
 
@@ -15,30 +11,30 @@ import torch
 from impasto.config import check_settings
 from impasto.devices import pick_device
 from impasto.files import check_writable
-from impasto.training.checkpoint import identity, read_checkpoint
+from impasto.training.checkpoint import read_checkpoint, run_identity
 from impasto.training.datasets import Dataset
-from impasto.training.distributed import Processes, joined, own_device, this_process
-from impasto.training.loop import Run
+from impasto.training.distributed import Processes, local_device, process_group, this_process
+from impasto.training.loop import TrainingRun
 from impasto.training.recipes import RECIPES, Recipe
-from impasto.training.session import Leg, OnStep, Stopped
+from impasto.training.session import OnStep, Stopped, TrainingSession
 
 CHECKPOINT = "checkpoint.pt"
-"""The file in the output folder that a run goes on from."""
+"""Name of the checkpoint in the output folder."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a leg of a training came to."""
+    """The outcome of a session of a training."""
 
     output: Path | None
-    """What the recipe exported of the averaged weights, at the end of the leg, in the first process."""
+    """File with the averaged weights at the end of the session; None in all processes but the first."""
     recipe: str
     steps: int
-    """Steps done so far, in all legs."""
+    """Steps done so far, in all sessions."""
     total: int
-    """Steps of the whole run."""
+    """Steps of the whole training."""
     seconds: float
-    """Wall time of these steps."""
+    """Wall time of the steps, in all sessions."""
     losses: dict[str, float]
     """Terms of the last step."""
     stopped: Stopped
@@ -55,43 +51,44 @@ def train(
     on_step: OnStep | None = None,
     **settings: Any,
 ) -> Trained:
-    """Trains by a recipe into the folder `output`, or goes on with the run that lies there.
+    """Train by a recipe, or resume the training in the folder `output`.
 
     Args:
-        output: gets the checkpoint, the curves, the sheet and what the recipe exports at the end.
-        photos: a folder of photographs; likewise `paintings`. At least one of them.
-        minutes: stop cleanly after so long, with a checkpoint; None trains to the end.
+        recipe: name of a recipe.
+        output: folder of the checkpoint, the curves, the contact sheet and the exported weights.
+        photos: folder of photographs, used as content images; at least one of the two folders is needed.
+        paintings: folder of paintings, used as style images.
+        minutes: time limit of this session, which ends with a checkpoint; None: no limit.
         save_every: seconds between two checkpoints.
-        on_step: gets every step; returning False stops after it, with a checkpoint.
-        settings: those of the recipe's configuration.
+        on_step: called with every step; returning False ends the session with a checkpoint.
+        settings: settings of the recipe.
 
     Raises:
-        ValueError: in one line, for a setting or a folder that is wrong, for another run in `output`, and for a loss
-            that is not finite.
+        ValueError: in one line, for wrong arguments, another training in `output`, or a loss that is not finite.
     """
     kind = RECIPES[recipe]
     config = check_settings(kind.Config, recipe, settings)
-    device = pick_device(own_device(config.device))
-    this_process().share(config.batch)
+    device = pick_device(local_device(config.device))
+    this_process().samples(config.batch)
     data = Dataset(photos, paintings, config.crop, config.seed, batch=config.batch)
-    path, wanted = Path(output) / CHECKPOINT, identity(recipe, config, data)
-    state = read_checkpoint(path, wanted)
-    with joined(device) as processes, torch.random.fork_rng([device] if device.type == "cuda" else []):
-        run = _begin(kind(config), data, device, processes, state)
+    path, identity = Path(output) / CHECKPOINT, run_identity(recipe, config, data)
+    state = read_checkpoint(path, identity)
+    with process_group(device) as processes, torch.random.fork_rng([device] if device.type == "cuda" else []):
+        run = _start(kind(config), data, device, processes, state)
         check_writable(path)
-        leg = Leg(run, path, wanted, save_every)
-        stopped = leg.train(data, minutes, on_step)
-        exported = leg.export() if processes.is_first else None
+        session = TrainingSession(run, path, identity, save_every)
+        stopped = session.train(data, minutes, on_step)
+        exported = session.export() if processes.is_first else None
     return Trained(exported, recipe, run.step, config.steps, run.seconds, run.losses, stopped)
 
 
-def _begin(
+def _start(
     recipe: Recipe, data: Dataset, device: torch.device, processes: Processes, state: dict[str, Any] | None
-) -> Run:
-    """A new run, or the one of a checkpoint."""
+) -> TrainingRun:
+    """Return a new training, or that of a checkpoint."""
     torch.manual_seed(recipe.config.seed)
     network = recipe.prepare(data) if state is None and processes.is_first else recipe.network()
-    run = Run(recipe, network, device, processes)
+    run = TrainingRun(recipe, network, device, processes)
     if state is not None:
         run.load(state)
     return run

@@ -25,8 +25,8 @@ from impasto.networks.wct import optimal_transform, whitening_transform
 from impasto.networks.weights_io import load_weights, save_weights
 from impasto.samples import resolve
 from impasto.training import train
-from impasto.training.augmentation import shifted
-from impasto.training.recipes.micro import mesh
+from impasto.training.augmentation import random_shift
+from impasto.training.recipes.micro import checkerboard
 
 ANY_STYLE = ("adain", "micro", "wct")
 FP32 = {"precision": "fp32", "device": "cpu"}
@@ -178,10 +178,10 @@ def test_a_uniform_image_gives_similar_outputs_in_fp32_and_bf16(
 def test_the_checkerboard_loss_measures_a_checkerboard_and_not_slopes_or_noise() -> None:
     slope = torch.linspace(0, 1, 96).expand(1, 3, 96, 96)
     checkered = 0.1 * ((torch.arange(96)[:, None] + torch.arange(96)) % 2 * 2 - 1)
-    assert mesh(slope) < 1e-10
-    assert mesh(slope + checkered) == pytest.approx(0.01, rel=1e-3)
+    assert checkerboard(slope) < 1e-10
+    assert checkerboard(slope + checkered) == pytest.approx(0.01, rel=1e-3)
     noise = 0.1 * torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    assert mesh(noise) < 0.01 / 50
+    assert checkerboard(noise) < 0.01 / 50
 
 
 @pytest.mark.parametrize("style", ["brushstrokes", "mosaic", "pointillism"])
@@ -189,18 +189,18 @@ def test_outputs_of_micro_have_no_checkerboard(style: str) -> None:
     """The limit is that of a photograph; without its training loss the network had 18 to 26 levels of 255."""
     content = load_image(resolve("inkwash"), size=320)
     stylized = impasto.stylize(content, style, "micro", size=320, **FP32).image
-    assert mesh(stylized).sqrt() < 1.5 / 255
+    assert checkerboard(stylized).sqrt() < 1.5 / 255
 
 
 def test_every_sample_is_shifted_by_its_own_offset_independent_of_the_batch() -> None:
     places = torch.arange(24 * 24).view(1, 1, 24, 24).repeat(9, 1, 1, 1)
-    first, second = shifted([places, 2 * places], torch.arange(9), 8)
+    first, second = random_shift([places, 2 * places], torch.arange(9), 8)
     assert first.shape == (9, 1, 16, 16)
     assert torch.equal(2 * first, second)
     corners = [divmod(int(each[0, 0, 0]), 24) for each in first]
     assert all(0 <= y <= 8 and 0 <= x <= 8 for y, x in corners)
     assert len(set(corners)) > 5
-    assert torch.equal(shifted([places[4:]], torch.arange(4, 9), 8)[0], first[4:])
+    assert torch.equal(random_shift([places[4:]], torch.arange(4, 9), 8)[0], first[4:])
 
 
 def test_micro_has_fewer_than_500_000_parameters() -> None:

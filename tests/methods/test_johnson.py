@@ -295,7 +295,7 @@ def test_the_recipe_trains_resumes_and_exports_weights_for_the_method(
 
 def test_the_recipe_rejects_paintings_and_a_missing_style_image(tmp_path: Path) -> None:
     photos = folder_of_photos(tmp_path / "photos")
-    with pytest.raises(ValueError, match=r"^johnson learns from photographs and one style"):
+    with pytest.raises(ValueError, match=r"^johnson is trained on photographs and one style"):
         train("johnson", output=tmp_path / "out", photos=photos, paintings=photos, steps=1, crop=32)
     with pytest.raises(ValueError, match=r"^style: 'nowhere\.png' is not a file"):
         train("johnson", output=tmp_path / "out", photos=photos, style="nowhere.png", steps=1, crop=32)

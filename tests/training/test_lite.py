@@ -1,4 +1,4 @@
-"""The bundled network and how it is made: channels picked, layers fitted, then trained on what it paints itself."""
+"""Test the backbone `lite` and its distillation: selected channels, fitted layers, and the training recipe."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from impasto.backbones.vgg import VGG19Caffe
 from impasto.features.moments import second_moment
 from impasto.images import load_image
 from impasto.training import train
-from impasto.training.augmentation import spoiled, zoomed
+from impasto.training.augmentation import random_degradation, random_zoom
 from impasto.training.datasets import Dataset
-from impasto.training.distillation import Student, measure, pick_channels, take_over
-from impasto.training.recipes.lite import LiteConfig, LiteRecipe
+from impasto.training.distillation import Student, fit_student, measure_units, select_channels
+from impasto.training.recipes.lite import LiteRecipe, LiteRecipeConfig
 
 NARROW = (8,) * len(RELUS)
 CPU = torch.device("cpu")
@@ -36,7 +36,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 def wide_chain(width: int = 8, seed: int = 0) -> Chain:
-    """A teacher: random convolutions under the names of VGG-19, `width` channels each."""
+    """Return a teacher: random convolutions with the layer names of VGG-19 and `width` channels each."""
     generator = torch.Generator().manual_seed(seed)
     layers: list[Layer] = []
     below = 3
@@ -51,7 +51,7 @@ def wide_chain(width: int = 8, seed: int = 0) -> Chain:
 
 
 def multiply_adds(widths: list[int], counts: tuple[int, ...]) -> float:
-    """A pixel, up to the last of `widths`; `counts` convolutions stand in each block."""
+    """Return the multiply-adds per pixel up to the last of `widths`, for `counts` convolutions per block."""
     total, below, layer = 0.0, 3, 0
     for block, count in enumerate(counts):
         for _ in range(count):
@@ -60,10 +60,10 @@ def multiply_adds(widths: list[int], counts: tuple[int, ...]) -> float:
     return total
 
 
-# The file that is shipped.
+# The bundled file.
 
 
-def test_the_bundled_file_is_small_says_where_it_comes_from_and_is_stored_in_fp16() -> None:
+def test_the_bundled_file_is_small_names_its_source_and_is_stored_in_fp16() -> None:
     assert FILE.stat().st_size <= 4_000_000
     with safe_open(FILE, "pt") as stored:
         about = stored.metadata()
@@ -82,13 +82,13 @@ def test_it_needs_at_least_seven_times_fewer_multiply_adds_than_vgg19() -> None:
     assert multiply_adds(wide, (2, 2, 4, 4, 1)) > 7 * multiply_adds(widths, (2, 2, 4, 4, 1))
 
 
-def test_its_layers_bear_vgg19s_names_and_serve_the_same_terms() -> None:
+def test_its_layers_have_the_names_of_vgg19_and_serve_the_same_terms() -> None:
     assert set(Lite.layers) <= set(VGG19Caffe.layers)
     assert (Lite.content_layers, Lite.style_layers) == (VGG19Caffe.content_layers, VGG19Caffe.style_layers)
 
 
 @pytest.mark.shared
-def test_its_losses_between_photographs_and_paintings_are_those_of_vgg19(
+def test_its_losses_between_photographs_and_paintings_are_close_to_those_of_vgg19(
     real_weights: Path, shared_images: Path
 ) -> None:
     photographs, paintings = (
@@ -113,67 +113,67 @@ def test_its_losses_between_photographs_and_paintings_are_those_of_vgg19(
         assert 0.5 < mine[layer] / theirs[layer] < 2, layer
 
 
-# How it is made.
+# Distillation.
 
 
-def test_the_channels_that_explain_the_most_are_picked_and_none_twice() -> None:
+def test_the_channels_that_explain_most_energy_are_selected_once_each() -> None:
     factors = torch.randn(3, 500, generator=torch.Generator().manual_seed(1)) * torch.tensor([[5.0], [2.0], [1.0]])
-    loud = torch.cat([0.1 * factors[:1], factors, factors[1:2] + 0.01 * factors[2:]])
-    moment = loud @ loud.T / 500
+    channels = torch.cat([0.1 * factors[:1], factors, factors[1:2] + 0.01 * factors[2:]])
+    moment = channels @ channels.T / 500
 
-    picked = pick_channels(moment, 3)
-    assert picked[0] == 1  # the loudest
-    assert len(set(picked)) == 3
-    inside = moment[picked][:, picked]
-    left = moment - moment[:, picked] @ torch.linalg.solve(inside, moment[picked])
-    assert left.trace() < 1e-4 * moment.trace()  # three factors: three channels say it all
+    selected = select_channels(moment, 3)
+    assert selected[0] == 1  # has most energy
+    assert len(set(selected)) == 3
+    inside = moment[selected][:, selected]
+    rest = moment - moment[:, selected] @ torch.linalg.solve(inside, moment[selected])
+    assert rest.trace() < 1e-4 * moment.trace()  # three channels explain three factors
 
 
 def test_a_student_as_wide_as_its_teacher_becomes_the_teacher() -> None:
     teacher, student = wide_chain(), Student(NARROW)
     pixels = noise(24, 3, 48, 48) - 0.5
 
-    picked = take_over(student, teacher, pixels, torch.Generator().manual_seed(0))
-    wanted, got = teacher(pixels, RELUS), student(pixels)
+    channels = fit_student(student, teacher, pixels, torch.Generator().manual_seed(0))
+    expected, actual = teacher(pixels, RELUS), student(pixels)
     for name in RELUS:
-        assert sorted(picked[name].tolist()) == list(range(8))
-        wrong = (got[name] - wanted[name][:, picked[name]]).square().mean() / wanted[name].var()
-        assert wrong < 1e-3, name
+        assert sorted(channels[name].tolist()) == list(range(8))
+        error = (actual[name] - expected[name][:, channels[name]]).square().mean() / expected[name].var()
+        assert error < 1e-3, name
 
 
-def test_the_scales_make_the_gram_losses_as_large_as_the_teachers() -> None:
+def test_the_scales_make_the_gram_losses_as_large_as_those_of_the_teacher() -> None:
     teacher, student = wide_chain(16), Student(NARROW)
     pixels = noise(8, 3, 48, 48) * torch.linspace(0.2, 1, 8).view(-1, 1, 1, 1)
-    picked = take_over(student, teacher, pixels, torch.Generator().manual_seed(0))
-    measure(student, teacher, pixels, picked)
+    channels = fit_student(student, teacher, pixels, torch.Generator().manual_seed(0))
+    measure_units(student, teacher, pixels, channels)
 
-    eye = Lite.of(student.scaled(), device=CPU, dtype=torch.float32)
-    mine, theirs = eye.chain(pixels, RELUS), teacher(pixels, RELUS)
+    backbone = Lite.of(student.scaled_layers(), device=CPU, dtype=torch.float32)
+    mine, theirs = backbone.chain(pixels, RELUS), teacher(pixels, RELUS)
     for name in Lite.style_layers:
         a, b = (second_moment(f[name]) for f in (mine, theirs))
         ratio = (a - a.flip(0)).square().mean() / (b - b.flip(0)).square().mean()
         assert 0.6 < ratio < 1.6, name  # the fit itself is not exact
 
 
-def test_scaling_changes_no_layer_but_by_its_factor() -> None:
+def test_scaling_multiplies_every_layer_by_its_factor() -> None:
     student = Student(NARROW)
     student.scales.copy_(torch.linspace(0.5, 2, len(RELUS)))
     pixels = noise(1, 3, 32, 32) - 0.5
-    scaled = Chain(student.scaled(), pooling="max", device=CPU, dtype=torch.float32)(pixels, RELUS)
+    scaled = Chain(student.scaled_layers(), pooling="max", device=CPU, dtype=torch.float32)(pixels, RELUS)
     for name, scale in zip(RELUS, student.scales, strict=True):
         assert torch.allclose(scaled[name], scale * student(pixels)[name], atol=1e-5)
 
 
-def test_the_body_that_learns_and_the_chain_that_paints_are_the_same_network() -> None:
+def test_the_trainable_network_and_the_chain_give_the_same_features() -> None:
     network = NarrowVGG(NARROW)
     pixels = noise(2, 3, 40, 32) - 0.5
-    painting = Chain(network.frozen(), pooling="max", device=CPU, dtype=torch.float32)(pixels, RELUS)
+    chain = Chain(network.frozen(), pooling="max", device=CPU, dtype=torch.float32)(pixels, RELUS)
     for name, features in network(pixels).items():
-        assert torch.allclose(features, painting[name], atol=1e-5)
+        assert torch.allclose(features, chain[name], atol=1e-5)
 
 
-@pytest.mark.parametrize("change", [zoomed, spoiled])
-def test_a_training_picture_changes_at_times_by_its_own_generator_and_stays_in_the_box(
+@pytest.mark.parametrize("change", [random_zoom, random_degradation])
+def test_augmentations_follow_their_generator_and_stay_in_range(
     change: Callable[[Tensor, torch.Generator], Tensor],
 ) -> None:
     picture = noise(3, 32, 32)
@@ -186,16 +186,16 @@ def test_a_training_picture_changes_at_times_by_its_own_generator_and_stays_in_t
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for kind in ("photos", "paintings"):
         (tmp_path / kind).mkdir()
         for i in range(4):
-            blocks = chance.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+            blocks = generator.integers(0, 256, (6, 6, 3), dtype=np.uint8)
             PILImage.fromarray(blocks).resize((48, 48)).save(tmp_path / kind / f"{i}.png")
     return {kind: tmp_path / kind for kind in ("photos", "paintings")}
 
 
-SMALL = {"crop": 32, "widths": NARROW, "fit_pictures": 8, "painted_steps": 4, "painted_share": 0.5, "batch": 2}
+SMALL = {"crop": 32, "widths": NARROW, "fit_pictures": 8, "stylized_steps": 4, "stylized_fraction": 0.5, "batch": 2}
 
 
 @pytest.fixture
@@ -204,9 +204,12 @@ def random_teacher(random_weights: Callable[[str], Path], monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("random_teacher")
-def test_the_recipe_trains_and_leaves_weights_that_paint(tmp_path: Path, folders: dict[str, Path]) -> None:
+def test_the_recipe_trains_and_exports_weights_of_the_backbone(
+    tmp_path: Path, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.training.recipes.lite.SHEET_STEPS", 3)
     trained = train("lite", output=tmp_path / "run", steps=3, warmup=1, **folders, **SMALL)  # type: ignore[arg-type]
-    assert set(trained.losses) == {"features", "gram", "painted/features", "painted/gram"}
+    assert set(trained.losses) == {"features", "gram", "stylized/features", "stylized/gram"}
     assert trained.output is not None
     assert min(load_image(tmp_path / "run" / "sheet.png").shape[-2:]) > 100
     with safe_open(trained.output, "pt") as stored:
@@ -217,38 +220,38 @@ def test_the_recipe_trains_and_leaves_weights_that_paint(tmp_path: Path, folders
             else Pool(name)
             for name in LAYERS
         ]
-    eye = Lite.of(convolutions, device=CPU, dtype=torch.float32)
-    assert eye.encode(noise(1, 3, 32, 32), ["relu5_1"])["relu5_1"].shape == (1, 8, 2, 2)
+    backbone = Lite.of(convolutions, device=CPU, dtype=torch.float32)
+    assert backbone.encode(noise(1, 3, 32, 32), ["relu5_1"])["relu5_1"].shape == (1, 8, 2, 2)
 
 
 @pytest.mark.usefixtures("random_teacher")
-def test_the_loss_of_a_batch_is_the_mean_of_those_of_its_samples(folders: dict[str, Path]) -> None:
-    recipe = LiteRecipe(LiteConfig(precision="fp32", **SMALL))  # type: ignore[arg-type]
+def test_the_loss_of_a_batch_is_the_mean_over_its_samples(folders: dict[str, Path]) -> None:
+    recipe = LiteRecipe(LiteRecipeConfig(precision="fp32", **SMALL))  # type: ignore[arg-type]
     data = Dataset(*folders.values(), crop=32, batch=4)
     network = recipe.prepare(data)
     batch = data.batch(1)
 
-    whole = recipe.loss(network, batch, 0)
+    full = recipe.loss(network, batch, 0)
     single = [recipe.loss(network, {k: v[i : i + 1] for k, v in batch.items()}, 0) for i in range(4)]
-    assert sum(terms["painted/gram"].item() > 0 for terms in single) in (1, 2, 3)
-    for name, term in whole.items():
+    assert sum(terms["stylized/gram"].item() > 0 for terms in single) in (1, 2, 3)
+    for name, term in full.items():
         assert term.item() == pytest.approx(sum(terms[name].item() for terms in single) / 4, rel=1e-4)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"widths": (16, 32)}, r"^widths: give 13, one a convolution, not 2$"),
-        ({"paintings": None}, r"^lite learns from photographs and paintings: give both"),
+        ({"widths": (16, 32)}, r"^widths: give 13, one per convolution, not 2$"),
+        ({"paintings": None}, r"^lite is trained on photographs and paintings; give both"),
     ],
 )
-def test_a_recipe_that_cannot_begin_says_why(
+def test_invalid_settings_or_data_are_an_error(
     settings: dict[str, object], message: str, tmp_path: Path, folders: dict[str, Path]
 ) -> None:
     with pytest.raises(ValueError, match=message):
         train("lite", output=tmp_path / "run", **{**folders, **SMALL, **settings})  # type: ignore[arg-type]
 
 
-def test_lite_is_a_part_of_the_house() -> None:
+def test_lite_is_a_registered_backbone() -> None:
     assert BACKBONES["lite"] is Lite
-    assert Lite.weights is None  # nothing to fetch
+    assert Lite.weights is None  # nothing to download

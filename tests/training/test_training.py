@@ -1,4 +1,4 @@
-"""The training loop: stopped, killed or shared between processes, a run comes to the same weights."""
+"""Test that a training gives the same weights when it is stopped, killed, or divided between processes."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from impasto.training import Trained, train
 from impasto.training.curve import POINTS, Curve
 from impasto.training.datasets import Dataset
 from impasto.training.distributed import Processes
-from impasto.training.loop import Run, average, learning_rate
+from impasto.training.loop import TrainingRun, learning_rate, update_average
 from impasto.training.recipes import RECIPES, TrainingConfig
 from impasto.types import Step
 
@@ -39,7 +39,7 @@ SCRIPT = Path(__file__).parents[1] / "small_recipe.py"
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photos/ and paintings/ of smooth noise."""
+    """Return a folder with photos/ and paintings/ of smooth noise."""
     folder = tmp_path_factory.mktemp("pictures")
     generator = np.random.default_rng(0)
     for kind, count in (("photos", 5), ("paintings", 3)):
@@ -54,14 +54,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def small(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recipe `small` is known, and the pictures lie in the current folder."""
-    assert "small" not in RECIPES  # which fills the registry
+    """Register the recipe `small`, and change to the folder with the pictures."""
+    assert "small" not in RECIPES  # fills the registry
     monkeypatch.setitem(RECIPES._parts, "small", Small)
     monkeypatch.setattr(impasto.curves, "_svg", lambda _: b"")  # takes a third of a second
     monkeypatch.chdir(pictures)
 
 
-def go(output: Path, **settings: Any) -> Trained:
+def train_small(output: Path, **settings: Any) -> Trained:
     return train("small", **{"photos": "photos", "paintings": "paintings", "output": output, **QUICK, **settings})
 
 
@@ -70,7 +70,7 @@ def stop_at(step: int) -> impasto.training.OnStep:
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:
-    """What the checkpoint holds, without times."""
+    """Return the contents of the checkpoint, without times."""
     state: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
     del state["seconds"]
     for point in state["curve"]["points"]:
@@ -79,7 +79,7 @@ def checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Bit for bit."""
+    """Compare bit for bit."""
     if isinstance(one, Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
@@ -94,7 +94,7 @@ def exported(folder: Path) -> dict[str, Any]:
 
 
 def start(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """A real second process, on one thread."""
+    """Start a second process with one thread."""
     return subprocess.Popen(
         [*map(str, words)],
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
@@ -104,22 +104,34 @@ def start(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+def run_on_one_thread(*words: str | Path) -> int:
+    """Run a command in this process with one thread, as `start` does in another one; return its exit status."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return main([str(word) for word in words])
+    finally:
+        torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def straight(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one process left that trained without a stop."""
+    """Return the folder of a training without interruption."""
     folder = tmp_path_factory.mktemp("straight")
-    with pytest.MonkeyPatch.context() as place:
-        place.chdir(pictures)
-        process = start(sys.executable, SCRIPT, *WORDS, "-o", folder)
-        _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(pictures)
+        assert "small" not in RECIPES  # fills the registry
+        patch.setitem(RECIPES._parts, "small", Small)
+        assert run_on_one_thread(*WORDS, "-o", folder) == 0
     return folder
 
 
-# --------------------------------------------------------------------------------------- stopped, killed and shared
+# ------------------------------------------------------------------------- stopped, killed and divided trainings
 
 
-def test_a_run_killed_and_resumed_equals_one_that_was_not_bit_for_bit(straight: Path, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_training_is_identical_to_an_uninterrupted_one(
+    straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     process = start(sys.executable, SCRIPT, *WORDS, "-o", tmp_path, "--save-every", "0", SMALL_PAUSE="0.3")
     deadline = time.monotonic() + 60
     while not (tmp_path / "checkpoint.pt").exists():
@@ -132,17 +144,18 @@ def test_a_run_killed_and_resumed_equals_one_that_was_not_bit_for_bit(straight: 
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "small.pt").exists()
     assert 0 < checkpoint(tmp_path)["step"] < STEPS
-    process = start(sys.executable, SCRIPT, *WORDS, "-o", tmp_path)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (0, f"{tmp_path / 'small.pt'}\n"), err
+    capsys.readouterr()
+    assert run_on_one_thread(*WORDS, "-o", tmp_path) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'small.pt'}\n"
     assert same(checkpoint(tmp_path), checkpoint(straight))
     assert same(exported(tmp_path), exported(straight))
 
 
-def test_two_processes_come_to_the_weights_of_one_and_only_the_first_speaks(straight: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_processes_give_the_weights_of_one_and_only_the_first_prints(straight: Path, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    told = {"SMALL_SAMPLES": "2", "SMALL_WARNING": "", "PYTHONFAULTHANDLER": "1"}  # says where one aborts
-    process = start(*torchrun, SCRIPT, *WORDS, "-o", tmp_path, "--json", **told)
+    environment = {"SMALL_SAMPLES": "2", "SMALL_WARNING": "", "PYTHONFAULTHANDLER": "1"}  # shows where a process aborts
+    process = start(*torchrun, SCRIPT, *WORDS, "-o", tmp_path, "--json", **environment)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert json.loads(out)["steps"] == STEPS
@@ -156,59 +169,61 @@ def test_two_processes_come_to_the_weights_of_one_and_only_the_first_speaks(stra
 
 
 @pytest.mark.parametrize("step", [1, 5, STEPS - 1])
-def test_a_run_stopped_after_any_step_and_resumed_equals_one_that_was_not(step: int, tmp_path: Path) -> None:
-    chance = {"dropout": 0.3, "weight_decay": 0.1}  # dropout draws from the global generator
-    assert go(tmp_path / "one", **chance).stopped == "finished"
-    first = go(tmp_path / "two", **chance, on_step=stop_at(step))
+def test_a_training_stopped_after_any_step_and_resumed_is_identical_to_an_uninterrupted_one(
+    step: int, tmp_path: Path
+) -> None:
+    random = {"dropout": 0.3, "weight_decay": 0.1}  # dropout draws from the global generator
+    assert train_small(tmp_path / "one", **random).stopped == "finished"
+    first = train_small(tmp_path / "two", **random, on_step=stop_at(step))
     assert (first.stopped, first.steps, first.output) == ("cancelled", step, tmp_path / "two" / "small.pt")
     assert same(exported(tmp_path / "two")["weights"], checkpoint(tmp_path / "two")["averaged"])
     assert checkpoint(tmp_path / "two")["step"] == step
-    torch.rand(3)  # in another process the global generator would stand elsewhere
-    assert go(tmp_path / "two", **chance).steps == STEPS
+    torch.rand(3)  # in another process the state of the global generator would differ
+    assert train_small(tmp_path / "two", **random).steps == STEPS
     assert same(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two"))
     assert same(exported(tmp_path / "one"), exported(tmp_path / "two"))
 
 
-def test_neither_sheets_nor_checkpoints_nor_the_listener_change_the_weights(tmp_path: Path) -> None:
+def test_contact_sheets_checkpoints_and_listeners_do_not_change_the_weights(tmp_path: Path) -> None:
     def draw(step: Step) -> None:
         torch.rand(step.index)
 
-    go(tmp_path / "one", dropout=0.3)
-    go(tmp_path / "two", dropout=0.3, save_every=0.0, on_step=draw)
+    train_small(tmp_path / "one", dropout=0.3)
+    train_small(tmp_path / "two", dropout=0.3, save_every=0.0, on_step=draw)
     assert same(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two"))
 
 
-def test_a_training_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> None:
+def test_a_training_does_not_change_the_global_random_state(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    go(tmp_path, dropout=0.3)
+    train_small(tmp_path, dropout=0.3)
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_minutes_end_a_leg_cleanly_and_the_same_command_goes_on(
+def test_minutes_end_a_session_with_a_checkpoint_and_the_same_command_resumes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*WORDS, "-o", str(tmp_path), "--minutes", "0", "--json"]) == 0
-    said = capsys.readouterr()
-    assert (json.loads(said.out)["output"], json.loads(said.out)["steps"]) == (str(tmp_path / "small.pt"), 1)
-    assert "impasto: stopped after 0 minutes: 1 of 12 steps in " in said.err
-    assert said.err.endswith("; the same command continues from there\n")
-    assert exported(tmp_path)["facts"]["steps"] == "1"
+    printed = capsys.readouterr()
+    assert (json.loads(printed.out)["output"], json.loads(printed.out)["steps"]) == (str(tmp_path / "small.pt"), 1)
+    assert "impasto: stopped after 0 minutes: 1 of 12 steps in " in printed.err
+    assert printed.err.endswith("; the same command continues from there\n")
+    assert exported(tmp_path)["metadata"]["steps"] == "1"
     assert main([*WORDS, "-o", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'small.pt'}\n"
     assert checkpoint(tmp_path)["step"] == STEPS
 
 
-def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(
+def test_ctrl_c_writes_a_checkpoint_and_prints_how_to_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SMALL_INTERRUPT", "4")
     assert main([*WORDS, "-o", str(tmp_path)]) == 130
-    said = capsys.readouterr()
-    assert said.out == f"{tmp_path / 'small.pt'}\n"
-    assert "impasto: stopped: 5 of 12 steps" in said.err
-    assert "the same command goes on from there" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'small.pt'}\n"
+    assert "impasto: stopped: 5 of 12 steps" in printed.err
+    assert "the same command continues from there" in printed.err
     assert checkpoint(tmp_path)["step"] == 5
 
 
@@ -230,24 +245,24 @@ def test_ctrl_c_before_the_first_step_writes_nothing(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_finished_run_only_exports_again(tmp_path: Path) -> None:
-    go(tmp_path)
+def test_a_finished_training_only_exports_again(tmp_path: Path) -> None:
+    train_small(tmp_path)
     (tmp_path / "small.pt").unlink()
     written = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
     steps: list[Step] = []
-    again = go(tmp_path, on_step=lambda step: steps.append(step))
+    again = train_small(tmp_path, on_step=lambda step: steps.append(step))
     assert (again.output, again.steps, again.stopped, steps) == (tmp_path / "small.pt", STEPS, "finished", [])
     assert (tmp_path / "small.pt").exists()
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
 
 
-# ------------------------------------------------------------------------------------------------------ what is learned
+# ------------------------------------------------------------------------------------------------- optimization
 
 
-def test_the_loss_falls_and_every_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_decreases_and_every_step_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Small, "prepare", lambda self, data: self.network())
     steps: list[Step] = []
-    trained = go(tmp_path, steps=60, on_step=lambda step: steps.append(step))
+    trained = train_small(tmp_path, steps=60, on_step=lambda step: steps.append(step))
     assert [step.index for step in steps] == list(range(1, 61))
     assert {step.total for step in steps} == {60}
     assert set(trained.losses) == {"match/pixels", "size"}
@@ -257,7 +272,7 @@ def test_the_loss_falls_and_every_step_is_told(tmp_path: Path, monkeypatch: pyte
     assert steps[0].seconds < steps[-1].seconds == trained.seconds
 
 
-def test_the_learning_rate_warms_up_linearly_and_falls_to_zero() -> None:
+def test_the_learning_rate_warms_up_linearly_and_decreases_to_zero() -> None:
     config = TrainingConfig(steps=110, warmup=10, lr=2.0)
     rates = [learning_rate(config, step) for step in range(110)]
     assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
@@ -266,7 +281,7 @@ def test_the_learning_rate_warms_up_linearly_and_falls_to_zero() -> None:
     assert learning_rate(TrainingConfig(steps=5, warmup=0, lr=1.0), 0) == 1.0
 
 
-def test_a_new_run_begins_with_what_was_prepared_and_a_resumed_one_does_not_ask(
+def test_a_new_training_starts_from_prepare_and_a_resumed_one_does_not_call_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = []
@@ -279,103 +294,103 @@ def test_a_new_run_begins_with_what_was_prepared_and_a_resumed_one_does_not_ask(
 
     monkeypatch.setattr(Small, "prepare", keep)
     for step in (1, STEPS):
-        go(tmp_path, lr=1e-9, on_step=stop_at(step))
+        train_small(tmp_path, lr=1e-9, on_step=stop_at(step))
     assert len(prepared) == 1
     torch.testing.assert_close(exported(tmp_path)["weights"], prepared[0])
 
 
-def test_the_optimizer_takes_the_learning_rate_and_the_decay_of_the_settings(tmp_path: Path) -> None:
-    go(tmp_path, weight_decay=0.25)
+def test_the_optimizer_uses_the_learning_rate_and_the_decay_of_the_settings(tmp_path: Path) -> None:
+    train_small(tmp_path, weight_decay=0.25)
     (group,) = checkpoint(tmp_path)["optimizer"]["param_groups"]
     assert group["lr"] == learning_rate(SmallConfig(**QUICK), STEPS - 1)
     assert group["weight_decay"] == 0.25
 
 
-def test_the_exported_weights_are_the_averaged_ones_and_without_an_average_the_last(tmp_path: Path) -> None:
-    go(tmp_path / "none", ema=0.0)
+def test_the_exported_weights_are_the_averaged_ones_or_the_last_with_ema_0(tmp_path: Path) -> None:
+    train_small(tmp_path / "none", ema=0.0)
     state = checkpoint(tmp_path / "none")
     assert same(state["averaged"], state["network"])
     assert same(exported(tmp_path / "none")["weights"], state["network"])
-    go(tmp_path / "some", ema=0.9)
+    train_small(tmp_path / "some", ema=0.9)
     state = checkpoint(tmp_path / "some")
     assert not same(state["averaged"], state["network"])
     assert same(exported(tmp_path / "some")["weights"], state["averaged"])
 
 
-def test_averaging_moves_weights_and_statistics_by_the_decay_and_copies_counts() -> None:
+def test_the_average_moves_weights_and_statistics_by_the_decay_and_copies_counts() -> None:
     averaged, network = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     with torch.no_grad():
         network.weight.fill_(3.0)
         network.running_mean.fill_(4.0)  # type: ignore[union-attr]
         network.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
-    average(averaged, network, 0.75)
+    update_average(averaged, network, 0.75)
     assert averaged.weight.tolist() == [1.5, 1.5]
     assert averaged.running_mean.tolist() == [1.0, 1.0]  # type: ignore[union-attr]
     assert averaged.num_batches_tracked == 7
 
 
-def test_the_average_starts_warm(tmp_path: Path, pictures: Path) -> None:
+def test_the_decay_of_the_average_increases_from_one_tenth(tmp_path: Path, pictures: Path) -> None:
     recipe = Small(SmallConfig(**{**QUICK, "ema": 0.99}))
     data = Dataset("photos", "paintings", 32, batch=4)
-    run = Run(recipe, recipe.prepare(data), torch.device("cpu"), Processes())
+    run = TrainingRun(recipe, recipe.prepare(data), torch.device("cpu"), Processes())
     expected = run.network[0].weight.detach().clone()  # type: ignore[index]
-    for step in run.go(data):
+    for step in run.train(data):
         decay = step / (9 + step)  # after the first step 1/10
         expected = decay * expected + (1 - decay) * run.network[0].weight.detach()  # type: ignore[index]
     torch.testing.assert_close(run.averaged[0].weight, expected)  # type: ignore[index]
 
 
-def test_a_gradient_is_shortened_to_clip_and_with_zero_it_is_not(pictures: Path) -> None:
-    def length(clip: float) -> float:
+def test_the_gradient_norm_is_clipped_and_clip_0_disables_it(pictures: Path) -> None:
+    def norm(clip: float) -> float:
         recipe = Small(SmallConfig(**{**QUICK, "clip": clip}))
         data = Dataset("photos", "paintings", 32, batch=4)
-        run = Run(recipe, recipe.prepare(data), torch.device("cpu"), Processes())
-        next(run.go(data))
+        run = TrainingRun(recipe, recipe.prepare(data), torch.device("cpu"), Processes())
+        next(run.train(data))
         return sum(weight.grad.square().sum().item() for weight in run.network.parameters()) ** 0.5
 
     torch.manual_seed(0)
-    full = length(0.0)
+    full = norm(0.0)
     assert full > 0.01
     torch.manual_seed(0)
-    assert length(full / 2) == pytest.approx(full / 2, rel=1e-4)
+    assert norm(full / 2) == pytest.approx(full / 2, rel=1e-4)
     torch.manual_seed(0)
-    assert length(full * 2) == pytest.approx(full)
+    assert norm(full * 2) == pytest.approx(full)
 
 
 @pytest.mark.parametrize(
-    ("wants", "precision", "given"), [(True, "bf16", True), (True, "fp32", False), (False, "bf16", False)]
+    ("autocast", "precision", "is_bf16"), [(True, "bf16", True), (True, "fp32", False), (False, "bf16", False)]
 )
-def test_the_loss_runs_in_bf16_only_if_recipe_and_precision_say_so(
-    wants: bool, precision: str, given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_loss_runs_in_bf16_only_if_recipe_and_precision_select_it(
+    autocast: bool, precision: str, is_bf16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
     loss = Small.loss
 
-    def look(self: Small, network: nn.Module, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+    def record(self: Small, network: nn.Module, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
         seen.append(network(batch["photo"]).dtype is torch.bfloat16)
         return loss(self, network, batch, step)
 
-    monkeypatch.setattr(Small, "loss", look)
-    monkeypatch.setattr(Small, "autocast", wants)
-    go(tmp_path, steps=1, precision=precision)
-    assert seen == [given]
+    monkeypatch.setattr(Small, "loss", record)
+    monkeypatch.setattr(Small, "autocast", autocast)
+    train_small(tmp_path, steps=1, precision=precision)
+    assert seen == [is_bf16]
     assert {tensor.dtype for tensor in checkpoint(tmp_path)["network"].values()} == {torch.float32}
 
 
-def test_processes_share_a_batch_evenly_or_not_at_all() -> None:
-    assert [list(Processes(rank, 3).share(6)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
-    with pytest.raises(ValueError, match="batch: 8 samples cannot be shared by 3 processes; give a multiple"):
-        Processes(0, 3).share(8)
+def test_processes_divide_a_batch_evenly_or_not_at_all() -> None:
+    assert [list(Processes(rank, 3).samples(6)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    with pytest.raises(ValueError, match="batch: 8 samples cannot be divided by 3 processes; give a multiple"):
+        Processes(0, 3).samples(8)
 
 
-# ---------------------------------------------------------------------------------------------------- what lies there
+# --------------------------------------------------------------------------------------------------------- files
 
 
-def test_the_folder_holds_checkpoint_curves_sheet_and_what_was_exported(
+def test_the_folder_has_checkpoint_curves_contact_sheet_and_exported_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(impasto.curves, "_svg", DRAW)
-    trained = go(tmp_path)
+    trained = train_small(tmp_path)
     names = {"checkpoint.pt", "curve.json", "curve.svg", "sheet.png", "small.pt"}
     assert {path.name for path in tmp_path.iterdir()} == names
     points = json.loads((tmp_path / "curve.json").read_text())
@@ -384,35 +399,37 @@ def test_the_folder_holds_checkpoint_curves_sheet_and_what_was_exported(
     assert b"match" in (tmp_path / "curve.svg").read_bytes()
     with PIL.Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (16, 16)
-    facts = exported(tmp_path)["facts"]
-    assert all(isinstance(fact, str) for fact in facts.values())
-    assert (facts["recipe"], facts["steps"], json.loads(facts["settings"])["lr"]) == ("small", "12", 0.01)
-    assert json.loads(facts["pictures"])["photo"].startswith("5 files, ")
+    metadata = exported(tmp_path)["metadata"]
+    assert all(isinstance(value, str) for value in metadata.values())
+    assert (metadata["recipe"], metadata["steps"], json.loads(metadata["settings"])["lr"]) == ("small", "12", 0.01)
+    assert json.loads(metadata["pictures"])["photo"].startswith("5 files, ")
 
 
-def test_checkpoints_come_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_are_written_at_the_requested_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     write = impasto.training.session.write_checkpoint
 
-    def note(path: Path, state: dict[str, Any]) -> None:
+    def record(path: Path, state: dict[str, Any]) -> None:
         written.append(state["step"])
         write(path, state)
 
-    monkeypatch.setattr(impasto.training.session, "write_checkpoint", note)
-    go(tmp_path / "seldom")
+    monkeypatch.setattr(impasto.training.session, "write_checkpoint", record)
+    train_small(tmp_path / "rarely")
     assert written == [STEPS]
-    go(tmp_path / "often", save_every=0.0)
+    train_small(tmp_path / "often", save_every=0.0)
     assert written[1:] == list(range(1, STEPS + 1))
 
 
-def test_without_matplotlib_one_line_says_that_there_is_no_svg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_a_warning_announces_the_missing_svg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.warns(UserWarning, match=r"there will be no curve.svg: .* pip install impasto\[report\]"):
-        go(tmp_path)
+    with pytest.warns(UserWarning, match=r"curve.svg is not written; .* pip install impasto\[report\]"):
+        train_small(tmp_path)
     assert {path.name for path in tmp_path.glob("curve.*")} == {"curve.json"}
 
 
-def test_a_long_run_has_a_short_curve_of_means() -> None:
+def test_a_long_training_has_a_short_curve_of_means() -> None:
     curve, steps = Curve(10 * POINTS, 32), range(1, 10 * POINTS + 1)
     for step in steps:
         if step == 1234:  # in the middle of a window
@@ -424,49 +441,54 @@ def test_a_long_run_has_a_short_curve_of_means() -> None:
     assert [point.losses for point in curve.points[122:125]] == [{"a": a, "b": 1.0} for a in (1225.5, 1235.5, 1245.5)]
 
 
-def test_curves_without_a_point_yet_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_without_points_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(impasto.curves, "_svg", DRAW)
-    go(tmp_path, steps=1000, on_step=stop_at(1))
+    train_small(tmp_path, steps=1000, on_step=stop_at(1))
     assert json.loads((tmp_path / "curve.json").read_text()) == []
 
 
-# ------------------------------------------------------------------------------------------------------ what goes wrong
+# -------------------------------------------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"steps": 99}, "steps: the run in .* has 12, not 99; give that, or another folder"),
-        ({"noise": 0.3}, "noise: the run in .* has 0.1, not 0.3; give that, or another folder"),
-        ({"photos": "paintings"}, r"the run in .* saw other photos \(5 files, \w+, now 3 files, \w+\); give those, or"),
-        ({"paintings": None}, r"the run in .* saw other paintings \(3 files, \w+, now none\); give those, or"),
+        ({"steps": 99}, "steps: the training in .* has 12, not 99; give 12, or another folder"),
+        ({"noise": 0.3}, "noise: the training in .* has 0.1, not 0.3; give 0.1, or another folder"),
+        (
+            {"photos": "paintings"},
+            r"the training in .* used other photos \(5 files, \w+, now 3 files, \w+\); give those, or",
+        ),
+        ({"paintings": None}, r"the training in .* used other paintings \(3 files, \w+, now none\); give those, or"),
     ],
     ids=["steps", "noise", "photos", "paintings"],
 )
-def test_a_folder_with_another_run_is_refused_by_the_name_of_what_differs(
+def test_a_folder_with_another_training_is_an_error_that_names_the_difference(
     changed: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    go(tmp_path, on_step=stop_at(2))
+    train_small(tmp_path, on_step=stop_at(2))
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    with pytest.raises(ValueError, match=message) as said:
-        go(tmp_path, **changed)
-    assert "\n" not in str(said.value)
+    with pytest.raises(ValueError, match=message) as raised:
+        train_small(tmp_path, **changed)
+    assert "\n" not in str(raised.value)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
-def test_a_folder_with_a_run_of_another_recipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    go(tmp_path, on_step=stop_at(2))
+def test_a_folder_with_a_training_of_another_recipe_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_small(tmp_path, on_step=stop_at(2))
     monkeypatch.setitem(RECIPES._parts, "other", Small)
     with pytest.raises(ValueError, match="has recipe 'small', not 'other'; give another folder"):
         train("other", photos="photos", paintings="paintings", output=tmp_path, **QUICK)
 
 
-def test_a_run_may_go_on_on_another_device(tmp_path: Path) -> None:
-    go(tmp_path, on_step=stop_at(2))
-    assert go(tmp_path, device="cpu:0").stopped == "finished"
+def test_a_training_can_resume_on_another_device(tmp_path: Path) -> None:
+    train_small(tmp_path, on_step=stop_at(2))
+    assert train_small(tmp_path, device="cpu:0").stopped == "finished"
 
 
-def test_what_is_no_checkpoint_is_refused_and_no_code_in_it_runs(tmp_path: Path) -> None:
+def test_an_invalid_checkpoint_is_an_error_and_runs_no_code(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "sprung",)
@@ -476,33 +498,33 @@ def test_what_is_no_checkpoint_is_refused_and_no_code_in_it_runs(tmp_path: Path)
             (tmp_path / "checkpoint.pt").write_bytes(content)
         else:
             torch.save(content, tmp_path / "checkpoint.pt")
-        with pytest.raises(ValueError, match=r"checkpoint.pt' is no checkpoint: .*; give another folder") as said:
-            go(tmp_path)
-        assert "\n" not in str(said.value)
+        with pytest.raises(ValueError, match=r"checkpoint.pt' is not a checkpoint: .*; give another folder") as raised:
+            train_small(tmp_path)
+        assert "\n" not in str(raised.value)
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_in_one_line_and_the_checkpoint_before_it_stays(
+def test_a_loss_that_is_not_finite_is_a_one_line_error_and_the_last_checkpoint_remains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMALL_NAN", "5")
     with pytest.raises(ValueError, match=r"step 6: the loss is not finite any more .*nan.*nothing was written"):
-        go(tmp_path)
+        train_small(tmp_path)
     assert not (tmp_path / "checkpoint.pt").exists()
     with pytest.raises(ValueError, match=r"step 6: .*checkpoint.pt' is from before; try a lower lr in another folder"):
-        go(tmp_path, save_every=0.0)
+        train_small(tmp_path, save_every=0.0)
     assert checkpoint(tmp_path)["step"] == 5
     monkeypatch.delenv("SMALL_NAN")
-    go(tmp_path)
-    go(tmp_path / "one")
+    train_small(tmp_path)
+    train_small(tmp_path / "one")
     assert same(checkpoint(tmp_path), checkpoint(tmp_path / "one"))
 
 
-def test_an_output_that_cannot_be_written_is_told_before_the_first_step(tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_an_error_before_the_first_step(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     steps: list[Step] = []
     with pytest.raises(ValueError, match="cannot write"):
-        go(tmp_path / "file", on_step=lambda step: steps.append(step))
+        train_small(tmp_path / "file", on_step=lambda step: steps.append(step))
     assert steps == []
 
 
@@ -518,11 +540,11 @@ def test_an_output_that_cannot_be_written_is_told_before_the_first_step(tmp_path
         ([*WORDS, "-o", "new", "--noise", "x"], "impasto: --noise: "),
         ([*WORDS, "-o", "new", "--minutes", "-1"], "impasto: --minutes: expected a number of at least 0, not '-1'"),
         ([*WORDS, "-o", "new", "--stepz", "1"], "impasto: unknown flag --stepz; did you mean --steps?"),
-        (["train", "small", "-o", "new"], "impasto: there is nothing to learn from: give a folder of photos"),
+        (["train", "small", "-o", "new"], "impasto: no training data: give a folder of photos"),
     ],
     ids=lambda words: words[-1] if isinstance(words, list) else "",
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(
+def test_an_error_is_one_line_and_nothing_is_written(
     words: list[str], line: str, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
@@ -555,15 +577,15 @@ def test_the_help_of_a_recipe_shows_every_setting(
     assert out.startswith("usage: impasto train small")
     assert Small.summary in out
     assert [name for name in SmallConfig.__dataclass_fields__ if f" --{name.replace('_', '-')} " not in out] == []
-    assert "Deviation of the noise on every sample. (default: 0.1; at least 0)" in out
+    assert "Standard deviation of the noise on every sample. (default: 0.1; at least 0)" in out
     assert out.index("--output") < out.index("--steps") < out.index("--noise")
 
 
 def test_json_is_one_object_on_the_last_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*WORDS, "-o", str(tmp_path), "--json", "--noise", "0.2"]) == 0
-    assert json.loads(exported(tmp_path)["facts"]["settings"])["noise"] == 0.2
-    said = capsys.readouterr()
-    summary = json.loads(said.out.splitlines()[-1])
+    assert json.loads(exported(tmp_path)["metadata"]["settings"])["noise"] == 0.2
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out.splitlines()[-1])
     assert set(summary) == {"output", "recipe", "steps", "seconds", "losses", "stopped"}
     assert (summary["output"], summary["recipe"], summary["steps"]) == (str(tmp_path / "small.pt"), "small", STEPS)
     losses = summary["losses"]

@@ -1,4 +1,4 @@
-"""Recipes: what is trained, on which loss, and what is exported."""
+"""Define what is trained: the network, its loss and the exported file, one recipe per file."""
 
 from impasto.training.datasets import Batch, Dataset
 from impasto.training.recipes.base import RECIPES, FeedForwardRecipe, FeedForwardTrainingConfig, Recipe, TrainingConfig

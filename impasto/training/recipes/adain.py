@@ -1,3 +1,5 @@
+"""Train the decoder of the method `adain`."""
+
 from __future__ import annotations
 
 from functools import cached_property
@@ -16,62 +18,67 @@ from impasto.networks.adain import LAYER, AdaIN
 from impasto.networks.decoder import Decoder
 from impasto.networks.weights_io import save_weights
 from impasto.training.datasets import Batch
-from impasto.training.perceptual import pairs
+from impasto.training.perceptual import sample_pairs
 from impasto.training.recipes.base import RECIPES, FeedForwardRecipe, FeedForwardTrainingConfig
 from impasto.types import Image
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class AdaINConfig(FeedForwardTrainingConfig):
-    """Settings of `adain`."""
+class AdaINRecipeConfig(FeedForwardTrainingConfig):
+    """Settings of the recipe `adain`."""
 
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 6000
-    """Optimizer steps of the whole run."""
+    """Optimizer steps of the whole training."""
     crop: Annotated[int, Ge(8), Le(4096)] = 160
     """Side of the training crops in pixels, a multiple of 8."""
     backbone: str = "lite"
-    """The network that encodes, and judges the paintings; a chain of convolutions: lite, vgg19-caffe, vgg19, vgg16."""
+    """Encoder and loss network, a chain of convolutions: lite, vgg19-caffe, vgg19 or vgg16."""
     pixels_weight: Annotated[float, Ge(0)] = 100.0
-    """Pull of the pixels where the photograph is its own style."""
+    """Weight of the pixel loss for samples whose style image is their content image."""
 
 
 @RECIPES.add("adain")
 class AdaINRecipe(FeedForwardRecipe):
-    """The decoder of AdaIN (Huang & Belongie, ICCV 2017), on the loss of `gatys` at its output.
+    """The decoder of AdaIN, trained with the loss of `gatys` on its output.
 
-    Departs from the paper: that loss; and the photograph itself is the style now and then, and is to come out again.
+    Differences from the paper: the loss; and samples whose style image is the content image, with a pixel loss.
+
+    Reference: Huang & Belongie, ICCV 2017.
     """
 
-    summary = "the decoder of the method adain, for the encoder lite or another"
-    Config = AdaINConfig
-    config: AdaINConfig
+    summary = "the decoder of the method adain, for the encoder lite or another one"
+    Config = AdaINRecipeConfig
+    config: AdaINRecipeConfig
     stride = AdaIN.stride
 
     @cached_property
-    def eye(self) -> ChainBackbone:
-        """The network that encodes, and judges."""
+    def loss_network(self) -> ChainBackbone:
+        """Return the encoder, which is also the loss network."""
         device = pick_device(self.config.device)
         return load_chain(self.config.backbone, device=device, dtype=pick_dtype(self.config.precision, device))
 
     def network(self) -> Decoder:
-        return Decoder(LAYER, self.eye.widths)
+        """Return a decoder of random weights."""
+        return Decoder(LAYER, self.loss_network.widths)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the perceptual loss and the pixel loss."""
         assert isinstance(network, Decoder)
-        photos, styles, same = pairs(batch)
-        adain = AdaIN(self.eye.encoder(LAYER), network)
-        painted = adain(photos, adain.encode(styles))
-        with torch.autocast(photos.device.type, enabled=False):
-            terms = self.judge(photos, styles, painted)
-            return {**terms, "pixels": self.config.pixels_weight * ((painted - photos).square() * same).mean()}
+        contents, styles, same = sample_pairs(batch)
+        adain = AdaIN(self.loss_network.encoder(LAYER), network)
+        outputs = adain(contents, adain.encode(styles))
+        with torch.autocast(contents.device.type, enabled=False):
+            terms = self.perceptual_loss(contents, styles, outputs)
+            pixels = self.config.pixels_weight * ((outputs - contents).square() * same).mean()
+            return {**terms, "pixels": pixels}
 
     def sheet(self, network: nn.Module) -> Image:
-        """A sample picture, as itself and in the manner of others."""
+        """Return a sample content image with itself and with the sample styles."""
         assert isinstance(network, Decoder)
-        adain = AdaIN(self.eye.encoder(LAYER), network)
-        return self.row(lambda photo, style: adain(photo, adain.encode(style)), itself=True)
+        adain = AdaIN(self.loss_network.encoder(LAYER), network)
+        return self.sample_sheet(lambda content, style: adain(content, adain.encode(style)), identity=True)
 
-    def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
-        return save_weights(
-            network, folder / "adain.safetensors", {"license": "MIT", "backbone": self.config.backbone, **facts}
-        )
+    def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
+        """Write `adain.safetensors`."""
+        about = {"license": "MIT", "backbone": self.config.backbone}
+        return save_weights(network, folder / "adain.safetensors", {**about, **metadata})

@@ -1,3 +1,5 @@
+"""Train a network of the method `johnson` for one style image."""
+
 from __future__ import annotations
 
 from functools import cached_property
@@ -18,58 +20,65 @@ from impasto.losses.total_variation import TotalVariationLoss
 from impasto.networks.johnson import Johnson, Width, to_channels_last
 from impasto.networks.weights_io import save_weights
 from impasto.samples import resolve
-from impasto.training.augmentation import zoomed
+from impasto.training.augmentation import random_zoom
 from impasto.training.datasets import Batch
-from impasto.training.perceptual import Look
+from impasto.training.perceptual import StyleMoments
 from impasto.training.recipes.base import RECIPES, FeedForwardRecipe, FeedForwardTrainingConfig
 from impasto.types import Image
 
 SHEET = 320
-"""Longer side of the pictures in the contact sheet, in pixels."""
-SHEET_PHOTOS = ("inkwash", "geometric")
+"""Longer side of the images in the contact sheet, in pixels."""
+SHEET_CONTENTS = ("inkwash", "geometric")
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class JohnsonConfig(FeedForwardTrainingConfig):
-    """Settings of `johnson`."""
+class JohnsonRecipeConfig(FeedForwardTrainingConfig):
+    """Settings of the recipe `johnson`."""
 
     style: str = "brushstrokes"
-    """The picture whose manner is learned: a file, or a sample's name."""
+    """Style image: a file, or the name of a sample."""
     style_size: Annotated[int, Ge(32), Le(8192)] = 512
-    """Longer side of that picture in pixels while it is learned: strokes come out as large as they are on it."""
+    """Longer side of the style image in pixels during the training, which sets the size of the strokes."""
     width: Width = "light"
-    """Channels of the network: full as in the paper, light half of them."""
+    """Channels of the network: full as in the paper, or light with half as many."""
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 2000
-    """Optimizer steps of the whole run."""
+    """Optimizer steps of the whole training."""
     crop: Annotated[int, Ge(8), Le(4096)] = 176
     """Side of the training crops in pixels, a multiple of 4."""
     lr: Annotated[float, Gt(0), Le(10)] = 2e-3
-    """Highest learning rate of AdamW."""
+    """Maximum learning rate of AdamW."""
     warmup: Annotated[int, Ge(0)] = 50
-    """Steps in which the learning rate rises to its highest; then it falls to 0 along a cosine."""
+    """Steps of linear increase of the learning rate; then it decreases to 0 along a cosine."""
     ema: Annotated[float, Ge(0), Lt(1)] = 0.99
-    """Decay of the averaged weights, which are what is exported; 0 takes the last weights."""
+    """Decay of the moving average of the weights, which is exported; 0 exports the last weights."""
     content_weight: Annotated[float, Ge(0)] = 0.12
-    """Pull of the photograph, against a style share of 1."""
+    """Weight of the content loss, relative to a style share of 1."""
     tv_weight: Annotated[float, Ge(0)] = 0.3
-    """Pull towards equal neighbors (total variation)."""
+    """Weight of the total variation loss."""
 
 
 @RECIPES.add("johnson")
 class JohnsonRecipe(FeedForwardRecipe):
-    """A network that paints in one manner (`impasto.networks.johnson`), on the loss of `gatys` at its output.
+    """A network for one style image, trained with the loss of `gatys` on its output.
 
-    Johnson, Alahi & Fei-Fei, ECCV 2016. Departs from the paper: the style loss is a share (`impasto.training.perceptual`).
+    Difference from the paper: the style loss is relative to the content image (`impasto.training.perceptual`).
+
+    Reference: Johnson, Alahi & Fei-Fei, ECCV 2016.
     """
 
-    summary = "a network that paints after one picture, in one pass: the method johnson"
-    Config = JohnsonConfig
-    config: JohnsonConfig
+    summary = "a network of the method johnson, for one style image"
+    Config = JohnsonRecipeConfig
+    config: JohnsonRecipeConfig
     stride = Johnson.stride
     kinds = ("photo",)
-    feed = "photographs and one style: give --photos and --style, no --paintings"
+    data_needed = "photographs and one style image; give --photos and --style, without --paintings"
 
-    def __init__(self, config: JohnsonConfig) -> None:
+    def __init__(self, config: JohnsonRecipeConfig) -> None:
+        """Find the style image.
+
+        Raises:
+            ValueError: if there is no such image, or the crop is not a multiple of the stride.
+        """
         super().__init__(config)
         try:
             self._style_file = resolve(config.style)
@@ -77,37 +86,39 @@ class JohnsonRecipe(FeedForwardRecipe):
             raise ValueError(f"style: {error}") from None
 
     @cached_property
-    def _wanted(self) -> Look:
-        """Of the whole style, at one size: what the paintings should become like."""
+    def _style_moments(self) -> StyleMoments:
         style = load_image(self._style_file, size=self.config.style_size)
-        return self.judge.look(style.to(pick_device(self.config.device)))
+        return self.perceptual_loss.style_moments(style.to(pick_device(self.config.device)))
 
     def network(self) -> Johnson:
+        """Return a network of random weights."""
         return to_channels_last(Johnson(self.config.width))
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the perceptual loss and the total variation loss."""
         assert isinstance(network, Johnson)
-        chances = [torch.Generator().manual_seed(int(seed)) for seed in batch["seed"]]
-        photos = torch.stack([zoomed(each, chance) for each, chance in zip(batch["photo"], chances, strict=True)])
-        painted = network(photos)
-        with torch.autocast(photos.device.type, enabled=False):
-            variation = TotalVariationLoss().statistic(painted).mean()
-            terms = self.judge.towards(self._wanted, photos, painted)
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in batch["seed"]]
+        contents = torch.stack([random_zoom(each, g) for each, g in zip(batch["photo"], generators, strict=True)])
+        outputs = network(contents)
+        with torch.autocast(contents.device.type, enabled=False):
+            variation = TotalVariationLoss().statistic(outputs).mean()
+            terms = self.perceptual_loss.compare(self._style_moments, contents, outputs)
             return {**terms, "variation": self.config.tv_weight * variation}
 
     def sheet(self, network: nn.Module) -> Image:
-        """The style, and sample pictures in its manner."""
+        """Return the style image, and sample content images with their outputs."""
         assert isinstance(network, Johnson)
         device = pick_device(self.config.device)
         row = [load_image(self._style_file, size=SHEET)]
-        for name in SHEET_PHOTOS:
-            photo = load_image(resolve(name), size=SHEET)
-            height, width = (side // Johnson.stride * Johnson.stride for side in photo.shape[-2:])
-            photo = photo[..., :height, :width].contiguous()
-            row += [photo, network(photo.to(device)).clamp(0, 1).cpu()]
+        for name in SHEET_CONTENTS:
+            content = load_image(resolve(name), size=SHEET)
+            height, width = (side // Johnson.stride * Johnson.stride for side in content.shape[-2:])
+            content = content[..., :height, :width].contiguous()
+            row += [content, network(content.to(device)).clamp(0, 1).cpu()]
         return contact_sheet([row], cell=SHEET)
 
-    def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
+    def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
+        """Write `johnson-STYLE.safetensors`, with a fingerprint of the style image in the metadata."""
         name = self._style_file.stem
         about = {
             "license": "MIT",
@@ -115,4 +126,4 @@ class JohnsonRecipe(FeedForwardRecipe):
             "thumbnail": fingerprint_json(load_image(self._style_file)),
             "width": self.config.width,
         }
-        return save_weights(network, folder / f"johnson-{name}.safetensors", {**about, **facts})
+        return save_weights(network, folder / f"johnson-{name}.safetensors", {**about, **metadata})

@@ -1,3 +1,5 @@
+"""Distill the bundled backbone `lite` from VGG-19."""
+
 from __future__ import annotations
 
 import json
@@ -27,72 +29,77 @@ from impasto.losses.gram import GramLoss
 from impasto.objectives.objective import Objective, match
 from impasto.optim.descent import descend
 from impasto.samples import resolve
-from impasto.training.augmentation import spoiled, zoomed
+from impasto.training.augmentation import random_degradation, random_zoom
 from impasto.training.datasets import Batch, Dataset
-from impasto.training.distillation import Student, measure, take_over
+from impasto.training.distillation import Student, fit_student, measure_units
 from impasto.training.recipes.base import RECIPES, Recipe, TrainingConfig
 from impasto.types import Image
 
 WIDTHS = (*(16, 16), *(32, 64), *(96, 96, 96, 96), *(192, 192, 192, 192), 192)
-CONTENT = 1.18
-"""Besides the scale of relu4_2: what the network does not see of the style costs content, and this buys it back."""
+CONTENT_SCALE = 1.18
+"""Additional scale of relu4_2, which compensates for the content that is lost where the network misses the style."""
 SHEET, SHEET_STEPS = 192, 60  # longer side in pixels, steps
 SHEET_SAMPLES = ("inkwash", "brushstrokes", "mosaic", "pointillism")
 Width = Annotated[int, Ge(8), Le(512)]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class LiteConfig(TrainingConfig):
-    """Settings of `lite`."""
+class LiteRecipeConfig(TrainingConfig):
+    """Settings of the recipe `lite`."""
 
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 2400
-    """Optimizer steps of the whole run."""
+    """Optimizer steps of the whole training."""
     batch: Annotated[int, Ge(1), Le(65536)] = 4
-    """Samples a step, over all processes together: a photograph and a painting each."""
+    """Samples per step, over all processes together: a photograph and a painting each."""
     crop: Annotated[int, Ge(8), Le(4096)] = 176
     """Side of the training crops in pixels."""
     lr: Annotated[float, Gt(0), Le(10)] = 4e-4
-    """Highest learning rate of AdamW; the first weights are good, and a higher one spoils them first."""
+    """Maximum learning rate of AdamW; a higher one first degrades the initial weights, which are good."""
     warmup: Annotated[int, Ge(0)] = 100
-    """Steps in which the learning rate rises to its highest; then it falls to 0 along a cosine."""
+    """Steps of linear increase of the learning rate; then it decreases to 0 along a cosine."""
     ema: Annotated[float, Ge(0), Lt(1)] = 0.998
-    """Decay of the averaged weights, which are what is exported; 0 takes the last weights."""
+    """Decay of the moving average of the weights, which is exported; 0 exports the last weights."""
     widths: tuple[Width, ...] = WIDTHS
-    """Channels of each of the 13 convolutions up to relu5_1; VGG-19 has 64, 128, 256 and twice 512 in its blocks."""
+    """Channels of the 13 convolutions up to relu5_1; VGG-19 has 64, 128, 256 and twice 512 in its blocks."""
     fit_pictures: Annotated[int, Ge(2), Le(100_000)] = 256
-    """Pictures that the first weights are fitted on, half of them paintings."""
+    """Number of images to which the initial weights are fitted, one half of them paintings."""
     feature_weight: Annotated[float, Ge(0)] = 1.0
-    """Pull towards the teacher's features, in units of their variance."""
+    """Weight of the distance to the features of the teacher, in units of their variance."""
     gram_weight: Annotated[float, Ge(0)] = 1.0
-    """Pull towards the teacher's Gram matrices, in units of how much those of two pictures differ."""
-    painted_weight: Annotated[float, Ge(0)] = 3.0
-    """The same two pulls on pictures that the network itself paints."""
-    painted_share: Annotated[float, Ge(0), Le(1)] = 0.25
-    """Share of the samples that are painted."""
-    painted_steps: Annotated[int, Ge(3), Le(1000)] = 30
-    """Steps of L-BFGS that such a picture is painted for at most; three states of it are learned from."""
+    """Weight of the distance to the Gram matrices of the teacher, in units of their distance between images."""
+    stylized_weight: Annotated[float, Ge(0)] = 3.0
+    """Factor of both weights for images that are optimized with the network."""
+    stylized_fraction: Annotated[float, Ge(0), Le(1)] = 0.25
+    """Fraction of the samples for which an image is optimized with the network."""
+    stylized_steps: Annotated[int, Ge(3), Le(1000)] = 30
+    """Steps of L-BFGS for such an image; three of its states are used."""
 
 
 @RECIPES.add("lite")
 class LiteRecipe(Recipe):
     """A narrow VGG-19 for style transfer by optimization, distilled from `vgg19-caffe`.
 
-    Each channel stands for one channel of the teacher. The first weights come in closed form from the teacher's
-    (`impasto.training.distillation`). Then all layers are trained on photographs, paintings, noisy and over-sharpened ones,
-    and on pictures that the network itself paints at that moment: an optimizer goes where the network is wrong, and
-    only there can it learn not to be. What counts is the Gram matrices, the more where they move a painting's loss.
+    Each channel represents one channel of the teacher. The initial weights follow in closed form from those of the
+    teacher (`impasto.training.distillation`). Then all layers are trained on photographs, paintings, noisy and
+    sharpened images, and on images that are optimized with the current network. An optimizer exploits the errors of
+    the network, and only these images contain them. The Gram matrices count more where they change the style loss.
 
-    The idea of a narrow student for style transfer is that of Wang et al. (Collaborative distillation, CVPR 2020).
+    Reference: a narrow student for style transfer after Wang et al. (Collaborative distillation, CVPR 2020).
     """
 
-    summary = "the small network that comes with impasto, distilled from vgg19-caffe"
-    Config = LiteConfig
-    config: LiteConfig
+    summary = "the small bundled backbone lite, distilled from vgg19-caffe"
+    Config = LiteRecipeConfig
+    config: LiteRecipeConfig
 
-    def __init__(self, config: LiteConfig) -> None:
+    def __init__(self, config: LiteRecipeConfig) -> None:
+        """Check the number of widths.
+
+        Raises:
+            ValueError: if it is not that of the convolutions.
+        """
         super().__init__(config)
         if len(config.widths) != len(RELUS):
-            raise ValueError(f"widths: give {len(RELUS)}, one a convolution, not {len(config.widths)}")
+            raise ValueError(f"widths: give {len(RELUS)}, one per convolution, not {len(config.widths)}")
 
     @cached_property
     def _teacher(self) -> VGG19Caffe:
@@ -106,130 +113,147 @@ class LiteRecipe(Recipe):
         return pick_dtype(self.config.precision, pick_device(self.config.device))
 
     def network(self) -> Student:
+        """Return a student of random weights."""
         return Student(self.config.widths)
 
     def prepare(self, data: Dataset) -> Student:
+        """Return a student whose weights are fitted to those of the teacher.
+
+        Raises:
+            ValueError: if photographs or paintings are missing.
+        """
         if set(data.files) != {"photo", "painting"}:
-            raise ValueError("lite learns from photographs and paintings: give both, --photos and --paintings")
+            raise ValueError("lite is trained on photographs and paintings; give both --photos and --paintings")
         half = math.ceil(self.config.fit_pictures / 2)
         batch = data.batch(0, range(half))
         generator = torch.Generator().manual_seed(self.config.seed)
-        photos = torch.stack([spoiled(each, generator) for each in batch["photo"]])
-        pictures = torch.cat([photos, batch["painting"]])
+        photos = torch.stack([random_degradation(each, generator) for each in batch["photo"]])
+        images = torch.cat([photos, batch["painting"]])
         network = self.network()
         teacher = load_backbone("vgg19-caffe", dtype=pick_dtype("auto", torch.device("cpu")))
         assert isinstance(teacher, VGG19Caffe)
-        picked = take_over(network, teacher.chain, _normalized(pictures), generator)
-        measure(network, teacher.chain, _normalized(pictures), picked)
+        channels = fit_student(network, teacher.chain, _normalize(images), generator)
+        measure_units(network, teacher.chain, _normalize(images), channels)
         return network
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the distances to the teacher on training images and on images optimized with the network."""
         assert isinstance(network, Student)
         config = self.config
         generators = [torch.Generator().manual_seed(int(seed)) for seed in batch["seed"]]
-        photos = [spoiled(zoomed(photo, g), g) for photo, g in zip(batch["photo"], generators, strict=True)]
-        styles = [zoomed(painting, g) for painting, g in zip(batch["painting"], generators, strict=True)]
-        painted: list[Tensor] = []
-        of: list[int] = []  # the sample that each of them belongs to
+        photos = [
+            random_degradation(random_zoom(photo, g), g) for photo, g in zip(batch["photo"], generators, strict=True)
+        ]
+        styles = [random_zoom(painting, g) for painting, g in zip(batch["painting"], generators, strict=True)]
+        stylized: list[Tensor] = []
+        sample_of: list[int] = []  # index of the sample of each of these images
         for i, generator in enumerate(generators):
-            if torch.rand((), generator=generator) < config.painted_share:
-                states = self._painted(network, photos[i], styles[i], generator)
-                painted += states
-                of += [i] * len(states)
-        pictures = torch.stack([*photos, *styles, *painted])
-        terms = self._compare(network, pictures, [len(photos) + i for i in of])
+            if torch.rand((), generator=generator) < config.stylized_fraction:
+                states = self._stylize(network, photos[i], styles[i], generator)
+                stylized += states
+                sample_of += [i] * len(states)
+        images = torch.stack([*photos, *styles, *stylized])
+        terms = self._compare(network, images, [len(photos) + i for i in sample_of])
         plain = 2 * len(photos)
-        weight = config.painted_weight
-        share = len(painted) / max(1, 3 * len(photos))  # 1 where every sample was painted
+        weight = config.stylized_weight
+        fraction = len(stylized) / max(1, 3 * len(photos))  # 1 if every sample has an optimized image
         return {
             "features": config.feature_weight * terms["features"][:plain].mean(),
             "gram": config.gram_weight * terms["gram"][:plain].mean(),
-            "painted/features": weight * config.feature_weight * _mean(terms["features"][plain:]) * share,
-            "painted/gram": weight * config.gram_weight * _mean(terms["gram"][plain:]) * share,
+            "stylized/features": weight * config.feature_weight * _mean(terms["features"][plain:]) * fraction,
+            "stylized/gram": weight * config.gram_weight * _mean(terms["gram"][plain:]) * fraction,
         }
 
     @torch.enable_grad()
     def sheet(self, network: nn.Module) -> Image:
-        """A sample picture, in the manner of others."""
+        """Return a sample content image, optimized with the network for sample styles."""
         assert isinstance(network, Student)
         device = pick_device(self.config.device)
-        photo, *styles = (load_image(resolve(name), size=SHEET).to(device) for name in SHEET_SAMPLES)
-        row = [photo]
+        content, *styles = (load_image(resolve(name), size=SHEET).to(device) for name in SHEET_SAMPLES)
+        row = [content]
         for style in styles:
-            objective = self._objective(network, photo, style)
-            row += [style, list(descend(objective, photo, steps=SHEET_STEPS))[-1].image()]
+            objective = self._objective(network, content, style)
+            row += [style, list(descend(objective, content, steps=SHEET_STEPS))[-1].image()]
         return contact_sheet([[each.cpu() for each in row]], cell=SHEET)
 
-    def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
+    def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
+        """Write `lite.safetensors` with scaled weights in fp16, and the teacher channels in the metadata."""
         from safetensors.torch import save
 
         assert isinstance(network, Student)
         state = {
             f"{layer.name}.{part}": getattr(layer, part).half().contiguous()
-            for layer in network.scaled(CONTENT)
+            for layer in network.scaled_layers(CONTENT_SCALE)
             if isinstance(layer, Convolution)
             for part in ("weight", "bias")
         }
-        picked = {name: network.picked(name).tolist() for name in RELUS}
+        channels = {name: network.channels(name).tolist() for name in RELUS}
         about = {
             "license": "CC BY 4.0",
             "derived_from": "VGG-19 (Simonyan & Zisserman 2014, arXiv 1409.1556; CC BY 4.0)",
             "input": f"RGB in [0, 1] minus {Lite.mean}",
-            "teacher_channels": json.dumps(picked, separators=(",", ":")),
+            "teacher_channels": json.dumps(channels, separators=(",", ":")),
         }
         path = folder / "lite.safetensors"
-        write_atomically(path, save(state, metadata={**about, **facts}))
+        write_atomically(path, save(state, metadata={**about, **metadata}))
         return path
 
-    def _painted(self, network: Student, photo: Tensor, style: Tensor, generator: torch.Generator) -> list[Tensor]:
-        """Three states of a picture that the network paints, from the photograph or, now and then, from noise."""
+    def _stylize(self, network: Student, photo: Tensor, style: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """Return three states of an image optimized with the network, from the photograph or, in 20 %, from noise."""
         start = photo
         if torch.rand((), generator=generator) < 0.2:
             start = torch.rand(photo.shape, generator=generator).to(photo.device)
-        last = self.config.painted_steps
-        wanted = {*torch.randint(1, last, (2,), generator=generator).tolist(), last}
+        last = self.config.stylized_steps
+        chosen = {*torch.randint(1, last, (2,), generator=generator).tolist(), last}
         steps = descend(self._objective(network, photo[None], style[None]), start[None], steps=last)
-        return [quantize(step.image()[0].to(photo.device)) for step in steps if step.index in wanted]
+        return [quantize(step.image()[0].to(photo.device)) for step in steps if step.index in chosen]
 
-    def _objective(self, network: Student, photo: Image, style: Image) -> Objective:
-        """That of the method `gatys`, with the network as it is now."""
-        eye = Lite.of(network.scaled(), device=photo.device, dtype=self._dtype)
+    def _objective(self, network: Student, content: Image, style: Image) -> Objective:
+        """Return the objective of the method `gatys` with the current network."""
+        backbone = Lite.of(network.scaled_layers(), device=content.device, dtype=self._dtype)
         with torch.no_grad():
-            kept, matched = eye.encode(photo, eye.content_layers), eye.encode(style, eye.style_layers)
+            content_features = backbone.encode(content, backbone.content_layers)
+            style_features = backbone.encode(style, backbone.style_layers)
         return Objective(
-            eye,
+            backbone,
             [
-                *match("content", ContentLoss(), [kept], eye.content_layers, 1.0),
-                *match("style", GramLoss(), [matched], eye.style_layers, 100.0),
+                *match("content", ContentLoss(), [content_features], backbone.content_layers, 1.0),
+                *match("style", GramLoss(), [style_features], backbone.style_layers, 100.0),
             ],
         )
 
-    def _compare(self, network: Student, pictures: Tensor, style_of: list[int]) -> dict[str, Tensor]:
-        """How far network and teacher are apart, `(N,)` each; of painted pictures (the last ones), the Gram term
-        compares the *difference* to the picture's style: what an optimizer wants to make 0."""
-        pixels = _normalized(pictures)
+    def _compare(self, network: Student, images: Tensor, style_of: list[int]) -> dict[str, Tensor]:
+        """Return the distances between network and teacher, `(N,)` each.
+
+        Args:
+            network: the student.
+            images: `(N, 3, S, S)`, the optimized ones last.
+            style_of: for every optimized image the index of its style image; its Gram term compares the difference to
+                the Gram matrix of the style image, which is what an optimizer minimizes.
+        """
+        pixels = _normalize(images)
         with torch.no_grad():
             teacher = self._teacher.chain(pixels, RELUS)
-        with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             student = network(pixels)
-        count = len(pictures)
-        features, grams = pictures.new_zeros(count), pictures.new_zeros(count)
+        count = len(images)
+        features, grams = images.new_zeros(count), images.new_zeros(count)
         units = dict(zip(Lite.style_layers, network.gram_units, strict=True))
         for name in RELUS:
-            ours, theirs = student[name].float(), teacher[name][:, network.picked(name)].float()
+            ours, theirs = student[name].float(), teacher[name][:, network.channels(name)].float()
             variance = network.get_buffer(f"variance_{name}")[:, None, None]
             features = features + ((ours - theirs).square() / variance).mean((1, 2, 3)) / len(RELUS)
             if name in units:
-                wrong = second_moment(ours) - second_moment(theirs)  # (N, C, C)
+                error = second_moment(ours) - second_moment(theirs)  # (N, C, C)
                 if style_of:
                     first = count - len(style_of)
-                    wrong = torch.cat([wrong[:first], wrong[first:] - wrong[style_of]])
-                grams = grams + wrong.square().mean((1, 2)) * units[name]
+                    error = torch.cat([error[:first], error[first:] - error[style_of]])
+                grams = grams + error.square().mean((1, 2)) * units[name]
         return {"features": features, "gram": grams}
 
 
-def _normalized(pictures: Tensor) -> Tensor:
-    return pictures - torch.tensor(Lite.mean, device=pictures.device).view(1, 3, 1, 1)
+def _normalize(images: Tensor) -> Tensor:
+    return images - torch.tensor(Lite.mean, device=images.device).view(1, 3, 1, 1)
 
 
 def _mean(terms: Tensor) -> Tensor:

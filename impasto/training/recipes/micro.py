@@ -1,3 +1,5 @@
+"""Train the network of the method `micro`."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,77 +14,87 @@ from torch import Tensor, nn
 from impasto.config import SETTINGS
 from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
 from impasto.networks.weights_io import save_weights
-from impasto.training.augmentation import shifted
+from impasto.training.augmentation import random_shift
 from impasto.training.datasets import Batch
-from impasto.training.perceptual import pairs
+from impasto.training.perceptual import sample_pairs
 from impasto.training.recipes.base import RECIPES, FeedForwardRecipe, FeedForwardTrainingConfig
 from impasto.types import Image
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class MicroConfig(FeedForwardTrainingConfig):
-    """Settings of `micro`."""
+class MicroRecipeConfig(FeedForwardTrainingConfig):
+    """Settings of the recipe `micro`."""
 
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 16000
-    """Optimizer steps of the whole run."""
+    """Optimizer steps of the whole training."""
     crop: Annotated[int, Ge(24), Le(4096)] = 176
-    """Side of the training crops in pixels, a multiple of 8; the judge sees 8 less."""
+    """Side of the training crops in pixels, a multiple of 8; the loss network sees 8 pixels less."""
     pixels_weight: Annotated[float, Ge(0)] = 30.0
-    """Pull of the pixels where the photograph is its own style."""
-    mesh_weight: Annotated[float, Ge(0)] = 500.0
-    """Push against a mesh of two pixels in the painting."""
+    """Weight of the pixel loss for samples whose style image is their content image."""
+    checkerboard_weight: Annotated[float, Ge(0)] = 500.0
+    """Weight of the loss of checkerboard artifacts with a period of two pixels."""
 
 
 @RECIPES.add("micro")
 class MicroRecipe(FeedForwardRecipe):
-    """A small network that paints in the manner of any picture in one pass (`impasto.networks.micro`).
+    """A small any-style network, trained on pairs of a photograph and a painting.
 
-    Learns from pairs of a photograph and a painting, on the loss of `gatys` at its output; the photograph itself is the
-    style now and then, and is to come out again. The network paints four pixels at a place, and the judge pools four
-    into one: where the two grids always fell together, it would learn a pattern for those four. So it is judged at
-    some offset, another one for every sample, and a mesh costs it.
+    Some samples have their content image as style image, with a pixel loss.
+
+    The network computes 2x2 pixels per position, and the loss network pools 2x2 pixels. With both grids aligned, the
+    output would contain a fixed pattern of 2x2 pixels. The loss network therefore sees every sample at a random offset,
+    and checkerboard artifacts have a loss of their own.
     """
 
-    summary = "the small network that paints after any picture in one pass: the method micro"
-    Config = MicroConfig
-    config: MicroConfig
+    summary = "the small network of the method micro, for any style image"
+    Config = MicroRecipeConfig
+    config: MicroRecipeConfig
     stride = Micro.stride
 
     def network(self) -> Micro:
+        """Return a network of random weights."""
         return Micro()
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the perceptual loss, the pixel loss and the checkerboard loss."""
         assert isinstance(network, Micro)
-        photos, styles, same = pairs(batch)
+        contents, styles, same = sample_pairs(batch)
         crop = self.config.crop
-        noise = torch.cat([input_noise(crop, crop, seed) for seed in batch["seed"].tolist()]).to(photos.device)
-        painted = network(photos + noise, network.encode(styles))
-        with torch.autocast(photos.device.type, enabled=False):
-            judged, of = shifted([painted, photos], batch["seed"], Micro.stride)
-            terms = self.judge(of, styles, judged)
-            terms["pixels"] = self.config.pixels_weight * ((painted - photos).square() * same).mean()
-            terms["mesh"] = self.config.mesh_weight * mesh(painted)
+        noise = torch.cat([input_noise(crop, crop, seed) for seed in batch["seed"].tolist()]).to(contents.device)
+        outputs = network(contents + noise, network.encode(styles))
+        with torch.autocast(contents.device.type, enabled=False):
+            shifted_outputs, shifted_contents = random_shift([outputs, contents], batch["seed"], Micro.stride)
+            terms = self.perceptual_loss(shifted_contents, styles, shifted_outputs)
+            terms["pixels"] = self.config.pixels_weight * ((outputs - contents).square() * same).mean()
+            terms["checkerboard"] = self.config.checkerboard_weight * checkerboard(outputs)
             return terms
 
     def sheet(self, network: nn.Module) -> Image:
-        """A sample picture, in the manner of others."""
+        """Return a sample content image with the sample styles."""
         assert isinstance(network, Micro)
         noise = input_noise(*NOISE_SIZE, 0)
-        return self.row(lambda photo, style: network(add_input_noise(photo, noise), network.encode(style)))
+        return self.sample_sheet(lambda content, style: network(add_input_noise(content, noise), network.encode(style)))
 
-    def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
-        return save_weights(network, folder / "micro.safetensors", {"license": "MIT", **facts})
+    def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
+        """Write `micro.safetensors`."""
+        return save_weights(network, folder / "micro.safetensors", {"license": "MIT", **metadata})
 
 
-def mesh(painted: Image) -> Tensor:
-    """How far the four pixels of each 2x2 differ in the same way all over a window of 16 pixels: mean squared, 0-d.
+def checkerboard(images: Image) -> Tensor:
+    """Measure checkerboard artifacts with a period of two pixels.
 
-    Of what a blur of three pixels takes away, so that a slope is none. Strokes and grain change from place to place
-    and average out. `(B, 3, H, W)`, at least 18 pixels a side.
+    The details that a blur of three pixels removes, without slopes, are averaged for each of the four pixels of a 2x2
+    block over windows of 16 pixels. Strokes and noise differ from block to block and average out.
+
+    Args:
+        images: `(B, 3, H, W)`, at least 18 pixels per side.
+
+    Returns:
+        Mean square of the averages, 0-d.
     """
-    rows = painted[..., :-2, :] + 2 * painted[..., 1:-1, :] + painted[..., 2:, :]
-    soft = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16  # nothing of a mesh is left
-    fine = painted[..., 1:-1, 1:-1] - soft
-    height, width = (side // 2 * 2 for side in fine.shape[-2:])
-    phases = F.pixel_unshuffle(fine[..., :height, :width], 2)  # (B, 12, h, w)
+    rows = images[..., :-2, :] + 2 * images[..., 1:-1, :] + images[..., 2:, :]
+    blurred = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16  # contains no checkerboard
+    details = images[..., 1:-1, 1:-1] - blurred
+    height, width = (side // 2 * 2 for side in details.shape[-2:])
+    phases = F.pixel_unshuffle(details[..., :height, :width], 2)  # (B, 12, h, w)
     return F.avg_pool2d(phases, 8).square().mean()

@@ -1,3 +1,5 @@
+"""Train the decoders of the method `wct`."""
+
 from __future__ import annotations
 
 from functools import cached_property
@@ -22,90 +24,103 @@ from impasto.training.datasets import Batch, Dataset
 from impasto.training.recipes.base import RECIPES, Recipe, TrainingConfig
 from impasto.types import Image
 
-SHEET, SHEET_PHOTO = 256, "inkwash"
+SHEET, SHEET_CONTENT = 256, "inkwash"
 STRIDE = 16
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class WCTConfig(TrainingConfig):
-    """Settings of `wct`."""
+class WCTRecipeConfig(TrainingConfig):
+    """Settings of the recipe `wct`."""
 
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 3000
-    """Optimizer steps of the whole run."""
+    """Optimizer steps of the whole training."""
     batch: Annotated[int, Ge(1), Le(65536)] = 4
-    """Photographs a step, over all processes together."""
+    """Photographs per step, over all processes together."""
     crop: Annotated[int, Ge(8), Le(4096)] = 128
     """Side of the training crops in pixels, a multiple of 16."""
     lr: Annotated[float, Gt(0), Le(10)] = 1e-3
-    """Highest learning rate of AdamW."""
+    """Maximum learning rate of AdamW."""
     warmup: Annotated[int, Ge(0)] = 100
-    """Steps in which the learning rate rises to its highest; then it falls to 0 along a cosine."""
+    """Steps of linear increase of the learning rate; then it decreases to 0 along a cosine."""
     ema: Annotated[float, Ge(0), Lt(1)] = 0.998
-    """Decay of the averaged weights, which are what is exported; 0 takes the last weights."""
+    """Decay of the moving average of the weights, which is exported; 0 exports the last weights."""
     backbone: str = "lite"
-    """The network that encodes; a chain of convolutions: lite, vgg19-caffe, vgg19."""
+    """Encoder, a chain of convolutions: lite, vgg19-caffe or vgg19."""
     features_weight: Annotated[float, Ge(0)] = 0.2
-    """Pull of the features, in units of their variance, against that of the pixels, in units of theirs."""
+    """Weight of the feature loss relative to the pixel loss, each in units of its variance."""
 
 
 @RECIPES.add("wct")
 class WCTRecipe(Recipe):
-    """The decoders of WCT (Li et al., NIPS 2017): each puts together a photograph from its features of one layer.
+    """The decoders of WCT: each reconstructs a photograph from its features of one layer. No style is needed.
 
-    No style is needed, and none is seen.
+    Reference: Li et al., NIPS 2017.
     """
 
     summary = "the decoders of the method wct, from photographs alone"
-    Config = WCTConfig
-    config: WCTConfig
+    Config = WCTRecipeConfig
+    config: WCTRecipeConfig
     autocast = True
 
-    def __init__(self, config: WCTConfig) -> None:
+    def __init__(self, config: WCTRecipeConfig) -> None:
+        """Check that the crop is a multiple of the stride.
+
+        Raises:
+            ValueError: if it is not.
+        """
         super().__init__(config)
         if config.crop % STRIDE:
             raise ValueError(f"crop: give a multiple of {STRIDE}, not {config.crop}")
 
     @cached_property
-    def _eye(self) -> ChainBackbone:
+    def _encoder(self) -> ChainBackbone:
         device = pick_device(self.config.device)
         return load_chain(self.config.backbone, device=device, dtype=pick_dtype(self.config.precision, device))
 
     def network(self) -> nn.ModuleDict:
-        return nn.ModuleDict({layer: Decoder(layer, self._eye.widths) for layer in LAYERS})
+        """Return one decoder of random weights per layer."""
+        return nn.ModuleDict({layer: Decoder(layer, self._encoder.widths) for layer in LAYERS})
 
     def prepare(self, data: Dataset) -> nn.ModuleDict:
+        """Return new decoders.
+
+        Raises:
+            ValueError: if the training data is not photographs alone.
+        """
         if set(data.files) != {"photo"}:
-            raise ValueError("wct learns from photographs alone: give --photos")
+            raise ValueError("wct is trained on photographs alone; give --photos without --paintings")
         return self.network()
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the reconstruction loss of pixels and features for every layer."""
         assert isinstance(network, nn.ModuleDict)
         photos = batch["photo"]
         with torch.no_grad():
-            seen = self._eye.encode(photos, LAYERS)
+            features = self._encoder.encode(photos, LAYERS)
         terms = {}
         for layer, decoder in network.items():
-            decoded = decoder(seen[layer].float())
+            decoded = decoder(features[layer].float())
             with torch.autocast(photos.device.type, enabled=False):
-                again = self._eye.encode(decoded, [layer])[layer]
-                features = _apart(again.float(), seen[layer].float()).mean()
-                terms[layer] = _apart(decoded, photos).mean() + self.config.features_weight * features
+                encoded = self._encoder.encode(decoded, [layer])[layer]
+                feature_loss = _relative_mse(encoded.float(), features[layer].float()).mean()
+                terms[layer] = _relative_mse(decoded, photos).mean() + self.config.features_weight * feature_loss
         return terms
 
     def sheet(self, network: nn.Module) -> Image:
-        """A sample picture, decoded from every layer."""
+        """Return a sample image and its reconstruction from every layer."""
         assert isinstance(network, nn.ModuleDict)
-        photo = resize(load_image(resolve(SHEET_PHOTO)), (SHEET, SHEET)).to(pick_device(self.config.device))
-        seen = self._eye.encode(photo, LAYERS)
-        row = [photo, *(decoder(seen[layer].float()).clamp(0, 1) for layer, decoder in network.items())]
+        content = resize(load_image(resolve(SHEET_CONTENT)), (SHEET, SHEET)).to(pick_device(self.config.device))
+        features = self._encoder.encode(content, LAYERS)
+        row = [content, *(decoder(features[layer].float()).clamp(0, 1) for layer, decoder in network.items())]
         return contact_sheet([[each.cpu() for each in row]], cell=SHEET)
 
-    def export(self, network: nn.Module, folder: Path, facts: dict[str, str]) -> Path:
+    def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
+        """Write `wct.safetensors`."""
         about = {"license": "MIT", "backbone": self.config.backbone}
-        return save_weights(network, folder / "wct.safetensors", {**about, **facts})
+        return save_weights(network, folder / "wct.safetensors", {**about, **metadata})
 
 
-def _apart(here: Tensor, there: Tensor) -> Tensor:
-    """Mean squared difference in units of the variance of `there`, `(B,)`, which flat pictures have little of."""
+def _relative_mse(here: Tensor, there: Tensor) -> Tensor:
+    """Return the mean squared difference in units of the variance of `there`, bounded for flat images, `(B,)`."""
     variance = there.flatten(1).var(1).clamp_min(0.01)
     return (here - there).square().mean((1, 2, 3)) / variance
