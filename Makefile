@@ -9,7 +9,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_FLAGS)
 PYTEST_FLAGS ?=
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-slow check bench docs golden clean
+.PHONY: help demo test test-slow check bench docs site golden clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,8 +38,11 @@ golden: .venv/test.stamp  ## record the outputs of 83 small runs, or compare wit
 	if [ -e build/golden.json ]; then $(BIN)/python tools/golden.py check build/golden.json; \
 	else $(BIN)/python tools/golden.py record build/golden.json; fi
 
-docs: .venv/test.stamp  ## generate the tables of docs/
-	$(BIN)/python docs/generate.py
+docs: .venv/test.stamp  ## generate the tables and help texts of docs/
+	$(BIN)/python tools/docs/generate.py
+
+site: .venv/docs.stamp  ## build the documentation site into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## delete all generated files
 	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -54,4 +57,8 @@ clean:  ## delete all generated files
 
 .venv/test.stamp: .venv/demo.stamp
 	$(PIP) install -c constraints.txt -e '.[$(EXTRAS),dev]'
+	touch $@
+
+.venv/docs.stamp: .venv/demo.stamp
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	touch $@

@@ -3,8 +3,8 @@
     IMPASTO_WEIGHTS=... python benchmarks/recipe.py lite --photos DIR --paintings DIR -o FOLDER [--steps 200]
 
 Trains with the settings of the first leg into FOLDER until so many steps are done, and compares the losses with those
-of `docs/NAME-curve.json`. On the same machine with as many processes (one, on one thread; `lite`: two, by `torchrun
---nproc-per-node 2`) they are the same; elsewhere they differ by rounding, which grows.
+of `docs/measurements/NAME-curve.json`. On the same machine with as many processes (one, on one thread; `lite`: two, by
+`torchrun --nproc-per-node 2`) they are the same; elsewhere they differ by rounding, which grows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from common import machine, table
 from impasto.training import this_process, train
 from impasto.types import Step
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs" / "measurements"
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def test_no_name_is_both_a_style_and_a_photograph() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_page_of_samples_states_the_same_terms_as_the_code(name: str) -> None:
     sample = SAMPLES[name]
-    page = (Path(__file__).parents[1] / "docs" / "samples.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "samples.md").read_text(encoding="utf-8")
     assert f"| `{sample.name}` | {sample.summary} | {sample.license} | {sample.credit} |" in page
 
 

@@ -28,8 +28,8 @@ def eroded_guide(mask: Tensor, shape: tuple[int, int]) -> Tensor:
 
     The receptive fields of positions next to the border extend across it and would transfer the style of the other
     region, so the mask is eroded by one position (Gatys et al., CVPR 2017, section 5). Eroding by two would leave the
-    border without style (docs/masks.md). Departs from the paper: parts too thin to be eroded, which dilation by one
-    position does not restore, keep their weight.
+    border without style (docs/measurements/masks.md). Departs from the paper: parts too thin to be eroded, which
+    dilation by one position does not restore, keep their weight.
 
     Args:
         mask: `(1, 1, H, W)` in [0, 1].

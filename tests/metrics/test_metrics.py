@@ -495,7 +495,7 @@ OPTIMIZED = ("gram", "style", "style_share")
 STRETCH = 1.15
 """A style copy that is stretched by more than this differs from the style: strokes of another shape have other Gram
 matrices. The output was optimized for the Gram matrices of the style itself, so metrics of them (OPTIMIZED) may rank
-it before the copy; see docs/metrics.md."""
+it before the copy; see docs/measurements/metrics.md."""
 
 
 def misranked(numbers: dict[str, dict[str, float]], stretch: float) -> list[str]:

@@ -1,0 +1,114 @@
+"""Compute the pictures of the documentation from freely licensed photographs and the bundled sample styles.
+
+    python tools/docs/pictures.py                     all pictures, about twenty minutes on two cores
+    python tools/docs/pictures.py methods subjects    only the two galleries of the README
+    python tools/docs/pictures.py gatys strotss       only the strips of these methods
+
+The photographs come from scikit-image and, for architecture, from scikit-learn (`china.jpg`, CC BY 2.0, by
+danielbuechele); `docs/reference/samples.md` lists the licenses.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import PIL.Image
+
+from impasto import load_image, stylize
+from impasto.images import fit, resize
+from impasto.images.contact_sheet import contact_sheet
+from impasto.methods import METHODS
+from impasto.samples import resolve
+from impasto.types import Image
+
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+PAIRS = (("chelsea", "brushstrokes"), ("astronaut", "mosaic"), ("rocket", "pointillism"))
+VARIANTS = {"gatys, strength 25": {"strength": 25}, "gatys, color luminance": {"color": "luminance", "strength": 75}}
+SUBJECTS = {
+    "architecture": "china.jpg of scikit-learn",
+    "interior": "coffee",
+    "portrait": "astronaut",
+    "landscape": "rocket",
+    "animal": "chelsea",
+}
+STYLES = ("brushstrokes", "pointillism", "woodcut", "geometric")
+SIZE, WIDTH = 256, 1200
+
+
+def example() -> None:
+    """Save the picture at the top of the README: content image, style image and output."""
+    images = [load_image(resolve(name), size=512) for name in ("rocket", "brushstrokes")]
+    images.append(stylize("rocket", "brushstrokes").image)
+    _save(
+        contact_sheet([images], column_names=["content image", "style image", "output"], cell=480), "rocket-strip", 1472
+    )
+
+
+def strip(method: str) -> None:
+    """Save three stylized images of a method, each beside its style image."""
+    row: list[Image | None] = []
+    for content, style in PAIRS:
+        result = stylize(content, style, method, size=SIZE)
+        row += [load_image(resolve(style), size=SIZE), result.image]
+        print(f"{method}: {content} x {style}, {result.seconds:.0f} s", flush=True)
+    _save(contact_sheet([row], cell=SIZE), method, WIDTH)
+
+
+def methods() -> None:
+    """Save one pair of images stylized by every method; `johnson` has a network for this style image."""
+    content, style, size = "astronaut", "brushstrokes", 384
+    cells: dict[str, Image] = {name: load_image(resolve(name), size=size) for name in (content, style)}
+    for name in ("gatys", "bures", "sliced", "mrf", "strotss", "nnst", "gpdm", "micro", "adain", "wct", "johnson"):
+        cells[name] = stylize(content, style, name, size=size).image
+        print(name, flush=True)
+    for name, settings in VARIANTS.items():
+        cells[name] = stylize(content, style, size=size, **settings).image
+    names, images = list(cells), list(cells.values())
+    width = 5
+    bands = [
+        contact_sheet([images[first : first + width]], column_names=names[first : first + width], cell=280)
+        for first in range(0, len(images), width)
+    ]
+    _save(contact_sheet([[band] for band in bands], cell=max(band.shape[-1] for band in bands)), "methods", 1440)
+
+
+def subjects() -> None:
+    """Save photographs of five kinds of subjects, each stylized with four sample styles by `gatys`."""
+    files = {kind: _file(name) for kind, name in SUBJECTS.items()}
+    rows: list[list[Image | None]] = [[load_image(file, size=384) for file in files.values()]]
+    for style in STYLES:
+        rows.append([stylize(file, style, size=384, strength=60).image for file in files.values()])
+        print(style, flush=True)
+    _save(contact_sheet(rows, column_names=list(files), row_names=["content", *STYLES], cell=280), "subjects", 1440)
+
+
+def _file(sample: str) -> Path:
+    """Return the path of a sample, or of the photograph of architecture inside scikit-learn's wheel."""
+    if not sample.endswith(" of scikit-learn"):
+        return resolve(sample)
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        sys.exit("the photograph of architecture needs scikit-learn, which the extra `track` brings")
+    return Path(spec.origin).parent / "datasets" / "images" / sample.split()[0]
+
+
+def _save(sheet: Image, name: str, width: int) -> None:
+    pixels = resize(sheet, fit((sheet.shape[-2], sheet.shape[-1]), width))[0].permute(1, 2, 0)
+    picture = PIL.Image.fromarray((pixels * 255).round().byte().numpy())
+    picture.save(FOLDER / f"{name}.jpg", quality=85, optimize=True)  # half the bytes of the quality of an output
+
+
+def main(names: list[str]) -> None:
+    """Compute the pictures with these names, or all pictures."""
+    galleries = {"example": example, "methods": methods, "subjects": subjects}
+    for name in names or [*galleries, *METHODS]:
+        if name in galleries:
+            galleries[name]()
+        else:
+            strip(name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
