@@ -1,4 +1,4 @@
-"""What an experiment adds to its paintings: `python benchmarks/experiment_overhead.py [--runs 1000] [--judge tiny]`.
+"""What an experiment adds to its paintings: `python benchmarks/experiment_overhead.py`.
 
 Many tiny paintings (48 pixels, one step, random features), each judged, saved and filed. Overhead is the wall time less
 that of the steps themselves, as each painting counts them. The last line also writes the report, if there is one.
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from impasto.experiments.expand import experiment_of
-from impasto.experiments.runner import work
+from impasto.experiments.runner import run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 
@@ -24,12 +24,12 @@ PAIRS = [["woodcut", "mosaic"], ["geometric", "inkwash"], ["inkwash", "woodcut"]
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=1000)
-    arguments.add_argument("--judge", default="tiny", help="the network that judges")
+    arguments.add_argument("--evaluation-network", default="tiny", help="network of the metrics")
     asked = arguments.parse_args()
     runs = asked.runs
     grid = {
         "name": "overhead",
-        "judge": asked.judge,
+        "evaluation_network": asked.evaluation_network,
         "settings": {"size": 48, "steps": 1, "backbone": "tiny"},
         "variants": [{"method": "gatys", "name": "tiny"}],
         "pairs": PAIRS,
@@ -39,9 +39,9 @@ def main() -> None:
         began = time.perf_counter()
         experiment = experiment_of(Document(grid, Path(folder)))
         store = Store(folder, create=True)
-        store.enrol(experiment)
+        store.register(experiment)
         enrolled, busy = time.perf_counter(), time.process_time()
-        work(folder, experiment)
+        run_experiment(folder, experiment)
         busy = 1000 * (time.process_time() - busy) / len(experiment.tasks)
         wall = time.perf_counter() - enrolled
         done = store.runs()
@@ -51,7 +51,7 @@ def main() -> None:
         each = [1000 * seconds / len(done) for seconds in (wall - painting, painting)]
         print(f"overhead {each[0]:.1f} ms a run, beside {each[1]:.1f} ms; processor {busy:.1f} ms for both")
         began = time.perf_counter()
-        work(folder, experiment)
+        run_experiment(folder, experiment)
         print(f"nothing left to do: {time.perf_counter() - began:.2f} s")
         if find_spec("impasto.experiments.report") is not None:
             began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Experiments for the tests of the report: a few real paintings, and many that are made up."""
+"""Experiments for the tests of the report: a few real runs, and many synthetic ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PAIRS = (("woodcut", "mosaic"), ("geometric", "inkwash"))
 VARIANTS = {"few steps": {"steps": 4}, "more steps": {"steps": 8}, "noise": {"steps": 4, "start": "noise"}}
 
 
-def paint(folder: Path) -> list[Run]:
-    """Eight real paintings (two of them a second seed) and one failure, with their pictures in a folder."""
+def run_small(folder: Path) -> list[Run]:
+    """Run eight real tasks (two with a second seed) and return them with one failure; write their images."""
     runs = []
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("IMPASTO_CACHE", str(folder / "cache"))
@@ -27,13 +27,13 @@ def paint(folder: Path) -> list[Run]:
             for variant, settings in VARIANTS.items():
                 for seed in (0, 1) if variant == "noise" else (0,):
                     every = {**settings, "backbone": "tiny", "size": 48, "seed": seed}
-                    runs.append(_paint(Task(variant, "gatys", every, content, style), folder))
+                    runs.append(_run(Task(variant, "gatys", every, content, style), folder))
     failed = Task("broken", "gatys", {"steps": -1, "backbone": "tiny", "size": 48, "seed": 0}, *PAIRS[0])
     return [*runs, Run(failed, "failed", error="steps: input should be greater than 0, not -1")]
 
 
-def made_up(count: int, folder: Path, variants: int = 10, points: int = 300) -> list[Run]:
-    """Runs without paint: noise as pictures, which compress worst, and long curves."""
+def synthetic(count: int, folder: Path, variants: int = 10, points: int = 300) -> list[Run]:
+    """Return runs that were not computed: images of noise, which compress worst, and long curves."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     names = ("content", "ssim", "cfsd", "gatys_content", "gram", "style", "frechet", "sliced_wasserstein")
@@ -55,10 +55,10 @@ def made_up(count: int, folder: Path, variants: int = 10, points: int = 300) -> 
     return runs
 
 
-def _paint(task: Task, folder: Path) -> Run:
+def _run(task: Task, folder: Path) -> Run:
     result = impasto.stylize(task.content, task.style, task.method, **task.settings)
     picture = result.save(folder / "pictures" / f"{task.key}.png")
-    graded = evaluate_with_baselines(task.content, task.style, picture, backbone="tiny")
+    scores = evaluate_with_baselines(task.content, task.style, picture, backbone="tiny")
     return Run(
         task,
         "done",
@@ -69,7 +69,7 @@ def _paint(task: Task, folder: Path) -> Run:
         peak_memory_mib=result.peak_memory_mib,
         stopped=result.stopped,
         losses=result.summary()["losses"],
-        metrics=graded["output"],
-        sanity={name: graded[name] for name in SANITY},
+        metrics=scores["output"],
+        sanity={name: scores[name] for name in SANITY},
         curve=result.curve,
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from impasto.experiments.expand import experiment_of
-from impasto.experiments.runner import work
+from impasto.experiments.runner import run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 from impasto.studio.service import Workshop
@@ -71,13 +71,13 @@ def run_small_experiment(folder: Path) -> None:
         "product": {"methods": ["gatys", "gpdm"]},
         "pairs": [["woodcut", "mosaic"]],
         "settings": {"size": 48, "steps": 4},
-        "judge": "tiny",
+        "evaluation_network": "tiny",
         "metrics": ["content"],
     }
     experiment = experiment_of(Document(grid, folder))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("IMPASTO_CACHE", str(folder / "cache"))
         store = Store(folder, create=True)
-        store.enrol(experiment)
+        store.register(experiment)
         store.close()
-        work(folder, experiment)
+        run_experiment(folder, experiment)

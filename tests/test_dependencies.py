@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Modules of the package that may import the packages of an extra.
 MODULES_OF_EXTRAS = {
-    "report": ["curves.py"],
+    "report": ["curves.py", "experiments/statistics.py", "experiments/findings/"],
     "hires": ["images/hires.py"],
     "studio": ["studio/"],
     "track": ["experiments/tracking.py"],

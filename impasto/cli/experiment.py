@@ -139,7 +139,7 @@ def carry_out(experiment: Any, options: argparse.Namespace) -> int:
         if value is not None and options.runner != "ray":
             raise ValueError(f"{flag} is for --runner ray")
     store = Store(options.output, create=True)
-    store.enrol(experiment)
+    store.register(experiment)
     if options.retry:
         store.retry()
     is_stopped = False
@@ -159,17 +159,17 @@ def _work(experiment: Any, options: argparse.Namespace, on_run: Callable[[Any], 
     """Carry out the runs in this process, in several processes, or on a Ray cluster."""
     folder, workers = options.output, options.workers
     if options.runner == "ray":
-        from impasto.experiments.cluster import work_on_ray
+        from impasto.experiments.cluster import run_on_ray
 
         address, gpus = options.ray_address, options.gpus
-        work_on_ray(folder, experiment, workers=workers, address=address, gpus=gpus, on_run=on_run)
+        run_on_ray(folder, experiment, workers=workers, address=address, gpus=gpus, on_run=on_run)
         return
-    from impasto.experiments.runner import work, work_together
+    from impasto.experiments.runner import run_experiment, run_in_processes
 
     if workers == 1:
-        work(folder, experiment, on_run=on_run)
+        run_experiment(folder, experiment, on_run=on_run)
     else:
-        work_together(folder, experiment, workers=workers, on_run=on_run)
+        run_in_processes(folder, experiment, workers=workers, on_run=on_run)
 
 
 def _progress(store: Any) -> Callable[[Any], None]:

@@ -1,1 +1,1 @@
-"""Experiments: grids of paintings that run again, resume, and end in a report."""
+"""Run reproducible, resumable experiments over methods, settings, images and seeds, and report the results."""

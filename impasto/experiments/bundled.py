@@ -1,4 +1,4 @@
-"""The experiments that come with the package."""
+"""Find the experiments that are distributed with the package."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ FOLDER = Path(__file__).parents[1] / "assets" / "experiments"
 
 
 def bundled() -> dict[str, str]:
-    """What each bundled experiment is about, by name."""
+    """Return the summary of every bundled experiment by name."""
     files = sorted(FOLDER.glob("*.yaml"))
     return {file.stem: " ".join(yaml.safe_load(file.read_text(encoding="utf-8"))["summary"].split()) for file in files}
 
 
 def find_experiment(name: str) -> Path:
-    """The file behind a path or the name of a bundled experiment; a file wins.
+    """Return the YAML file of an experiment.
 
-    Raises `ValueError`, in one line, for what is neither.
+    Args:
+        name: path of a file, or name of a bundled experiment; an existing file takes precedence.
+
+    Raises:
+        ValueError: if `name` is neither.
     """
     path = Path(name)
     if path.is_file():

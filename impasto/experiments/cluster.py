@@ -1,7 +1,7 @@
-"""Paints what an experiment asks for on a Ray cluster; the store stays here, and pictures travel as bytes.
+"""Run the tasks of an experiment on a Ray cluster.
 
-The machines of the cluster need no folder in common, only this package: whatever is drawn or read by name must lie at
-the same place on each of them.
+The store stays on this machine, and images travel as bytes. The machines of the cluster need no common folder, but each
+needs this package, and files that the experiment names must have the same path on each of them.
 """
 
 from __future__ import annotations
@@ -16,39 +16,53 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from impasto.experiments.expand import Experiment
-from impasto.experiments.locking import ATTEMPTS, Claim, Runner
+from impasto.experiments.locking import ATTEMPTS, DIED, Claim, Runner
 from impasto.experiments.run import Run, Task
-from impasto.experiments.runner import OnRun, carried_out
-from impasto.experiments.scoring import Judge
+from impasto.experiments.runner import OnRun, execute
+from impasto.experiments.scoring import Scorer
 from impasto.experiments.store import Store
 from impasto.files import reason, write_atomically
 
-STARTS = 4
-"""Times that a cluster is started here: Ray allows its processes 30 s, too few on a busy machine."""
+START_ATTEMPTS = 4
+"""Attempts to start a local cluster: Ray gives its processes 30 s, which is too short on a busy machine."""
 
 Files = dict[str, bytes]
-"""Contents of files, by their paths relative to the experiment's folder."""
+"""Contents of files by their paths relative to the folder of the experiment."""
 
 
-class Stylizer:
-    """Paints and judges in a process of the cluster, in folders that are thrown away."""
+class Worker:
+    """Run tasks in a process of the cluster, in temporary folders.
 
-    def __init__(self, judge: str, metrics: tuple[str, ...]) -> None:
-        self._judge = Judge(judge, metrics)
+    Args:
+        evaluation_network: name of the backbone whose features the metrics compare.
+        metrics: names of the metrics.
+    """
 
-    def paint(self, task: Task, painted: Run | None, files: Files) -> tuple[Run, Files]:
-        """How a run went, and what it made; one that is painted already, in `files`, is only judged."""
+    def __init__(self, evaluation_network: str, metrics: tuple[str, ...]) -> None:
+        self._scorer = Scorer(evaluation_network, metrics)
+
+    def run(self, task: Task, stylized: Run | None, files: Files) -> tuple[Run, Files]:
+        """Run a task and return its results and its files.
+
+        Args:
+            task: the task.
+            stylized: earlier result, if the run only needs a new evaluation.
+            files: the image of the earlier result.
+
+        Returns:
+            The run, and the files that it produced.
+        """
         with TemporaryDirectory() as name:
             folder = Path(name)
             for path, content in files.items():
                 write_atomically(folder / path, content)
-            run = carried_out(Claim(task, painted), folder, self._judge)
-            there = (path for path in folder.rglob("*") if path.is_file())
-            made = {str(path.relative_to(folder)): path.read_bytes() for path in there}
-        return run, {path: content for path, content in made.items() if path not in files}
+            run = execute(Claim(task, stylized), folder, self._scorer)
+            found = (path for path in folder.rglob("*") if path.is_file())
+            contents = {str(path.relative_to(folder)): path.read_bytes() for path in found}
+        return run, {path: content for path, content in contents.items() if path not in files}
 
 
-def work_on_ray(
+def run_on_ray(
     folder: str | Path,
     experiment: Experiment,
     *,
@@ -57,61 +71,59 @@ def work_on_ray(
     gpus: float | None = None,
     on_run: OnRun | None = None,
 ) -> None:
-    """As `work`, by `workers` processes of a cluster at a time, each on one thread.
+    """Run waiting tasks on a Ray cluster, with one thread for each worker.
 
-    A process that dies is replaced, and what it painted is begun anew, three times at most.
+    A worker that dies is replaced, and its run starts again, up to `ATTEMPTS` times.
 
     Args:
-        folder: the experiment's; only this process writes there.
-        experiment: what is enrolled there.
-        workers: how many paintings are made at a time.
-        address: of a cluster, as Ray has it; unless given, one is started on this machine for as long as it is needed,
-            which listens to nobody outside and to nobody without its token.
-        gpus: share of a GPU that each worker takes; 1 where the cluster has any, unless given.
-        on_run: called with every run that ends.
+        folder: folder of the experiment; only this process writes there.
+        experiment: the experiment, registered in the folder.
+        workers: number of runs at a time.
+        address: address of a cluster, as Ray defines it. Default: start a cluster on this machine that listens on
+            127.0.0.1 only and requires a random token.
+        gpus: number of GPUs of each worker, which may be a fraction. Default: 1 if the cluster has GPUs, else 0.
+        on_run: called with every run that finishes.
 
     Raises:
-        ValueError: in one line, without Ray, without a cluster at the address, and where it is too small.
+        ValueError: if Ray is not installed, if there is no cluster at the address, or if the cluster is too small.
     """
     store = Store(folder)
     try:
         with _ray(workers, address) as ray, Runner(store) as runner:
-            hired = _hired(ray, experiment, workers, gpus)
-            _share_out(ray, hired, runner, store, on_run)
+            _distribute(ray, _start_workers(ray, experiment, workers, gpus), runner, store, on_run)
     finally:
         store.close()
 
 
-def _share_out(ray: Any, free: list[Any], runner: Runner, store: Store, on_run: OnRun | None) -> None:
-    """Gives each painter a run, and the next when it is done, until none is left."""
+def _distribute(ray: Any, idle: list[Any], runner: Runner, store: Store, on_run: OnRun | None) -> None:
+    """Give each idle worker a run until no run is left."""
     busy: dict[Any, tuple[Any, Claim]] = {}
     while True:
-        while free and (claim := runner.claim()):
-            stylizer = free.pop()
-            asked = stylizer.paint.remote(claim.task, claim.painted, _files_of(claim, store.folder))
-            busy[asked] = stylizer, claim
+        while idle and (claim := runner.claim()):
+            worker = idle.pop()
+            future = worker.run.remote(claim.task, claim.stylized, _files_of(claim, store.folder))
+            busy[future] = worker, claim
         if not busy:
             return
         (ended, *_), _ = ray.wait(list(busy), num_returns=1)
-        stylizer, claim = busy.pop(ended)
-        free.append(stylizer)
-        run = _brought_home(ray, ended, claim, store.folder)
+        worker, claim = busy.pop(ended)
+        idle.append(worker)
+        run = _collect(ray, ended, claim, store.folder)
         runner.finish(run)
         if on_run is not None:
             on_run(run)
 
 
-def _brought_home(ray: Any, ended: Any, claim: Claim, folder: Path) -> Run:
-    """Writes what a painter made into the experiment's folder; one that died too often has failed."""
+def _collect(ray: Any, future: Any, claim: Claim, folder: Path) -> Run:
+    """Write the files of a run to the folder of the experiment; a run whose workers died too often has failed."""
     run: Run
     files: Files
     try:
-        run, files = ray.get(ended)
+        run, files = ray.get(future)
     except ray.exceptions.RayActorError:
-        text = f"the process died while painting it, {ATTEMPTS} times; perhaps there was not enough memory"
-        return Run(claim.task, "failed", error=text)
+        return Run(claim.task, "failed", error=DIED)
     try:
-        for path, content in sorted(files.items()):  # the record, NAME.json, before the picture
+        for path, content in sorted(files.items()):  # the record NAME.json before the image NAME.png
             write_atomically(folder / path, content)
     except ValueError as error:
         return replace(run, status="failed", error=str(error), picture=None)
@@ -119,29 +131,30 @@ def _brought_home(ray: Any, ended: Any, claim: Claim, folder: Path) -> Run:
 
 
 def _files_of(claim: Claim, folder: Path) -> Files:
-    """The painting that is only to be judged."""
-    picture = claim.painted.picture if claim.painted else None
+    """Return the image that only needs a new evaluation."""
+    picture = claim.stylized.picture if claim.stylized else None
     if picture is None or not (folder / picture).is_file():
         return {}
     return {picture: (folder / picture).read_bytes()}
 
 
-def _hired(ray: Any, experiment: Experiment, workers: int, gpus: float | None) -> list[Any]:
-    """The painters, each with a core of the cluster and its share of a GPU."""
-    has: Mapping[str, float] = ray.cluster_resources()
-    share = min(1.0, has.get("GPU", 0)) if gpus is None else gpus
-    for kind, each in (("CPU", 1.0), ("GPU", share)):
-        if workers * each > has.get(kind, 0):
-            text = f"{workers} workers of {each:g} {kind} each, but the cluster has {has.get(kind, 0):g}"
-            raise ValueError(f"--workers: {text}{': give --gpus, a share of one' if kind == 'GPU' else ''}")
-    options = {"num_cpus": 1, "num_gpus": share, "max_restarts": -1, "max_task_retries": ATTEMPTS - 1}
-    stylizer = ray.remote(Stylizer).options(**options)
-    return [stylizer.remote(experiment.judge, experiment.metrics) for _ in range(workers)]
+def _start_workers(ray: Any, experiment: Experiment, workers: int, gpus: float | None) -> list[Any]:
+    """Start the workers, each with one core of the cluster and its number of GPUs."""
+    available: Mapping[str, float] = ray.cluster_resources()
+    gpus_each = min(1.0, available.get("GPU", 0)) if gpus is None else gpus
+    for kind, each in (("CPU", 1.0), ("GPU", gpus_each)):
+        if workers * each > available.get(kind, 0):
+            text = f"{workers} workers need {each:g} {kind} each, but the cluster has {available.get(kind, 0):g}"
+            advice = "give a fraction with --gpus" if kind == "GPU" else "give fewer workers"
+            raise ValueError(f"--workers: {text}: {advice}")
+    options = {"num_cpus": 1, "num_gpus": gpus_each, "max_restarts": -1, "max_task_retries": ATTEMPTS - 1}
+    worker = ray.remote(Worker).options(**options)
+    return [worker.remote(experiment.evaluation_network, experiment.metrics) for _ in range(workers)]
 
 
 @contextmanager
 def _ray(workers: int, address: str | None) -> Iterator[Any]:
-    """Ray, connected to a cluster; what goes wrong there is a `ValueError` in one line."""
+    """Connect Ray to a cluster; raise its errors as `ValueError` with one line."""
     with _environment(local=address is None):
         try:
             import ray
@@ -158,25 +171,25 @@ def _ray(workers: int, address: str | None) -> Iterator[Any]:
 
 def _connect(ray: Any, workers: int, address: str | None) -> None:
     size = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
-    for attempt in range(1, STARTS + 1):
+    for attempt in range(1, START_ATTEMPTS + 1):
         try:
             ray.init(address or "local", logging_level="ERROR", log_to_driver=False, **size)
             return
-        except Exception as error:  # of a dozen kinds, some of them bare
-            if address or attempt == STARTS or "timed out during startup" not in str(error):
+        except Exception as error:  # Ray raises a dozen types, among them bare `Exception`
+            if address or attempt == START_ATTEMPTS or "timed out during startup" not in str(error):
                 raise ValueError(f"Ray{f' at {address!r}' if address else ''}: {reason(error)}") from None
             ray.shutdown()
 
 
 @contextmanager
 def _environment(*, local: bool) -> Iterator[None]:
-    """What Ray reads from the environment; by itself it asks for no token and listens on every network."""
-    asked = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
+    """Set the environment variables of Ray, which by default requires no token and listens on every network."""
+    values = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
     if local:
-        asked |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        asked["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # which on every system means: 127.0.0.1
-    before = {name: os.environ.get(name) for name in asked}
-    os.environ.update(asked)
+        values |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        values["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # on every system this binds to 127.0.0.1
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

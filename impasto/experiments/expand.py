@@ -1,4 +1,4 @@
-"""What an experiment asks for: a YAML file of methods, settings, pictures and seeds -> tasks."""
+"""Expand an experiment file into the list of its tasks."""
 
 from __future__ import annotations
 
@@ -10,117 +10,140 @@ from pathlib import Path
 from impasto.backbones import BACKBONES
 from impasto.experiments.findings import FINDINGS
 from impasto.experiments.run import Task
-from impasto.experiments.schema import Asked, Include, form_of
-from impasto.experiments.variants import check_settings_of_all, row_of, rows_of, tasks_of
-from impasto.experiments.yaml_source import Document, Place, read_document
+from impasto.experiments.schema import Include, Specification, validate
+from impasto.experiments.variants import check_common_settings, resolve_variant, resolve_variants, tasks_of
+from impasto.experiments.yaml_source import Document, KeyPath, read_document
 from impasto.metrics import METRICS
 from impasto.samples import BLURRED, CONTENTS, STYLES, resolve
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A list of tasks, and how they are judged."""
+    """The tasks of an experiment and how their outputs are evaluated."""
 
     name: str
     summary: str
     tasks: tuple[Task, ...]
-    judge: str
-    """The network whose features grade the paintings."""
+    evaluation_network: str
+    """Backbone whose features the metrics compare."""
     metrics: tuple[str, ...]
     findings: tuple[str, ...] = ()
-    """What is asked of all runs together."""
+    """Names of analyses over all runs."""
 
 
 def read_experiment(path: Path, *, quick: bool = False) -> Experiment:
-    """The experiment that a YAML file describes; `quick` in its quick form, if it has one.
+    """Read an experiment from a YAML file.
+
+    Args:
+        path: the YAML file.
+        quick: whether to apply the quick version of the file.
 
     Raises:
-        ValueError: in one line, with the file's name, the line, the field, and what would be right.
+        ValueError: if anything in the file is invalid; the message is one line with the file name, the line, the field
+            and the valid choices.
     """
     return experiment_of(read_document(path), quick=quick)
 
 
 def experiment_of(document: Document, *, quick: bool = False) -> Experiment:
-    """The same for what was read already; a picture in it is a sample's name, or a path relative to its folder."""
-    asked = form_of(document, quick=quick)
-    form = asked.form
-    _check_judge(asked)
-    check_settings_of_all(asked)
-    rows = list(rows_of(asked))
-    pairs = list(_pairs(asked))
-    tasks = [task for pair in pairs for row in rows for task in tasks_of(row, pair, asked)]
-    tasks += [task for i, include in enumerate(form.include) for task in _included(include, i, asked)]
-    tasks = list(_kept(tasks, asked))
+    """Check a document and expand it into tasks, pair by pair, variant by variant and seed by seed.
+
+    Args:
+        document: the content of an experiment file. Images are names of samples, or paths relative to its folder.
+        quick: whether to apply the quick version.
+
+    Raises:
+        ValueError: if anything in the document is invalid.
+    """
+    spec = validate(document, quick=quick)
+    fields = spec.fields
+    _check_names(spec)
+    check_common_settings(spec)
+    variants = list(resolve_variants(spec))
+    pairs = list(_pairs(spec))
+    tasks = [task for pair in pairs for variant in variants for task in tasks_of(variant, pair, spec)]
+    tasks += [task for i, include in enumerate(fields.include) for task in _included(include, i, spec)]
+    tasks = list(_without_excluded(tasks, spec))
     if not tasks:
-        raise asked.wrong((), "no run is left; give variants or a product, and pairs or contents and styles")
-    _check_names(tasks, asked)
-    return Experiment(form.name, form.summary, tuple(tasks), form.judge, tuple(form.metrics), tuple(form.findings))
+        raise spec.error((), "the experiment has no runs; give variants or a product, and pairs or contents and styles")
+    _check_unique(tasks, spec)
+    return Experiment(
+        fields.name,
+        fields.summary,
+        tuple(tasks),
+        fields.evaluation_network,
+        tuple(fields.metrics),
+        tuple(fields.findings),
+    )
 
 
-def _check_judge(asked: Asked) -> None:
-    if asked.form.judge not in BACKBONES:
-        choices = ", ".join(BACKBONES)
-        raise asked.wrong(asked.places["judge"], f"unknown backbone {asked.form.judge!r}; choose from {choices}")
-    for i, name in enumerate(asked.form.metrics):
+def _check_names(spec: Specification) -> None:
+    """Check the names of the evaluation network, the metrics and the findings."""
+    fields = spec.fields
+    if fields.evaluation_network not in BACKBONES:
+        text = f"unknown backbone {fields.evaluation_network!r}; choose from {', '.join(BACKBONES)}"
+        raise spec.error(spec.paths["evaluation_network"], text)
+    for i, name in enumerate(fields.metrics):
         if name not in METRICS:
             choices = ", ".join(METRICS)
-            raise asked.wrong((*asked.places["metrics"], i), f"unknown metric {name!r}; choose from {choices}")
-    for i, name in enumerate(asked.form.findings):
+            raise spec.error((*spec.paths["metrics"], i), f"unknown metric {name!r}; choose from {choices}")
+    for i, name in enumerate(fields.findings):
         if name not in FINDINGS:
             choices = ", ".join(FINDINGS)
-            raise asked.wrong((*asked.places["findings"], i), f"unknown finding {name!r}; choose from {choices}")
+            raise spec.error((*spec.paths["findings"], i), f"unknown finding {name!r}; choose from {choices}")
 
 
-def _pairs(asked: Asked) -> Iterator[tuple[str, str]]:
-    form, places = asked.form, asked.places
-    for i, (content, style) in enumerate(form.pairs):
-        place = (*places["pairs"], i)
-        yield _picture(content, (*place, 0), asked), _picture(style, (*place, 1), asked)
-    contents = [_picture(each, (*places["contents"], i), asked) for i, each in enumerate(form.contents)]
-    styles = [_picture(each, (*places["styles"], i), asked) for i, each in enumerate(form.styles)]
+def _pairs(spec: Specification) -> Iterator[tuple[str, str]]:
+    fields, paths = spec.fields, spec.paths
+    for i, (content, style) in enumerate(fields.pairs):
+        path = (*paths["pairs"], i)
+        yield _image(content, (*path, 0), spec), _image(style, (*path, 1), spec)
+    contents = [_image(each, (*paths["contents"], i), spec) for i, each in enumerate(fields.contents)]
+    styles = [_image(each, (*paths["styles"], i), spec) for i, each in enumerate(fields.styles)]
     yield from product(contents, styles)
 
 
-def _picture(name: str, place: Place, asked: Asked) -> str:
-    """A sample's name, or the absolute path of a file."""
-    file = asked.document.folder / name
+def _image(name: str, path: KeyPath, spec: Specification) -> str:
+    """Return the name of a sample, or the absolute path of a file; a file takes precedence."""
+    file = spec.document.folder / name
     if file.is_file():
         return str(file.absolute())
     blurred = BLURRED.fullmatch(name)
     if (blurred[1] if blurred else name) not in (*CONTENTS, *STYLES):
-        samples = f"photographs {', '.join(CONTENTS)}; styles {', '.join(STYLES)}"
-        raise asked.wrong(place, f"no file {str(file)!r} and no sample {name!r}; samples: {samples}")
+        samples = f"contents {', '.join(CONTENTS)}; styles {', '.join(STYLES)}"
+        raise spec.error(path, f"no file {str(file)!r} and no sample {name!r}; samples: {samples}")
     try:
         resolve(name)
     except ValueError as error:
-        raise asked.wrong(place, str(error)) from None
+        raise spec.error(path, str(error)) from None
     return name
 
 
-def _included(include: Include, i: int, asked: Asked) -> list[Task]:
-    place = (*asked.places["include"], i)
-    row = row_of(include, place, (*place, "method"), asked)
-    content = _picture(include.content, (*place, "content"), asked)
-    return tasks_of(row, (content, _picture(include.style, (*place, "style"), asked)), asked)
+def _included(include: Include, i: int, spec: Specification) -> list[Task]:
+    path = (*spec.paths["include"], i)
+    variant = resolve_variant(include, path, (*path, "method"), spec)
+    content = _image(include.content, (*path, "content"), spec)
+    return tasks_of(variant, (content, _image(include.style, (*path, "style"), spec)), spec)
 
 
-def _kept(tasks: list[Task], asked: Asked) -> Iterator[Task]:
-    """The tasks that no exclusion matches; an exclusion that matches none is a mistake."""
-    used = [False] * len(asked.form.exclude)
+def _without_excluded(tasks: list[Task], spec: Specification) -> Iterator[Task]:
+    """Yield the tasks that match no exclusion; an exclusion without a match is an error."""
+    used = [False] * len(spec.fields.exclude)
     for task in tasks:
-        fits = [pattern.fits(task, asked.document.folder) for pattern in asked.form.exclude]
-        used = [was or now for was, now in zip(used, fits, strict=True)]
-        if not any(fits):
+        matches = [pattern.matches(task, spec.document.folder) for pattern in spec.fields.exclude]
+        used = [before or now for before, now in zip(used, matches, strict=True)]
+        if not any(matches):
             yield task
-    of_another_form = asked.quick and asked.places["exclude"] == ("exclude",)
-    if False in used and not of_another_form:
-        raise asked.wrong((*asked.places["exclude"], used.index(False)), "this excludes nothing: no run is like it")
+    written_for_full_version = spec.quick and spec.paths["exclude"] == ("exclude",)
+    if False in used and not written_for_full_version:
+        path = (*spec.paths["exclude"], used.index(False))
+        raise spec.error(path, "this pattern excludes nothing: it matches no run; correct or remove it")
 
 
-def _check_names(tasks: Sequence[Task], asked: Asked) -> None:
-    """Two paintings of one pair and seed may not have one name: the tables would mix them."""
-    seen: dict[tuple[object, ...], str] = {}
+def _check_unique(tasks: Sequence[Task], spec: Specification) -> None:
+    """Check that different tasks of one pair and seed have different variant names, which the tables show."""
+    keys: dict[tuple[object, ...], str] = {}
     for task in tasks:
         cell = (task.variant, task.content, task.style, task.settings["seed"])
-        if seen.setdefault(cell, task.key) != task.key:
-            raise asked.wrong((), f"two variants are called {task.variant!r}; give each a name of its own")
+        if keys.setdefault(cell, task.key) != task.key:
+            raise spec.error((), f"two variants are called {task.variant!r}; give each a name")

@@ -1,7 +1,7 @@
-"""Who paints what: several runners share a store, and none does what another does.
+"""Distribute waiting runs among several processes so that no run is computed twice.
 
-A runner holds a lock on a file of its own, which the system releases however the runner ends. So a run is being painted
-exactly as long as the lock of the runner that claimed it is held: no clock and no process number is asked.
+Each runner holds a lock on a file, which the operating system releases however the process ends. A run is in progress
+exactly as long as the lock of its runner is held, so that no timeout and no process id is needed.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from impasto.experiments.run import Run, Task
 from impasto.experiments.store import Store
 
 ATTEMPTS = 3
-"""Times that a run may take its runner down before it counts as failed."""
+"""Attempts after which a run whose process died counts as failed."""
+DIED = f"the process died while computing this run, {ATTEMPTS} times; there may be too little memory"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run that a runner has taken upon itself."""
+    """A run that a runner has reserved."""
 
     task: Task
-    painted: Run | None
-    """How it went, where it is painted already and only to be judged again."""
+    stylized: Run | None
+    """Earlier result, if the run only needs a new evaluation."""
 
 
 class Runner:
-    """Claims runs within its `with` block; those that it still holds at the end are given back."""
+    """Claim runs inside a `with` block; claims that are not finished at its end are released."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -40,22 +41,26 @@ class Runner:
         self._lock = FileLock(self._file)
 
     def __enter__(self) -> Runner:
-        with self._store.said():
+        with self._store.translate_errors():
             self._file.parent.mkdir(exist_ok=True)
             self._lock.acquire(timeout=0)
         return self
 
     def __exit__(self, *_: object) -> None:
         with suppress(ValueError):
-            _give_back(self._store, self._name, died=False)
+            _release(self._store, self._name, died=False)
         self._lock.release()
         self._file.unlink(missing_ok=True)
 
     def claim(self) -> Claim | None:
-        """Takes the next waiting run, one of a dead runner included; None where there is none."""
-        bury(self._store)
-        with self._store.transaction() as base:
-            found = base.execute(
+        """Claim the next waiting run, including runs of dead processes.
+
+        Returns:
+            The claim, or None if no run is waiting.
+        """
+        reclaim(self._store)
+        with self._store.transaction() as connection:
+            found = connection.execute(
                 "UPDATE runs SET status = 'running', runner = ?, attempts = attempts + 1 WHERE key ="
                 " (SELECT key FROM cells JOIN runs USING (key) WHERE status = 'waiting' ORDER BY position LIMIT 1)"
                 " RETURNING *, (SELECT variant FROM cells WHERE key = runs.key LIMIT 1) AS variant",
@@ -64,36 +69,39 @@ class Runner:
         if not found:
             return None
         row = dict(found[0])
-        painted = run_of(row | {"status": "done"}, {}) if row["picture"] else None
-        return Claim(run_of(row, {}).task, painted)
+        stylized = run_of(row | {"status": "done"}, {}) if row["picture"] else None
+        return Claim(run_of(row, {}).task, stylized)
 
     def finish(self, run: Run) -> None:
-        """Files how a claimed run went; one that was taken away meanwhile, because it is asked otherwise, is let be."""
+        """Store the results of a claimed run.
+
+        A run that was set to waiting in the meantime, because the experiment changed, is left as it is.
+        """
         values = columns_of(run)
-        with self._store.transaction() as base:
-            changed = base.execute(
+        with self._store.transaction() as connection:
+            changed = connection.execute(
                 f"UPDATE runs SET {', '.join(f'{name} = ?' for name in values)}, runner = NULL"
                 " WHERE key = ? AND runner = ?",
                 (*values.values(), run.task.key, self._name),
             ).rowcount
             if not changed:
                 return
-            base.execute("DELETE FROM scores WHERE key = ?", (run.task.key,))
+            connection.execute("DELETE FROM scores WHERE key = ?", (run.task.key,))
             for role, scores in (("output", run.metrics), *run.sanity.items()):
                 rows = [(run.task.key, role, metric, value) for metric, value in scores.items()]
-                base.executemany("INSERT INTO scores VALUES (?, ?, ?, ?)", rows)
+                connection.executemany("INSERT INTO scores VALUES (?, ?, ?, ?)", rows)
 
 
-def any_left(store: Store) -> bool:
-    """Whether a run is waiting, or held by a runner that is dead."""
-    bury(store)
+def has_waiting_runs(store: Store) -> bool:
+    """Return whether a run is waiting or was claimed by a process that died."""
+    reclaim(store)
     return store.counts()["waiting"] > 0
 
 
-def bury(store: Store) -> None:
-    """Takes back what runners hold that are dead."""
-    with store.said():
-        names = store.base.execute("SELECT DISTINCT runner FROM runs WHERE status = 'running'").fetchall()
+def reclaim(store: Store) -> None:
+    """Set runs that were claimed by dead processes to waiting, or to failed after `ATTEMPTS` attempts."""
+    with store.translate_errors():
+        names = store.connection.execute("SELECT DISTINCT runner FROM runs WHERE status = 'running'").fetchall()
     for (name,) in names:
         file = _lock_file(store, name)
         lock = FileLock(file)
@@ -101,21 +109,20 @@ def bury(store: Store) -> None:
             lock.acquire(timeout=0)
         except Timeout:
             continue
-        _give_back(store, name, died=True)
+        _release(store, name, died=True)
         lock.release()
         file.unlink(missing_ok=True)
 
 
-def _give_back(store: Store, name: str, *, died: bool) -> None:
-    """What a runner holds waits again; what took down too many of them has failed."""
-    reason = f"the process died while painting it, {ATTEMPTS} times; perhaps there was not enough memory"
-    held = "WHERE runner = ? AND status = 'running'"
-    with store.transaction() as base:
+def _release(store: Store, name: str, *, died: bool) -> None:
+    """Set the claimed runs of a runner to waiting; if it died in too many attempts, to failed."""
+    claimed = "WHERE runner = ? AND status = 'running'"
+    with store.transaction() as connection:
         if died:
             failed = "UPDATE runs SET status = 'failed', runner = NULL, error = ?"
-            base.execute(f"{failed} {held} AND attempts >= ?", (reason, name, ATTEMPTS))
+            connection.execute(f"{failed} {claimed} AND attempts >= ?", (DIED, name, ATTEMPTS))
         waits = "UPDATE runs SET status = 'waiting', runner = NULL, attempts = attempts - ?"
-        base.execute(f"{waits} {held}", (0 if died else 1, name))
+        connection.execute(f"{waits} {claimed}", (0 if died else 1, name))
 
 
 def _lock_file(store: Store, name: str) -> Path:

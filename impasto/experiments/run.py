@@ -1,4 +1,4 @@
-"""One cell of an experiment: what was asked, and what came of it."""
+"""Define a task of an experiment and the result of running it."""
 
 from __future__ import annotations
 
@@ -14,43 +14,47 @@ Status = Literal["waiting", "running", "done", "failed"]
 
 @dataclass(frozen=True)
 class Task:
-    """A painting that an experiment asks for."""
+    """One image to compute: a method with settings, applied to a content image and a style image."""
 
     variant: str
-    """What its row of the tables is called: a method, with the settings that set it apart."""
+    """Name of the row of the tables to which the task belongs."""
     method: str
     settings: dict[str, Any]
-    """Those that the grid gives, seed included; JSON values."""
+    """Settings that the experiment gives, with the seed; JSON values."""
     content: str
-    """A sample's name, or a path."""
+    """Name of a sample, or path of a file."""
     style: str
+    """Name of a sample, or path of a file."""
 
     @property
     def key(self) -> str:
-        """Hash of all but the variant's name: the same painting is painted once."""
-        asked = json.dumps([self.method, self.settings, self.content, self.style], sort_keys=True)
-        return hashlib.sha256(asked.encode()).hexdigest()[:16]
+        """Hash of all fields except the variant, so that equal tasks share one result."""
+        fields = json.dumps([self.method, self.settings, self.content, self.style], sort_keys=True)
+        return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A task, and how it went."""
+    """A task, its status and its results."""
 
     task: Task
     status: Status
     error: str | None = None
-    """One line, where it failed."""
+    """One-line error message of a failed run."""
     picture: str | None = None
-    """Path of the painting, relative to the experiment's folder."""
+    """Path of the output image, relative to the folder of the experiment."""
     seconds: float | None = None
+    """Wall time of the stylization in seconds."""
     steps: int | None = None
     evaluations: int | None = None
     peak_memory_mib: float | None = None
     stopped: str | None = None
+    """Why the optimization stopped."""
     losses: dict[str, float | None] = field(default_factory=dict)
-    """`content`, `style` and `total`: weighted, of the saved picture."""
+    """Weighted losses of the saved image: `content`, `style` and `total`."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """What each metric says of the saved picture."""
+    """Value of each metric for the saved image."""
     sanity: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The same for `identity` (the content itself) and `style_copy` (the style itself)."""
+    """Values of the metrics for `identity` (the content image) and `style_copy` (the resized style image)."""
     curve: tuple[Step, ...] = ()
+    """Losses of every step."""

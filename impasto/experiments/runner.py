@@ -1,4 +1,4 @@
-"""Paints what an experiment asks for: in this process, or in several that share its folder."""
+"""Run the tasks of an experiment in this process, or in several processes that share its folder."""
 
 from __future__ import annotations
 
@@ -11,36 +11,41 @@ from pathlib import Path
 
 from impasto.devices import reset_peak_memory
 from impasto.experiments.expand import Experiment
-from impasto.experiments.locking import Claim, Runner, any_left
+from impasto.experiments.locking import Claim, Runner, has_waiting_runs
 from impasto.experiments.run import Run, Task
-from impasto.experiments.scoring import Judge
+from impasto.experiments.scoring import Scorer
 from impasto.experiments.store import Store
 from impasto.images import load_image
 from impasto.pipeline.stylizer import stylize
 
 OnRun = Callable[[Run], object]
-"""Called with every run that ends."""
+"""Called with every run that finishes."""
 PICTURES = "pictures"
-"""The folder of the paintings, inside the experiment's."""
-LOOK = 0.2
-"""Seconds between two looks at the workers."""
+"""Folder of the output images, inside the folder of the experiment."""
+POLL_INTERVAL = 0.2
+"""Seconds between two checks of the worker processes."""
 
 
-def work(folder: str | Path, experiment: Experiment, *, on_run: OnRun | None = None) -> None:
-    """Paints one waiting run after the other until none is left that is not another runner's.
+def run_experiment(folder: str | Path, experiment: Experiment, *, on_run: OnRun | None = None) -> None:
+    """Run waiting tasks, one after another, until none is left that no other process has claimed.
 
-    A run that fails is filed as failed, and the next one begins. Whatever ends the process, what is done stays done; an
-    exception such as `KeyboardInterrupt` gives the run in hand back.
+    A run that fails is stored as failed, and the next one starts. Finished runs are kept however the process ends; an
+    exception such as `KeyboardInterrupt` releases the current run.
+
+    Args:
+        folder: folder of the experiment.
+        experiment: the experiment, registered in the folder.
+        on_run: called with every run that finishes.
 
     Raises:
-        ValueError: in one line, where the folder cannot be used.
+        ValueError: if the folder cannot be used.
     """
     store = Store(folder)
-    judge = Judge(experiment.judge, experiment.metrics)
+    scorer = Scorer(experiment.evaluation_network, experiment.metrics)
     try:
         with Runner(store) as runner:
             while claim := runner.claim():
-                run = carried_out(claim, store.folder, judge)
+                run = execute(claim, store.folder, scorer)
                 runner.finish(run)
                 if on_run is not None:
                     on_run(run)
@@ -48,78 +53,98 @@ def work(folder: str | Path, experiment: Experiment, *, on_run: OnRun | None = N
         store.close()
 
 
-def work_together(folder: str | Path, experiment: Experiment, *, workers: int, on_run: OnRun | None = None) -> None:
-    """As `work`, in `workers` processes of one thread each. One that dies is replaced; what it held is begun anew."""
-    context = multiprocessing.get_context("spawn")  # a fork would inherit locks, threads and an open database
+def run_in_processes(folder: str | Path, experiment: Experiment, *, workers: int, on_run: OnRun | None = None) -> None:
+    """Run waiting tasks in several processes with one thread each.
+
+    A process that dies is replaced, and its run starts again.
+
+    Args:
+        folder: folder of the experiment.
+        experiment: the experiment, registered in the folder.
+        workers: number of processes.
+        on_run: called in this process with every run that finishes.
+
+    Raises:
+        ValueError: if the folder cannot be used.
+    """
     store = Store(folder)
-
-    def begun() -> multiprocessing.process.BaseProcess:
-        process = context.Process(target=_worker, args=(str(folder), experiment, os.getpid()), daemon=True)
-        process.start()
-        return process
-
-    crew = [begun() for _ in range(workers)]
-    told = {run.task.key for run in store.runs() if run.status in ("done", "failed")}
+    processes = [_start_process(folder, experiment) for _ in range(workers)]
+    reported = {run.task.key for run in store.runs() if run.status in ("done", "failed")}
     try:
-        while crew:
-            time.sleep(LOOK)
-            over = [process for process in crew if process.exitcode is not None]
-            crew = [process for process in crew if process.exitcode is None]
-            crew += [begun() for process in over if process.exitcode and any_left(store)]
-            told |= _tell(store, told, on_run)
+        while processes:
+            time.sleep(POLL_INTERVAL)
+            ended = [process for process in processes if process.exitcode is not None]
+            processes = [process for process in processes if process.exitcode is None]
+            for process in ended:
+                if process.exitcode and has_waiting_runs(store):
+                    processes.append(_start_process(folder, experiment))
+            reported |= _report_finished(store, reported, on_run)
     finally:
-        for process in crew:
+        for process in processes:
             process.terminate()
-        for process in crew:
+        for process in processes:
             process.join()
         store.close()
 
 
-def _tell(store: Store, told: set[str], on_run: OnRun | None) -> set[str]:
-    """Reports the runs that ended since the last time; returns their keys."""
-    fresh = [key for key in store.ended() if key not in told]
-    if fresh and on_run is not None:
-        for run in store.runs():
-            if run.task.key in fresh:
-                on_run(run)
-    return set(fresh)
+def execute(claim: Claim, folder: Path, scorer: Scorer) -> Run:
+    """Stylize and evaluate; any error becomes part of the returned run.
 
-
-def _worker(folder: str, experiment: Experiment, parent: int) -> None:
-    """One process of several."""
-    import signal
-
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    torch.set_num_threads(1)
-
-    def still_wanted(_run: Run) -> None:
-        if os.getppid() != parent:  # killed: nobody is left to end this process
-            raise SystemExit(1)
-
-    work(folder, experiment, on_run=still_wanted)
-
-
-def carried_out(claim: Claim, folder: Path, judge: Judge) -> Run:
-    """Paints and judges; whatever goes wrong is part of the answer."""
+    Args:
+        claim: the run; an image that exists already is only evaluated.
+        folder: folder of the experiment, to which the image is written.
+        scorer: the metrics.
+    """
     try:
-        run = claim.painted if claim.painted and _lies_there(claim.painted, folder) else _painted(claim.task, folder)
+        stylized = claim.stylized
+        run = stylized if stylized and _has_picture(stylized, folder) else _stylize(claim.task, folder)
         assert run.picture is not None
-        metrics, sanity = judge(claim.task, load_image(folder / run.picture))
+        metrics, sanity = scorer.score(claim.task, load_image(folder / run.picture))
         return replace(run, metrics=metrics, sanity=sanity)
-    except Exception as error:  # the other runs are not to suffer
+    except Exception as error:  # one failure must not end the other runs
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         return Run(claim.task, "failed", error=f"{kind}{' '.join(str(error).split())}"[:500])
 
 
-def _painted(task: Task, folder: Path) -> Run:
-    """Paints, and saves the picture with its record."""
+def _start_process(folder: str | Path, experiment: Experiment) -> multiprocessing.process.BaseProcess:
+    context = multiprocessing.get_context("spawn")  # a fork would inherit locks, threads and an open database
+    process = context.Process(target=_process, args=(str(folder), experiment, os.getpid()), daemon=True)
+    process.start()
+    return process
+
+
+def _report_finished(store: Store, reported: set[str], on_run: OnRun | None) -> set[str]:
+    """Call `on_run` with runs that finished since the last call; return their keys."""
+    new = [key for key in store.finished() if key not in reported]
+    if new and on_run is not None:
+        for run in store.runs():
+            if run.task.key in new:
+                on_run(run)
+    return set(new)
+
+
+def _process(folder: str, experiment: Experiment, parent: int) -> None:
+    """Run tasks in a worker process."""
+    import signal
+
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
+    torch.set_num_threads(1)
+
+    def exit_without_parent(_run: Run) -> None:
+        if os.getppid() != parent:  # the parent was killed and cannot end this process
+            raise SystemExit(1)
+
+    run_experiment(folder, experiment, on_run=exit_without_parent)
+
+
+def _stylize(task: Task, folder: Path) -> Run:
+    """Compute the output image of a task and save it with its record."""
     reset_peak_memory()
     result = stylize(task.content, task.style, task.method, **task.settings)
     picture = f"{PICTURES}/{task.key}.png"
     result.save(folder / picture)
-    facts = result.summary()
     return Run(
         task,
         "done",
@@ -129,10 +154,10 @@ def _painted(task: Task, folder: Path) -> Run:
         evaluations=result.evaluations,
         peak_memory_mib=result.peak_memory_mib,
         stopped=result.stopped,
-        losses=facts["losses"],
+        losses=result.summary()["losses"],
         curve=result.curve,
     )
 
 
-def _lies_there(run: Run, folder: Path) -> bool:
+def _has_picture(run: Run, folder: Path) -> bool:
     return run.picture is not None and (folder / run.picture).is_file()

@@ -1,4 +1,4 @@
-"""The fields of an experiment's file, and which of them its quick form replaces."""
+"""Define the fields of an experiment file and validate a document against them."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.experiments.run import Task
-from impasto.experiments.yaml_source import Document, Place
+from impasto.experiments.yaml_source import Document, KeyPath
 
 Seeds = Annotated[list[Annotated[int, Ge(0), Le(2**63 - 1)]], MinLen(1)]
 Settings = dict[str, Any]
-LIGHT = ("content", "ssim", "style_share", "frechet")
-"""Metrics that are computed unless the file names others: two of structure and two of style, all quick."""
+DEFAULT_METRICS = ("content", "ssim", "style_share", "frechet")
+"""Metrics of an experiment that names none: two of structure and two of style, all fast."""
 
 
-class _Part(BaseModel):
+class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Variant(_Part):
-    """A row of the tables: a method and the settings that set it apart."""
+class Variant(_Fields):
+    """A row of the result tables: a method with settings."""
 
     method: str
     settings: Settings = {}
     name: str | None = None
     seeds: Seeds | None = None
-    """In place of the file's."""
+    """Seeds of this variant; default: the seeds of the experiment."""
 
 
 class Include(Variant):
-    """One more run: a variant of one pair."""
+    """An additional run: one variant on one pair of images."""
 
     content: str
     style: str
 
 
-class Product(_Part):
-    """Every method with every combination of the settings' values."""
+class Product(_Fields):
+    """Variants for every combination of methods and setting values."""
 
     methods: Annotated[list[str], MinLen(1)]
     settings: dict[str, Annotated[list[Any], MinLen(1)]] = {}
 
 
-class Exclude(_Part):
-    """Runs that are left out: those that are like all that is given here."""
+class Exclude(_Fields):
+    """A pattern of runs to leave out: a run is excluded if it matches every field that is given."""
 
     variant: str | None = None
     method: str | None = None
@@ -56,22 +56,27 @@ class Exclude(_Part):
     seed: int | None = None
     settings: Settings = {}
 
-    def fits(self, task: Task, folder: Path) -> bool:
-        """Whether a task is left out."""
-        asked = {"variant": task.variant, "method": task.method, "seed": task.settings["seed"]}
-        pictures = {"content": task.content, "style": task.style}
+    def matches(self, task: Task, folder: Path) -> bool:
+        """Return whether a task matches the pattern.
+
+        Args:
+            task: the task to test.
+            folder: folder that relative paths of images in the pattern are relative to.
+        """
+        values = {"variant": task.variant, "method": task.method, "seed": task.settings["seed"]}
+        images = {"content": task.content, "style": task.style}
         return (
-            all(getattr(self, name) in (None, value) for name, value in asked.items())
+            all(getattr(self, name) in (None, value) for name, value in values.items())
             and all(
-                getattr(self, role) in (None, picture) or str((folder / str(getattr(self, role))).absolute()) == picture
-                for role, picture in pictures.items()
+                getattr(self, role) in (None, image) or str((folder / str(getattr(self, role))).absolute()) == image
+                for role, image in images.items()
             )
             and all(name in task.settings and task.settings[name] == value for name, value in self.settings.items())
         )
 
 
-class _Grid(_Part):
-    """What the file and its quick form have in common."""
+class GridFields(_Fields):
+    """Fields that an experiment and its quick version share."""
 
     variants: list[Variant] = []
     product: Product | None = None
@@ -82,100 +87,103 @@ class _Grid(_Part):
     settings: Settings = {}
     include: list[Include] = []
     exclude: list[Exclude] = []
-    judge: str = "lite"
-    metrics: Annotated[list[str], MinLen(1)] = list(LIGHT)
+    evaluation_network: str = "lite"
+    """Backbone whose features the metrics compare."""
+    metrics: Annotated[list[str], MinLen(1)] = list(DEFAULT_METRICS)
 
 
-class Form(_Grid):
-    """An experiment's file."""
+class ExperimentFields(GridFields):
+    """All fields of an experiment file."""
 
     name: Annotated[str, Field(pattern=r"^[\w-]+$")]
     summary: str = ""
     findings: list[str] = []
-    """Questions that are asked of all runs together."""
-    quick: _Grid = _Grid()
+    """Names of analyses over all runs."""
+    quick: GridFields = GridFields()
+    """Fields that replace others in the quick version."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The checked fields of a document, in the form that was asked for."""
+class Specification:
+    """The validated fields of an experiment, in its full or its quick version."""
 
-    form: Form
-    places: dict[str, Place]
-    """Where each field stands: in the quick form, if that is asked for and has it."""
-    forced: Settings
-    """Settings of the quick form: they win over all others."""
+    fields: ExperimentFields
+    paths: dict[str, KeyPath]
+    """Location of each field: below `quick` where the quick version replaces the field."""
+    overrides: Settings
+    """Settings of the quick version, which take precedence over all others."""
     document: Document
     quick: bool
 
-    def wrong(self, place: Place, message: str) -> ValueError:
-        """An error in one line, with the place in the file."""
-        return self.document.wrong(place, message)
+    def error(self, path: KeyPath, message: str) -> ValueError:
+        """Return a one-line error with the location in the file."""
+        return self.document.error(path, message)
 
 
-INSTEAD = {
+REPLACES = {
     "variants": ["product"],
     "product": ["variants"],
     "pairs": ["contents", "styles"],
     "contents": ["pairs"],
     "styles": ["pairs"],
 }
-"""Fields of the file that do not count where the quick form gives another of their kind."""
+"""Fields of the full version that are dropped when the quick version gives the field named by the key."""
 
 
-def form_of(document: Document, *, quick: bool) -> Asked:
-    """The checked fields of a file, and where each of them stands.
+def validate(document: Document, *, quick: bool) -> Specification:
+    """Validate the fields of an experiment.
+
+    Args:
+        document: the content of an experiment file.
+        quick: whether to apply the quick version.
 
     Raises:
-        ValueError: in one line, for a field that is missing, unknown or of the wrong kind.
+        ValueError: if a field is missing, unknown or invalid.
     """
     data = document.data
     if not isinstance(data, dict):
-        raise document.wrong((), f"an experiment is a list of fields, such as {', '.join(_fields(Form))}")
+        names = ", ".join(_names(ExperimentFields))
+        raise document.error((), f"an experiment is a mapping of fields, not {type(data).__name__}; fields: {names}")
     try:
-        form = Form.model_validate(data)
+        fields = ExperimentFields.model_validate(data)
     except ValidationError as error:
-        raise _explained(error, document) from None
-    places: dict[str, Place] = {name: (name,) for name in _fields(Form)}
-    forced: Settings = {}
+        raise _first_error(error, document) from None
+    paths: dict[str, KeyPath] = {name: (name,) for name in _names(ExperimentFields)}
+    overrides: Settings = {}
     if quick:
-        forced = form.quick.settings
-        given = form.quick.model_fields_set - {"settings"}
-        replaced = given.union(*(INSTEAD.get(name, []) for name in given))
-        form = form.model_copy(update={name: getattr(form.quick, name) for name in replaced})
-        places |= {name: ("quick", name) for name in given}
-    if form.pairs and (form.contents or form.styles):
-        raise document.wrong(places["pairs"], "give either pairs, or contents and styles")
-    return Asked(form, places, forced, document, quick)
+        overrides = fields.quick.settings
+        given = fields.quick.model_fields_set - {"settings"}
+        replaced = given.union(*(REPLACES.get(name, []) for name in given))
+        fields = fields.model_copy(update={name: getattr(fields.quick, name) for name in replaced})
+        paths |= {name: ("quick", name) for name in given}
+    if fields.pairs and (fields.contents or fields.styles):
+        raise document.error(paths["pairs"], "give either pairs, or contents and styles")
+    return Specification(fields, paths, overrides, document, quick)
 
 
-def _explained(error: ValidationError, document: Document) -> ValueError:
+def _first_error(error: ValidationError, document: Document) -> ValueError:
     first = error.errors()[0]
-    place: Place = first["loc"]
-    if first["type"] == "extra_forbidden":
-        return _unknown(place, _model_at(place[:-1]), document)
-    if first["type"] == "missing":
-        fields = ", ".join(_fields(_model_at(place[:-1])))
-        return document.wrong(place, f"this field is missing; the fields here are: {fields}")
+    path: KeyPath = first["loc"]
+    if first["type"] in ("extra_forbidden", "missing"):
+        names = ", ".join(_names(_model_at(path[:-1])))
+        if first["type"] == "missing":
+            return document.error(path, f"missing field; the fields here are {names}")
+        return document.error(path, f"unknown field; choose from {names}")
     message = first["msg"]
-    return document.wrong(place, f"{message[0].lower()}{message[1:]}, not {first['input']!r}")
+    return document.error(path, f"{message[0].lower()}{message[1:]}, not {first['input']!r}")
 
 
-def _unknown(place: Place, model: type[BaseModel], document: Document) -> ValueError:
-    return document.wrong(place, f"there is no such field; choose from {', '.join(_fields(model))}")
-
-
-def _fields(model: type[BaseModel]) -> list[str]:
+def _names(model: type[BaseModel]) -> list[str]:
     return list(model.model_fields)
 
 
-def _model_at(place: Place) -> type[BaseModel]:
-    """Whose fields stand at a place."""
-    named: dict[str | int, type[BaseModel]] = {
+def _model_at(path: KeyPath) -> type[BaseModel]:
+    """Return the model of the mapping at a path."""
+    models: dict[str | int, type[BaseModel]] = {
         "variants": Variant,
         "include": Include,
         "exclude": Exclude,
         "product": Product,
-        "quick": _Grid,
+        "quick": GridFields,
     }
-    return next((named[part] for part in reversed(place) if part in named), Form)
+    return next((models[part] for part in reversed(path) if part in models), ExperimentFields)

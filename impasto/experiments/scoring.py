@@ -1,4 +1,4 @@
-"""Grades one painting after the other; what they have in common is opened, loaded and graded once."""
+"""Evaluate output images with the metrics of an experiment and share what images of one pair have in common."""
 
 from __future__ import annotations
 
@@ -16,49 +16,63 @@ Scores = dict[str, float]
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 Cell = tuple[str, str, int, int]
-"""Content, style, and the height and width of the painting."""
-REFERENCES, ROWS = 4, 1000
-"""How many references, and how many sanity rows, are kept in memory: the latest."""
+"""Content, style, and the height and width of the output in pixels."""
+MAX_REFERENCES, MAX_SANITY_SCORES = 4, 1000
+"""Entries that the caches keep in memory; the oldest are dropped first."""
 
 
-class Judge:
-    """A network and metrics."""
+class Scorer:
+    """Compute metrics of output images with one evaluation network.
 
-    def __init__(self, backbone: str, metrics: Sequence[str], *, device: str = "auto") -> None:
-        self._backbone, self._metrics, self._device = backbone, tuple(metrics), device
+    Args:
+        evaluation_network: name of the backbone whose features the metrics compare.
+        metrics: names of the metrics.
+        device: device of the network.
+    """
+
+    def __init__(self, evaluation_network: str, metrics: Sequence[str], *, device: str = "auto") -> None:
+        self._network, self._metrics, self._device = evaluation_network, tuple(metrics), device
         self._networks: dict[str, Backbone | str] = {}
         self._references: dict[Cell, Reference] = {}
         self._sanity: dict[Cell, dict[str, Scores]] = {}
 
-    def __call__(self, task: Task, painting: Image) -> tuple[Scores, dict[str, Scores]]:
-        """The scores of a painting `(1, 3, H, W)`, and those of the content and the style as if they were it.
+    def score(self, task: Task, output: Image) -> tuple[Scores, dict[str, Scores]]:
+        """Return the metrics of an output image and of its sanity checks.
+
+        Args:
+            task: the task that produced the image.
+            output: the image, `(1, 3, H, W)`.
+
+        Returns:
+            The value of each metric, and the same for `identity` (the content image) and `style_copy` (the resized
+            style image).
 
         Raises:
-            ValueError: in one line, for anything that the caller can mend.
+            ValueError: if an image or the network cannot be loaded.
         """
-        height, width = painting.shape[-2:]
+        height, width = output.shape[-2:]
         cell = (task.content, task.style, height, width)
-        seen = _kept(self._references, cell, lambda: self._reference(cell), most=REFERENCES)
-        return seen.evaluate(painting), _kept(self._sanity, cell, seen.baselines, most=ROWS)
+        target = _cached(self._references, cell, lambda: self._reference(cell), limit=MAX_REFERENCES)
+        return target.evaluate(output), _cached(self._sanity, cell, target.baselines, limit=MAX_SANITY_SCORES)
 
     def _reference(self, cell: Cell) -> Reference:
         content, style, *shape = cell
-        network = _kept(self._networks, self._backbone, self._load, most=1)
-        how: dict[str, Any] = {"backbone": network, "metrics": self._metrics, "device": self._device}
-        return load_reference(content, style, (shape[0], shape[1]), **how)
+        network = _cached(self._networks, self._network, self._load, limit=1)
+        options: dict[str, Any] = {"backbone": network, "metrics": self._metrics, "device": self._device}
+        return load_reference(content, style, (shape[0], shape[1]), **options)
 
     def _load(self) -> Backbone | str:
-        """The network, or its name where every metric looks at pixels."""
-        layers = compared_layers(BACKBONES[self._backbone], (), self._metrics)
+        """Return the network, or only its name if every metric compares pixels."""
+        layers = compared_layers(BACKBONES[self._network], (), self._metrics)
         if all(names == PIXELS for names in layers.values()):
-            return self._backbone
-        return load_backbone(self._backbone, device=pick_device(self._device))
+            return self._network
+        return load_backbone(self._network, device=pick_device(self._device))
 
 
-def _kept(cache: dict[Key, Value], key: Key, make: Callable[[], Value], *, most: int) -> Value:
-    """The value under a key, made when first asked for; of more than `most`, the oldest is forgotten."""
+def _cached(cache: dict[Key, Value], key: Key, compute: Callable[[], Value], *, limit: int) -> Value:
+    """Return the cached value of a key, computed at first use; above `limit` entries, drop the oldest."""
     if key not in cache:
-        cache[key] = make()
-        while len(cache) > most:
+        cache[key] = compute()
+        while len(cache) > limit:
             del cache[next(iter(cache))]
     return cache[key]

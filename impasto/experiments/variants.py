@@ -1,4 +1,4 @@
-"""The rows of an experiment's tables: a method with settings, from the place in the file where each of them stands."""
+"""Combine the settings of each variant and check them with the method's own configuration."""
 
 from __future__ import annotations
 
@@ -11,113 +11,145 @@ from typing import Any
 
 from impasto.config import check_settings, settings_of
 from impasto.experiments.run import Task
-from impasto.experiments.schema import Asked, Variant
-from impasto.experiments.yaml_source import Place
+from impasto.experiments.schema import Specification, Variant
+from impasto.experiments.yaml_source import KeyPath
 from impasto.methods import METHODS
 
-FILES = ("start", "mask", "style_mask")
-"""Settings that may name files."""
+FILE_SETTINGS = ("start", "mask", "style_mask")
+"""Settings whose values may be file names."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A variant with all its settings, and where in the file each of them stands."""
+class ResolvedVariant:
+    """A variant with all its settings and the location in the file of each."""
 
     name: str
     method: str
     settings: dict[str, Any]
-    places: dict[str, Place]
-    place: Place
+    setting_paths: dict[str, KeyPath]
+    path: KeyPath
     seeds: Sequence[int]
 
 
-def check_settings_of_all(asked: Asked) -> None:
-    """A setting of all goes to the methods that have it: at least one must."""
-    form = asked.form
+def check_common_settings(spec: Specification) -> None:
+    """Check that every common setting exists in at least one of the methods.
+
+    Raises:
+        ValueError: if no method has the setting, or if it is `seed`, which the field `seeds` replaces.
+    """
+    fields = spec.fields
     methods = [
-        *(each.method for each in (*form.variants, *form.include)),
-        *(form.product.methods if form.product else ()),
+        *(variant.method for variant in (*fields.variants, *fields.include)),
+        *(fields.product.methods if fields.product else ()),
     ]
     known = [name for method in methods if method in METHODS for name in METHODS[method].Config.__dataclass_fields__]
-    for place, settings in ((("settings",), form.settings), (("quick", "settings"), asked.forced)):
+    for path, settings in ((("settings",), fields.settings), (("quick", "settings"), spec.overrides)):
         for name in settings:
             if name == "seed":
-                raise asked.wrong((*place, name), "give seeds, a list, beside the settings")
+                raise spec.error((*path, name), "give seeds, a list, instead of the setting seed")
             if known and name not in known:
                 choices = ", ".join(dict.fromkeys(known))
-                raise asked.wrong((*place, name), f"no method here has this setting; choose from {choices}")
+                raise spec.error((*path, name), f"no method here has this setting; choose from {choices}")
 
 
-def rows_of(asked: Asked) -> Iterator[Row]:
-    """The variants that are listed, then those of the product."""
-    for i, variant in enumerate(asked.form.variants):
-        place = (*asked.places["variants"], i)
-        yield row_of(variant, place, (*place, "method"), asked)
-    if asked.form.product is None:
+def resolve_variants(spec: Specification) -> Iterator[ResolvedVariant]:
+    """Yield the listed variants, then those of the product."""
+    for i, variant in enumerate(spec.fields.variants):
+        path = (*spec.paths["variants"], i)
+        yield resolve_variant(variant, path, (*path, "method"), spec)
+    if spec.fields.product is None:
         return
-    place, swept = asked.places["product"], asked.form.product.settings
-    for j, method in enumerate(asked.form.product.methods):
-        for choice in product(*(range(len(values)) for values in swept.values())):
-            chosen = {name: swept[name][i] for name, i in zip(swept, choice, strict=True)}
-            row = row_of(Variant(method=method, settings=chosen), place, (*place, "methods", j), asked)
-            where: dict[str, Place] = {name: (*row.places[name], i) for name, i in zip(swept, choice, strict=True)}
-            yield replace(row, places=row.places | where)
+    path, values = spec.paths["product"], spec.fields.product.settings
+    for j, method in enumerate(spec.fields.product.methods):
+        for indices in product(*(range(len(each)) for each in values.values())):
+            settings = {name: values[name][i] for name, i in zip(values, indices, strict=True)}
+            variant = Variant(method=method, settings=settings)
+            resolved = resolve_variant(variant, path, (*path, "methods", j), spec)
+            paths: dict[str, KeyPath] = {
+                name: (*resolved.setting_paths[name], i) for name, i in zip(values, indices, strict=True)
+            }
+            yield replace(resolved, setting_paths=resolved.setting_paths | paths)
 
 
-def row_of(variant: Variant, place: Place, method_place: Place, asked: Asked) -> Row:
-    """A variant with the settings of all: those of the file first, then its own, then those of the quick form."""
+def resolve_variant(variant: Variant, path: KeyPath, method_path: KeyPath, spec: Specification) -> ResolvedVariant:
+    """Combine the settings of a variant.
+
+    In increasing precedence: common settings of the file, settings of the variant, settings of the quick version.
+    Common settings that the method does not have are dropped.
+
+    Args:
+        variant: the variant as the file gives it.
+        path: location of the variant in the file.
+        method_path: location of the method's name.
+        spec: the experiment.
+
+    Raises:
+        ValueError: if the method is unknown, or if the settings contain `seed`.
+    """
     if variant.method not in METHODS:
-        raise asked.wrong(method_place, f"unknown method {variant.method!r}; choose from {', '.join(METHODS)}")
+        raise spec.error(method_path, f"unknown method {variant.method!r}; choose from {', '.join(METHODS)}")
     if "seed" in variant.settings:
-        raise asked.wrong((*place, "settings", "seed"), "give seeds, a list, beside the settings")
-    has = METHODS[variant.method].Config.__dataclass_fields__
-    layers: list[tuple[Place, dict[str, Any]]] = [
-        (("settings",), {name: value for name, value in asked.form.settings.items() if name in has}),
-        ((*place, "settings"), variant.settings),
-        (("quick", "settings"), {name: value for name, value in asked.forced.items() if name in has}),
+        raise spec.error((*path, "settings", "seed"), "give seeds, a list, instead of the setting seed")
+    available = METHODS[variant.method].Config.__dataclass_fields__
+    layers: list[tuple[KeyPath, dict[str, Any]]] = [
+        (("settings",), {name: value for name, value in spec.fields.settings.items() if name in available}),
+        ((*path, "settings"), variant.settings),
+        (("quick", "settings"), {name: value for name, value in spec.overrides.items() if name in available}),
     ]
     settings = {name: value for _, layer in layers for name, value in layer.items()}
-    places: dict[str, Place] = {name: (*where, name) for where, layer in layers for name in layer}
-    given = ", ".join(f"{name} {_in_words(value)}" for name, value in variant.settings.items())
-    name = variant.name or ", ".join(filter(None, [variant.method, given]))
-    return Row(name, variant.method, settings, places, place, variant.seeds or asked.form.seeds)
+    paths: dict[str, KeyPath] = {name: (*location, name) for location, layer in layers for name in layer}
+    text = ", ".join(f"{name} {_as_text(value)}" for name, value in variant.settings.items())
+    name = variant.name or ", ".join(filter(None, [variant.method, text]))
+    return ResolvedVariant(name, variant.method, settings, paths, path, variant.seeds or spec.fields.seeds)
 
 
-def tasks_of(row: Row, pair: tuple[str, str], asked: Asked) -> list[Task]:
-    """One for each seed; the settings in the form that the configuration gives them, so that 1 and 1.0 are the same."""
+def tasks_of(variant: ResolvedVariant, pair: tuple[str, str], spec: Specification) -> list[Task]:
+    """Return one task for each seed of a variant.
+
+    Settings are taken from the checked configuration, so that equal values such as 1 and 1.0 give the same task key.
+
+    Args:
+        variant: the variant.
+        pair: content image and style image.
+        spec: the experiment.
+
+    Raises:
+        ValueError: if the method refuses a setting; the message contains the line of the setting.
+    """
     tasks = []
-    given = {name: _placed(name, value, asked.document.folder) for name, value in row.settings.items()}
-    for seed in row.seeds:
+    folder = spec.document.folder
+    settings = {name: _absolute(name, value, folder) for name, value in variant.settings.items()}
+    for seed in variant.seeds:
         try:
-            config = check_settings(METHODS[row.method].Config, row.method, given | {"seed": seed})
-            METHODS[row.method](config)
+            config = check_settings(METHODS[variant.method].Config, variant.method, settings | {"seed": seed})
+            METHODS[variant.method](config)
         except ValueError as error:
-            raise _misplaced(str(error), row, asked) from None
-        plain = settings_of(config)
-        tasks.append(Task(row.name, row.method, {name: plain[name] for name in [*given, "seed"]}, *pair))
+            raise _located(str(error), variant, spec) from None
+        checked = settings_of(config)
+        tasks.append(Task(variant.name, variant.method, {name: checked[name] for name in [*settings, "seed"]}, *pair))
     return tasks
 
 
-def _misplaced(message: str, row: Row, asked: Asked) -> ValueError:
-    """The error that a configuration raised, with the line of the setting that it is about."""
-    named = re.match(r"(\w+)(?:\.\d+)*: ", message)
+def _located(message: str, variant: ResolvedVariant, spec: Specification) -> ValueError:
+    """Add the line of the setting that a configuration refused to its error message."""
+    prefix = re.match(r"(\w+)(?:\.\d+)*: ", message)
     unknown = re.search(r"has no setting '(\w+)'", message)
     if unknown:
-        return asked.wrong(row.places.get(unknown[1], row.place), message)
-    if named and named[1] in row.places:
-        return asked.wrong(row.places[named[1]], message[named.end() :])
-    quoted = (name for name, value in row.settings.items() if isinstance(value, str) and repr(value) in message)
-    return asked.wrong(row.places.get(next(quoted, ""), row.place), message)
+        return spec.error(variant.setting_paths.get(unknown[1], variant.path), message)
+    if prefix and prefix[1] in variant.setting_paths:
+        return spec.error(variant.setting_paths[prefix[1]], message[prefix.end() :])
+    quoted = (name for name, value in variant.settings.items() if isinstance(value, str) and repr(value) in message)
+    return spec.error(variant.setting_paths.get(next(quoted, ""), variant.path), message)
 
 
-def _placed(name: str, value: Any, folder: Path) -> Any:
-    """A setting that names files, with those that lie beside the grid as absolute paths."""
-    if name not in FILES:
+def _absolute(name: str, value: Any, folder: Path) -> Any:
+    """Make a file name absolute if the setting may be a file and the file exists in the folder of the experiment."""
+    if name not in FILE_SETTINGS:
         return value
     if isinstance(value, list | tuple):
-        return [_placed(name, each, folder) for each in value]
+        return [_absolute(name, each, folder) for each in value]
     return str((folder / value).absolute()) if isinstance(value, str) and (folder / value).is_file() else value
 
 
-def _in_words(value: Any) -> str:
-    return " ".join(map(_in_words, value)) if isinstance(value, list | tuple) else str(value)
+def _as_text(value: Any) -> str:
+    return " ".join(map(_as_text, value)) if isinstance(value, list | tuple) else str(value)

@@ -11,7 +11,7 @@ from pathlib import Path
 from impasto.experiments import report
 from impasto.experiments.report.arrangement import Arrangement
 from impasto.experiments.report.page import number
-from impasto.experiments.report.tables import quantities, rows
+from impasto.experiments.report.tables import quantities, table_rows
 from impasto.experiments.run import Run
 from impasto.experiments.store import FILE, Store
 
@@ -63,14 +63,14 @@ class Shelf:
         """Head and rows of the figures of every variant, medians over its pairs."""
         runs = self.runs(key)
         columns = quantities(runs)
-        found = rows(Arrangement(tuple(runs)), columns)
+        found = table_rows(Arrangement(tuple(runs)), columns)
         head = [
             "variant",
             "done",
             *(f"{column.name} ({column.unit})" if column.unit else column.name for column in columns),
         ]
         return head, [
-            [row.name, f"{row.done} of {row.asked}", *(_median(row.figures.get(column.name)) for column in columns)]
+            [row.name, f"{row.done} of {row.tasks}", *(_median(row.figures.get(column.name)) for column in columns)]
             for row in found
         ]
 

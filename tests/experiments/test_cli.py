@@ -1,4 +1,4 @@
-"""`impasto experiment` and `impasto compare`: what they print, what they leave, and one line for every mistake."""
+"""`impasto experiment` and `impasto compare`: output, files, and one-line errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from impasto.experiments.store import Store
 Run = Callable[..., tuple[int, str, str]]
 GRID = """\
 name: trial
-judge: tiny
+evaluation_network: tiny
 settings: {size: 48, steps: 2, backbone: tiny}
 variants:
   - method: gatys
@@ -27,23 +27,23 @@ quick: {seeds: [0]}
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs a command in a folder with grid.yaml; returns its exit status, stdout and stderr."""
+    """Return a function that runs a command in a folder with grid.yaml and returns status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     Path("grid.yaml").write_text(GRID)
 
     def run(*words: str) -> tuple[int, str, str]:
         status = main(words)
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     return run
 
 
 def test_json_is_one_object_and_progress_goes_to_stderr(run: Run) -> None:
     status, out, err = run("experiment", "run", "grid.yaml", "-o", "new/out", "--json")
-    told = json.loads(out)
+    summary = json.loads(out)
     assert status == 0
-    assert told | {"report": None} == {
+    assert summary | {"report": None} == {
         "output": "new/out",
         "runs": 3,
         "waiting": 0,
@@ -59,11 +59,11 @@ def test_json_is_one_object_and_progress_goes_to_stderr(run: Run) -> None:
     assert run("experiment", "run", "grid.yaml", "-o", "new/out")[2] == ""
 
 
-def test_quick_runs_the_quick_form(run: Run) -> None:
+def test_quick_runs_the_quick_version(run: Run) -> None:
     assert json.loads(run("experiment", "run", "grid.yaml", "--quick", "-o", "out", "--json")[1])["runs"] == 1
 
 
-def test_failures_are_told_and_counted_and_the_status_is_0(run: Run) -> None:
+def test_failures_are_printed_and_counted_and_the_status_is_0(run: Run) -> None:
     more = "include:\n  - {method: gatys, name: none, settings: {backbone: vgg19}, content: woodcut, style: mosaic}"
     Path("grid.yaml").write_text(GRID.replace("seeds: [0, 1, 2]", more))
     status, out, err = run("experiment", "run", "grid.yaml", "-o", "out")
@@ -81,7 +81,7 @@ def test_list_shows_the_bundled_experiments(run: Run) -> None:
     assert all(row["summary"] for row in json.loads(out))
 
 
-def test_compare_paints_with_every_method_that_is_named(run: Run) -> None:
+def test_compare_runs_every_method_that_is_given(run: Run) -> None:
     words = ["woodcut", "mosaic", "-o", "out", "--methods", "gatys", "gpdm", "--size", "48", "--steps", "2"]
     status, out, _ = run("compare", *words, "--backbone", "tiny", "--seed", "5", "--json")
     assert status == 0
@@ -97,23 +97,26 @@ def test_compare_paints_with_every_method_that_is_named(run: Run) -> None:
 
 
 def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
-    told = json.loads(run("experiment", "run", "grid.yaml", "-o", "out", "--json")[1])
+    summary = json.loads(run("experiment", "run", "grid.yaml", "-o", "out", "--json")[1])
     page = Path("out/report.html")
-    assert told["report"] == str(page)
+    assert summary["report"] == str(page)
     page.unlink()
     assert run("experiment", "report", "out")[:2] == (0, f"{page}\n")
     assert "trial" in page.read_text()
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["experiment", "run", "grid.yaml"], "the output is missing; give -o FOLDER"),
         (["experiment", "run", "-o", "out"], "give one FILE or NAME, not 0; see impasto experiment run --help"),
         (["experiment", "run", "gone", "-o", "out"], "no file 'gone', and no experiment of that name: choose from "),
         (["experiment", "run", "grid.yaml", "-o", "out", "--workers", "0"], "--workers: expected a whole number"),
         (["experiment", "run", "grid.yaml", "-o", "grid.yaml"], "the experiment's file 'grid.yaml/experiment.sqlite'"),
-        (["experiment", "report", "out"], "no experiment lies in 'out'; impasto experiment run NAME -o FOLDER makes"),
+        (
+            ["experiment", "report", "out"],
+            "no experiment in 'out'; create one with impasto experiment run NAME -o FOLDER",
+        ),
         (["experiment", "lst"], "unknown command 'experiment lst'; did you mean experiment list?"),
         (["compare", "woodcut", "-o", "out"], "give a CONTENT and a STYLE, not 1; see impasto compare --help"),
         (["compare", "woodcut", "gone.png", "-o", "out"], "no sample 'gone.png'; samples: "),
@@ -123,14 +126,14 @@ def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
         (["compare", "woodcut", "mosaic", "-o", "out", "--seed", "x"], "--seed: "),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(run: Run, words: list[str], told: str) -> None:
+def test_an_error_is_one_line_and_leaves_no_file(run: Run, words: list[str], message: str) -> None:
     status, out, err = run(*words)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert told in err
+    assert message in err
     assert [path.name for path in Path().iterdir()] == ["grid.yaml"]
 
 
 @pytest.mark.parametrize("name", sorted(bundled()))
-def test_a_bundled_experiment_runs_in_its_quick_form(run: Run, name: str) -> None:
-    told = json.loads(run("experiment", "run", name, "--quick", "-o", "out", "--json")[1])
-    assert told["done"] == told["runs"] >= 4
+def test_a_bundled_experiment_runs_in_its_quick_version(run: Run, name: str, shared_cache: None) -> None:
+    summary = json.loads(run("experiment", "run", name, "--quick", "-o", "out", "--json")[1])
+    assert summary["done"] == summary["runs"] >= 4

@@ -1,4 +1,4 @@
-"""An experiment on Ray: the same paintings as in this process, whoever dies meanwhile, and nobody else let in."""
+"""An experiment on Ray: same results as in one process, replaced workers, and access by token only."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ import pytest
 from impasto.cli import main
 from impasto.experiments.expand import Experiment, experiment_of
 from impasto.experiments.run import Run
-from impasto.experiments.runner import work
+from impasto.experiments.runner import run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 
-PATIENCE = 600
+TIMEOUT = 600
+"""Seconds: Ray takes 5 s to start, and 50 s on a busy machine."""
 HELP = "; see impasto experiment run --help"
-"""Seconds: Ray alone takes five to start, and fifty on a busy machine."""
 GRID = {
     "name": "trial",
-    "judge": "tiny",
+    "evaluation_network": "tiny",
     "metrics": ["ssim", "content"],
     "settings": {"size": 48, "backbone": "tiny"},
     "variants": [
@@ -40,16 +40,16 @@ GRID = {
 
 
 @dataclass(frozen=True)
-class Story:
-    """What was seen of an experiment of two workers, one of which was killed, and another three times."""
+class Observed:
+    """Observations of an experiment with two workers: one was killed once, then one was killed three times."""
 
     status: int
-    told: dict[str, object]
+    summary: dict[str, object]
     stderr: str
     listeners: dict[str, set[str]]
-    """Addresses at which processes of the cluster listened, by their names."""
-    stranger: subprocess.CompletedProcess[str]
-    """A program that connected with another token."""
+    """Addresses at which processes of the cluster listened, by process title."""
+    intruder: subprocess.CompletedProcess[str]
+    """A program that connected with a wrong token."""
     folder: Path
     runs: dict[tuple[str, int], Run]
 
@@ -62,29 +62,29 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def title(pid: int) -> str:
-    """What `ps` calls a process."""
+    """Return the title of a process, as `ps` shows it."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
     except OSError:
         return ""
 
 
-def painting(pid: int) -> list[int]:
-    """The workers of a program that are painting right now."""
-    return [each for each in descendants(pid) if title(each).startswith("ray::Painter.paint")]
+def busy_workers(pid: int) -> list[int]:
+    """Return the workers of a program that are running a task."""
+    return [each for each in descendants(pid) if title(each).startswith("ray::Worker.run")]
 
 
 def addresses(pid: int) -> set[str]:
-    """The addresses at which a process listens, in the hex of /proc/net."""
+    """Return the addresses at which a process listens, in the hexadecimal notation of /proc/net."""
     rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
     listening = {f"socket:[{row[9]}]": row[1].partition(":")[0] for row in rows if row[3] == "0A"}
     open_ones = {os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir() if file.is_symlink()}
     return {listening[each] for each in open_ones if each in listening}
 
 
-def wait_for(seen: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not seen():
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -100,17 +100,17 @@ def ended(folder: Path) -> int:
     return counts["done"] + counts["failed"]
 
 
-def a_stranger(cluster: str) -> subprocess.CompletedProcess[str]:
-    """Asks a cluster for its machines, with a token that is not its own."""
-    code = f"import ray; ray.init({cluster!r}, logging_level='ERROR'); print('let in', len(ray.nodes()))"
+def connect_with_wrong_token(cluster: str) -> subprocess.CompletedProcess[str]:
+    """Ask a cluster for its machines, with a wrong token."""
+    code = f"import ray; ray.init({cluster!r}, logging_level='ERROR'); print('connected', len(ray.nodes()))"
     wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=os.environ | wrong, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(command, env=os.environ | wrong, capture_output=True, text=True, timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """One cluster for all that is asked of it: to start one takes long."""
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
+    """Run one cluster for all tests, because its start takes long."""
     pytest.importorskip("ray", reason="needs the extra `scale`: pip install impasto[scale]")
     place = tmp_path_factory.mktemp("ray")
     file, folder = place / "grid.yaml", place / "out"
@@ -126,83 +126,85 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         text=True,
     )
     try:
-        wait_for(lambda: painting(process.pid), process)
-        os.kill(painting(process.pid)[0], signal.SIGKILL)
+        wait_for(lambda: busy_workers(process.pid), process)
+        os.kill(busy_workers(process.pid)[0], signal.SIGKILL)
         wait_for(lambda: ended(folder) == 5, process)
         family = [process.pid, *descendants(process.pid)]
         listeners = {title(pid)[-40:]: addresses(pid) for pid in family if title(pid)}
         cluster = next(found[1] for pid in family if (found := re.search(r"--gcs-address=(\S+)", title(pid))))
-        stranger = a_stranger(cluster)
-        for _ in range(3):  # only the endless one is left
-            wait_for(lambda: painting(process.pid), process)
-            (victim,) = painting(process.pid)
+        intruder = connect_with_wrong_token(cluster)
+        for _ in range(3):  # only the endless run is left
+            wait_for(lambda: busy_workers(process.pid), process)
+            (victim,) = busy_workers(process.pid)
             os.kill(victim, signal.SIGKILL)
-            wait_for(lambda victim=victim: victim not in painting(process.pid), process)  # type: ignore[misc]
-        out, err = process.communicate(timeout=PATIENCE)
+            wait_for(lambda victim=victim: victim not in busy_workers(process.pid), process)  # type: ignore[misc]
+        out, err = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
     store = Store(folder)
     runs = {(run.task.variant, run.task.settings["seed"]): run for run in store.runs()}
     store.close()
-    return Story(process.returncode, json.loads(out.splitlines()[-1]), err, listeners, stranger, folder, runs)
+    return Observed(process.returncode, json.loads(out.splitlines()[-1]), err, listeners, intruder, folder, runs)
 
 
 def in_this_process(folder: Path) -> dict[tuple[str, int], Run]:
-    """The runs of the experiment that end, as they come out without Ray."""
+    """Return the runs of the experiment without Ray, except the endless one."""
     variants = [each for each in GRID["variants"] if each["name"] != "endless"]  # type: ignore[index]
     experiment: Experiment = experiment_of(Document({**GRID, "variants": variants}, folder))
     store = Store(folder, create=True)
-    store.enrol(experiment)
-    work(folder, experiment)
+    store.register(experiment)
+    run_experiment(folder, experiment)
     runs = {(run.task.variant, run.task.settings["seed"]): run for run in store.runs()}
     store.close()
     return runs
 
 
 @pytest.mark.slow
-def test_two_workers_on_ray_give_the_table_of_one_process_though_one_was_killed(story: Story, tmp_path: Path) -> None:
+def test_two_workers_give_the_results_of_one_process_although_one_was_killed(
+    observed: Observed, tmp_path: Path
+) -> None:
     ours = in_this_process(tmp_path)
     assert [status.status for status in ours.values()] == ["done"] * 4 + ["failed"]
     for cell, mine in ours.items():
-        theirs = story.runs[cell]
+        theirs = observed.runs[cell]
         assert (theirs.task, theirs.status, theirs.steps) == (mine.task, mine.status, mine.steps)
         assert theirs.losses == pytest.approx(mine.losses, rel=1e-3)
         assert theirs.metrics == pytest.approx(mine.metrics, rel=1e-2, abs=1e-4)
         assert len(theirs.curve) == len(mine.curve)
         if theirs.picture:
-            assert (story.folder / theirs.picture).is_file()
-            assert (story.folder / theirs.picture).with_suffix(".json").is_file()
-    assert "IMPASTO_OFFLINE is set" in str(story.runs["without weights", 0].error)
+            assert (observed.folder / theirs.picture).is_file()
+            assert (observed.folder / theirs.picture).with_suffix(".json").is_file()
+    assert "IMPASTO_OFFLINE is set" in str(observed.runs["without weights", 0].error)
 
 
 @pytest.mark.slow
-def test_what_takes_three_workers_down_has_failed_and_the_status_is_0(story: Story) -> None:
-    endless = story.runs["endless", 0]
+def test_a_run_whose_workers_died_three_times_has_failed_and_the_status_is_0(observed: Observed) -> None:
+    endless = observed.runs["endless", 0]
     assert endless.status == "failed"
-    assert "the process died while painting it, 3 times" in str(endless.error)
-    assert story.status == 0, story.stderr
-    assert (story.told["done"], story.told["failed"]) == (4, 2)
-    assert len(re.findall(r"^\d/6  ", story.stderr, re.MULTILINE)) == 6
-    assert "Traceback" not in story.stderr
+    assert "the process died while computing this run, 3 times" in str(endless.error)
+    assert observed.status == 0, observed.stderr
+    assert (observed.summary["done"], observed.summary["failed"]) == (4, 2)
+    assert len(re.findall(r"^\d/6  ", observed.stderr, re.MULTILINE)) == 6
+    assert "Traceback" not in observed.stderr
 
 
 @pytest.mark.slow
-def test_the_cluster_listens_to_this_machine_only(story: Story) -> None:
-    everywhere = set().union(*story.listeners.values())
-    assert any("ray::Painter" in name for name in story.listeners)
-    assert len([each for each in story.listeners.values() if each]) >= 4
+def test_the_cluster_listens_on_the_local_host_only(observed: Observed) -> None:
+    everywhere = set().union(*observed.listeners.values())
+    assert any("ray::Worker" in name for name in observed.listeners)
+    assert len([each for each in observed.listeners.values() if each]) >= 4
     assert everywhere <= {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
 @pytest.mark.slow
-def test_the_cluster_lets_nobody_in_without_its_token(story: Story) -> None:
-    assert story.stranger.returncode != 0
-    assert "let in" not in story.stranger.stdout
-    assert "token" in story.stranger.stderr.lower()
+def test_the_cluster_refuses_connections_without_its_token(observed: Observed) -> None:
+    assert observed.intruder.returncode != 0
+    assert "connected" not in observed.intruder.stdout
+    assert "token" in observed.intruder.stderr.lower()
 
 
 @pytest.mark.slow
-def test_more_workers_than_gpus_are_refused_in_one_line(
+def test_more_workers_than_gpus_are_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("ray", reason="needs the extra `scale`: pip install impasto[scale]")
@@ -211,14 +213,14 @@ def test_more_workers_than_gpus_are_refused_in_one_line(
     words = [sys.executable, "-m", "impasto", "experiment", "run", str(file), "-o", str(tmp_path / "out")]
     environment = os.environ | {"RAY_OVERRIDE_RESOURCES": '{"GPU": 1}'}
     ray = ["--runner", "ray", "--workers", "2"]
-    said = subprocess.run([*words, *ray], env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    assert said.returncode == 2
-    told = "--workers: 2 workers of 1 GPU each, but the cluster has 1: give --gpus, a share of one"
-    assert said.stderr == f"impasto: {told}\n"
+    result = subprocess.run([*words, *ray], env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.returncode == 2
+    message = "--workers: 2 workers need 1 GPU each, but the cluster has 1: give a fraction with --gpus"
+    assert result.stderr == f"impasto: {message}\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--runner", "raj"], f"--runner: invalid choice: 'raj' (choose from 'processes', 'ray'){HELP}"),
         (["--gpus", "1"], "--gpus is for --runner ray"),
@@ -227,9 +229,9 @@ def test_more_workers_than_gpus_are_refused_in_one_line(
         (["--runner", "ray"], "Ray is not installed: pip install impasto[scale]"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_an_error_is_one_line_and_leaves_the_environment(
     words: list[str],
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -237,6 +239,6 @@ def test_a_mistake_is_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     before = dict(os.environ)
     assert main(["experiment", "run", "pooling", "--quick", "-o", str(tmp_path / "out"), *words]) == 2
-    message = capsys.readouterr().err.replace("'", "")  # some versions of Python quote the choices
-    assert message == f"impasto: {told}\n".replace("'", "")
+    printed = capsys.readouterr().err.replace("'", "")  # some versions of Python quote the choices
+    assert printed == f"impasto: {message}\n".replace("'", "")
     assert dict(os.environ) == before

@@ -1,4 +1,4 @@
-"""An experiment's file: what it asks for, and for every mistake one line that says where it is and what is right."""
+"""Experiment files: the tasks they expand to, and one-line errors with the location of the mistake."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Read = Callable[..., Experiment]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Reads a grid, with `old` replaced by `new`."""
+    """Read an experiment file, with `old` replaced by `new`."""
 
     def read(text: str = GRID, old: str = "", new: str = "", *, quick: bool = False) -> Experiment:
         assert old in text
@@ -43,7 +43,7 @@ def read(tmp_path: Path) -> Read:
     return read
 
 
-def test_a_grid_is_every_variant_of_every_pair_with_every_seed(read: Read) -> None:
+def test_tasks_are_every_variant_of_every_pair_with_every_seed(read: Read) -> None:
     tasks = read(old="pairs:\n", new="seeds: [3, 4]\npairs:\n  - [geometric, inkwash]\n").tasks
     assert [(task.content, task.variant, task.settings["seed"]) for task in tasks] == [
         (content, variant, seed)
@@ -55,7 +55,7 @@ def test_a_grid_is_every_variant_of_every_pair_with_every_seed(read: Read) -> No
     assert tasks[2].settings == {"size": 48, "backbone": "tiny", "alpha": 0.5, "seed": 3}
 
 
-def test_a_product_is_every_method_with_every_combination(read: Read) -> None:
+def test_a_product_combines_every_method_with_every_setting(read: Read) -> None:
     product = "product:\n  methods: [gatys, bures]\n  settings: {lr: [0.1, 1], start: [noise, content]}\npairs:\n"
     tasks = read(old="pairs:\n", new=product).tasks
     assert [task.variant for task in tasks[2:6]] == [
@@ -64,13 +64,13 @@ def test_a_product_is_every_method_with_every_combination(read: Read) -> None:
     assert [task.method for task in tasks[2:]] == ["gatys"] * 4 + ["bures"] * 4
 
 
-def test_a_setting_of_all_goes_to_the_methods_that_have_it(read: Read) -> None:
+def test_common_settings_apply_to_the_methods_that_have_them(read: Read) -> None:
     with_network, without = read(old="method: nnst\n    settings:\n      alpha: 0.5", new="method: gpdm").tasks
     assert with_network.settings["backbone"] == "tiny"
     assert "backbone" not in without.settings
 
 
-def test_runs_are_left_out_and_added(read: Read) -> None:
+def test_runs_are_excluded_and_included(read: Read) -> None:
     more = "exclude:\n  - {method: gatys, style: mosaic}\n"
     more += "include:\n  - {method: bures, content: inkwash, style: mosaic}\n"
     tasks = read(GRID.replace("[woodcut, mosaic]", "[woodcut, mosaic]\n  - [woodcut, inkwash]") + more).tasks
@@ -83,7 +83,7 @@ def test_runs_are_left_out_and_added(read: Read) -> None:
     ]
 
 
-def test_the_same_painting_has_the_same_key_however_its_settings_are_written(read: Read) -> None:
+def test_the_key_does_not_depend_on_the_notation_of_the_settings(read: Read) -> None:
     plain = read(old="      alpha: 0.5", new="      alpha: 1").tasks[1]
     other = read(old="      alpha: 0.5", new="      alpha: 1.0").tasks[1]
     renamed = read(GRID.replace("alpha: 0.5", "alpha: 1e+0"), old="name: free", new="name: bold").tasks[1]
@@ -91,7 +91,7 @@ def test_the_same_painting_has_the_same_key_however_its_settings_are_written(rea
     assert plain.key == other.key == renamed.key != different.key
 
 
-def test_a_picture_beside_the_file_wins_over_a_sample(read: Read, tmp_path: Path) -> None:
+def test_an_image_beside_the_file_takes_precedence_over_a_sample(read: Read, tmp_path: Path) -> None:
     save_image(torch.rand(1, 3, 32, 32), tmp_path / "own.png")
     task = read(old="[woodcut, mosaic]", new="[own.png, mosaic]").tasks[0]
     assert (task.content, task.style) == (str(tmp_path / "own.png"), "mosaic")
@@ -100,7 +100,7 @@ def test_a_picture_beside_the_file_wins_over_a_sample(read: Read, tmp_path: Path
 QUICK = GRID + "quick:\n  contents: [geometric, inkwash]\n  styles: [mosaic]\n  settings: {size: 32, alpha: 0.25}\n"
 
 
-def test_the_quick_form_replaces_fields_and_its_settings_win(read: Read) -> None:
+def test_the_quick_version_replaces_fields_and_its_settings_take_precedence(read: Read) -> None:
     assert read(QUICK).tasks == read(GRID).tasks
     tasks = read(QUICK, quick=True).tasks
     assert [(task.content, task.variant) for task in tasks] == [
@@ -110,9 +110,9 @@ def test_the_quick_form_replaces_fields_and_its_settings_win(read: Read) -> None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "field", "told"),
+    ("old", "new", "line", "field", "message"),
     [
-        ("summary", "sumary", 2, "sumary", "no such field; choose from variants, product"),
+        ("summary", "sumary", 2, "sumary", "unknown field; choose from variants, product"),
         ("    settings:\n", "    setings:\n", 8, "variants.1.setings", "choose from method, settings, name, seeds"),
         ("name: trial\n", "", 1, "name", "missing"),
         (
@@ -134,51 +134,61 @@ def test_the_quick_form_replaces_fields_and_its_settings_win(read: Read) -> None
             "[woodcut, gone.png]",
             11,
             "pairs.0.1",
-            "no sample 'gone.png'; samples: photographs",
+            "no sample 'gone.png'; samples: contents",
         ),
         ("- [woodcut, mosaic]", "- [woodcut]", 11, "pairs.0.1", "missing"),
-        ("pairs:", "judge: vgg\npairs:", 10, "judge", "unknown backbone 'vgg'; choose from lite"),
+        (
+            "pairs:",
+            "evaluation_network: vgg\npairs:",
+            10,
+            "evaluation_network",
+            "unknown backbone 'vgg'; choose from lite",
+        ),
         ("pairs:", "metrics: [ssim, lpips]\npairs:", 10, "metrics.1", "unknown metric 'lpips'; choose from cfsd"),
         ("pairs:", "seeds: [-1]\npairs:", 10, "seeds.0", "greater than or equal to 0, not -1"),
         ("pairs:", "contents: [woodcut]\npairs:", 11, "pairs", "either pairs, or contents and styles"),
-        ("pairs:", "exclude: [{method: mrf}]\npairs:", 10, "exclude.0", "this excludes nothing"),
-        ("pairs:", "name: again\npairs:", 10, "name", "this stands here twice"),
+        ("pairs:", "exclude: [{method: mrf}]\npairs:", 10, "exclude.0", "this pattern excludes nothing"),
+        ("pairs:", "name: again\npairs:", 10, "name", "duplicate key"),
         ("pairs:", "product: {methods: [gatys], settings: {lr: [1, 200]}}\npairs:", 10, "product.settings.lr.1", "200"),
-        ("method: gatys", "method: gatys\n   x", 6, "", "this is no YAML"),
+        ("method: gatys", "method: gatys\n   x", 6, "", "not valid YAML"),
     ],
 )
-def test_a_mistake_is_one_line_with_its_line_its_field_and_the_choices(
-    read: Read, old: str, new: str, line: int, field: str, told: str
+def test_an_error_names_the_line_the_field_and_the_choices(
+    read: Read, old: str, new: str, line: int, field: str, message: str
 ) -> None:
     with pytest.raises(ValueError, match=r"grid\.yaml") as caught:
         read(old=old, new=new)
-    message = str(caught.value)
-    assert re.search(rf"grid\.yaml:{line}: {re.escape(field)}{': ' if field else ''}", message), message
-    assert told in message
-    assert "\n" not in message
+    text = str(caught.value)
+    assert re.search(rf"grid\.yaml:{line}: {re.escape(field)}{': ' if field else ''}", text), text
+    assert message in text
+    assert "\n" not in text
 
 
-def test_a_mistake_in_the_quick_form_names_the_line_there(read: Read) -> None:
+def test_an_error_in_the_quick_version_names_its_line(read: Read) -> None:
     with pytest.raises(ValueError, match=r"grid.yaml:15: quick.settings.alpha: .*, not 7"):
         read(QUICK.replace("alpha: 0.25", "alpha: 7"), quick=True)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
-    [("", "the file is empty"), ("- 1\n", ":1: an experiment is a list of fields"), ("&a [*a]\n", "refers to itself")],
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("- 1\n", ":1: an experiment is a mapping of fields"),
+        ("&a [*a]\n", "refers to itself"),
+    ],
 )
-def test_what_is_no_grid_at_all_is_told_so(read: Read, text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_file_without_fields_is_an_error(read: Read, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         read(text)
 
 
-def test_two_paintings_of_one_cell_may_not_share_a_name(read: Read) -> None:
+def test_different_tasks_of_one_cell_need_different_names(read: Read) -> None:
     twice = textwrap.indent("- {name: gatys, method: gatys, settings: {steps: 3}}\n", "  ")
     with pytest.raises(ValueError, match="two variants are called 'gatys'"):
         read(old="  - name: free\n", new=f"{twice}  - name: free\n")
 
 
-def test_ten_experiments_come_with_the_package() -> None:
+def test_ten_experiments_are_bundled() -> None:
     expected = "backbones convergence layers normalization optimizers pooling resolution scenes speed-quality texture"
     assert list(bundled()) == expected.split()
     with pytest.raises(ValueError, match="choose from backbones, convergence"):
@@ -186,7 +196,7 @@ def test_ten_experiments_come_with_the_package() -> None:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.yaml"))])
-def test_a_bundled_experiment_has_six_pairs_or_more_and_a_quick_form(name: str) -> None:
+def test_a_bundled_experiment_has_six_pairs_or_more_and_a_quick_version(name: str, shared_cache: None) -> None:
     experiment = read_experiment(find_experiment(name))
     quick = read_experiment(find_experiment(name), quick=True)
     assert experiment.name == quick.name == name

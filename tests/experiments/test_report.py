@@ -1,4 +1,4 @@
-"""The report of an experiment: one page that needs nothing but a browser, with CSV and JSON beside it."""
+"""The report of an experiment: a self-contained HTML page, a CSV file and a JSON file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shlex
+import shutil
 import time
 from collections import Counter
 from dataclasses import replace
@@ -16,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from small_experiment import PAIRS, VARIANTS, made_up, paint
+from small_experiment import PAIRS, VARIANTS, synthetic
 
 from impasto.cli import main
 from impasto.experiments.report import write
 from impasto.experiments.report.commands import command_of
-from impasto.experiments.report.losses import thinned
+from impasto.experiments.report.curves import thinned
 from impasto.experiments.report.pictures import BYTES, LARGEST, SMALLEST, Thumbnail, side_for
 from impasto.experiments.report.tables import SANITY
 from impasto.experiments.run import Run, Task
@@ -29,7 +30,7 @@ from impasto.types import Step
 
 
 class Page(HTMLParser):
-    """What is asked of the page: its elements with their attributes, its text, and the data of its script."""
+    """The parsed page: its elements with their attributes, its text, and the data of its script."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -55,29 +56,31 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Run]]:
-    folder = tmp_path_factory.mktemp("experiment")
-    return folder, paint(folder)
+def experiment(small: tuple[Path, list[Run]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Run]]:
+    """A copy of the small experiment, in which the report is written."""
+    folder = tmp_path_factory.mktemp("experiment") / "copy"
+    shutil.copytree(small[0], folder)
+    return folder, small[1]
 
 
 @pytest.fixture(scope="module")
-def page(painted: tuple[Path, list[Run]]) -> Page:
-    return Page(write(*painted, "A trial", "Three ways.\n\nSecond paragraph."))
+def page(experiment: tuple[Path, list[Run]]) -> Page:
+    return Page(write(*experiment, "A trial", "Three variants.\n\nSecond paragraph."))
 
 
-def test_every_painting_is_in_the_page_and_said_what_it_is(painted: tuple[Path, list[Run]], page: Page) -> None:
+def test_every_output_image_is_in_the_page_with_a_description(experiment: tuple[Path, list[Run]], page: Page) -> None:
     alts = [image["alt"] for image in page.all("img") if image.get("id", "").startswith("run-")]
     assert Counter(alts) == Counter(
-        f"{variant}: {content} after {style}{', seed 1' if seed else ''}"
+        f"{variant}: {content} with {style}{', seed 1' if seed else ''}"
         for content, style in PAIRS
         for variant in VARIANTS
         for seed in ((0, 1) if variant == "noise" else (0,))
     )
     assert "steps: input should be greater than 0, not -1" in page.text
-    assert page.text.count("Not asked for") == 1  # the broken variant was asked for with one pair only
+    assert page.text.count("Not part of the experiment") == 1  # the broken variant has one pair only
 
 
-def test_the_page_asks_for_nothing_from_outside(page: Page) -> None:
+def test_the_page_loads_nothing_from_outside(page: Page) -> None:
     attributes = [
         a for _, each in page.elements for name, a in each.items() if name in ("src", "href", "data", "poster")
     ]
@@ -89,8 +92,8 @@ def test_the_page_asks_for_nothing_from_outside(page: Page) -> None:
     assert any("default-src 'none'" in meta.get("content", "") for meta in page.all("meta"))
 
 
-def test_medians_are_those_of_the_runs(painted: tuple[Path, list[Run]], page: Page) -> None:
-    folder, runs = painted
+def test_medians_are_those_of_the_runs(experiment: tuple[Path, list[Run]], page: Page) -> None:
+    folder, runs = experiment
     table = {row["name"]: row for row in json.loads((folder / "report.json").read_bytes())["variants"]}
     assert list(table) == [*VARIANTS, "broken", *SANITY]
     for name in ("gram", "ssim"):
@@ -106,33 +109,35 @@ def test_medians_are_those_of_the_runs(painted: tuple[Path, list[Run]], page: Pa
         assert table["noise"]["figures"][name]["low"] < table["noise"]["figures"][name]["high"]
     assert table["identity"]["figures"]["ssim"]["median"] == 1
     assert table["broken"]["figures"]["gram"] is None
-    assert (table["broken"]["done"], table["broken"]["asked"]) == (0, 1)
-    assert (table["noise"]["done"], table["noise"]["asked"]) == (4, 4)
+    assert (table["broken"]["done"], table["broken"]["tasks"]) == (0, 1)
+    assert (table["noise"]["done"], table["noise"]["tasks"]) == (4, 4)
 
 
-def test_the_front_holds_the_best_of_each_metric_and_no_sanity_check(page: Page) -> None:
-    rows, trades = page.data["rows"], page.data["trades"]
-    assert len(trades["fronts"]) == len(trades["structure"]) * len(trades["style"]) > 10
-    painted = [i for i, row in enumerate(rows) if not row["sanity"] and row["figures"]]
-    for x in trades["structure"]:
+def test_the_pareto_front_contains_the_best_of_each_metric_and_no_sanity_check(page: Page) -> None:
+    rows, tradeoffs = page.data["rows"], page.data["tradeoffs"]
+    assert len(tradeoffs["fronts"]) == len(tradeoffs["structure"]) * len(tradeoffs["style"]) > 10
+    variants = [i for i, row in enumerate(rows) if not row["sanity"] and row["figures"]]
+    for x in tradeoffs["structure"]:
         best = max if x["better"] > 0 else min
-        value = best(rows[i]["figures"][x["name"]][0] for i in painted)
-        for y in trades["style"]:
-            front = trades["fronts"][f"{x['name']}|{y['name']}"]
+        value = best(rows[i]["figures"][x["name"]][0] for i in variants)
+        for y in tradeoffs["style"]:
+            front = tradeoffs["fronts"][f"{x['name']}|{y['name']}"]
             assert any(rows[i]["figures"][x["name"]][0] == value for i in front)
-            assert set(front) <= set(painted)
+            assert set(front) <= set(variants)
 
 
-def test_settings_in_which_variants_differ_are_set_apart(page: Page) -> None:
-    different, common = page.source.split("In what the variants differ")[1].split("The same for all:")
+def test_settings_that_differ_between_variants_are_listed_separately(page: Page) -> None:
+    different, common = page.source.split("Settings that differ between variants")[1].split(
+        "Settings that all variants share:"
+    )
     heads = re.findall(r'<th scope="col">(\w+)</th>', different)
     assert set(heads) == {"variant", "steps", "start", "seed"}
-    assert "content (default)" in different  # what the variants without a start begin with
+    assert "content (default)" in different  # the start of the variants that give none
     assert "backbone <b>tiny</b>" in common.split("</section>")[0]
 
 
-def test_the_csv_has_a_row_for_every_run(painted: tuple[Path, list[Run]], page: Page) -> None:
-    folder, runs = painted
+def test_the_csv_file_has_a_row_for_every_run(experiment: tuple[Path, list[Run]], page: Page) -> None:
+    folder, runs = experiment
     with (folder / "report.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["variant"] for row in rows] == [run.task.variant for run in runs]
@@ -145,10 +150,10 @@ def test_the_csv_has_a_row_for_every_run(painted: tuple[Path, list[Run]], page: 
             assert float(row[f"style_copy/{name}"]) == value
 
 
-def test_a_command_paints_its_cell_again(
-    painted: tuple[Path, list[Run]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Page
+def test_the_command_of_a_run_reproduces_its_image(
+    experiment: tuple[Path, list[Run]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Page
 ) -> None:
-    folder, runs = painted
+    folder, runs = experiment
     run = next(run for run in runs if run.task.variant == "noise" and run.task.settings["seed"] == 1)
     assert run.picture is not None
     command = command_of(run)
@@ -171,8 +176,8 @@ def test_a_command_is_quoted_for_the_shell() -> None:
     ]
 
 
-def test_hostile_names_are_text(painted: tuple[Path, list[Run]], tmp_path: Path) -> None:
-    folder, runs = painted
+def test_hostile_names_are_escaped(experiment: tuple[Path, list[Run]], tmp_path: Path) -> None:
+    folder, runs = experiment
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'"
     task = Task(evil, evil, {evil: evil}, evil, evil)
     good = runs[0].picture
@@ -190,18 +195,18 @@ def test_hostile_names_are_text(painted: tuple[Path, list[Run]], tmp_path: Path)
     assert page.data["runs"][1]["file"] == "./javascript%3Aalert%281%29"
 
 
-def test_pictures_that_cannot_be_read_are_said_to_be_missing(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_are_reported_as_missing(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
     task = Task("v", "gatys", {}, "nowhere.jpg", "mosaic")
     runs = [Run(task, "done", picture="torn.png"), Run(replace(task, variant="w"), "done", picture="gone.png")]
     runs += [Run(replace(task, variant="x"), "waiting"), Run(replace(task, variant="y"), "running")]
     page = Page(write(tmp_path, runs, "Missing"))
-    assert page.text.count("Picture missing") == 2
-    assert page.text.count("photograph not found") == 1
-    assert page.text.count("Not painted yet") == page.text.count("Being painted") == 1
+    assert page.text.count("Image not found") == 2
+    assert page.text.count("content not found") == 1
+    assert page.text.count("Waiting") == page.text.count("Running") == 1
 
 
-def test_the_more_pictures_and_the_busier_the_smaller_each() -> None:
+def test_images_are_smaller_if_there_are_more_or_if_they_compress_worse() -> None:
     flat, busy = (Thumbnail("x" * length, 100, 80, (100, 80)) for length in (1_000, 8_000))
     assert side_for([flat], 5) == LARGEST
     assert LARGEST > side_for([busy], 200) > side_for([busy], 1000) > side_for([busy], 9_000_000) == SMALLEST
@@ -209,13 +214,13 @@ def test_the_more_pictures_and_the_busier_the_smaller_each() -> None:
     assert side_for([busy], 1000) ** 2 == pytest.approx(BYTES / 1000 / (6_000 / 100**2), rel=0.02)
 
 
-def test_no_runs_are_no_report(tmp_path: Path) -> None:
+def test_a_report_without_runs_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'Nothing' has no runs to report"):
         write(tmp_path, [], "Nothing")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_thinned_curve_keeps_its_ends_and_its_steep_start() -> None:
+def test_a_thinned_curve_keeps_its_ends_and_many_points_of_its_start() -> None:
     curve = [Step(k, {"style/a": 1.0}, k, k, (1, 1)) for k in range(1, 1001)]
     for count in (2, 16, 100, 999):
         steps = [point.index for point in thinned(curve, count)]
@@ -227,7 +232,7 @@ def test_a_thinned_curve_keeps_its_ends_and_its_steep_start() -> None:
     assert thinned(curve, 1000) == curve
 
 
-def test_a_page_can_be_read_without_seeing_it(page: Page) -> None:
+def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
     tags = Counter(tag for tag, _ in page.elements)
     assert tags["main"] == tags["h1"] == tags["header"] == tags["footer"] == tags["nav"] == 1
     assert tags["caption"] == tags["table"]
@@ -239,13 +244,13 @@ def test_a_page_can_be_read_without_seeing_it(page: Page) -> None:
     assert set(named) <= set(ids)
     assert page.all("html")[0]["lang"] == "en"
     assert all("alt" in image for image in page.all("img"))
-    spoken = {a["aria-label"] for a in page.all("span") if a.get("role") == "img"}
-    assert spoken == {f"photograph: {pair[0]}" for pair in PAIRS} | {f"style: {pair[1]}" for pair in PAIRS}
+    labels = {a["aria-label"] for a in page.all("span") if a.get("role") == "img"}
+    assert labels == {f"content: {pair[0]}" for pair in PAIRS} | {f"style: {pair[1]}" for pair in PAIRS}
 
 
 @pytest.mark.slow
-def test_a_thousand_runs_fit_into_twenty_megabytes_and_ten_seconds(tmp_path: Path) -> None:
-    runs = made_up(1000, tmp_path)
+def test_a_thousand_runs_take_less_than_20_mb_and_10_seconds(tmp_path: Path) -> None:
+    runs = synthetic(1000, tmp_path)
     started = time.process_time()
     html = write(tmp_path, runs, "A thousand")
     seconds = time.process_time() - started
@@ -254,10 +259,10 @@ def test_a_thousand_runs_fit_into_twenty_megabytes_and_ten_seconds(tmp_path: Pat
     assert seconds < 10
 
 
-def test_ten_times_the_runs_cost_no_more_each_and_are_no_heavier(tmp_path: Path) -> None:
+def test_time_and_bytes_grow_at_most_linearly_with_the_runs(tmp_path: Path) -> None:
     costs, sizes = [], []
     for count in (20, 200):
-        runs = made_up(count, tmp_path / str(count), points=40)
+        runs = synthetic(count, tmp_path / str(count), points=40)
         started = time.process_time()
         html = write(tmp_path / str(count), runs, "Many")
         costs.append((time.process_time() - started) / count)

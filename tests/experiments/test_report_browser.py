@@ -1,30 +1,33 @@
-"""The report in a real browser, Debian's Chromium: it works by keyboard, offline and on a telephone."""
+"""The report in Debian's Chromium: it works by keyboard, offline and on a phone."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from small_experiment import PAIRS, paint
+from small_experiment import PAIRS
 
 from impasto.experiments.report import write
+from impasto.experiments.run import Run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"needs Debian's package chromium: no {CHROMIUM}")
-DESKTOP, TELEPHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-CUT = "() => getComputedStyle(document.getElementById('stage')).getPropertyValue('--cut')"
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+SPLIT = "() => getComputedStyle(document.getElementById('overlay')).getPropertyValue('--split')"
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("experiment")
-    return write(folder, paint(folder), "A trial", "Three ways of painting. " * 5).as_uri()
+def report(small: tuple[Path, list[Run]], tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("experiment") / "copy"
+    shutil.copytree(small[0], folder)
+    return write(folder, small[1], "A trial", "Three variants of a method. " * 5).as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +41,14 @@ def browser() -> Iterator[Browser]:
 
 
 class Opened:
-    """A page, what it complained of, and what it asked for."""
+    """A page with its console messages, its errors and its requests."""
 
     def __init__(self, browser: Browser, url: str, viewport: dict[str, int], **settings: str) -> None:
-        self.complaints: list[str] = []
+        self.messages: list[str] = []
         self.requests: list[str] = []
         self.page: Page = browser.new_page(viewport=viewport, **settings)
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url)
 
@@ -53,76 +56,76 @@ class Opened:
         return [url for url in self.requests if not url.startswith("data:")]
 
 
-@pytest.fixture(params=[DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
 def opened(request: pytest.FixtureRequest, browser: Browser, report: str) -> Iterator[Opened]:
     opened = Opened(browser, report, request.param)
     yield opened
     opened.page.close()
 
 
-def test_nothing_is_complained_of_and_nothing_but_the_page_is_read(opened: Opened, report: str) -> None:
+def test_the_console_is_empty_and_only_the_page_is_loaded(opened: Opened, report: str) -> None:
     page = opened.page
-    page.locator(".painting").first.click()
+    page.locator(".output").first.click()
     page.locator("#viewer-next").click()
     page.keyboard.press("Escape")
-    for select in ("#trade-x", "#trade-y", "#curve-pair"):
+    for select in ("#tradeoff-x", "#tradeoff-y", "#curve-pair"):
         page.locator(select).select_option(index=1)
-    assert opened.complaints == []
+    assert opened.messages == []
     assert opened.fetched() == [report]
 
 
-def test_every_picture_is_decoded(opened: Opened) -> None:
+def test_every_image_is_decoded(opened: Opened) -> None:
     sizes = opened.page.eval_on_selector_all("img[id^=run-]", "all => all.map(image => image.naturalWidth)")
     assert sizes == [48] * 8
 
 
-def test_the_slider_moves_by_keyboard_and_the_way_back_is_kept(opened: Opened) -> None:
+def test_the_slider_moves_by_keyboard_and_closing_restores_the_focus(opened: Opened) -> None:
     page = opened.page
-    page.locator(".painting").first.focus()
+    page.locator(".output").first.focus()
     page.keyboard.press("Enter")
-    assert page.evaluate("() => document.activeElement.id") == "slide"
-    assert page.evaluate(CUT) == "50%"
+    assert page.evaluate("() => document.activeElement.id") == "slider"
+    assert page.evaluate(SPLIT) == "50%"
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    assert page.evaluate(CUT) == "55%"
+    assert page.evaluate(SPLIT) == "55%"
     page.keyboard.press("Home")
-    assert page.evaluate(CUT) == "0%"
+    assert page.evaluate(SPLIT) == "0%"
     page.keyboard.press("Escape")
     assert not page.locator("#viewer").is_visible()
     assert page.evaluate("() => document.activeElement.dataset.open") == "0 0 0"
 
 
-def test_the_painting_covers_the_photograph_up_to_the_line(opened: Opened) -> None:
+def test_the_output_covers_the_content_up_to_the_divider(opened: Opened) -> None:
     page = opened.page
-    page.locator(".painting").first.click()
-    box = page.locator("#stage").bounding_box()
+    page.locator(".output").first.click()
+    box = page.locator("#overlay").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
-    assert page.evaluate(CUT) == "25%"
-    assert page.eval_on_selector("#after", "e => getComputedStyle(e).clipPath") == "inset(0px 75% 0px 0px)"
-    assert page.eval_on_selector("#before", "e => getComputedStyle(e).backgroundImage").startswith('url("data:image/')
+    assert page.evaluate(SPLIT) == "25%"
+    assert page.eval_on_selector("#above", "e => getComputedStyle(e).clipPath") == "inset(0px 75% 0px 0px)"
+    assert page.eval_on_selector("#below", "e => getComputedStyle(e).backgroundImage").startswith('url("data:image/')
 
 
-def test_the_crops_show_all_of_a_pair_at_one_place(opened: Opened) -> None:
+def test_the_details_show_all_images_of_a_pair_at_one_position(opened: Opened) -> None:
     page = opened.page
-    page.locator(".painting").first.click()
+    page.locator(".output").first.click()
     assert page.locator("#crops figcaption").all_inner_texts() == [
-        *("photograph", "style", "few steps", "more steps", "noise")
+        *("content", "style", "few steps", "more steps", "noise")
     ]
-    page.locator("#across").focus()
+    page.locator("#crop-x").focus()
     page.keyboard.press("End")
-    places = page.eval_on_selector_all(".crop", "all => all.map(e => getComputedStyle(e).backgroundPosition)")
-    assert places == ["100% 50%"] * 5
+    positions = page.eval_on_selector_all(".crop", "all => all.map(e => getComputedStyle(e).backgroundPosition)")
+    assert positions == ["100% 50%"] * 5
 
 
-def test_the_switch_draws_other_curves(opened: Opened) -> None:
+def test_the_controls_select_the_curves(opened: Opened) -> None:
     page = opened.page
     plot = page.locator("#curve-plot svg")
     drawn = {"steps": plot.inner_html()}
     for name in ("evaluations", "seconds"):
         page.locator(f"input[value={name}]").check()
         drawn[name] = plot.inner_html()
-        assert (plot.get_attribute("aria-label") or "").startswith(f"total loss against {name}")
+        assert (plot.get_attribute("aria-label") or "").startswith(f"total loss over {name}")
     page.locator("input[name=curve-loss][value=style]").check()
     drawn["style"] = plot.inner_html()
     assert len(set(drawn.values())) == 4
@@ -131,28 +134,28 @@ def test_the_switch_draws_other_curves(opened: Opened) -> None:
     assert plot.locator("path").count() == 3
 
 
-def test_the_plot_follows_the_chosen_metrics(opened: Opened) -> None:
+def test_the_plot_shows_the_selected_metrics(opened: Opened) -> None:
     page = opened.page
-    before = page.locator("#trade-plot svg").inner_html()
-    page.locator("#trade-x").select_option(label="ssim")
-    assert page.locator("#trade-plot svg").inner_html() != before
-    assert page.locator("#trade-plot circle").count() == 3
-    page.locator("#trade-sanity").check()
-    assert page.locator("#trade-plot circle").count() == 5
+    before = page.locator("#tradeoff-plot svg").inner_html()
+    page.locator("#tradeoff-x").select_option(label="ssim")
+    assert page.locator("#tradeoff-plot svg").inner_html() != before
+    assert page.locator("#tradeoff-plot circle").count() == 3
+    page.locator("#tradeoff-sanity").check()
+    assert page.locator("#tradeoff-plot circle").count() == 5
 
 
 @pytest.mark.parametrize("state", ["closed", "open"])
-def test_a_telephone_need_not_scroll_sideways(browser: Browser, report: str, state: str) -> None:
-    opened = Opened(browser, report, TELEPHONE)
+def test_a_phone_does_not_scroll_sideways(browser: Browser, report: str, state: str) -> None:
+    opened = Opened(browser, report, PHONE)
     if state == "open":
-        opened.page.locator(".painting").first.click()
+        opened.page.locator(".output").first.click()
         assert opened.page.eval_on_selector("#viewer", "e => e.scrollWidth - e.clientWidth") == 0
     opened.page.locator("summary").first.evaluate("e => e.click()")
     assert opened.page.evaluate(OVERFLOW) == 0
     opened.page.close()
 
 
-def test_dark_is_dark_and_paper_is_white(browser: Browser, report: str) -> None:
+def test_dark_mode_is_dark_and_print_is_white(browser: Browser, report: str) -> None:
     opened = Opened(browser, report, DESKTOP, color_scheme="dark")
     color = "() => getComputedStyle(document.body).backgroundColor"
     assert opened.page.evaluate(color) == "rgb(23, 23, 22)"

@@ -1,4 +1,4 @@
-"""Bootstrap intervals and Pareto fronts, against cases that are known."""
+"""Bootstrap intervals and Pareto fronts in known cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import scipy.stats
 from impasto.experiments.statistics import bootstrap_median, pareto_front
 
 
-def test_the_interval_is_that_of_scipy() -> None:
+def test_the_interval_equals_that_of_scipy() -> None:
     numbers = np.random.default_rng(1).lognormal(size=40)
     ours = bootstrap_median([[value] for value in numbers], resamples=20_000)
     theirs = scipy.stats.bootstrap((numbers,), np.median, n_resamples=20_000, method="percentile", rng=2)
@@ -21,7 +21,7 @@ def test_the_interval_is_that_of_scipy() -> None:
     assert ours.high == pytest.approx(theirs.confidence_interval.high, rel=0.03)
 
 
-def test_the_interval_holds_the_true_median_about_as_often_as_it_says() -> None:
+def test_the_coverage_of_the_interval_is_near_its_level() -> None:
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(300):
@@ -33,39 +33,39 @@ def test_the_interval_holds_the_true_median_about_as_often_as_it_says() -> None:
     assert 0.72 < hits / 300 < 0.9
 
 
-def test_three_numbers_are_known_exactly() -> None:
-    """The median of three draws is the smallest number in 7 of 27 cases: more than 2.5 %, so it bounds the interval."""
+def test_the_interval_of_three_numbers_is_exact() -> None:
+    """The median of three draws is the smallest number in 7 of 27 cases, which is more than 2.5 %."""
     estimate = bootstrap_median([[1.0], [2.0], [30.0]])
     assert estimate is not None
     assert (estimate.median, estimate.low, estimate.high, estimate.count) == (2, 1, 30, 3)
 
 
-def test_the_same_numbers_give_the_same_interval_and_another_seed_another() -> None:
+def test_the_interval_is_deterministic_and_depends_on_the_seed() -> None:
     numbers = [[value] for value in np.random.default_rng(3).normal(size=12)]
     assert bootstrap_median(numbers, resamples=50) == bootstrap_median(numbers, resamples=50)
     assert bootstrap_median(numbers, resamples=50, seed=1) != bootstrap_median(numbers, resamples=50)
 
 
-def test_seeds_widen_the_interval_by_their_own_spread() -> None:
+def test_the_spread_over_seeds_widens_the_interval() -> None:
     steady = bootstrap_median([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
-    chancy = bootstrap_median([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
+    varying = bootstrap_median([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
     assert steady is not None
-    assert chancy is not None
+    assert varying is not None
     assert (steady.low, steady.high) == (1, 1)
-    assert chancy.low is not None
-    assert chancy.high is not None
-    assert chancy.median == 1
-    assert chancy.low < 0.6
-    assert chancy.high > 1.4
+    assert varying.low is not None
+    assert varying.high is not None
+    assert varying.median == 1
+    assert varying.low < 0.6
+    assert varying.high > 1.4
 
 
-def test_a_pair_counts_once_however_many_seeds_it_has() -> None:
+def test_a_pair_counts_once_whatever_its_number_of_seeds() -> None:
     estimate = bootstrap_median([[5.0] * 9, [1.0], [1.0]])
     assert estimate is not None
     assert estimate.median == 1
 
 
-def test_one_number_has_no_interval_and_none_has_no_median() -> None:
+def test_one_number_has_no_interval_and_no_number_has_no_median() -> None:
     single = bootstrap_median([[4.0], [float("nan")], []])
     assert single is not None
     assert (single.median, single.low, single.high, single.count) == (4, None, None, 1)
@@ -73,7 +73,7 @@ def test_one_number_has_no_interval_and_none_has_no_median() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 1, 95])
-def test_a_level_that_is_no_share_is_refused(level: float) -> None:
+def test_a_level_outside_0_to_1_is_an_error(level: float) -> None:
     with pytest.raises(ValueError, match=f"level: {level} is not between 0 and 1"):
         bootstrap_median([[1.0]], level=level)
 
@@ -91,23 +91,23 @@ def test_a_level_that_is_no_share_is_refused(level: float) -> None:
         ([(float("nan"), 0), (1, 1)], [1]),
     ],
 )
-def test_known_fronts(points: list[tuple[float, float]], front: list[int]) -> None:
+def test_known_pareto_fronts(points: list[tuple[float, float]], front: list[int]) -> None:
     assert pareto_front(points) == front
 
 
-def test_a_front_is_what_no_point_beats() -> None:
+def test_a_front_is_the_set_of_points_that_no_point_dominates() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         points = [(float(x), float(y)) for x, y in rng.integers(0, 6, (12, 2))]  # few values: many ties
 
-        def beaten(i: int, points: list[tuple[float, float]] = points) -> bool:
+        def dominated(i: int, points: list[tuple[float, float]] = points) -> bool:
             (x, y) = points[i]
             return any(a <= x and b <= y and (a, b) != (x, y) for a, b in points)
 
-        assert pareto_front(points) == [i for i in range(12) if not beaten(i)]
+        assert pareto_front(points) == [i for i in range(12) if not dominated(i)]
 
 
-def test_the_order_of_points_does_not_matter() -> None:
+def test_the_front_does_not_depend_on_the_order_of_the_points() -> None:
     points = [(1.0, 3.0), (2.0, 2.0), (2.0, 2.0), (3.0, 3.0)]
     for order in itertools.permutations(range(4)):
         front = pareto_front([points[i] for i in order])

@@ -1,4 +1,4 @@
-"""After how many steps nothing visible changes, and what a stopping rule saves."""
+"""Measure after how many steps the image changes no longer visibly, and what the stopping rule saves."""
 
 from __future__ import annotations
 
@@ -6,99 +6,130 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from impasto.color.ciede2000 import color_difference
-from impasto.experiments.findings.finding import Finding, nothing, painted
+import numpy as np
+
+from impasto.experiments.findings.base import Cells, Finding, no_answer, output_image
 from impasto.experiments.run import Run
 from impasto.experiments.statistics import bootstrap_median
+from impasto.types import Image
 
 VISIBLE = 2.3
-"""Mean CIEDE2000 below which two paintings count as the same.
+"""Mean CIEDE2000 below which two images count as equal.
 
-Just noticeable side by side, by Mahy, Van Eycken & Oosterlinck 1994, who measured with the older Euclidean distance.
+Just noticeable side by side, by Mahy, Van Eycken and Oosterlinck 1994, who measured with the older Euclidean distance.
 """
-TITLE = "Steps until nothing visible changes"
+TITLE = "Steps to visual convergence"
+COLUMNS = (
+    *("variant", "steps", "seconds", "CIEDE2000 to the longest run", "lower bound", "upper bound"),
+    *("pairs below 2.3", "pairs"),
+)
 Differences = list[tuple[Run, float]]
 
 
 def convergence(runs: Sequence[Run], folder: Path) -> Finding:
-    """The mean color difference of each painting to that of most steps, pair by pair.
+    """Compare each output with the output of the run with most steps of the same pair.
 
-    Paintings of one pair that differ in nothing but `steps` are one painting on its way, if its optimizer leaves
-    nothing to chance. One without `steps` ended by the stopping rule.
+    Runs that differ only in `steps` show the same optimization at different times if the optimizer is deterministic. A
+    run without `steps` ended by the stopping rule. Needs scikit-image.
+
+    Args:
+        runs: all runs of the experiment.
+        folder: folder of the experiment.
     """
     done = [run for run in runs if run.status == "done" and run.picture]
-    found = [_differences(group, folder) for group in _pairs(done)]
-    found = [differences for differences in found if len(differences) > 1]
+    try:
+        differences = [_differences(group, folder) for group in _groups(done)]
+    except ImportError:
+        return no_answer(TITLE, "scikit-image is not installed: pip install impasto[report]")
+    found = [each for each in differences if len(each) > 1]
     if not found:
-        return nothing(TITLE, "no pair was painted with several numbers of steps")
-    variants = dict.fromkeys(run.task.variant for differences in found for run, _ in differences)
+        return no_answer(TITLE, "no pair has runs with several numbers of steps")
+    variants = dict.fromkeys(run.task.variant for each in found for run, _ in each)
     rows = tuple(_row(variant, found) for variant in variants)
-    return Finding(TITLE, (*_settled(found), *_saved(found)), COLUMNS, rows)
+    return Finding(TITLE, (*_visual_convergence(found), *_savings(found)), COLUMNS, rows)
 
 
-COLUMNS = ("variant", "steps", "seconds", "CIEDE2000 to the last", "from", "to", "pairs under 2.3", "pairs")
+def color_difference(image: Image, other: Image) -> float:
+    """Return the mean CIEDE2000 color difference over the pixels of two images.
+
+    Reference: Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula", 2005.
+
+    Args:
+        image: the first image, `(1, 3, H, W)`, sRGB in [0, 1].
+        other: the second image, of the same shape.
+
+    Returns:
+        0 for equal images, 100 between black and white; 2.3 is just noticeable side by side.
+
+    Raises:
+        ImportError: if scikit-image is not installed.
+    """
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    first, second = (rgb2lab(each[0].permute(1, 2, 0).double().numpy()) for each in (image, other))  # (H, W, 3)
+    return float(np.mean(deltaE_ciede2000(first, second)))
 
 
-def _row(variant: str, found: Sequence[Differences]) -> tuple[str | float | None, ...]:
+def _row(variant: str, found: Sequence[Differences]) -> Cells:
     own = [(run, value) for differences in found for run, value in differences if run.task.variant == variant]
     estimate = bootstrap_median([[value] for _, value in own])
     assert estimate is not None
     cost = (median(run.steps or 0 for run, _ in own), median(run.seconds or 0 for run, _ in own))
-    under = sum(value < VISIBLE for _, value in own)
-    return variant, *cost, estimate.median, estimate.low, estimate.high, float(under), float(len(own))
+    below = sum(value < VISIBLE for _, value in own)
+    return variant, *cost, estimate.median, estimate.low, estimate.high, float(below), float(len(own))
 
 
-def _settled(found: Sequence[Differences]) -> list[str]:
-    """From how many steps on the paintings of each pair look like the last."""
-    settled = []
+def _visual_convergence(found: Sequence[Differences]) -> list[str]:
+    """Say from how many steps on the outputs of each pair look like the output of the longest run."""
+    converged = []
     for differences in found:
-        counted = sorted((run.task.settings["steps"], value) for run, value in differences if _is_counted(run))
-        later = [steps for steps, value in counted if value >= VISIBLE]
-        settled.append(next(steps for steps, _ in counted if not later or steps > max(later)))
-    spread = f"{min(settled)} to {max(settled)}" if min(settled) < max(settled) else f"{settled[0]}"
-    last = max(run.task.settings["steps"] for differences in found for run, _ in differences if _is_counted(run))
+        fixed = sorted((run.task.settings["steps"], value) for run, value in differences if _has_steps(run))
+        visible = [steps for steps, value in fixed if value >= VISIBLE]
+        converged.append(next(steps for steps, _ in fixed if not visible or steps > max(visible)))
+    spread = f"{min(converged)} to {max(converged)}" if min(converged) < max(converged) else f"{converged[0]}"
+    last = max(run.task.settings["steps"] for differences in found for run, _ in differences if _has_steps(run))
     return [
-        f"Of the numbers of steps that were tried, a painting looks like that of {last} (mean CIEDE2000 under"
-        f" {VISIBLE}) from {median(settled):g} on (median of {len(found)} pairs; {spread})."
+        f"The output looks like that of {last} steps (mean CIEDE2000 below {VISIBLE}) from {median(converged):g} steps"
+        f" on, among the numbers of steps that were run (median of {len(found)} pairs; {spread})."
     ]
 
 
-def _saved(found: Sequence[Differences]) -> list[str]:
-    """What the stopping rule saved, and at which price."""
-    ruled = [(run, value, differences) for differences in found for run, value in differences if not _is_counted(run)]
-    if not ruled:
+def _savings(found: Sequence[Differences]) -> list[str]:
+    """Say how many steps the stopping rule saved, and the difference it caused."""
+    stopped = [(run, value, differences) for differences in found for run, value in differences if not _has_steps(run)]
+    if not stopped:
         return []
-    steps = [run.steps or 0 for run, _, _ in ruled]
-    last = [max(other.task.settings["steps"] for other, _ in all_ if _is_counted(other)) for _, _, all_ in ruled]
-    saved = median(1 - mine / most for mine, most in zip(steps, last, strict=True))
-    off = bootstrap_median([[value] for _, value, _ in ruled])
-    assert off is not None
+    steps = [run.steps or 0 for run, _, _ in stopped]
+    longest = [max(other.task.settings["steps"] for other, _ in group if _has_steps(other)) for _, _, group in stopped]
+    saved = median(1 - own / most for own, most in zip(steps, longest, strict=True))
+    difference = bootstrap_median([[value] for _, value, _ in stopped])
+    assert difference is not None
     return [
         f"The stopping rule ended after {median(steps):g} steps (median; {min(steps)} to {max(steps)}), which saves"
-        f" {saved:.0%} of {max(last)}, at a difference of {off.median:.2f} to the last"
-        f" ({sum(value < VISIBLE for _, value, _ in ruled)} of {len(ruled)} under {VISIBLE})."
+        f" {saved:.0%} of {max(longest)} steps, at a CIEDE2000 difference of {difference.median:.2f} to the longest run"
+        f" ({sum(value < VISIBLE for _, value, _ in stopped)} of {len(stopped)} below {VISIBLE})."
     ]
 
 
 def _differences(group: Sequence[Run], folder: Path) -> Differences:
-    """The runs of one pair, each with its difference to that of most steps; nothing where none is counted."""
-    counted = [run for run in group if _is_counted(run)]
-    if not counted:
+    """Return the color difference of each run of one pair to the run with most steps."""
+    fixed = [run for run in group if _has_steps(run)]
+    if not fixed:
         return []
-    last = painted(max(counted, key=lambda run: int(run.task.settings["steps"])), folder)
-    others = [(run, painted(run, folder)) for run in group]
-    return [(run, color_difference(image, last)) for run, image in others if image.shape == last.shape]
+    longest = output_image(max(fixed, key=lambda run: int(run.task.settings["steps"])), folder)
+    images = [(run, output_image(run, folder)) for run in group]
+    return [(run, color_difference(image, longest)) for run, image in images if image.shape == longest.shape]
 
 
-def _pairs(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that are alike but for their number of steps."""
+def _groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """Group runs that differ only in their number of steps."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        rest = {name: value for name, value in run.task.settings.items() if name != "steps"}
-        groups.setdefault(repr((run.task.content, run.task.style, run.task.method, rest)), []).append(run)
+        others = {name: value for name, value in run.task.settings.items() if name != "steps"}
+        groups.setdefault(repr((run.task.content, run.task.style, run.task.method, others)), []).append(run)
     return list(groups.values())
 
 
-def _is_counted(run: Run) -> bool:
-    """Whether the number of steps was given, so that no rule ended it."""
+def _has_steps(run: Run) -> bool:
+    """Return whether the number of steps was given, so that no stopping rule applied."""
     return run.task.settings.get("steps") is not None

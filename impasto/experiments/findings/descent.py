@@ -1,4 +1,4 @@
-"""How steadily, and how soon, each variant came down to the least loss of all."""
+"""Measure how steadily and how fast each variant reduces the loss."""
 
 from __future__ import annotations
 
@@ -8,70 +8,76 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from impasto.experiments.findings.finding import Finding, nothing
+from impasto.experiments.findings.base import Cells, Finding, no_answer
 from impasto.experiments.run import Run
 from impasto.experiments.statistics import Estimate, bootstrap_median
 from impasto.types import Step
 
 NEAR = 1.1
-"""Near the least loss: at most a tenth above it."""
+"""A loss is near the lowest loss of its pair if it is at most this multiple of it."""
 TITLE = "Descent of the loss"
 COLUMNS = (
-    *("variant", "loss, of the least", "from", "to", "steps that rose", "worst rise", "runs that came near"),
-    *("runs", "steps until near", "evaluations until near", "seconds until near"),
+    *("variant", "final loss / lowest loss", "lower bound", "upper bound", "fraction of increasing steps"),
+    *("largest increase", "runs within 10 %", "runs"),
+    *("steps to 10 %", "evaluations to 10 %", "seconds to 10 %"),
 )
 
 
 def descent(runs: Sequence[Run], folder: Path) -> Finding:
-    """For each variant: its last loss against the least of its pair, steps that made it worse, and when it came near.
+    """Compare the final loss of each variant with the lowest loss of its pair, and count steps that increased the loss.
 
-    Only for variants that minimize one and the same loss: one method, one network, one weighting.
+    The comparison is meaningful only for variants that minimize the same loss: one method, one network, one weighting.
+
+    Args:
+        runs: all runs of the experiment.
+        folder: folder of the experiment.
     """
     done = [run for run in runs if run.status == "done" and run.curve]
     if not done:
-        return nothing(TITLE, "nothing is painted yet")
-    least: dict[tuple[str, str], float] = {}
+        return no_answer(TITLE, "no run is done")
+    lowest: dict[tuple[str, str], float] = {}
     for run in done:
         pair = (run.task.content, run.task.style)
-        least[pair] = min(least.get(pair, float("inf")), *(point.loss for point in run.curve))
+        lowest[pair] = min(lowest.get(pair, float("inf")), *(step.loss for step in run.curve))
     variants: dict[str, list[tuple[Run, float]]] = {}
     for run in done:
-        variants.setdefault(run.task.variant, []).append((run, least[run.task.content, run.task.style]))
+        variants.setdefault(run.task.variant, []).append((run, lowest[run.task.content, run.task.style]))
     rows = tuple(_row(variant, own) for variant, own in variants.items())
-    return Finding(TITLE, tuple(_told(row) for row in rows), COLUMNS, rows)
+    return Finding(TITLE, tuple(_sentence(row) for row in rows), COLUMNS, rows)
 
 
-def _row(variant: str, own: Sequence[tuple[Run, float]]) -> tuple[str | float | None, ...]:
-    last = _over_pairs(own, lambda run, least: run.curve[-1].loss / least)
-    rose = [_rises(run.curve) for run, _ in own]
-    share = median(len(rises) / len(run.curve) for (run, _), rises in zip(own, rose, strict=True))
-    worst = max((max(rises) for rises in rose if rises), default=1.0)
-    first = [next((point for point in run.curve if point.loss <= NEAR * least), None) for run, least in own]
-    near = [point for point in first if point is not None]
-    until = [median([getattr(p, name) for p in near]) if near else None for name in ("index", "evaluations", "seconds")]
+def _row(variant: str, own: Sequence[tuple[Run, float]]) -> Cells:
+    final = _over_pairs(own, lambda run, lowest: run.curve[-1].loss / lowest)
+    increases = [_increases(run.curve) for run, _ in own]
+    fraction = median(len(each) / len(run.curve) for (run, _), each in zip(own, increases, strict=True))
+    largest = max((max(each) for each in increases if each), default=1.0)
+    first = [next((step for step in run.curve if step.loss <= NEAR * lowest), None) for run, lowest in own]
+    near = [step for step in first if step is not None]
+    cost = [median([getattr(p, name) for p in near]) if near else None for name in ("index", "evaluations", "seconds")]
     reached = (float(len(near)), float(len(own)))
-    return variant, last.median, last.low, last.high, share, worst, *reached, *until
+    return variant, final.median, final.low, final.high, fraction, largest, *reached, *cost
 
 
-def _told(row: Sequence[Any]) -> str:
-    name, last, low, high, share, worst, near, count, steps, _, seconds = row
+def _sentence(row: Sequence[Any]) -> str:
+    name, final, low, high, fraction, largest, near, count, steps, _, seconds = row
     interval = "" if low is None else f" (95 % interval {low:.3g} to {high:.3g})"
     when = f", after {steps:g} steps and {seconds:.1f} s (medians)" if near else ""
     return (
-        f"{name}: ends at {last:.3g} times the least loss of its pair{interval}; {near:g} of {count:g} runs came within"
-        f" a tenth of the least{when}; {share:.1%} of steps rose, the worst {worst:.3g}-fold."
+        f"{name}: the final loss is {final:.3g} times the lowest loss of its pair{interval}; {near:g} of {count:g} runs"
+        f" came within 10 % of the lowest loss{when}; {fraction:.1%} of the steps increased the loss, at most by a"
+        f" factor of {largest:.3g}."
     )
 
 
 def _over_pairs(own: Sequence[tuple[Run, float]], value: Callable[[Run, float], float]) -> Estimate:
     groups: dict[tuple[str, str], list[float]] = {}
-    for run, least in own:
-        groups.setdefault((run.task.content, run.task.style), []).append(value(run, least))
+    for run, lowest in own:
+        groups.setdefault((run.task.content, run.task.style), []).append(value(run, lowest))
     found = bootstrap_median(list(groups.values()))
     assert found is not None
     return found
 
 
-def _rises(curve: Sequence[Step]) -> list[float]:
-    """By how much each step that made the loss larger did so; steps to another size do not count."""
+def _increases(curve: Sequence[Step]) -> list[float]:
+    """Return the factor of each step that increased the loss; steps to another image size do not count."""
     return [b.loss / a.loss for a, b in pairwise(curve) if a.size == b.size and b.loss > a.loss > 0]

@@ -1,4 +1,4 @@
-"""The command line that paints a run again."""
+"""Write the command line that reproduces a run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from impasto.experiments.run import Run
 
 
 def command_of(run: Run) -> str:
-    """`impasto stylize ...` for a POSIX shell, with every setting as a flag.
+    """Return the command `impasto stylize ...` of a run for a POSIX shell, with every setting as a flag.
 
-    The picture goes to a file of the run's own, so that the commands of several runs can stand in one script.
+    The output file is named after the key of the task, so that the commands of several runs can be in one script.
     """
     task = run.task
-    words = ["impasto", "stylize", _picture(task.content), _picture(task.style), "-o", f"{task.key}.png"]
+    words = ["impasto", "stylize", _file(task.content), _file(task.style), "-o", f"{task.key}.png"]
     return shlex.join([*words, "--method", task.method, *flags_of(task.settings)])
 
 
 def flags_of(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as flags: `["--style-weight", "10"]`."""
+    """Return settings as command line flags, such as `["--style-weight", "10"]`."""
     return [word for name, value in settings.items() for word in _flag(name, value)]
 
 
-def _picture(name: str) -> str:
-    """A file whose name starts with a dash is no flag."""
+def _file(name: str) -> str:
+    """Protect a file name that starts with a dash from being read as a flag."""
     return f"./{name}" if name.startswith("-") else name
 
 

@@ -1,4 +1,4 @@
-"""Pictures inside a page: made small enough for all of them to fit."""
+"""Embed images in the page, scaled down so that all of them fit."""
 
 from __future__ import annotations
 
@@ -18,52 +18,56 @@ from impasto.samples import resolve
 T = TypeVar("T")
 
 BYTES = 10_000_000
-"""Of all pictures of a page together, before base64 adds a third."""
-TRIED = 12
-"""How many pictures are made small to see how many bytes they take: thick strokes take five times those of mist."""
+"""Bytes of all images of a page together, before base64 adds a third."""
+SAMPLED = 12
+"""Images that are scaled down to estimate the bytes of all; textured ones take five times the bytes."""
 SMALLEST, LARGEST = 96, 640
-"""Longer side, in pixels."""
-SOURCES_SHARE = 0.2
-"""Of the bytes: for photographs and styles."""
+"""Bounds of the longer side in pixels."""
+INPUTS_FRACTION = 0.2
+"""Fraction of the bytes for content images and style images."""
 QUALITY = 82
+"""WebP quality."""
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture as a page holds it."""
+    """An image as it is embedded in the page."""
 
     uri: str
     """`data:image/webp;base64,...`"""
     width: int
     height: int
     original: tuple[int, int]
-    """Width and height of the file, in pixels."""
+    """Width and height of the file in pixels."""
 
 
-def side_for(trial: Sequence[Thumbnail | None], count: int, share: float = 1.0) -> int:
-    """Longer side in pixels at which so many pictures fit into a page, or into a share of it.
+def side_for(sample: Sequence[Thumbnail | None], count: int, fraction: float = 1.0) -> int:
+    """Return the longer side in pixels at which all images fit into the page.
 
     Args:
-        trial: some of the pictures, at any size.
-        count: how many there are.
-        share: of the page's bytes, in (0, 1].
+        sample: some of the images, at any size.
+        count: number of all images.
+        fraction: fraction of the bytes of the page, in (0, 1].
     """
-    seen = [each for each in trial if each is not None]
-    if not seen:
+    readable = [each for each in sample if each is not None]
+    if not readable:
         return LARGEST
-    pixels = sum(max(each.width, each.height) ** 2 for each in seen)  # of squares: that their longer side fills
-    a_pixel = sum(map(_bytes, seen)) / pixels
-    return max(SMALLEST, min(LARGEST, math.floor(math.sqrt(share * BYTES / (count * a_pixel)))))
+    pixels = sum(max(each.width, each.height) ** 2 for each in readable)  # of the enclosing squares
+    bytes_per_pixel = sum(map(_bytes, readable)) / pixels
+    return max(SMALLEST, min(LARGEST, math.floor(math.sqrt(fraction * BYTES / (count * bytes_per_pixel)))))
 
 
-def spread(items: Sequence[T]) -> list[T]:
-    """A few of many, evenly spread."""
-    step = max(1, len(items) // TRIED)
-    return list(items[::step])[:TRIED]
+def sample_of(items: Sequence[T]) -> list[T]:
+    """Return up to `SAMPLED` items, evenly spaced."""
+    step = max(1, len(items) // SAMPLED)
+    return list(items[::step])[:SAMPLED]
 
 
-def of_painting(path: Path, side: int) -> Thumbnail | None:
-    """A painting of ours, which is upright and sRGB, its longer side at most `side`; None where it cannot be read."""
+def output_thumbnail(path: Path, side: int) -> Thumbnail | None:
+    """Return an output image, its longer side at most `side` pixels, or None if it cannot be read.
+
+    Output images are upright and sRGB, so that Pillow alone reads them, which is faster than `load_image`.
+    """
     try:
         with PIL.Image.open(path) as file:
             return _thumbnail(file.convert("RGB"), file.size, side)
@@ -71,11 +75,17 @@ def of_painting(path: Path, side: int) -> Thumbnail | None:
         return None
 
 
-def of_source(name: str, folder: Path, side: int) -> Thumbnail | None:
-    """A photograph or a style: a sample, a path, or a path in the experiment's folder; None where it cannot be read."""
-    for place in (name, str(folder / name)):
+def input_thumbnail(name: str, folder: Path, side: int) -> Thumbnail | None:
+    """Return a content image or style image, or None if it cannot be read.
+
+    Args:
+        name: name of a sample, a path, or a path in the folder of the experiment.
+        folder: folder of the experiment.
+        side: maximum of the longer side in pixels.
+    """
+    for source in (name, str(folder / name)):
         try:
-            image = load_image(resolve(place))
+            image = load_image(resolve(source))
         except ValueError:
             continue
         height, width = image.shape[-2:]
@@ -92,6 +102,6 @@ def _bytes(thumbnail: Thumbnail) -> int:
 def _thumbnail(picture: PIL.Image.Image, original: tuple[int, int], side: int) -> Thumbnail:
     picture.thumbnail((side, side), PIL.Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    picture.save(file, "WEBP", quality=QUALITY, method=1)  # more effort: 5 % smaller in three times the time
+    picture.save(file, "WEBP", quality=QUALITY, method=1)  # a higher method: 5 % fewer bytes in three times the time
     uri = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
     return Thumbnail(uri, *picture.size, original)

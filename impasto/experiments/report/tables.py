@@ -1,4 +1,4 @@
-"""The figures of every variant: medians over the pairs, with intervals; and in which settings the variants differ."""
+"""Compute the tables of a report: medians with intervals of each variant, and settings that differ between variants."""
 
 from __future__ import annotations
 
@@ -16,41 +16,45 @@ from impasto.experiments.statistics import Estimate, bootstrap_median
 from impasto.methods import METHODS
 from impasto.metrics import METRICS
 
-SANITY = {"identity": "the photograph itself", "style_copy": "the style itself"}
+SANITY = {"identity": "the content image itself", "style_copy": "the style image itself"}
 UNSET = "not set"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column."""
+    """A column of the table."""
 
     name: str
     group: str
-    """What stands above it: "cost", "loss", "structure", "style" or "other"."""
+    """Group of columns: "cost", "loss", "structure", "style" or "other"."""
     unit: str
     help: str
     better: int | None
-    """-1 where lower is better, 1 where higher is, None where neither."""
+    """-1 if lower is better, 1 if higher is better, None if neither."""
     of: Callable[[Run], float | None]
+    """Returns the value of a run."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A variant, or a sanity check."""
+class TableRow:
+    """A row of the table: a variant or a sanity check."""
 
     name: str
     done: int
-    asked: int
+    """Number of runs that are done."""
+    tasks: int
+    """Number of all runs."""
     figures: dict[str, Estimate | None]
+    """Median and interval by column; None if no run has a value."""
     is_sanity: bool = False
 
 
 def quantities(runs: Sequence[Run]) -> list[Quantity]:
-    """The columns that some run has a number for."""
+    """Return the columns for which at least one run has a value."""
     found = [
-        Quantity("seconds", "cost", "s", "wall time of a painting", -1, lambda run: run.seconds),
+        Quantity("seconds", "cost", "s", "wall time of the stylization", -1, lambda run: run.seconds),
         Quantity("steps", "cost", "", "iterations of the optimizer", None, lambda run: run.steps),
-        Quantity("evaluations", "cost", "", "how often loss and gradient were computed", None, lambda r: r.evaluations),
+        Quantity("evaluations", "cost", "", "evaluations of loss and gradient", None, lambda run: run.evaluations),
         Quantity("memory", "cost", "MiB", "peak memory of the process", -1, lambda run: run.peak_memory_mib),
         *(_loss(kind) for kind in ("total", "content", "style")),
         *(_metric(name) for name in metric_names(runs)),
@@ -60,22 +64,22 @@ def quantities(runs: Sequence[Run]) -> list[Quantity]:
 
 
 def metric_names(runs: Iterable[Run]) -> list[str]:
-    """Metrics of any run: structure first, then style, then those that this installation does not know."""
+    """Return the metrics of all runs: structure first, then style, then metrics unknown to this installation."""
     names = {name for run in runs for name in run.metrics}
     order = {"structure": 0, "style": 1, "other": 2}
     return sorted(names, key=lambda name: (order[_measures(name)], name))
 
 
-def rows(arrangement: Arrangement, columns: Sequence[Quantity]) -> list[Row]:
-    """A row for each variant, then one for each sanity check that was made."""
-    variants = [_row(variant, runs, columns) for variant, runs in arrangement.by_variant.items()]
+def table_rows(arrangement: Arrangement, columns: Sequence[Quantity]) -> list[TableRow]:
+    """Return one row for each variant, then one for each sanity check."""
+    variants = [_variant_row(variant, runs, columns) for variant, runs in arrangement.by_variant.items()]
     checks = {name for run in arrangement.runs for name in run.sanity}
     known = [name for name in SANITY if name in checks]
     return variants + [_sanity_row(name, arrangement.runs, columns) for name in known]
 
 
-def best_in(rows: Sequence[Row], column: Quantity) -> set[str]:
-    """The variants whose median is the best of a column, where there is anything to be better than."""
+def best_in(rows: Sequence[TableRow], column: Quantity) -> set[str]:
+    """Return the names of the variants with the best median of a column; empty if all medians are equal."""
     medians = {row.name: e.median for row in rows if not row.is_sanity and (e := row.figures[column.name]) is not None}
     if column.better is None or len(set(medians.values())) < 2:
         return set()
@@ -84,7 +88,11 @@ def best_in(rows: Sequence[Row], column: Quantity) -> set[str]:
 
 
 def settings_table(arrangement: Arrangement) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Settings in which variants differ, each with a text for every variant; and those that all have in common."""
+    """Compare the settings of the variants.
+
+    Returns:
+        The settings that differ, each with a text for every variant; and the settings that are the same for all.
+    """
     columns = [_settings(runs) for runs in arrangement.by_variant.values()]
     names = dict.fromkeys(name for column in columns for name in column)
     differing: dict[str, list[str]] = {}
@@ -99,8 +107,8 @@ def settings_table(arrangement: Arrangement) -> tuple[dict[str, list[str]], dict
 
 
 def _loss(kind: str) -> Quantity:
-    where = "" if kind == "total" else f"{kind} part of the "
-    text = f"{where}weighted loss of the saved picture; methods weight differently"
+    part = "" if kind == "total" else f"{kind} part of the "
+    text = f"{part}weighted loss of the saved image; weights differ between methods"
     return Quantity(f"{kind} loss", "loss", "", text, None, lambda run: run.losses.get(kind))
 
 
@@ -115,27 +123,27 @@ def _measures(name: str) -> str:
     return METRICS[name].measures if name in METRICS else "other"
 
 
-def _row(variant: str, runs: Sequence[Run], columns: Sequence[Quantity]) -> Row:
+def _variant_row(variant: str, runs: Sequence[Run], columns: Sequence[Quantity]) -> TableRow:
     groups = by_pair([run for run in runs if run.status == "done"])
     figures = {
         column.name: bootstrap_median([[v for run in group if (v := column.of(run)) is not None] for group in groups])
         for column in columns
     }
-    return Row(variant, sum(map(len, groups)), len(runs), figures)
+    return TableRow(variant, sum(map(len, groups)), len(runs), figures)
 
 
-def _sanity_row(check: str, runs: Sequence[Run], columns: Sequence[Quantity]) -> Row:
-    """One number a pair: every variant of it was compared with the same two pictures."""
+def _sanity_row(check: str, runs: Sequence[Run], columns: Sequence[Quantity]) -> TableRow:
+    """Use one number for each pair: every variant of the pair was compared with the same two images."""
     figures: dict[str, Estimate | None] = {}
     groups = by_pair([run for run in runs if check in run.sanity])
     for column in columns:
         own = [[v for run in group if (v := run.sanity[check].get(column.name)) is not None] for group in groups]
         figures[column.name] = bootstrap_median([[median(values)] for values in own if values])
-    return Row(check, len(groups), len(groups), figures, is_sanity=True)
+    return TableRow(check, len(groups), len(groups), figures, is_sanity=True)
 
 
 def _settings(runs: Sequence[Run]) -> dict[str, str]:
-    """The settings of a variant as text; several values where its runs differ."""
+    """Return the settings of a variant as text, with several values for a setting that differs between its runs."""
     found: dict[str, dict[str, None]] = {"method": dict.fromkeys(run.task.method for run in runs)}
     for run in runs:
         for name, value in run.task.settings.items():
@@ -144,7 +152,7 @@ def _settings(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _default(column: dict[str, str], name: str) -> str:
-    """What a method does where a setting is not given."""
+    """Return the default of a setting that a variant does not give."""
     method = column["method"]
     if method not in METHODS:
         return UNSET

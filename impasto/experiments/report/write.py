@@ -1,4 +1,4 @@
-"""The report of an experiment: one page that needs nothing but a browser, with CSV and JSON beside it."""
+"""Write the report of an experiment: a self-contained HTML page, with CSV and JSON files beside it."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from impasto.experiments.findings import Finding
 from impasto.experiments.report.arrangement import Arrangement
 from impasto.experiments.report.files import as_csv, as_json
 from impasto.experiments.report.page import page
-from impasto.experiments.report.tables import quantities, rows
+from impasto.experiments.report.tables import quantities, table_rows
 from impasto.experiments.run import Run
 from impasto.files import write_atomically
 
 
 def write(folder: Path, runs: Sequence[Run], title: str, summary: str = "", findings: Sequence[Finding] = ()) -> Path:
-    """Writes `report.html`, `report.csv` and `report.json` into a folder; returns the path of the first.
+    """Write `report.html`, `report.csv` and `report.json`.
 
     Args:
-        folder: the experiment's; pictures are looked for from there, and what cannot be read is said to be missing.
-        runs: in the order in which variants and pairs are to appear; those that wait or failed too.
+        folder: folder of the experiment, to which paths of images are relative; the files are written there.
+        runs: all runs, in the order in which variants and pairs are to appear; waiting and failed runs too.
         title: heading of the page.
-        summary: plain text below it; an empty line starts a paragraph.
-        findings: answers to what was asked of all runs together.
+        summary: plain text below the heading; an empty line starts a paragraph.
+        findings: results of analyses over all runs.
+
+    Returns:
+        The path of the HTML page.
 
     Raises:
-        ValueError: in one line, for no runs, and for a folder that cannot be written.
+        ValueError: if `runs` is empty, or if a file cannot be written.
     """
     if not runs:
         raise ValueError(f"{title!r} has no runs to report: run the experiment first")
     arrangement = Arrangement(tuple(runs))
     columns = quantities(runs)
-    table = rows(arrangement, columns)
-    html = page(Path(folder), arrangement, columns, table, title, summary, findings)
+    rows = table_rows(arrangement, columns)
+    html = page(Path(folder), arrangement, columns, rows, title, summary, findings)
     write_atomically(Path(folder) / "report.csv", as_csv(runs))
-    write_atomically(Path(folder) / "report.json", as_json(title, summary, runs, columns, table, findings))
+    write_atomically(Path(folder) / "report.json", as_json(title, summary, runs, columns, rows, findings))
     write_atomically(Path(folder) / "report.html", html.encode("utf-8", "replace"))
     return Path(folder) / "report.html"
