@@ -1,6 +1,6 @@
-"""Listens to every step and stops when the loss has halved: `python examples/stop_early.py OUT`.
+"""Print every step, and stop when the loss has halved: `python examples/stop_early.py OUTPUT`.
 
-Paints with the network of random features, so that it runs without any weights.
+The loss network has random weights, so that the example needs no download.
 """
 
 import sys
@@ -11,7 +11,7 @@ losses: list[float] = []
 
 
 def until_halved(step: impasto.Step) -> bool:
-    """Prints the loss; returning False stops the painting."""
+    """Print the loss; returning False stops the run."""
     losses.append(step.loss)
     print(f"step {step.index}: loss {step.loss:.4f} after {step.seconds:.1f} s")
     return step.loss > losses[0] / 2

@@ -54,7 +54,7 @@ def export(model: str, file: Path) -> Path:
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
     if model not in models():
         raise ValueError(f"unknown model {model!r}; choose from {', '.join(models())}")
-    program = _onnx_program(*_network(model))
+    program = _onnx_program(*onnx_model(model))
     with tempfile.TemporaryDirectory() as folder:
         program.save(os.path.join(folder, "model.onnx"))
         write_atomically(file, (Path(folder) / "model.onnx").read_bytes())
@@ -88,6 +88,20 @@ class OnnxModel(nn.Module):
         return network(content, code, measure_untiled).clamp(0, 1)[..., :height, :width]
 
 
+def onnx_model(model: str) -> tuple[OnnxModel, list[str]]:
+    """Return the module that is exported and the names of its inputs.
+
+    Args:
+        model: a name from `models`.
+    """
+    if model in ANY_STYLE:
+        method: Any = METHODS[model]
+        network = method(method.Config(device="cpu", precision="fp32")).network
+        noise = input_noise(*NOISE_SIZE, 0) if model == "micro" else None
+        return OnnxModel(network, noise).eval(), ["content", "style"]
+    return OnnxModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
+
+
 def pad_to_stride(image: Tensor, stride: int) -> Tensor:
     """Repeat the last row and column until height and width are multiples of `stride`; works for dynamic sizes."""
     height, width = image.shape[-2:]
@@ -108,16 +122,6 @@ def _onnx_program(network: OnnxModel, inputs: list[str]) -> Any:
             return torch.onnx.export(traced, dynamo=True, input_names=inputs, output_names=["stylized"])
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}; install the extra: pip install 'impasto[export]'") from None
-
-
-def _network(model: str) -> tuple[OnnxModel, list[str]]:
-    """Return the network of a model and the names of its inputs."""
-    if model in ANY_STYLE:
-        method: Any = METHODS[model]
-        network = method(method.Config(device="cpu", precision="fp32")).network
-        noise = input_noise(*NOISE_SIZE, 0) if model == "micro" else None
-        return OnnxModel(network, noise).eval(), ["content", "style"]
-    return OnnxModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
 
 
 def _johnson_models() -> dict[str, StyleModel]:

@@ -1,4 +1,4 @@
-"""`impasto export`: a model as ONNX paints what the model paints."""
+"""Test that an exported ONNX model gives the output of the method, and that wrong requests are errors."""
 
 import subprocess
 import sys
@@ -7,53 +7,64 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import impasto
 from impasto.cli import main
 from impasto.images import load_image, save_image
-from impasto.pipeline.onnx import export
+from impasto.pipeline.onnx import export, onnx_model
 from impasto.samples import resolve
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
 ROOT = Path(__file__).parents[2]
+MODELS = ("micro", "adain", "johnson-mosaic")
 
 
-@pytest.mark.parametrize(
-    "model",
-    ["micro", pytest.param("adain", marks=pytest.mark.slow), pytest.param("johnson-mosaic", marks=pytest.mark.slow)],
-)
-def test_an_exported_model_paints_the_same_at_sizes_it_was_not_traced_at(model: str, tmp_path: Path) -> None:
-    session = onnxruntime.InferenceSession(str(export(model, tmp_path / "model.onnx")))
+def inputs_and_output(model: str, size: int) -> tuple[dict[str, Tensor], Tensor]:
+    """Return the inputs of a model, and the output of its method for them."""
     method, _, name = model.partition("-")
+    content = load_image(resolve("woodcut"), size=size)
+    style = load_image(resolve(name or "brushstrokes"), size=size)
+    output = impasto.stylize(content, style, method, size=size, precision="fp32", device="cpu").image
+    assert (output - content).abs().mean() > 0.01
+    return {"content": content} | ({} if name else {"style": style}), output
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_exported_network_gives_the_output_of_the_method(model: str) -> None:
+    network, names = onnx_model(model)
     for size in (97, 130):
-        photo, style = load_image(resolve("woodcut"), size=size), load_image(resolve(name or "brushstrokes"), size=size)
-        fed = {"content": photo.numpy()} | ({} if name else {"style": style.numpy()})
-        (painted,) = session.run(None, fed)
-        ours = impasto.stylize(photo, style, method, size=size, precision="fp32", device="cpu").image
-        assert np.abs(painted - ours.numpy()).max() < 1e-4
-        assert (ours - photo).abs().mean() > 0.01
+        inputs, output = inputs_and_output(model, size)
+        assert list(inputs) == names
+        with torch.no_grad():
+            assert (network(*inputs.values()) - output).abs().max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_an_exported_model_gives_the_output_of_the_method_at_sizes_that_were_not_traced(
+    model: str, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+    session = onnxruntime.InferenceSession(str(export(model, tmp_path / "model.onnx")))
+    for size in (97, 130):
+        inputs, output = inputs_and_output(model, size)
+        (stylized,) = session.run(None, {name: image.numpy() for name, image in inputs.items()})
+        assert np.abs(stylized - output.numpy()).max() < 1e-4
     if model == "micro":
-        _the_example_paints_with_it(tmp_path)
+        _run_example(tmp_path)
 
 
-def _the_example_paints_with_it(folder: Path) -> None:
-    """In a process of its own, without torch."""
-    save_image(torch.rand(1, 3, 60, 81), folder / "photo.png")
-    script = [
-        str(ROOT / "examples" / "paint_onnx.py"),
-        "model.onnx",
-        "photo.png",
-        "photo.png",
-        "out.png",
-        "--size",
-        "81",
-    ]
-    subprocess.run([sys.executable, *script], cwd=folder, check=True)
+def _run_example(folder: Path) -> None:
+    """Stylize with the example script, in a process without torch."""
+    save_image(torch.rand(1, 3, 60, 81), folder / "content.png")
+    script = ROOT / "examples" / "stylize_onnx.py"
+    words = ["model.onnx", "content.png", "content.png", "out.png", "--size", "81"]
+    subprocess.run([sys.executable, str(script), *words], cwd=folder, check=True)
     assert load_image(folder / "out.png").shape == (1, 3, 60, 81)
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["export", "wct", "-o", "m.onnx"], "unknown model 'wct'; choose from adain, micro, johnson-"),
         (["export", "micro", "-o", "m.pt"], "a model is written as .onnx"),
@@ -61,12 +72,12 @@ def _the_example_paints_with_it(folder: Path) -> None:
         (["export", "-o", "m.onnx"], "give one MODEL of"),
     ],
 )
-def test_what_cannot_be_exported_is_one_line(
-    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_request_is_a_one_line_error(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
-    said = capsys.readouterr().err
-    assert says in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -205,7 +205,7 @@ def test_a_mistake_is_a_value_error_of_one_line(wrong: dict[str, Any], said: str
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["paint_one.py", "woodcut", "mosaic", "out.png", *QUICK],
+        ["stylize_one.py", "woodcut", "mosaic", "out.png", *QUICK],
         ["stop_early.py", "out.png"],
         ["interpolate.py", "woodcut", "mosaic", "brushstrokes", "out.png", *QUICK],
     ],
