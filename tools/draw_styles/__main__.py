@@ -1,4 +1,4 @@
-"""Draw the sample styles again: `python tools/draw_styles -o FOLDER`."""
+"""Draw the sample styles: `python tools/draw_styles -o FOLDER`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A night of wind over a valley, in thick strokes that follow the swirling air, the hills and the corn."""
+"""Draw the style `brushstrokes`: a windy night over a valley in thick strokes along the wind, hills and corn."""
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ FINE = Layer(length=0.060, width=0.0115, spacing=0.0105, jitter=0.075)
 
 
 def draw(height: int, width: int, seed: int) -> Image.Image:
-    """The painting at a size in pixels; a seed moves the stars, the hills and every stroke."""
+    """Return the drawing at a size in pixels; the seed changes the stars, the hills and every stroke."""
     rng = np.random.default_rng(seed)
     plan, detail = plan_night(height, width, rng)
     tall, wide = height * SUPERSAMPLING, width * SUPERSAMPLING

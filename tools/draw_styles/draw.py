@@ -1,4 +1,4 @@
-"""Draw the bundled style pictures again: `python tools/draw_styles -o FOLDER`."""
+"""Draw the bundled style images: `python tools/draw_styles -o FOLDER`."""
 
 import argparse
 import io
@@ -13,10 +13,10 @@ from draw_styles import brushstrokes, geometric, inkwash, mosaic, pointillism, w
 
 @dataclass(frozen=True)
 class Drawing:
-    """A way to draw, and the seed of the bundled picture."""
+    """A drawing function and the seed of the bundled image."""
 
     draw: Callable[[int, int, int], Image.Image]
-    """Takes height and width in pixels and a seed."""
+    """Function of height and width in pixels and a seed."""
     seed: int
 
 
@@ -29,26 +29,35 @@ DRAWINGS = {
     "geometric": Drawing(geometric.draw, 8),
 }
 BUNDLED_SIZE = (608, 768)
-"""Height and width of the bundled pictures, in pixels."""
+"""Height and width of the bundled images, in pixels."""
 JPEG_QUALITY = 90
 
 
 def draw(name: str, height: int, width: int, seed: int | None = None) -> Image.Image:
-    """A style picture by name, at least 16 pixels a side; without a seed, the one that is bundled.
+    """Draw a style image by name.
+
+    Args:
+        name: name of the style.
+        height: height in pixels, at least 16.
+        width: width in pixels, at least 16.
+        seed: seed of the random layout. Default: that of the bundled image.
+
+    Raises:
+        ValueError: if the name is unknown or a side is below 16 pixels.
 
     >>> draw("woodcut", 24, 32).size
     (32, 24)
     """
     if name not in DRAWINGS:
-        raise ValueError(f"no drawing {name!r}; choose from {', '.join(DRAWINGS)}")
+        raise ValueError(f"unknown drawing {name!r}; choose from {', '.join(DRAWINGS)}")
     if min(height, width) < 16:
-        raise ValueError(f"cannot draw {width}x{height} pixels; the smallest side is 16")
+        raise ValueError(f"cannot draw {width}x{height} pixels; each side must be at least 16")
     drawing = DRAWINGS[name]
     return drawing.draw(height, width, drawing.seed if seed is None else seed)
 
 
 def main() -> None:
-    """Draw every style into a folder, as JPEG, at the size of the bundled ones."""
+    """Write every style as a JPEG file of the bundled size into a folder."""
     parser = argparse.ArgumentParser(prog="python tools/draw_styles", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="created if missing")
     folder: Path = parser.parse_args().output

@@ -1,4 +1,4 @@
-"""What every drawing starts from: smooth noise, color ramps and streamlines."""
+"""Provide the building blocks of the drawings: smooth noise, color ramps and streamlines."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,17 +11,17 @@ Field = NDArray[np.floating[Any]]
 """Values on a grid, `(H, W)` or `(H, W, C)`."""
 
 FIELD_SIDE = 512
-"""Longer side of the planning grid, in cells: the layout of a picture does not depend on its size."""
+"""Longer side of the planning grid in cells; the layout is planned on it, independent of the image size."""
 
 
 def resized(field: Field, height: int, width: int) -> Field:
-    """One channel, `(H, W)`, enlarged or reduced smoothly."""
+    """Resize one channel `(H, W)` with a bicubic filter."""
     picture = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
 
 
 def planning_grid(height: int, width: int) -> tuple[Field, Field]:
-    """Coordinates x and y of the planning grid's cells, in longer sides of the picture."""
+    """Return the coordinates x and y of the cells of the planning grid, in units of the image's longer side."""
     scale = FIELD_SIDE / max(height, width)
     rows, columns = max(2, round(height * scale)), max(2, round(width * scale))
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) / np.float32(FIELD_SIDE)
@@ -29,7 +29,7 @@ def planning_grid(height: int, width: int) -> tuple[Field, Field]:
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int = 3) -> Field:
-    """Fractal noise of mean 0 and deviation 1; the coarsest blobs are about `cell` cells wide."""
+    """Return fractal noise of mean 0 and standard deviation 1; its coarsest octave has blobs of about `cell` cells."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
         size = max(1.0, cell / 2**octave)
@@ -42,25 +42,25 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves
 
 
 def palette(*colors: str) -> Field:
-    """Colors such as `"#1c3a7e"` as rows of RGB in [0, 1], `(N, 3)`."""
+    """Return colors such as `"#1c3a7e"` as rows of RGB in [0, 1], `(N, 3)`."""
     return np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors], np.float32) / 255
 
 
 def ramp(colors: Field, position: Field) -> Field:
-    """The color at `position` (0 the first, 1 the last) of a palette: shape of `position` plus a channel."""
+    """Interpolate a palette at `position` (0: first color, 1: last color); adds a channel axis to `position`."""
     stops = np.linspace(0, 1, len(colors))
     channels = [np.interp(position, stops, colors[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).astype(np.float32)
 
 
 def smoothstep(low: float, high: float, value: Field) -> Field:
-    """0 below `low`, 1 above `high`, and a smooth step between."""
+    """Return 0 below `low`, 1 above `high` and a smooth transition between them."""
     t: Field = np.clip((value - low) / (high - low), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 def lookup(field: Field, points: Field) -> Field:
-    """The field's values at the cells nearest to `points`, whose last axis is (x, y) in cells."""
+    """Return the values of a field at the cells nearest to `points`, whose last axis is (x, y) in cells."""
     x = np.clip(np.rint(points[..., 0]), 0, field.shape[1] - 1).astype(np.intp)
     y = np.clip(np.rint(points[..., 1]), 0, field.shape[0] - 1).astype(np.intp)
     values: Field = field[y, x]
@@ -68,7 +68,7 @@ def lookup(field: Field, points: Field) -> Field:
 
 
 def streamlines(flow: Field, starts: Field, step: Field, count: int) -> Field:
-    """Paths of `count` steps that follow `flow` `(H, W, 2)` from each start: `(N, count + 1, 2)` in cells."""
+    """Return paths `(N, count + 1, 2)` in cells that follow `flow` `(H, W, 2)` from each start for `count` steps."""
     path: list[Field] = [starts]
     for _ in range(count):
         here = path[-1]
@@ -78,7 +78,7 @@ def streamlines(flow: Field, starts: Field, step: Field, count: int) -> Field:
 
 
 def smeared(field: Field, flow: Field, length: int) -> Field:
-    """The field averaged along the flow for `length` steps of two cells each way (a line integral)."""
+    """Average a field along the flow, over `length` steps of two cells in each direction."""
     rows, columns = field.shape
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     total = field.copy()
@@ -91,7 +91,7 @@ def smeared(field: Field, flow: Field, length: int) -> Field:
 
 
 def unit(vectors: Sequence[Field] | Field) -> Field:
-    """Vectors (x, y) scaled to length 1, stacked on the last axis."""
+    """Scale vectors (x, y) to length 1, stacked on the last axis."""
     stacked = vectors if isinstance(vectors, np.ndarray) else np.stack(list(vectors), axis=-1)
     length = np.linalg.norm(stacked, axis=-1, keepdims=True)
     scaled: Field = (stacked / np.maximum(length, 1e-6)).astype(np.float32)
@@ -99,6 +99,6 @@ def unit(vectors: Sequence[Field] | Field) -> Field:
 
 
 def to_picture(rgb: Field, height: int, width: int) -> Image.Image:
-    """An RGB field in [0, 1], reduced with antialiasing to the size asked for."""
+    """Convert an RGB field in [0, 1] to an image, reduced to a size in pixels with antialiasing."""
     levels = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
     return Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)

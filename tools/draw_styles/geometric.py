@@ -1,4 +1,4 @@
-"""A flat composition of discs, arcs, bars and triangles in a few poster colors, some overprinted on others."""
+"""Draw the style `geometric`: discs, arcs, bars and triangles in a few flat, partly overprinted poster colors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ CREAM, SAND, INK, RED, BLUE, OCHRE, TEAL, ROSE, CORAL, SKY = palette(
 SUPERSAMPLING = 4
 
 Mask = NDArray[np.bool_]
-"""Where a shape is, `(H, W)`."""
+"""Pixels of a shape, `(H, W)`."""
 Point = tuple[float, float]
-"""x and y in units of the sheet."""
+"""x and y in sheet units."""
 
 
 @dataclass
 class Sheet:
-    """The poster so far, and the coordinates of its pixels: 1 is the shorter side, unless the sheet is very long."""
+    """The poster and the coordinates of its pixels; 1 is the shorter side, except on very long sheets."""
 
     x: Field
     y: Field
@@ -33,28 +33,28 @@ class Sheet:
         self.rgb[inside] = color
 
     def tint(self, inside: Mask, color: Field) -> None:
-        """Print a transparent ink: it darkens what lies below."""
+        """Print a transparent ink, which multiplies the color below it."""
         self.rgb[inside] *= color
 
     def disc(self, middle: Point, radius: float) -> Mask:
-        """Inside a circle."""
+        """Return the pixels inside a circle."""
         inside: Mask = (self.x - middle[0]) ** 2 + (self.y - middle[1]) ** 2 < radius**2
         return inside
 
     def side(self, point: Point, angle: float) -> Mask:
-        """To the right of a line, for one who looks along `angle`."""
+        """Return the pixels to the right of a line through `point` in the direction `angle`."""
         right: Mask = (self.y - point[1]) * np.cos(angle) > (self.x - point[0]) * np.sin(angle)
         return right
 
     def polygon(self, corners: Sequence[Point]) -> Mask:
-        """Inside a convex polygon, its corners clockwise on the sheet."""
+        """Return the pixels inside a convex polygon; its corners are in clockwise order."""
         inside = np.ones(self.x.shape, bool)
         for (x, y), (to_x, to_y) in zip(corners, [*corners[1:], corners[0]], strict=True):
             inside &= self.side((x, y), float(np.arctan2(to_y - y, to_x - x)))
         return inside
 
     def bar(self, start: Point, angle: float, length: float, thick: float, end: float | None = None) -> Mask:
-        """Along a line from `start`; it grows or shrinks from `thick` to `end`."""
+        """Return the pixels of a bar along a line from `start`; its thickness changes from `thick` to `end`."""
         cos, sin = float(np.cos(angle)), float(np.sin(angle))
         near, far = thick / 2, (thick if end is None else end) / 2
         tip = (start[0] + length * cos, start[1] + length * sin)
@@ -69,7 +69,7 @@ class Sheet:
 
 
 def draw(height: int, width: int, seed: int) -> Image.Image:
-    """The poster at a size in pixels; a seed moves and turns every shape and deals the inks."""
+    """Return the drawing at a size in pixels; the seed changes the positions, angles and colors of all shapes."""
     rng = np.random.default_rng(seed)
     tall, wide = height * SUPERSAMPLING, width * SUPERSAMPLING
     unit = max(min(tall, wide), 0.79 * max(tall, wide))
@@ -79,11 +79,11 @@ def draw(height: int, width: int, seed: int) -> Image.Image:
     _compose(sheet, right, bottom, rng)
     turned = sheet.rgb[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
     levels = np.rint(turned * 255).astype(np.uint8)
-    return Image.fromarray(levels).reduce(SUPERSAMPLING)  # a box filter: no halo along the edges
+    return Image.fromarray(levels).reduce(SUPERSAMPLING)  # a box filter causes no ringing at the edges
 
 
 def _compose(sheet: Sheet, right: float, bottom: float, rng: np.random.Generator) -> None:
-    """From the ground planes up to the thin lines."""
+    """Print all shapes, from the background to the thin lines."""
     inks = rng.permutation(np.stack([RED, BLUE, OCHRE, TEAL]))
     tilt = rng.uniform(0.42, 0.72)
     great = (right * rng.uniform(0.38, 0.43), bottom * rng.uniform(0.43, 0.48))
@@ -103,7 +103,7 @@ def _compose(sheet: Sheet, right: float, bottom: float, rng: np.random.Generator
     top = (right * rng.uniform(0.56, 0.63), bottom * rng.uniform(0.04, 0.10))
     sheet.tint(sheet.polygon([top, (right * 0.84, bottom * 0.62), (right * 0.43, bottom * 0.80)]), OCHRE)
     sheet.tint(sheet.disc((great[0] + 0.24, great[1] + 0.26), 0.14), CORAL)
-    _chequers(sheet, (0.0, bottom * rng.uniform(0.32, 0.36)), 0.048)
+    _checkerboard(sheet, (0.0, bottom * rng.uniform(0.32, 0.36)), 0.048)
     half = (right * rng.uniform(0.84, 0.88), bottom * rng.uniform(0.34, 0.38))
     next_half = (half[0] + 0.095 * np.cos(slope), half[1] - 0.095 * np.sin(slope))
     sheet.cover(sheet.disc(half, 0.095) & sheet.side(half, -slope), inks[3])
@@ -115,13 +115,13 @@ def _compose(sheet: Sheet, right: float, bottom: float, rng: np.random.Generator
 
 
 def _arcs(sheet: Sheet, corner: Point, radius: float, colors: list[Field]) -> None:
-    """Concentric arcs about a corner, the outermost first."""
+    """Print concentric arcs around a corner, the outermost first."""
     for ring, color in enumerate(colors):
         sheet.cover(sheet.disc(corner, radius * (1 - ring / (len(colors) + 1))), color)
 
 
 def _wheel(sheet: Sheet, middle: Point, radius: float, angle: float, inks: Field, rng: np.random.Generator) -> None:
-    """Concentric rings, each cut into four quarters that take their inks in turn."""
+    """Print concentric rings, each divided into four quarters of alternating colors."""
     colors = np.concatenate([inks, [CREAM, INK, ROSE, SKY]])
     edges = np.cumsum(rng.uniform(0.7, 1.3, 4))
     inside = sheet.disc(middle, radius)
@@ -133,7 +133,7 @@ def _wheel(sheet: Sheet, middle: Point, radius: float, angle: float, inks: Field
 
 
 def _ladder(sheet: Sheet, start: Point, angle: float, inks: Field) -> None:
-    """Upright bars of shrinking length along a line."""
+    """Print upright bars of decreasing length along a line."""
     for rung in range(5):
         place = (start[0] + 0.055 * rung * np.cos(angle), start[1] + 0.055 * rung * np.sin(angle))
         sheet.cover(
@@ -141,8 +141,8 @@ def _ladder(sheet: Sheet, start: Point, angle: float, inks: Field) -> None:
         )
 
 
-def _chequers(sheet: Sheet, start: Point, cell: float) -> None:
-    """A block of squares, two in a row."""
+def _checkerboard(sheet: Sheet, start: Point, cell: float) -> None:
+    """Print a checkerboard, two squares wide."""
     column, row = (np.floor((axis - low) / cell) for axis, low in ((sheet.x, start[0]), (sheet.y, start[1])))
     block = (column >= 0) & (column < 2) & (row >= 0) & (row < 4)
     odd = (column + row) % 2 == 1

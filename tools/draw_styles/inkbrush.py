@@ -1,4 +1,4 @@
-"""Strokes of a round brush with ink on paper, and what they paint: an old pine, a boat, birds."""
+"""Draw ink strokes of a round brush on paper, and a pine, a boat and birds made of them."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from draw_styles.fields import Field
 
 @dataclass
 class Ink:
-    """Ink on the paper, darkened in place by each stroke; coordinates are in longer sides of the picture."""
+    """Ink on the paper, darkened in place by each stroke; coordinates are in units of the image's longer side."""
 
     density: Field
-    """`(H, W)`: 0 is paper, 1 is black."""
+    """Amount of ink `(H, W)`: 0 is paper, 1 is black."""
     tooth: Field
-    """Where the paper takes a dry brush first, `(H, W)` of mean 0 and deviation 1."""
+    """Roughness of the paper `(H, W)`, mean 0 and standard deviation 1; a dry brush marks high values first."""
     rng: np.random.Generator
 
     def stroke(self, path: Field, widths: Field, dark: float, dry: float = 0.0) -> None:
-        """One stroke along `path` `(N, 2)` with these widths along it; a dry brush skips over the paper."""
+        """Draw one stroke along `path` `(N, 2)` with varying widths; a dry brush leaves gaps."""
         rows, columns = self.density.shape
         side = max(rows, columns)
         path, widths = np.asarray(path) * side, np.maximum(np.asarray(widths) * side, 1.2)
@@ -43,7 +43,7 @@ class Ink:
 
 
 def curve(start: tuple[float, float], angle: float, length: float, bend: float, knots: int = 8) -> Field:
-    """A path that turns by `bend` on its way, `(knots, 2)`."""
+    """Return a path `(knots, 2)` whose direction changes by `bend` along its length."""
     angles = angle + bend * np.linspace(0, 1, knots - 1)
     steps = length / (knots - 1) * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     path: Field = np.concatenate([[start], start + np.cumsum(steps, axis=0)]).astype(np.float32)
@@ -51,7 +51,7 @@ def curve(start: tuple[float, float], angle: float, length: float, bend: float, 
 
 
 def paint_pine(ink: Ink, foot: tuple[float, float], tall: float, lean: float) -> None:
-    """A crooked trunk that leans by `lean` heights, boughs on both sides, and fans of needles on them."""
+    """Draw a crooked trunk, offset by `lean` heights at its top, with boughs and fans of needles on both sides."""
     rng = ink.rng
     t = np.linspace(0, 1, 12)
     crook = 0.045 * np.sin(9 * t + rng.uniform(0, 6)) + rng.normal(0, 0.010, 12)
@@ -62,7 +62,7 @@ def paint_pine(ink: Ink, foot: tuple[float, float], tall: float, lean: float) ->
         start = (foot[0] + 0.04 * tall * float(np.cos(angle)), foot[1] - 0.035 * tall)
         root = curve(start, angle, 0.11 * tall, rng.normal(0, 0.6))
         ink.stroke(root, tall * np.array([0.045, 0.024, 0.012, 0.003]), 0.75, 0.45)
-    for edge in (-0.40, 0.10, 0.42):  # bark, in drier ink
+    for edge in (-0.40, 0.10, 0.42):  # bark, with drier ink
         ink.stroke(trunk + np.stack([edge * widths, 0 * widths], axis=-1), 0.26 * widths, 0.95, 0.62)
     for number, height in enumerate((0.38, 0.50, 0.62, 0.70, 0.82, 0.90, 0.98)):
         height += rng.uniform(-0.04, 0.02)
@@ -77,7 +77,7 @@ def paint_pine(ink: Ink, foot: tuple[float, float], tall: float, lean: float) ->
 
 
 def _pads(ink: Ink, bough: Field, tall: float) -> None:
-    """Needles over the outer part of a bough: pads of fans that open upwards, pale ones behind black ones."""
+    """Draw needles on the outer part of a bough: upward fans, pale ones behind black ones."""
     rng, knots = ink.rng, np.linspace(0, 1, len(bough))
     for share in np.arange(0.35, 1.08, 0.33) + rng.uniform(-0.05, 0.05):
         middle = np.array([np.interp(share, knots, bough[:, axis]) for axis in (0, 1)])
@@ -93,7 +93,7 @@ def _pads(ink: Ink, bough: Field, tall: float) -> None:
 
 
 def paint_boat(ink: Ink, place: tuple[float, float], size: float) -> None:
-    """A skiff with a boatman and his pole, and a few lines of water."""
+    """Draw a skiff with a boatman and a pole, and a few lines of water."""
     x, y = place
     hull = np.array([[-0.5, -0.07], [-0.25, 0.02], [0.1, 0.03], [0.5, -0.10]]) * size + place
     ink.stroke(hull, size * np.array([0.02, 0.10, 0.11, 0.02]), 0.95)
@@ -107,7 +107,7 @@ def paint_boat(ink: Ink, place: tuple[float, float], size: float) -> None:
 
 
 def paint_birds(ink: Ink, place: tuple[float, float], size: float) -> None:
-    """A skein of birds, two short strokes each."""
+    """Draw a flock of birds, two short strokes each."""
     for number in range(5):
         x = place[0] + size * (1.1 * number + ink.rng.normal(0, 0.2))
         y = place[1] + size * (0.45 * abs(number - 1.4) + ink.rng.normal(0, 0.12))

@@ -1,4 +1,4 @@
-"""Ink wash on paper: ridges that sink into mist, a boat, and an old pine on a rock in dry, black strokes."""
+"""Draw the style `inkwash`: ridges in mist, a boat, and a pine on a rock in dry, black strokes."""
 
 from dataclasses import dataclass
 
@@ -22,21 +22,21 @@ from draw_styles.scene import streaks
 
 PAPER, SEAL = palette("#f0e6d2", "#b8321f")
 ABSORPTION = np.array([2.75, 2.68, 2.50], np.float32)
-"""How much of red, green and blue black ink takes: thin ink looks cool."""
+"""Absorption of red, green and blue by black ink; thin ink appears bluish."""
 SUPERSAMPLING = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ridge:
-    """One wash. Heights are shares of the picture's, from the top."""
+    """One layer of wash; heights are fractions of the image height, measured from the top."""
 
     level: float
     rise: float
     dark: float
     fall: float
-    """How far below the crest the ink thins out into mist."""
+    """Distance below the crest over which the ink fades into mist."""
     texture: float
-    """How much the slopes show of the brush."""
+    """Contrast of the brush texture on the slopes."""
     peaks: int
 
 
@@ -49,19 +49,19 @@ RIDGES = (
 
 
 def draw(height: int, width: int, seed: int) -> Image.Image:
-    """The painting at a size in pixels; a seed moves the ridges, the boat and the pine."""
+    """Return the drawing at a size in pixels; the seed changes the ridges, the boat and the pine."""
     rng = np.random.default_rng(seed)
     x, y = planning_grid(height, width)
     right, bottom = float(x.max()), float(y.max())
     size = min(right, 1.2 * bottom)
-    fibres = _fibres(x, rng)
+    fibers = _fibers(x, rng)
     wash = _sky(x, y, rng)
     for ridge in RIDGES:
         wash = _wash(wash, x, y, ridge, rng)
     foot = right - size * rng.uniform(0.13, 0.20)
     wash, ground = _rock(wash, x, y, size, foot, rng)
     tall, wide = height * SUPERSAMPLING, width * SUPERSAMPLING
-    tooth = 0.5 * resized(fibres, tall, wide) + 0.8 * noise(rng, (tall, wide), 4, 2)
+    tooth = 0.5 * resized(fibers, tall, wide) + 0.8 * noise(rng, (tall, wide), 4, 2)
     ink = Ink(np.zeros((tall, wide), np.float32), tooth, rng)
     paint_pine(ink, (foot, ground + 0.02 * size), size * rng.uniform(0.50, 0.56), rng.uniform(-0.30, -0.18))
     paint_boat(ink, (right * rng.uniform(0.22, 0.42), bottom * rng.uniform(0.86, 0.90)), 0.11 * size)
@@ -73,12 +73,12 @@ def draw(height: int, width: int, seed: int) -> Image.Image:
     stamp = _seal(tall, wide, (0.055 * size, bottom - 0.20 * size), 0.042 * size, rng)
     stamp = stamp * np.clip(0.90 + 0.12 * tooth, 0, 1)
     rgb = rgb * (1 - stamp[..., None]) + SEAL * stamp[..., None]
-    turn = rng.choice([-1, 1])  # as painted, or seen in a mirror
+    turn = rng.choice([-1, 1])  # mirrored or not
     return to_picture(rgb[:, ::turn], height, width)
 
 
-def _fibres(x: Field, rng: np.random.Generator) -> Field:
-    """Long hairs in the paper, of mean 0 and deviation 1."""
+def _fibers(x: Field, rng: np.random.Generator) -> Field:
+    """Return the long fibers of the paper, mean 0 and standard deviation 1."""
     angle = np.pi * noise(rng, x.shape, 60, 1)
     hairs = smeared(rng.normal(size=x.shape).astype(np.float32) ** 3, unit((np.cos(angle), np.sin(angle))), 6)
     scaled: Field = hairs / hairs.std()
@@ -86,7 +86,7 @@ def _fibres(x: Field, rng: np.random.Generator) -> Field:
 
 
 def _sky(x: Field, y: Field, rng: np.random.Generator) -> Field:
-    """A faint wash that pooled in places and left rims where it dried."""
+    """Return a faint, uneven wash with dark rims where it dried."""
     pool = noise(rng, x.shape, 150, 4)
     rim = np.exp(-(((pool - 0.7) / 0.10) ** 2)) * (pool < 0.75)
     upper = smoothstep(0.45, 0.0, y / y.max())
@@ -95,7 +95,7 @@ def _sky(x: Field, y: Field, rng: np.random.Generator) -> Field:
 
 
 def _crest(x: Field, ridge: Ridge, bottom: float, rng: np.random.Generator) -> Field:
-    """Height of a ridge at each column, `(1, W)`: steep peaks, broken by cracks."""
+    """Return the height of a ridge at each column, `(1, W)`: steep peaks with cracks."""
     line, right = x[:1], float(x.max())
     rise = np.zeros_like(line)
     for number in range(ridge.peaks):
@@ -109,7 +109,7 @@ def _crest(x: Field, ridge: Ridge, bottom: float, rng: np.random.Generator) -> F
 
 
 def _wash(behind: Field, x: Field, y: Field, ridge: Ridge, rng: np.random.Generator) -> Field:
-    """Lay a ridge over what is behind it: dark along its crest, here crisp and there bleeding, mist at its foot."""
+    """Add a ridge over the background: dark along its crest, partly bleeding, and fading into mist at its foot."""
     bottom = float(y.max())
     crest = _crest(x, ridge, bottom, rng)
     bleed = 0.0015 + 0.022 * smoothstep(0.2, 1.4, noise(rng, (2, x.shape[1]), 70, 2)[:1])
@@ -131,7 +131,7 @@ def _wash(behind: Field, x: Field, y: Field, ridge: Ridge, rng: np.random.Genera
 
 
 def _rock(behind: Field, x: Field, y: Field, size: float, foot: float, rng: np.random.Generator) -> tuple[Field, float]:
-    """The near rock in a corner, in dark strokes on bare paper, and how high it stands at `foot`."""
+    """Add the rock in the corner, in dark strokes on bare paper, and return its height at `foot` too."""
     right, bottom = float(x.max()), float(y.max())
     line = (right - x[:1]) / size
     cracks = noise(rng, (2, x.shape[1]), 34, 4)[:1]
@@ -146,7 +146,7 @@ def _rock(behind: Field, x: Field, y: Field, size: float, foot: float, rng: np.r
 
 
 def _seal(tall: int, wide: int, corner: tuple[float, float], edge: float, rng: np.random.Generator) -> Field:
-    """An abstract mark cut into a square stamp, pressed unevenly."""
+    """Return an abstract mark in an unevenly printed square stamp."""
     side = max(tall, wide)
     y, x = np.mgrid[0:tall, 0:wide].astype(np.float32) / np.float32(side)
     u, v = (x - corner[0]) / edge, (y - corner[1]) / edge

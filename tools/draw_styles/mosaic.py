@@ -1,4 +1,4 @@
-"""A mosaic of a sun over scalloped waves: rows of tesserae bend with concentric bands, in pale grout."""
+"""Draw the style `mosaic`: a sun over scalloped waves in concentric rows of tesserae with pale grout."""
 
 from dataclasses import dataclass
 
@@ -19,23 +19,23 @@ GROUT = palette("#cfc4ad")[0]
 SUPERSAMPLING = 2
 
 Labels = NDArray[np.intp]
-"""The number of what covers each pixel, `(H, W)`."""
+"""Index of the disc or tile that covers each pixel, `(H, W)`."""
 
 
 @dataclass(frozen=True)
 class Disc:
-    """A region of concentric rows of tiles; lengths in longer sides of the picture."""
+    """A region of concentric rows of tiles; lengths are in units of the image's longer side."""
 
     x: float
     y: float
     radius: float
     colors: Field
     bands: float
-    """How often the colors run from first to last, and back, between the middle and the rim."""
+    """Number of times that the colors run from first to last, and back, between the center and the rim."""
 
 
 def draw(height: int, width: int, seed: int) -> Image.Image:
-    """The mosaic at a size in pixels; a seed moves the sun and the waves, and cuts other tiles."""
+    """Return the drawing at a size in pixels; the seed changes the sun, the waves and the tiles."""
     rng = np.random.default_rng(seed)
     tall, wide = height * SUPERSAMPLING, width * SUPERSAMPLING
     side = max(tall, wide)
@@ -57,7 +57,7 @@ def draw(height: int, width: int, seed: int) -> Image.Image:
 
 
 def _composition(bottom: float, right: float, rng: np.random.Generator) -> list[Disc]:
-    """The sky's rings, the sun, then rows of waves from far to near: later discs cover earlier ones."""
+    """Return the discs of the sky, the sun and the waves from far to near; later discs cover earlier ones."""
     x, y = right * rng.uniform(0.25, 0.75), bottom * rng.uniform(0.22, 0.32)
     discs = [Disc(x, y, 1.6, SKY, 6.2), Disc(x, y, 0.135, SUN, 1.0)]
     radius, level, row = 0.085, 0.60 * bottom, 0
@@ -73,7 +73,7 @@ def _composition(bottom: float, right: float, rng: np.random.Generator) -> list[
 
 
 def _regions(discs: list[Disc], tall: int, wide: int) -> tuple[Labels, Field]:
-    """The uppermost disc at each pixel, and the distance to the nearest visible rim in pixels."""
+    """Return the uppermost disc at each pixel and its distance to the nearest visible rim in pixels."""
     side = max(tall, wide)
     y, x = np.mgrid[0:tall, 0:wide].astype(np.float32)
     region = np.zeros((tall, wide), np.intp)
@@ -88,7 +88,7 @@ def _regions(discs: list[Disc], tall: int, wide: int) -> tuple[Labels, Field]:
 def _tiles(
     discs: list[Disc], region: Labels, tile: float, rng: np.random.Generator
 ) -> tuple[Labels, Field, Field, Field]:
-    """Each pixel's tile, how much farther the next tile is (pixels), and the tiles' colors and tilts."""
+    """Return each pixel's tile, the extra distance to the next tile in pixels, and the tiles' colors and tilts."""
     side = max(region.shape)
     nearest = np.zeros(region.shape, np.intp)
     first = np.full(region.shape, 4 * tile, np.float32)
@@ -104,7 +104,7 @@ def _tiles(
                 x, y = disc.x * side + spot * np.cos(turn), disc.y * side + spot * np.sin(turn)
                 if not _place((x, y, turn), tile, number, len(colors), region, nearest, first, second):
                     continue
-                along = 1 - abs((radius / (disc.radius * side) * disc.bands) % 2 - 1)  # there and back
+                along = 1 - abs((radius / (disc.radius * side) * disc.bands) % 2 - 1)  # back and forth
                 color = ramp(disc.colors, np.asarray(along + rng.normal(0, 0.035)))
                 colors.append(color * (1 + rng.normal(0, 0.11)) + rng.normal(0, 0.022, 3).astype(np.float32))
                 tilts.append(float(rng.normal(0, 0.05)))
@@ -121,7 +121,7 @@ def _place(
     first: Field,
     second: Field,
 ) -> bool:
-    """Claim the pixels of a region that are closest to a tile, measured squarely; False if there are none."""
+    """Assign the pixels of a region that are closest to a tile (in the 4-norm); return False if there are none."""
     x, y, turn = pose
     reach = 1.6 * tile
     top, bottom = max(0, int(y - reach)), min(region.shape[0], int(y + reach) + 1)

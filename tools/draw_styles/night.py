@@ -1,4 +1,4 @@
-"""The plan of a night painting: wind in whirls around stars, over hills and a field of corn."""
+"""Plan the style `brushstrokes`: wind in whirls around stars, over hills and a field of corn."""
 
 from dataclasses import dataclass
 
@@ -24,19 +24,19 @@ CORN = palette("#5c2c12", "#a8651a", "#c48b2a", "#e4b548", "#f6e3a0")
 
 @dataclass(frozen=True)
 class Whirl:
-    """A turning of the air; lengths in longer sides of the picture."""
+    """A whirl of air; lengths are in units of the image's longer side."""
 
     x: float
     y: float
     radius: float
     spin: float
-    """Sense and speed of turning."""
+    """Direction and speed of rotation."""
     glow: float
-    """How much of its radius shines: 0 is only air, 1 a star."""
+    """Fraction of its radius that shines: 0 is only air, 1 is a star."""
 
 
 def plan_night(height: int, width: int, rng: np.random.Generator) -> tuple[Plan, Field]:
-    """The plan, and where small strokes belong (contours and lights)."""
+    """Return the plan and a field of the places that need small strokes (contours and lights)."""
     x, y = planning_grid(height, width)
     whirls = _whirls(float(x.max()), float(y.max()), rng)
     flow = _wind(x, y, whirls, rng)
@@ -69,7 +69,7 @@ def plan_night(height: int, width: int, rng: np.random.Generator) -> tuple[Plan,
 
 
 def _crest(x: Field, bottom: float, level: float, swell: float, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Height of a hill's outline at each column, and its slope."""
+    """Return the height of a hill's outline at each column and its slope."""
     crest, slope = np.full_like(x, level * bottom), np.zeros_like(x)
     for wave, share in ((4.0, 0.6), (9.0, 0.3), (17.0, 0.1)):
         phase = np.float32(rng.uniform(0, 2 * np.pi))
@@ -79,7 +79,7 @@ def _crest(x: Field, bottom: float, level: float, swell: float, rng: np.random.G
 
 
 def _whirls(right: float, bottom: float, rng: np.random.Generator) -> list[Whirl]:
-    """A moon, two great whirls of air and a scatter of stars, none of them on top of another."""
+    """Return a moon, two large whirls of air and several stars that do not overlap."""
     sky = 0.62 * bottom
     size = min(right, sky * 1.6)
     jitter = rng.uniform(-0.03, 0.03, (3, 2)) * size
@@ -104,7 +104,7 @@ def _whirls(right: float, bottom: float, rng: np.random.Generator) -> list[Whirl
 
 
 def _wind(x: Field, y: Field, whirls: list[Whirl], rng: np.random.Generator) -> Field:
-    """Air that streams across the sky and turns about each whirl, `(H, W, 2)`."""
+    """Return the direction of the wind `(H, W, 2)`, which crosses the sky and rotates around each whirl."""
     sway = 0.45 * noise(rng, x.shape, 150, 2)
     stream = unit((np.ones_like(x), sway + 0.25 * np.sin(7 * x)))
     for whirl in whirls:
@@ -120,7 +120,7 @@ def _wind(x: Field, y: Field, whirls: list[Whirl], rng: np.random.Generator) -> 
 
 
 def _sky(x: Field, y: Field, flow: Field, whirls: list[Whirl], rng: np.random.Generator) -> tuple[Field, Field, Field]:
-    """Colors of the sky, the second color on the brush, and how near a light each place is."""
+    """Return the colors of the sky, the second color on the brush, and the proximity to a light."""
     bands = smeared(noise(rng, x.shape, 17, 2), flow, 30)
     bands = bands / bands.std()
     broad = noise(rng, x.shape, 120, 2)

@@ -1,4 +1,4 @@
-"""A sunlit river bank in dabs of unmixed color: layers from broad to fine over a primed canvas."""
+"""Draw the style `pointillism`: a sunlit river bank in dabs of unmixed color on a primed canvas."""
 
 from dataclasses import dataclass
 
@@ -16,24 +16,24 @@ PURE = palette(
     *("#f7bd2f", "#ee832b", "#db4a2c", "#b3264f", "#e27d9e", "#8350a4", "#4b2d7c"),
 )
 PIGMENTS = np.concatenate([PURE + (1 - PURE) * white for white in (0.0, 0.35, 0.68)]).astype(np.float32)
-"""What is on the painter's palette: unmixed colors and their tints with white."""
+"""Unmixed colors and their tints with white."""
 OPPONENTS = np.array([[0.60, 1.18, 0.22], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]], np.float32).T
-"""From RGB to lightness (twice, for the eye is strict about it), red against green, and yellow against blue."""
+"""Matrix from RGB to opponent colors: lightness (doubled, because it matters most), red-green, yellow-blue."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dabs:
-    """One pass of a brush. Lengths are fractions of the picture's longer side."""
+    """One pass of a brush; lengths are fractions of the image's longer side."""
 
     length: float
     width: float
     spacing: float
     spread: float
-    """How far the colors of neighboring dabs lie apart, in opponent units."""
+    """Standard deviation of the colors of neighboring dabs, in opponent units."""
     purity: float
-    """0 paints the plan's colors, 1 only pigments."""
+    """Mix between the colors of the plan (0) and pure pigments (1)."""
     accents: float
-    """Share of the dabs in the plan's second color."""
+    """Fraction of the dabs in the plan's second color."""
 
 
 PASSES = (
@@ -45,7 +45,7 @@ PASSES = (
 
 
 def draw(height: int, width: int, seed: int) -> Image.Image:
-    """The painting at a size in pixels; a seed moves the trees, the boats, the strollers and every dab."""
+    """Return the drawing at a size in pixels; the seed changes the trees, boats, strollers and every dab."""
     rng = np.random.default_rng(seed)
     plan = plan_riverbank(height, width, rng)
     tall, wide = height * SUPERSAMPLING, width * SUPERSAMPLING
@@ -56,7 +56,7 @@ def draw(height: int, width: int, seed: int) -> Image.Image:
 
 
 def _primed(tall: int, wide: int, rng: np.random.Generator) -> Canvas:
-    """Cream canvas whose weave shows in the light."""
+    """Return a cream canvas with a visible weave."""
     y, x = np.mgrid[0:tall, 0:wide].astype(np.float32) * np.float32(2 * np.pi * 190 / max(tall, wide))
     weave = 0.16 * np.maximum(np.sin(x) * np.cos(y / 2), np.sin(y) * np.cos(x / 2))
     grain = rng.normal(0, 0.015, (tall, wide, 1)).astype(np.float32)
@@ -65,14 +65,14 @@ def _primed(tall: int, wide: int, rng: np.random.Generator) -> Canvas:
 
 
 def _lay_dabs(canvas: Canvas, plan: Plan, dabs: Dabs, rng: np.random.Generator) -> None:
-    """Cover the canvas once, in random order, with dabs that lie along the plan's flow."""
+    """Cover the canvas once, in random order, with dabs along the flow of the plan."""
     rows, columns = plan.scale.shape
     side, pixels = max(rows, columns), max(canvas.height, canvas.width)
     pitch = max(dabs.spacing * side, 2.5 * side / pixels)
     y, x = np.mgrid[0:rows:pitch, 0:columns:pitch]
     spots = np.stack([x.ravel(), y.ravel()], axis=-1) + rng.uniform(-0.6, 0.6, (x.size, 2)) * pitch
     scale = lookup(plan.scale, spots)
-    repeats = rng.poisson(1 / scale**2)  # smaller dabs lie closer together
+    repeats = rng.poisson(1 / scale**2)  # smaller dabs are closer together
     spots = np.repeat(spots, repeats, axis=0)
     spots = rng.permutation(spots + rng.normal(0, 0.3, spots.shape) * pitch)
     flow, size = lookup(plan.flow, spots), lookup(plan.scale, spots) * rng.uniform(0.75, 1.2, len(spots))
@@ -87,10 +87,13 @@ def _lay_dabs(canvas: Canvas, plan: Plan, dabs: Dabs, rng: np.random.Generator) 
 
 
 def _broken(wanted: Field, dabs: Dabs, rng: np.random.Generator) -> Field:
-    """Pigments that mix in the eye: each dab strays in hue, hardly in lightness, to the nearest pigment."""
+    """Return the colors of the dabs: moved randomly, mostly in hue, and then towards the nearest pigment."""
     stray = rng.normal(size=wanted.shape) * np.array([0.9, 1.0, 1.0]) * dabs.spread
     target, pigments = wanted @ OPPONENTS + stray, PIGMENTS @ OPPONENTS
-    nearest = np.argmin((pigments**2).sum(axis=1) - 2 * target @ pigments.T, axis=1)  # of the squared distances
+    # The argument is the squared distance up to a constant.
+    nearest = np.argmin(
+        (pigments**2).sum(axis=1) - 2 * target @ pigments.T, axis=1
+    )
     mixed: Field = wanted + (PIGMENTS[nearest] - wanted) * dabs.purity
     return mixed.astype(np.float32)
 
@@ -98,7 +101,7 @@ def _broken(wanted: Field, dabs: Dabs, rng: np.random.Generator) -> Field:
 def _stamp(
     canvas: Canvas, centers: Field, halves: Field, angle: Field, colors: Field, rng: np.random.Generator
 ) -> None:
-    """Press dabs onto the canvas, the later ones over the earlier; each a rounded lump with a ridge at its end."""
+    """Put dabs on the canvas, later ones over earlier ones; each is rounded with a ridge at its end."""
     reach = int(np.ceil(halves.max() * 1.05))
     down, across = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     x = np.rint(centers[:, :1]).astype(np.intp) + across.ravel()  # (N, K)

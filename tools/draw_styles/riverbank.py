@@ -1,4 +1,4 @@
-"""The plan of a river bank in the sun: sails on calm water, a great tree, and strollers with parasols."""
+"""Plan the style `pointillism`: a sunny river bank with sails, a large tree and strollers with parasols."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ VIOLET = palette("#241a5c", "#51398c", "#b07aa8")
 
 
 def plan_riverbank(height: int, width: int, rng: np.random.Generator) -> Plan:
-    """Colors, accents, direction and size of the dabs at each place."""
+    """Return the colors, accents, direction and size of the dabs at each position."""
     x, y = planning_grid(height, width)
     right, bottom = float(x.max()), float(y.max())
     size = min(right, 1.2 * bottom)
@@ -42,13 +42,13 @@ def plan_riverbank(height: int, width: int, rng: np.random.Generator) -> Plan:
     ):
         foot = (right * (place + rng.uniform(-0.035, 0.035)), bottom * down)
         _stroller(scene, foot, size * tall, dress, parasol)
-    turn = rng.choice([-1, 1])  # as painted, or seen in a mirror
+    turn = rng.choice([-1, 1])  # mirrored or not
     flow, color, second, scale = (part[:, ::turn] for part in (scene.flow, scene.color, scene.second, scene.scale))
     return Plan(flow=flow * np.array([turn, 1], np.float32), color=color, second=second, scale=scale)
 
 
 def _sky(scene: Scene, horizon: float, rng: np.random.Generator) -> None:
-    """Blue above, gold towards the horizon, with banks of rosy cloud."""
+    """Add a sky that is blue above and golden at the horizon, with rosy clouds."""
     down = np.clip(scene.y / horizon, 0, 1)
     swing = noise(rng, down.shape, 130, 2)
     scene.lay(np.ones_like(down), ramp(SKY, down + 0.05 * swing), "#f6b98c", flow=(1.0, 0.30 * swing), scale=1.1)
@@ -58,7 +58,7 @@ def _sky(scene: Scene, horizon: float, rng: np.random.Generator) -> None:
 
 
 def _far_bank(scene: Scene, horizon: float, size: float, rng: np.random.Generator) -> None:
-    """Blue hills, and before them a row of trees, some poplars among them, and a few houses."""
+    """Add blue hills and in front of them trees, some of them poplars, and a few houses."""
     x, y = scene.x, scene.y
     crest = horizon - size * (0.060 + 0.022 * noise(rng, (2, x.shape[1]), 110, 3)[:1])
     haze = ramp(HILLS, np.clip((y - crest) / (0.08 * size), 0, 1))
@@ -78,7 +78,7 @@ def _far_bank(scene: Scene, horizon: float, size: float, rng: np.random.Generato
 
 
 def _river(scene: Scene, horizon: float, rng: np.random.Generator) -> None:
-    """Calm water: what stands above it, mirrored and stirred, bluer towards the viewer."""
+    """Add calm water: a distorted reflection of the scene above it, bluer towards the viewer."""
     x, y = scene.x, scene.y
     depth = np.clip((y - horizon) / (float(y.max()) - horizon), 0, 1)
     ripple = streaks(rng, x.shape, 14, 5)
@@ -91,7 +91,7 @@ def _river(scene: Scene, horizon: float, rng: np.random.Generator) -> None:
 
 
 def _boat(scene: Scene, foot: tuple[float, float], tall: float, rng: np.random.Generator) -> None:
-    """Two sails and a hull, under them their broken reflection."""
+    """Add two sails, a hull and their broken reflection."""
     aft, fore = ([0.02, 0.0, 0.0, 0.0], [0.50, 0.45, 0.28, 0.0])[:: rng.choice([-1, 1])]
     ripple = streaks(rng, scene.x.shape, 7, 5)
     reflection = np.clip(0.75 - 0.7 * (scene.y - foot[1]) / tall + 0.2 * ripple, 0, 1)
@@ -111,7 +111,7 @@ def _boat(scene: Scene, foot: tuple[float, float], tall: float, rng: np.random.G
 
 
 def _lawn(scene: Scene, right: float, bottom: float, rng: np.random.Generator) -> None:
-    """Grass in the sun, in blue shade under the tree and along the near edge."""
+    """Add sunny grass with blue shade under the tree and along the near edge."""
     x, y = scene.x / right, scene.y / bottom
     edge = 0.625 + 0.34 * x**1.4 + 0.008 * noise(rng, x.shape, 60, 3)
     grass, tufts = smoothstep(-0.002, 0.002, y - edge), noise(rng, x.shape, 20, 3)
@@ -125,7 +125,7 @@ def _lawn(scene: Scene, right: float, bottom: float, rng: np.random.Generator) -
 
 
 def _tree(scene: Scene, foot: tuple[float, float], size: float, rng: np.random.Generator) -> None:
-    """A trunk that forks, and clumps of leaves from the shaded ones behind to the lit ones in front."""
+    """Add a forked trunk and clumps of leaves, from the shaded ones behind to the lit ones in front."""
     x, y = scene.x, scene.y
     for lean, tall, slim in ((0.16, 0.60, 0.7), (-0.22, 0.56, 0.55), (-0.02, 0.64, 1.0)):
         up = np.clip((foot[1] - y) / size, 0, 1)
@@ -149,7 +149,7 @@ def _tree(scene: Scene, foot: tuple[float, float], size: float, rng: np.random.G
 
 
 def _stroller(scene: Scene, foot: tuple[float, float], tall: float, dress: Field, parasol: Field) -> None:
-    """A figure in a long dress under a parasol, lit from the right, with a shadow on the grass."""
+    """Add a figure in a long dress under a parasol, lit from the right, and its shadow on the grass."""
     x, y = scene.x, scene.y
     across = (x - foot[0]) / tall
     shadow = smoothstep(1.15, 0.75, np.hypot((across + 0.45) / 0.60, (y - foot[1] - 0.01 * tall) / (0.08 * tall)))

@@ -1,4 +1,4 @@
-"""A scene laid out on the planning grid, from what is far to what is near."""
+"""Compose a scene on the planning grid, from far to near."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from draw_styles.fields import Field, noise, palette, resized, smoothstep, unit
 
 @dataclass
 class Scene:
-    """What each place shows so far; whatever is laid next covers it. All on the planning grid."""
+    """Colors and strokes at each cell of the planning grid; each layer covers the ones before it."""
 
     x: Field
     y: Field
     color: Field
     """RGB `(H, W, 3)`."""
     second: Field
-    """Accents among the color, RGB `(H, W, 3)`."""
+    """Color of the accents, RGB `(H, W, 3)`."""
     flow: Field
     """Unit vectors `(H, W, 2)`."""
     scale: Field
@@ -25,14 +25,14 @@ class Scene:
 
     @classmethod
     def blank(cls, x: Field, y: Field) -> "Scene":
-        """Nothing yet, at these coordinates."""
+        """Return an empty scene at these coordinates."""
         black = np.zeros((*x.shape, 3), np.float32)
         return cls(x, y, black, black, unit((np.ones_like(x), np.zeros_like(x))), np.ones_like(x))
 
     def lay(
         self, share: Field, color: Field, second: str, *, flow: tuple[Field | float, Field | float], scale: float
     ) -> None:
-        """Cover this share of each place."""
+        """Cover this fraction of each cell."""
         part = share[..., None]
         along = unit([np.broadcast_to(np.asarray(axis, np.float32), self.x.shape) for axis in flow])
         self.color = self.color + (color - self.color) * part
@@ -44,7 +44,7 @@ class Scene:
 def silhouette(
     x: Field, y: Field, foot: tuple[float, float], tall: float, left: Sequence[float], right: Sequence[float]
 ) -> Field:
-    """Where an upright shape is: its reach left and right of its foot, evenly spaced upwards, in heights."""
+    """Return the pixels of an upright shape; its widths left and right are listed from bottom to top, in heights."""
     t = (foot[1] - y) / tall
     beyond_left = foot[0] - x - tall * np.interp(t, np.linspace(0, 1, len(left)), left)
     beyond_right = x - foot[0] - tall * np.interp(t, np.linspace(0, 1, len(right)), right)
@@ -53,5 +53,5 @@ def silhouette(
 
 
 def streaks(rng: np.random.Generator, shape: tuple[int, int], cell: float, stretch: int) -> Field:
-    """Noise whose blobs are `stretch` times wider than tall."""
+    """Return noise with blobs that are `stretch` times wider than tall."""
     return resized(noise(rng, (shape[0], max(2, shape[1] // stretch)), cell, 3), *shape)

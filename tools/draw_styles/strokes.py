@@ -1,4 +1,4 @@
-"""Oil paint: tapered strokes of many bristles along a flow, laid wet on wet, and light on their relief."""
+"""Draw oil paint: tapered strokes of many bristles along a flow, wet on wet, and the light on their relief."""
 
 from dataclasses import dataclass
 
@@ -7,39 +7,39 @@ import numpy as np
 from draw_styles.fields import Field, lookup, streamlines
 
 LIGHT = np.array([-0.55, -0.65, 0.85], np.float32) / np.float32(np.linalg.norm([-0.55, -0.65, 0.85]))
-"""Where the light comes from: x to the right, y down, z towards the viewer."""
+"""Direction towards the light: x to the right, y down, z towards the viewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One pass of a brush over the picture. Lengths are fractions of the picture's longer side."""
+    """One pass of a brush over the image; lengths are fractions of the image's longer side."""
 
     length: float
     width: float
     spacing: float
-    """Distance between neighboring strokes' starts."""
+    """Distance between the starts of neighboring strokes."""
     jitter: float
-    """How far a stroke's color strays from the plan, in RGB units."""
+    """Standard deviation of the color of a stroke around the plan, in RGB units."""
     opacity: float = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to paint, on the planning grid: which way the brush runs, and its colors."""
+    """Direction, colors and sizes of the strokes on the planning grid."""
 
     flow: Field
     """Unit vectors `(H, W, 2)`."""
     color: Field
     """RGB `(H, W, 3)`."""
     second: Field
-    """The other color a loaded brush carries, RGB `(H, W, 3)`."""
+    """Second color on the brush, RGB `(H, W, 3)`."""
     scale: Field
     """Size of the strokes relative to the layer's, `(H, W)`."""
 
 
 @dataclass
 class Canvas:
-    """Wet paint: color and thickness of each pixel, changed in place by each stroke."""
+    """Color and thickness of the wet paint at each pixel, changed in place by each stroke."""
 
     paint: Field
     """`(H * W, 4)`: RGB and height."""
@@ -48,10 +48,10 @@ class Canvas:
 
 
 def lay_layer(canvas: Canvas, plan: Plan, layer: Layer, rng: np.random.Generator, where: Field) -> None:
-    """Cover the places where `where` exceeds a random number with strokes, in random order."""
+    """Draw strokes in random order; `where` is the probability of a stroke at each cell."""
     rows, columns = plan.scale.shape
     side = max(rows, columns)
-    pixel = side / max(canvas.height, canvas.width)  # in cells; a brush finer than that paints nothing new
+    pixel = side / max(canvas.height, canvas.width)  # in cells; strokes closer than that add nothing
     pitch = max(layer.spacing * side, 2.5 * pixel)
     y, x = np.mgrid[-pitch : rows + pitch : pitch, -pitch : columns + pitch : pitch]
     starts = np.stack([x.ravel(), y.ravel()], axis=-1) + rng.uniform(-0.6, 0.6, (x.size, 2)) * pitch
@@ -82,10 +82,10 @@ def lay_stroke(
     opacity: float,
     rng: np.random.Generator,
 ) -> None:
-    """One tapered ribbon, `width` pixels wide, of bristles that each carry their own mix of paint."""
+    """Draw one tapered stroke, `width` pixels wide, of bristles with individual mixtures of two colors."""
     length = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
     along, across = int(length / 0.75) + 2, int(width / 0.75) + 2
-    s = np.linspace(0, 1, along, dtype=np.float32)[:, None]  # (A, 1) from the brush's touch to its lift
+    s = np.linspace(0, 1, along, dtype=np.float32)[:, None]  # (A, 1) from start to end
     v = np.linspace(-1, 1, across, dtype=np.float32)[None]  # (1, B) from one edge to the other
     knots = np.linspace(0, 1, len(path))
     center = np.stack([np.interp(s[:, 0], knots, path[:, axis]) for axis in (0, 1)], axis=-1)
@@ -96,7 +96,7 @@ def lay_stroke(
     places = np.linspace(-1, 1, bristles.shape[1])
     early, late, mix = (np.interp(v[0], places, row).astype(np.float32)[None] for row in bristles)
     streak = early * (1 - s) + late * s  # (A, B)
-    ragged = s - 0.10 * early + 0.03  # bristles touch and lift one by one
+    ragged = s - 0.10 * early + 0.03  # bristles start and end at different points
     profile = np.sqrt(np.clip(ragged / 0.12, 0, 1)) * np.sqrt(np.clip((1.05 - ragged) / 0.5, 0, 1))
     reach = 0.5 * width * (0.15 + 0.85 * profile)
     x = center[:, :1] - tangent[:, 1:] * v * reach
@@ -116,7 +116,7 @@ def lay_stroke(
 
 
 def lit(canvas: Canvas, depth: float) -> Field:
-    """The painting's RGB under a raking light, `(H, W, 3)`; `depth` is the paint's thickness in pixels."""
+    """Return the RGB of the painting under a raking light, `(H, W, 3)`; `depth` is the paint thickness in pixels."""
     paint = canvas.paint.reshape(canvas.height, canvas.width, 4)
     slope_y, slope_x = np.gradient(paint[..., 3] * depth)
     normal = np.stack([-slope_x, -slope_y, np.ones_like(slope_x)], axis=-1)

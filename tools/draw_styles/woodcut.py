@@ -1,4 +1,4 @@
-"""A woodcut of mountains by a lake: hatching that bends over the relief, black on cream, with two accents."""
+"""Draw the style `woodcut`: mountains by a lake, hatched along their relief, black on cream with two accents."""
 
 from dataclasses import dataclass
 
@@ -24,27 +24,27 @@ LINES = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Blocks:
-    """What the blocks print at each place of the planning grid, each `(H, W)`."""
+    """Ink of each printing block at each cell of the planning grid, `(H, W)` each."""
 
     tone: Field
-    """Share of ink: 0 leaves the paper, above 1 is solid."""
+    """Fraction of ink: 0 is bare paper, above 1 is solid."""
     phase: Field
-    """Grows by one from a hatching line to the next."""
+    """Phase of the hatching, which increases by one per line."""
     red: Field
     ochre: Field
     sun: tuple[float, float]
-    """Where the sun stands, in longer sides of the picture."""
+    """Position of the sun, in units of the image's longer side."""
 
 
 def draw(height: int, width: int, seed: int) -> Image.Image:
-    """The print at a size in pixels; a seed moves the mountains, the sun and the knife."""
+    """Return the drawing at a size in pixels; the seed changes the mountains, the sun and the cuts."""
     rng = np.random.default_rng(seed)
     x, y = planning_grid(height, width)
     plan = _lake(x, y, _mountains(x, y, _sky(x, y, rng), rng), rng)
     tall, wide = height * SUPERSAMPLING, width * SUPERSAMPLING
     tone, phase, red, ochre = (resized(part, tall, wide) for part in (plan.tone, plan.phase, plan.red, plan.ochre))
 
-    swell = resized(0.07 * noise(rng, x.shape, 9, 2), tall, wide)  # the knife's pressure varies along a cut
+    swell = resized(0.07 * noise(rng, x.shape, 9, 2), tall, wide)  # the width of a cut varies along its length
     wave = 0.5 + 0.5 * np.cos(2 * np.pi * phase)
     slope_y, slope_x = np.gradient(phase)
     softness = np.clip(4.5 * np.hypot(slope_x, slope_y), 0.02, 0.5)
@@ -53,7 +53,7 @@ def draw(height: int, width: int, seed: int) -> Image.Image:
     grain = resized(noise(rng, (x.shape[0], max(2, x.shape[1] // 24)), 3, 2), tall, wide)
     specks = resized(noise(rng, x.shape, 2.5, 2), tall, wide)
     ink = ink * (1 - 0.9 * smoothstep(2.35, 2.9, specks + 0.35 * grain))
-    slip = max(1, round(0.0022 * max(tall, wide)))  # the color blocks never meet the key block quite
+    slip = max(1, round(0.0022 * max(tall, wide)))  # the color blocks are slightly misaligned with the key block
     rgb = PAPER * (1 + 0.012 * specks + 0.010 * grain)[..., None]
     for block, color in ((ochre, OCHRE), (red, RED)):
         cover = np.roll(block, (slip, -slip), (0, 1)) * (0.93 + 0.05 * np.clip(grain, -2, 1))
@@ -63,7 +63,7 @@ def draw(height: int, width: int, seed: int) -> Image.Image:
 
 
 def _sky(x: Field, y: Field, rng: np.random.Generator) -> Blocks:
-    """Rings of light around a red sun, darker away from it, with torn clouds."""
+    """Return rings of light around a red sun, darker at a distance, with ragged clouds."""
     right, bottom = float(x.max()), float(y.max())
     sun = (right * rng.uniform(0.3, 0.7), bottom * rng.uniform(0.22, 0.28))
     away = np.hypot(x - sun[0], y - sun[1])
@@ -79,7 +79,7 @@ def _sky(x: Field, y: Field, rng: np.random.Generator) -> Blocks:
 
 
 def _mountains(x: Field, y: Field, behind: Blocks, rng: np.random.Generator) -> Blocks:
-    """Three ridges, each hatched across its own relief and lit from the sun's side."""
+    """Add three ridges, each hatched across its relief and lit from the side of the sun."""
     bottom = float(y.max())
     tone, phase, red, ochre = behind.tone, behind.phase, behind.red, behind.ochre
     for level, swell, shade, lean in (
@@ -102,13 +102,13 @@ def _mountains(x: Field, y: Field, behind: Blocks, rng: np.random.Generator) -> 
 
 
 def _outline(y: Field, crest: Field) -> Field:
-    """Solid ink along a crest `(1, W)`, equally wide on steep and on flat stretches."""
+    """Return solid ink along a crest `(1, W)`, equally wide on steep and flat parts."""
     steep = np.hypot(1, np.gradient(crest[0], 1 / FIELD_SIDE))
     return 1.6 * smoothstep(0.0045, 0.002, np.abs(y - crest) / steep)
 
 
 def _lake(x: Field, y: Field, behind: Blocks, rng: np.random.Generator) -> Blocks:
-    """Water in long horizontal cuts with the sun's broken path on it, and a black near shore."""
+    """Add water in long horizontal cuts with the reflection of the sun, and a black near shore."""
     bottom = float(y.max())
     shore, near = 0.775 * bottom, bottom * (0.955 - 0.035 * noise(rng, (2, x.shape[1]), 120, 4)[:1])
     ripple = noise(rng, x.shape, 60, 3)
