@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -111,3 +113,16 @@ def shuffled(maps: Tensor) -> Tensor:
     """Return the feature vectors `(B, C, H, W)` in a random order of their positions."""
     positions = torch.randperm(maps[0, 0].numel(), generator=torch.Generator().manual_seed(1))
     return maps.flatten(2)[..., positions].view_as(maps)
+
+
+@contextmanager
+def without_root() -> Iterator[None]:
+    """Run the block as the user nobody if the tests run as root, which may read and write every file."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,4 +1,4 @@
-"""Registries: parts are found by folder, and nothing that is wrong with one is kept quiet."""
+"""Test registries: parts are found by folder or entry point, and their errors are reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Circle:
 
 @pytest.fixture
 def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Registry[object]]]:
-    """Makes a package of the given modules, and the registry in it that discovers them."""
+    """Return a function that creates a package of modules and returns its registry."""
     name = f"shapes_{next(NUMBERS)}"
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -48,7 +48,7 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         del sys.modules[module]
 
 
-def test_a_part_is_found_because_its_file_is_there(shapes) -> None:
+def test_a_part_is_found_by_its_file(shapes) -> None:
     registry = shapes(circle=CIRCLE, square=CIRCLE.replace("ircle", "quare").replace('"c', '"s'))
     assert list(registry) == ["circle", "square"]
     assert registry["circle"].__name__ == "Circle"
@@ -56,7 +56,7 @@ def test_a_part_is_found_because_its_file_is_there(shapes) -> None:
     assert "triangle" not in registry
 
 
-def test_nothing_is_imported_before_a_part_is_asked_for(shapes) -> None:
+def test_no_module_is_imported_before_the_first_lookup(shapes) -> None:
     registry = shapes(circle=CIRCLE)
     assert f"{registry.__class__.__module__}" == "impasto.registry"
     assert not [module for module in sys.modules if module.endswith(".circle") and module.startswith("shapes_")]
@@ -64,22 +64,22 @@ def test_nothing_is_imported_before_a_part_is_asked_for(shapes) -> None:
     assert [module for module in sys.modules if module.endswith(".circle") and module.startswith("shapes_")]
 
 
-def test_an_unknown_name_is_refused_with_the_choices(shapes) -> None:
+def test_an_unknown_name_is_refused_with_all_choices(shapes) -> None:
     registry = shapes(circle=CIRCLE)
     with pytest.raises(ValueError, match=r"^unknown shape 'oval'; choose from circle$"):
         registry["oval"]
 
 
-@pytest.mark.parametrize("ask", [list, lambda shapes: shapes["circle"], lambda shapes: "circle" in shapes])
+@pytest.mark.parametrize("look_up", [list, lambda shapes: shapes["circle"], lambda shapes: "circle" in shapes])
 @pytest.mark.parametrize("fault", ["import a_package_that_is_not_there", "raise ImportError('broken')", "1 / 0"])
-def test_a_part_that_fails_to_import_is_an_error_every_time(shapes, fault: str, ask) -> None:
+def test_a_part_that_fails_to_import_raises_at_every_lookup(shapes, fault: str, look_up) -> None:
     registry = shapes(circle=CIRCLE, square=fault)
     for _ in range(2):
         with pytest.raises((ImportError, ZeroDivisionError)):
-            ask(registry)
+            look_up(registry)
 
 
-def test_two_parts_of_one_name_are_refused(shapes) -> None:
+def test_two_parts_with_one_name_are_refused(shapes) -> None:
     registry = shapes(circle=CIRCLE, ring=CIRCLE)
     with pytest.raises(ValueError, match=r"^the shape 'circle' is registered twice; rename one of them$"):
         list(registry)
@@ -94,9 +94,22 @@ def test_two_parts_of_one_name_are_refused(shapes) -> None:
     ],
     ids=["backbones", "losses", "methods"],
 )
-def test_the_parts_of_the_house_are_there_and_keep_their_contract(registry, contract: type, known: set[str]) -> None:
+def test_the_parts_of_the_package_have_their_base_class(registry, contract: type, known: set[str]) -> None:
     assert known <= set(registry)
     assert all(issubclass(registry[name], contract) for name in registry)
+
+
+def test_entry_points_of_another_group_are_loaded(shapes, tmp_path: Path) -> None:
+    (tmp_path / "oval_plug_in.py").write_text("LOADED = True\n")
+    metadata = tmp_path / "oval-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: oval\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[shapes.plug_ins]\noval = oval_plug_in\n")
+    list(shapes(circle=CIRCLE))
+    assert "oval_plug_in" not in sys.modules
+    package = f"shapes_{next(NUMBERS) - 1}"
+    assert list(Registry("shape", package, group="shapes.plug_ins")) == []
+    assert sys.modules.pop("oval_plug_in").LOADED
 
 
 PLUG_IN = '''
@@ -104,7 +117,7 @@ from impasto.metrics import METRICS, PIXELS, Metric
 
 @METRICS.add("brightness")
 class Brightness(Metric):
-    """How much lighter or darker the painting is than the style."""
+    """Return the difference of the mean brightness of the output and the style."""
 
     summary = "difference of mean brightness"
     measures = "style"
@@ -117,28 +130,30 @@ class Brightness(Metric):
 '''
 
 
-def graded(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
-    """What `impasto metrics` says in a process that has a package with a metric installed."""
+def run_metrics(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    """Run `impasto metrics` in a process in which a package with a metric is installed."""
     (folder / "lightmeter.py").write_text(source)
-    facts = folder / "lightmeter-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: lightmeter\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[impasto.metrics]\nbrightness = lightmeter\n")
+    metadata = folder / "lightmeter-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: lightmeter\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[impasto.metrics]\nbrightness = lightmeter\n")
     pictures = ["woodcut", "mosaic", str(resolve("woodcut"))]
-    words = ["metrics", *pictures, "--backbone", "tiny", "--metrics", "brightness", "--json"]
-    where = {**os.environ, "PYTHONPATH": str(folder)}
-    return subprocess.run([sys.executable, "-m", "impasto", *words], capture_output=True, text=True, env=where)
+    arguments = ["metrics", *pictures, "--backbone", "tiny", "--metrics", "brightness", "--json"]
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, "-m", "impasto", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def test_a_metric_of_another_package_is_found_by_its_entry_point(tmp_path: Path) -> None:
-    said = graded(tmp_path, PLUG_IN)
-    assert said.returncode == 0, said.stderr
-    rows = json.loads(said.stdout)
+    done = run_metrics(tmp_path, PLUG_IN)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
     assert rows["style_copy"]["brightness"] < 0.01 < rows["metrics"]["brightness"] == rows["identity"]["brightness"]
 
 
-def test_a_package_that_fails_is_named_in_one_line(tmp_path: Path) -> None:
-    said = graded(tmp_path, "import lpips_that_is_not_there")
-    assert said.returncode == 2
-    assert said.stderr.startswith("impasto: the metric 'brightness' of the package lightmeter: No module named")
-    assert said.stderr.count("\n") == 1
+def test_a_package_that_fails_to_import_is_named_in_one_line(tmp_path: Path) -> None:
+    done = run_metrics(tmp_path, "import lpips_that_is_not_there")
+    assert done.returncode == 2
+    assert done.stderr.startswith("impasto: the metric 'brightness' of the package lightmeter: No module named")
+    assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What is shipped: the wheel has all it needs to paint, offline and away from the checkout."""
+"""Test the wheel: it contains everything that stylizing needs, offline and outside the repository."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_wheel_alone_paints_offline_with_the_bundled_network(tmp_path: Path) -> None:
+def test_the_wheel_stylizes_offline_with_the_bundled_network(tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", tmp_path, ROOT, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.stat().st_size < 25_000_000
     site = tmp_path / "site"
     run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel, cwd=tmp_path)
 
-    where = {"PYTHONPATH": str(site), "IMPASTO_OFFLINE": "1", "IMPASTO_WEIGHTS": "", "HOME": str(tmp_path / "home")}
-    used = run(sys.executable, "-c", "import impasto; print(impasto.__file__)", cwd=tmp_path, **where)
+    home = str(tmp_path / "home")
+    environment = {"PYTHONPATH": str(site), "IMPASTO_OFFLINE": "1", "IMPASTO_WEIGHTS": "", "HOME": home}
+    used = run(sys.executable, "-c", "import impasto; print(impasto.__file__)", cwd=tmp_path, **environment)
     assert Path(used.strip()).is_relative_to(site)
-    painting = ("stylize", "woodcut", "pointillism", "-o", "out.png", "--size", "96", "--steps", "3")
-    run(sys.executable, "-m", "impasto", *painting, cwd=tmp_path, **where)
+    arguments = ("stylize", "woodcut", "pointillism", "-o", "out.png", "--size", "96", "--steps", "3")
+    run(sys.executable, "-m", "impasto", *arguments, cwd=tmp_path, **environment)
     assert (tmp_path / "out.png").stat().st_size > 1000

@@ -1,11 +1,11 @@
-"""Sorted values: of every place, or of enough of them that no place is left out."""
+"""Test sorted values and the selection of positions."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from impasto.features import sorting as ranks
+from impasto.features import sorting
 from impasto.features.positions import guided_columns, inside_guide, random_columns
 from impasto.features.sorting import sorted_distance, sorted_rows
 
@@ -21,10 +21,10 @@ def test_rows_are_sorted_projections_onto_the_axes() -> None:
 
 
 @pytest.mark.parametrize("projected", [False, True])
-def test_of_many_places_each_still_pulls_at_eight_rows_or_more(
+def test_every_position_of_a_large_map_receives_a_gradient_from_eight_rows(
     projected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranks, "ENOUGH", 50)
+    monkeypatch.setattr(sorting, "ENOUGH", 50)
     values = columns(1, 24, 1000).requires_grad_()
     axes = torch.eye(24) if projected else None
     rows = sorted_rows(values, axes)
@@ -33,30 +33,30 @@ def test_of_many_places_each_still_pulls_at_eight_rows_or_more(
     assert (gradient[0].count_nonzero(0)[:999] == 8).all()
 
 
-def test_the_distance_with_some_places_is_that_with_all_to_a_twentieth(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_distance_of_subsampled_rows_is_within_5_percent(monkeypatch: pytest.MonkeyPatch) -> None:
     values, others = columns(1, 64, 4000), columns(1, 64, 4000, seed=1) ** 1.3
-    whole = sorted_distance(sorted_rows(values), sorted_rows(others))
-    monkeypatch.setattr(ranks, "ENOUGH", 500)
+    full = sorted_distance(sorted_rows(values), sorted_rows(others))
+    monkeypatch.setattr(sorting, "ENOUGH", 500)
     some_rows = sorted_rows(values)
     assert some_rows.shape == (1, 64, 500)
-    assert sorted_distance(some_rows, sorted_rows(others)).item() == pytest.approx(whole.item(), rel=0.05)
+    assert sorted_distance(some_rows, sorted_rows(others)).item() == pytest.approx(full.item(), rel=0.05)
 
 
 def test_a_target_of_another_length_is_interpolated() -> None:
     short, long = (((torch.arange(count) + 0.5) / count).view(1, 1, count) for count in (10, 1000))
     assert sorted_distance(short, long) < 1e-10
-    assert sorted_distance(long, short) < 1e-4  # beyond the outermost values there is nothing to interpolate
+    assert sorted_distance(long, short) < 1e-4  # the outermost values cannot be interpolated
     assert sorted_distance(long + 1, short).item() == pytest.approx(1, rel=1e-3)
 
 
-def test_under_a_guide_lie_the_places_with_half_of_the_largest_or_more() -> None:
+def test_positions_with_half_of_the_maximum_or_more_are_inside_a_guide() -> None:
     guide = torch.tensor([0.0, 0.9, 1.0, 2.0, 1.1, 0.0]).view(1, 1, 2, 3)
     assert inside_guide(guide).flatten().tolist() == [False, False, True, True, True, False]
     assert guided_columns(guide, torch.arange(6.0).view(1, 1, 2, 3)).tolist() == [[[2.0, 3.0, 4.0]]]
     assert not inside_guide(torch.zeros(1, 1, 2, 3)).any()
 
 
-def test_some_columns_are_the_same_for_all_maps_of_one_size_and_all_where_there_are_few() -> None:
+def test_random_columns_are_the_same_for_all_maps_of_one_size_and_all_of_a_small_map() -> None:
     values = torch.arange(100.0).view(1, 1, 100)
     chosen = random_columns(values, 10)
     assert chosen.unique().numel() == 10

@@ -1,4 +1,4 @@
-"""Guides: what lies across the border does not count, and nothing of a region is left out for being thin."""
+"""Test guides: positions across the border have no weight, and thin parts of a region keep theirs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ SHAPE = (12, 16)
 
 
 def mask_of(*columns: tuple[int, int], scale: int = 1) -> Tensor:
-    """1 in some columns of a map of SHAPE, `scale` times as large."""
+    """Return a mask that is 1 in some columns of a map of SHAPE, enlarged by `scale`."""
     mask = torch.zeros(1, 1, *SHAPE)
     for first, last in columns:
         mask[..., first:last] = 1
     return mask.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
 
-def counting(guided: Tensor) -> list[int]:
-    """The columns that count, the same in every row."""
-    counts = guided[0, 0] > 0
-    assert (counts == counts[:1]).all()
-    return counts[0].nonzero().flatten().tolist()
+def weighted_columns(guided: Tensor) -> list[int]:
+    """Return the columns with a weight, which must be the same in every row."""
+    positive = guided[0, 0] > 0
+    assert (positive == positive[:1]).all()
+    return positive[0].nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize("scale", [1, 4])
@@ -35,27 +35,27 @@ def test_a_guide_has_a_mean_of_1_and_the_shape_of_the_map(columns: list[tuple[in
     assert guided.mean().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_the_place_next_to_a_border_does_not_count_and_that_at_the_edge_of_the_picture_does() -> None:
-    assert counting(eroded_guide(mask_of((0, 8)), SHAPE)) == list(range(7))
-    assert counting(eroded_guide(mask_of((4, 12)), SHAPE)) == list(range(5, 11))
+def test_positions_next_to_a_border_have_no_weight_but_those_at_the_edge_of_the_image_do() -> None:
+    assert weighted_columns(eroded_guide(mask_of((0, 8)), SHAPE)) == list(range(7))
+    assert weighted_columns(eroded_guide(mask_of((4, 12)), SHAPE)) == list(range(5, 11))
 
 
-def test_a_region_all_over_counts_alike() -> None:
+def test_a_region_of_the_whole_image_has_equal_weights() -> None:
     assert torch.equal(eroded_guide(torch.ones(1, 1, 48, 64), SHAPE), torch.ones(1, 1, *SHAPE))
 
 
 @pytest.mark.parametrize("width", [1, 2])
-def test_what_is_too_thin_to_be_eroded_counts_as_it_is(width: int) -> None:
-    assert counting(eroded_guide(mask_of((5, 5 + width)), SHAPE)) == list(range(5, 5 + width))
+def test_a_part_too_thin_to_be_eroded_keeps_its_weight(width: int) -> None:
+    assert weighted_columns(eroded_guide(mask_of((5, 5 + width)), SHAPE)) == list(range(5, 5 + width))
 
 
-def test_the_thin_part_of_a_broad_region_counts_too_and_as_much() -> None:
+def test_a_thin_part_has_the_same_weight_as_the_rest_of_its_region() -> None:
     guided = eroded_guide(mask_of((0, 8), (12, 13)), SHAPE)
-    assert counting(guided) == [*range(7), 12]
-    assert guided.unique().numel() == 2  # 0, and the one value of all that counts
+    assert weighted_columns(guided) == [*range(7), 12]
+    assert guided.unique().numel() == 2  # 0 and one positive value
 
 
-def test_a_speck_smaller_than_a_place_counts_by_what_it_covers() -> None:
+def test_a_speck_smaller_than_a_position_has_a_weight_there() -> None:
     mask = torch.zeros(1, 1, 48, 64)
     mask[..., 20:22, 30:32] = 1
     guided = eroded_guide(mask, SHAPE)
@@ -69,12 +69,12 @@ def test_a_soft_border_stays_soft_and_moves_inwards() -> None:
     assert torch.allclose(guided / guided[0], torch.tensor([1, 1, 1, 0.75, 0.5, 0.25, 0, 0, 0, 0, 0, 0]))
 
 
-def test_two_regions_share_no_place_at_a_hard_border() -> None:
+def test_two_regions_have_no_common_position_at_a_hard_border() -> None:
     left, right = (eroded_guide(mask_of(columns, scale=4), SHAPE) for columns in ((0, 8), (8, 16)))
     assert (left * right).max() == 0
 
 
-def test_every_layer_has_a_guide_of_its_own_size_and_no_mask_gives_none() -> None:
+def test_every_layer_has_a_guide_of_its_size_and_no_mask_gives_no_guides() -> None:
     features = {"relu1_1": torch.zeros(1, 3, 12, 16), "relu2_1": torch.zeros(1, 5, 6, 8)}
     guides = layer_guides(mask_of((0, 8), scale=2), features)
     assert {layer: tuple(own.shape) for layer, own in guides.items()} == {

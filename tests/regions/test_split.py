@@ -1,4 +1,4 @@
-"""Masks: label maps as people draw and save them, what belongs to what, and every way to get them wrong."""
+"""Test masks: label maps in many formats, assignment of styles to regions, and invalid masks."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ RED, GREEN, GRAY, WHITE, BLACK = (200, 30, 40), (20, 160, 60), (128, 128, 128), 
 BACKGROUND = WHITE
 
 
-def drawn(*discs: tuple[int, ...], size: tuple[int, int] = (192, 128), fine: int = 1) -> PIL.Image.Image:
-    """White with two discs; `fine` > 1 antialiases them."""
-    whole = PIL.Image.new("RGB", (size[0] * fine, size[1] * fine), BACKGROUND)
-    pen = PIL.ImageDraw.Draw(whole)
+def draw_discs(*discs: tuple[int, ...], size: tuple[int, int] = (192, 128), oversampling: int = 1) -> PIL.Image.Image:
+    """Draw two discs on white; `oversampling` > 1 antialiases them."""
+    canvas = PIL.Image.new("RGB", (size[0] * oversampling, size[1] * oversampling), BACKGROUND)
+    pen = PIL.ImageDraw.Draw(canvas)
     for color, center in zip(discs, (0.27, 0.73), strict=True):
-        x, y, r = center * whole.width, whole.height / 2, whole.height / 4
+        x, y, r = center * canvas.width, canvas.height / 2, canvas.height / 4
         pen.ellipse((x - r, y - r, x + r - 1, y + r - 1), fill=color)
-    return whole.resize(size, PIL.Image.Resampling.BOX) if fine > 1 else whole
+    return canvas.resize(size, PIL.Image.Resampling.BOX) if oversampling > 1 else canvas
 
 
 def halves(left: Any, right: Any, mode: str = "RGB", size: tuple[int, int] = (WIDTH, HEIGHT)) -> PIL.Image.Image:
@@ -47,7 +47,7 @@ def halves(left: Any, right: Any, mode: str = "RGB", size: tuple[int, int] = (WI
     return picture
 
 
-def labels_of(picture: PIL.Image.Image, folder: Path, suffix: str = ".png", **options: Any) -> LabelMap:
+def saved_labels(picture: PIL.Image.Image, folder: Path, suffix: str = ".png", **options: Any) -> LabelMap:
     file = folder / f"map{suffix}"
     picture.save(file, **options)
     return read_label_map(open_picture(file))
@@ -61,92 +61,94 @@ def agreement(labels: LabelMap, exact: LabelMap) -> float:
 
 
 SAVED: dict[str, Callable[[Path], LabelMap]] = {
-    "jpeg": lambda folder: labels_of(drawn(RED, GREEN), folder, ".jpg", quality=75),
-    "bad jpeg": lambda folder: labels_of(drawn(RED, GREEN), folder, ".jpg", quality=25, subsampling=2),
-    "antialiased": lambda folder: labels_of(drawn(RED, GREEN, fine=4), folder),
-    "antialiased jpeg": lambda folder: labels_of(drawn(RED, GREEN, fine=4), folder, ".jpg", quality=60),
-    "palette": lambda folder: labels_of(drawn(RED, GREEN).quantize(8, dither=PIL.Image.Dither.NONE), folder),
-    "gif": lambda folder: labels_of(drawn(RED, GREEN), folder, ".gif"),
-    "webp": lambda folder: labels_of(drawn(RED, GREEN), folder, ".webp", quality=60),
-    "blurred": lambda folder: labels_of(
-        drawn(RED, GREEN, size=(64, 42)).resize((192, 128), PIL.Image.Resampling.BILINEAR), folder
+    "jpeg": lambda folder: saved_labels(draw_discs(RED, GREEN), folder, ".jpg", quality=75),
+    "bad jpeg": lambda folder: saved_labels(draw_discs(RED, GREEN), folder, ".jpg", quality=25, subsampling=2),
+    "antialiased": lambda folder: saved_labels(draw_discs(RED, GREEN, oversampling=4), folder),
+    "antialiased jpeg": lambda folder: saved_labels(draw_discs(RED, GREEN, oversampling=4), folder, ".jpg", quality=60),
+    "palette": lambda folder: saved_labels(draw_discs(RED, GREEN).quantize(8, dither=PIL.Image.Dither.NONE), folder),
+    "gif": lambda folder: saved_labels(draw_discs(RED, GREEN), folder, ".gif"),
+    "webp": lambda folder: saved_labels(draw_discs(RED, GREEN), folder, ".webp", quality=60),
+    "blurred": lambda folder: saved_labels(
+        draw_discs(RED, GREEN, size=(64, 42)).resize((192, 128), PIL.Image.Resampling.BILINEAR), folder
     ),
 }
 
 
-@pytest.mark.parametrize("how", SAVED)
-def test_a_label_map_keeps_its_labels_however_it_was_saved(how: str, tmp_path: Path) -> None:
-    exact, labels = labels_of(drawn(RED, GREEN), tmp_path), SAVED[how](tmp_path)
+@pytest.mark.parametrize("file_format", SAVED)
+def test_a_label_map_is_read_correctly_from_every_file_format(file_format: str, tmp_path: Path) -> None:
+    exact, labels = saved_labels(draw_discs(RED, GREEN), tmp_path), SAVED[file_format](tmp_path)
     assert len(labels.colors) == 3
     assert [labels.find(np.array(color)) for color in (RED, GREEN, WHITE)] == [0, 1, 2]
-    assert agreement(labels, exact) > (0.95 if how == "blurred" else 0.99)
+    assert agreement(labels, exact) > (0.95 if file_format == "blurred" else 0.99)
 
 
-def test_labels_come_from_dark_to_light(tmp_path: Path) -> None:
-    labels = labels_of(drawn(WHITE, BLACK), tmp_path)  # a white disc on white is none
+def test_labels_are_sorted_from_dark_to_light(tmp_path: Path) -> None:
+    labels = saved_labels(draw_discs(WHITE, BLACK), tmp_path)  # a white disc on white is not visible
     assert labels.names() == "#000000, #ffffff"
-    labels = labels_of(drawn(GREEN, RED), tmp_path)
+    labels = saved_labels(draw_discs(GREEN, RED), tmp_path)
     assert labels.names() == "#c81e28, #14a03c, #ffffff"
 
 
-def test_the_gray_edge_between_black_and_white_is_not_the_gray_region(tmp_path: Path) -> None:
-    labels = labels_of(drawn(BLACK, GRAY, fine=4), tmp_path)
+def test_the_gray_edge_between_black_and_white_is_not_in_the_gray_region(tmp_path: Path) -> None:
+    labels = saved_labels(draw_discs(BLACK, GRAY, oversampling=4), tmp_path)
     assert labels.names() == "#000000, #808080, #ffffff"
     assert not (labels.index[:, :96] == 1).any()
 
 
 @pytest.mark.parametrize("times", [2, 4])
-def test_an_antialiased_edge_is_no_region_in_an_enlarged_map_either(times: int, tmp_path: Path) -> None:
+def test_an_antialiased_edge_is_not_a_region_in_an_enlarged_map(times: int, tmp_path: Path) -> None:
     edge = halves(BLACK, WHITE, size=(400, 200))
     edge.paste(GRAY, (200, 0, 201, 200))
     enlarged = edge.resize((400 * times, 200 * times), PIL.Image.Resampling.NEAREST)
-    assert labels_of(enlarged, tmp_path).names() == "#000000, #ffffff"
+    assert saved_labels(enlarged, tmp_path).names() == "#000000, #ffffff"
 
 
-def test_specks_belong_to_what_is_around_them(tmp_path: Path) -> None:
+def test_specks_belong_to_the_region_around_them(tmp_path: Path) -> None:
     picture = halves(BLACK, WHITE, size=(400, 300))
     for x in range(20, 400, 40):
         picture.paste(RED, (x, 150, x + 2, 152))
-    labels = labels_of(picture, tmp_path)
+    labels = saved_labels(picture, tmp_path)
     assert labels.names() == "#000000, #ffffff"
     assert (labels.index[:, :200] == 0).all()
     assert (labels.index[:, 200:] == 1).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA", "I;16"])
-def test_a_map_may_have_any_depth(mode: str, tmp_path: Path) -> None:
+def test_a_map_of_any_bit_depth_is_read(mode: str, tmp_path: Path) -> None:
     picture = halves(0, 255, "L")
     if mode == "I;16":
         picture = PIL.Image.fromarray(np.array(picture).astype(np.uint16) * 257)
-    labels = labels_of(picture if mode == "I;16" else picture.convert(mode), tmp_path)
+    labels = saved_labels(picture if mode == "I;16" else picture.convert(mode), tmp_path)
     assert labels.names() == "#000000, #ffffff"
     assert (labels.index[:, : WIDTH // 2] == 0).all()
     assert (labels.index[:, WIDTH // 2 :] == 1).all()
 
 
-def test_a_clear_place_belongs_to_no_region(tmp_path: Path) -> None:
-    labels = labels_of(halves((*RED, 255), (*RED, 0), "RGBA"), tmp_path)
+def test_transparent_pixels_belong_to_no_region(tmp_path: Path) -> None:
+    labels = saved_labels(halves((*RED, 255), (*RED, 0), "RGBA"), tmp_path)
     assert labels.names() == "#c81e28"
     assert (labels.index[:, : WIDTH // 2] == 0).all()
     assert (labels.index[:, WIDTH // 2 :] == -1).all()
 
 
-def test_colors_nearer_than_the_noise_of_a_jpeg_are_one(tmp_path: Path) -> None:
-    assert len(labels_of(halves((100, 100, 100), (120, 100, 100)), tmp_path).colors) == 1
-    assert len(labels_of(halves((100, 100, 100), (140, 100, 100)), tmp_path).colors) == 2
+def test_colors_closer_than_jpeg_noise_are_one_label(tmp_path: Path) -> None:
+    assert len(saved_labels(halves((100, 100, 100), (120, 100, 100)), tmp_path).colors) == 1
+    assert len(saved_labels(halves((100, 100, 100), (140, 100, 100)), tmp_path).colors) == 2
 
 
-def test_a_picture_of_noise_is_no_label_map(tmp_path: Path) -> None:
+def test_an_image_of_noise_is_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    with pytest.raises(ValueError, match=r"^'map.png' has no flat color; use a label map with one flat color per region$"):
-        labels_of(PIL.Image.fromarray(noise), tmp_path)
+    with pytest.raises(
+        ValueError, match=r"^'map.png' has no flat color; use a label map with one flat color per region$"
+    ):
+        saved_labels(PIL.Image.fromarray(noise), tmp_path)
 
 
-def test_a_map_of_too_many_colors_is_no_label_map(tmp_path: Path) -> None:
+def test_a_map_with_too_many_colors_is_refused(tmp_path: Path) -> None:
     tiles = np.array([[(x * 40, y * 40, 0) for x in range(6)] for y in range(6)], np.uint8)
     picture = PIL.Image.fromarray(tiles).resize((96, 96), PIL.Image.Resampling.NEAREST)
     with pytest.raises(ValueError, match="more than 32 colors"):
-        labels_of(picture, tmp_path)
+        saved_labels(picture, tmp_path)
 
 
 # regions
@@ -154,7 +156,7 @@ def test_a_map_of_too_many_colors_is_no_label_map(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a photograph, two styles and masks of many kinds."""
+    """Return the current folder, with a content image, two styles and many kinds of masks."""
     monkeypatch.chdir(tmp_path)
     for i, (name, size) in enumerate({"photo": (64, 96), "one": (50, 70), "two": (80, 60)}.items()):
         save_image(torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(i)), tmp_path / f"{name}.png")
@@ -171,7 +173,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     halves(0, 255, "L").save("right.png")
     halves(100, 0, "L").save("dark.png")
     PIL.Image.linear_gradient("L").resize((WIDTH, HEIGHT)).save("soft.png")
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("not an image")
     return tmp_path
 
 
@@ -197,9 +199,7 @@ def area_of(subject: Subject, k: int) -> Tensor:
 
 
 @pytest.mark.parametrize("mask", ["halves.png", "large.png"])
-def test_the_dark_region_takes_after_the_first_style_and_the_light_one_after_the_second(
-    folder: Path, mask: str
-) -> None:
+def test_the_dark_region_has_the_first_style_and_the_light_one_the_second(folder: Path, mask: str) -> None:
     subject = divided(mask=mask, feather=0)
     assert [region.name for region in subject.regions] == ["region1", "region2"]
     assert area_of(subject, 0)[..., :47].min() > 0.99
@@ -209,7 +209,7 @@ def test_the_dark_region_takes_after_the_first_style_and_the_light_one_after_the
     assert torch.equal(light, load_image("two.png"))
 
 
-def test_regions_of_a_label_map_cover_every_place_once_however_soft(folder: Path) -> None:
+def test_the_masks_of_a_label_map_sum_to_one_with_any_feather(folder: Path) -> None:
     for feather in (0, 0.02, 0.2):
         subject = divided(mask="colors.jpg", feather=feather)
         assert (area_of(subject, 0) + area_of(subject, 1) - 1).abs().max() < 1e-5
@@ -223,19 +223,19 @@ def test_the_feather_is_the_width_of_the_border(folder: Path) -> None:
     assert set(hard.unique().tolist()) == {0, 1}
 
 
-def test_soft_masks_are_taken_by_their_grays_and_as_soft_as_they_are(folder: Path) -> None:
+def test_gray_masks_are_used_without_feather(folder: Path) -> None:
     subject = divided(mask=("soft.png", "right.png"), feather=0.2)
     assert (area_of(subject, 0) - load_image("soft.png")[:, :1]).abs().max() < 1e-5
     assert set(area_of(subject, 1).unique().tolist()) == {0, 1}
 
 
-def test_a_soft_mask_ends_where_it_is_clear(folder: Path) -> None:
+def test_a_gray_mask_is_zero_where_it_is_transparent(folder: Path) -> None:
     subject = divided(mask=("part.png", "right.png"))
     assert area_of(subject, 0)[..., : WIDTH // 2].min() > 0.999
     assert area_of(subject, 0)[..., WIDTH // 2 :].max() == 0
 
 
-def test_a_region_takes_after_the_places_of_its_color_in_the_styles_that_have_it(folder: Path) -> None:
+def test_a_region_has_the_areas_of_its_color_in_all_styles_that_contain_it(folder: Path) -> None:
     maps = ("colors one.jpg", "colors two.png")
     red, green = divided(mask="colors.jpg", style_mask=maps, style_mix=(1, 3)).regions
     assert [style.weight for style in red.styles] == [0.25, 0.75]
@@ -247,26 +247,26 @@ def test_a_region_takes_after_the_places_of_its_color_in_the_styles_that_have_it
     assert mask[..., :33].max() < 0.01
 
 
-def test_a_style_without_weight_gives_nothing(folder: Path) -> None:
+def test_a_style_of_weight_zero_is_left_out(folder: Path) -> None:
     maps = ("colors one.jpg", "colors two.png")
     red, _ = divided(mask="colors.jpg", style_mask=maps, style_mix=(1, 0)).regions
     assert [style.weight for style in red.styles] == [1]
 
 
-def test_strength_and_stroke_go_to_the_regions_in_their_order(folder: Path) -> None:
+def test_strengths_and_style_scales_are_assigned_to_the_regions_in_order(folder: Path) -> None:
     subject = divided(mask="halves.png", region_strength=(0.5, 2), region_style_scale=(1, 3))
     assert [(region.strength, region.style_scale) for region in subject.regions] == [(0.5, 1), (2, 3)]
 
 
-# the door
+# the pipeline
 
 
-def paint(style: Any = ("one.png", "two.png"), **settings: Any) -> Result:
+def stylize(style: Any = ("one.png", "two.png"), **settings: Any) -> Result:
     return impasto.stylize("photo.png", style, **{"backbone": "tiny", "size": 96, "steps": 5, **settings})
 
 
-def test_every_region_has_terms_of_its_own_and_the_record_names_the_masks(folder: Path) -> None:
-    result = paint(mask=folder / "colors.jpg", style_mask=["colors one.jpg", "colors two.png"])
+def test_every_region_has_its_own_loss_terms_and_the_record_lists_the_masks(folder: Path) -> None:
+    result = stylize(mask=folder / "colors.jpg", style_mask=["colors one.jpg", "colors two.png"])
     assert {name.split("/")[2] for name in result.losses if name.startswith("style/")} == {"region1", "region2"}
     inputs = [(entry.role, entry.name) for entry in result.inputs]
     assert inputs[3:] == [
@@ -277,39 +277,41 @@ def test_every_region_has_terms_of_its_own_and_the_record_names_the_masks(folder
     assert all(Path(str(entry.path)).is_absolute() and len(entry.sha256) == 64 for entry in result.inputs)
 
 
-def test_places_that_no_mask_covers_keep_the_content(folder: Path) -> None:
+def test_pixels_outside_all_masks_keep_the_content(folder: Path) -> None:
     photo = load_image("photo.png")
-    change = (paint("two.png", mask="part.png", feather=0, steps=20).image - photo).abs().mean((0, 1, 2))  # (W,)
+    change = (stylize("two.png", mask="part.png", feather=0, steps=20).image - photo).abs().mean((0, 1, 2))  # (W,)
     assert change[:44].mean() > 10 * change[-40:].mean()
     assert change[-20:].mean() < 2e-3
-    assert (paint("two.png", steps=20).image - photo).abs().mean((0, 1, 2))[-20:].mean() > 0.03
+    assert (stylize("two.png", steps=20).image - photo).abs().mean((0, 1, 2))[-20:].mean() > 0.03
 
 
 def test_a_region_of_strength_0_keeps_the_content(folder: Path) -> None:
-    change = (paint(mask="halves.png", region_strength=(0, 1), feather=0).image - load_image("photo.png")).abs()
+    change = (stylize(mask="halves.png", region_strength=(0, 1), feather=0).image - load_image("photo.png")).abs()
     assert change[..., 56:].mean() > 10 * change[..., :40].mean()
 
 
-@pytest.mark.parametrize(("layer", "across"), [("relu1_1", 0), ("relu2_1", 2)])  # an eroded place is 1 and 2 pixels
-def test_a_style_pulls_at_its_own_region_and_hardly_across_the_border(folder: Path, layer: str, across: int) -> None:
+@pytest.mark.parametrize(("layer", "across"), [("relu1_1", 0), ("relu2_1", 2)])  # positions of 1 and 2 pixels
+def test_the_gradient_of_a_style_is_inside_its_region(folder: Path, layer: str, across: int) -> None:
     config = GatysConfig(backbone="tiny", content_weight=0, precision="fp32", style_layers=(layer,))
     subject = divided(mask="halves.png", feather=0, region_strength=(0, 1))
     picture = subject.content.clone().requires_grad_()
     losses = Matching(config, GramLoss()).objective("tiny")(subject)(picture)
     (gradient,) = torch.autograd.grad(sum(losses.values()), picture)
-    pull = gradient.abs().mean((0, 1, 2))  # (W,)
-    assert pull[WIDTH // 2 :].min() > 0
-    assert pull[: WIDTH // 2 - across].max() == 0
+    magnitude = gradient.abs().mean((0, 1, 2))  # (W,)
+    assert magnitude[WIDTH // 2 :].min() > 0
+    assert magnitude[: WIDTH // 2 - across].max() == 0
 
 
-def test_another_style_in_one_region_changes_that_one(folder: Path) -> None:
+def test_another_style_in_one_region_changes_only_that_region(folder: Path) -> None:
     settings = {"mask": "halves.png", "feather": 0, "precision": "fp32"}
-    change = (paint(("one.png", "two.png"), **settings).image - paint(("one.png", "mosaic"), **settings).image).abs()
+    change = (
+        stylize(("one.png", "two.png"), **settings).image - stylize(("one.png", "mosaic"), **settings).image
+    ).abs()
     assert change[..., 56:].mean() > 5 * change[..., :40].mean()
 
 
-def test_color_goes_with_masks(folder: Path) -> None:
-    result = paint(mask="halves.png", color="luminance", steps=2)
+def test_color_works_with_masks(folder: Path) -> None:
+    result = stylize(mask="halves.png", color="luminance", steps=2)
     photo = load_image("photo.png")
     yiq = torch.tensor([0.596, -0.274, -0.322]), torch.tensor([0.211, -0.523, 0.312])
     for axis in yiq:
@@ -317,8 +319,8 @@ def test_color_goes_with_masks(folder: Path) -> None:
         assert torch.corrcoef(torch.stack([kept.flatten(), own.flatten()]))[0, 1] > 0.9
 
 
-def test_a_painting_with_masks_is_painted_again_from_its_record(folder: Path, tmp_path: Path) -> None:
-    result = paint(mask="colors.jpg", style_mask=("colors one.jpg", "colors two.png"), region_style_scale=(1, 2))
+def test_a_result_with_masks_is_replayed_from_its_record(folder: Path, tmp_path: Path) -> None:
+    result = stylize(mask="colors.jpg", style_mask=("colors one.jpg", "colors two.png"), region_style_scale=(1, 2))
     path = result.save(tmp_path / "out.png")
     assert torch.equal(impasto.replay(path).image, result.image)
     (folder / "colors.jpg").rename("moved.jpg")
@@ -334,8 +336,8 @@ def test_a_painting_with_masks_is_painted_again_from_its_record(folder: Path, tm
     assert torch.equal(impasto.replay(path, masks=["moved.jpg"], style_masks=maps).image, result.image)
 
 
-def test_a_record_from_before_there_were_masks_is_read(folder: Path) -> None:
-    result = paint()
+def test_a_record_without_mask_settings_is_replayed(folder: Path) -> None:
+    result = stylize()
     path = result.save(folder / "out.png")
     record = json.loads(path.with_suffix(".json").read_text())
     for name in ("mask", "style_mask", "feather", "region_strength", "region_style_scale"):
@@ -345,13 +347,13 @@ def test_a_record_from_before_there_were_masks_is_read(folder: Path) -> None:
     assert torch.equal(impasto.replay(old).image, result.image)
 
 
-# mistakes
+# invalid settings
 
 
 TWO = ("one.png", "two.png")
-MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "missing": ({"mask": "nowhere.png"}, "mask: 'nowhere.png': it cannot be read: No such file or directory"),
-    "no picture": ({"mask": "text.png"}, "mask: 'text.png': it is not an image in a supported format"),
+    "not an image": ({"mask": "text.png"}, "mask: 'text.png': it is not an image in a supported format"),
     "proportions": ({"mask": "upright.png"}, "mask: 'upright.png' is 64x96 pixels and the content 96x64; give a mask"),
     "more styles": (
         {"mask": "halves.png", "style": (*TWO, "one.png")},
@@ -364,24 +366,24 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"mask": ("right.png", "soft.png", "part.png")},
         "mask: 3 files, but 2 style image(s); give one for each",
     ),
-    "dark": ({"mask": ("right.png", "dark.png")}, "mask: 'dark.png' is empty: no pixel is lighter than middle"),
+    "too dark": ({"mask": ("right.png", "dark.png")}, "mask: 'dark.png' is empty: no pixel is lighter than middle"),
     "styles alone": ({"style_mask": ("colors one.jpg", "colors two.png")}, "style_mask: there are no regions; give"),
     "strength alone": ({"region_strength": (1, 2)}, "region_strength: there are no regions; give mask too"),
-    "stroke alone": ({"region_style_scale": (1, 2)}, "region_style_scale: there are no regions; give mask too"),
+    "style scale alone": ({"region_style_scale": (1, 2)}, "region_style_scale: there are no regions; give mask too"),
     "strengths": (
         {"mask": "halves.png", "region_strength": (1,)},
         "region_strength: 1 number(s), but 2 region(s); give one for each",
     ),
-    "strokes": (
+    "style scales": (
         {"mask": "halves.png", "region_style_scale": (1, 2, 3)},
         "region_style_scale: 3 number(s), but 2 region(s)",
     ),
-    "stroke 0": (
+    "style scale 0": (
         {"mask": "halves.png", "region_style_scale": (1, 0)},
         "region_style_scale.1: input should be greater than",
     ),
     "feather": ({"mask": "halves.png", "feather": -1}, "feather: input should be greater than or equal to 0"),
-    "soft pairs": (
+    "gray masks with style masks": (
         {"mask": ("right.png", "soft.png"), "style_mask": ("colors one.jpg", "colors two.png")},
         "style_mask: it needs one label map as mask, but mask has 2 files",
     ),
@@ -402,16 +404,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_that_names_the_setting(folder: Path, mistake: str) -> None:
-    wrong, said = MISTAKES[mistake]
-    with pytest.raises(ValueError, match=rf"^{re.escape(said)}") as caught:
-        paint(wrong.get("style", TWO), **{name: value for name, value in wrong.items() if name != "style"})
+@pytest.mark.parametrize("case", INVALID)
+def test_an_invalid_mask_is_reported_in_one_line_with_the_setting(folder: Path, case: str) -> None:
+    wrong, message = INVALID[case]
+    with pytest.raises(ValueError, match=rf"^{re.escape(message)}") as caught:
+        stylize(wrong.get("style", TWO), **{name: value for name, value in wrong.items() if name != "style"})
     assert "\n" not in str(caught.value)
 
 
-def test_a_mask_may_miss_the_proportions_by_the_rounding_of_its_size(folder: Path) -> None:
-    halves(BLACK, WHITE, size=(32, 22)).save("small.png")  # 21.3 would be right
+def test_the_aspect_ratio_of_a_mask_may_differ_by_rounding(folder: Path) -> None:
+    halves(BLACK, WHITE, size=(32, 22)).save("small.png")  # exact: 21.3
     divided(mask="small.png")
     halves(BLACK, WHITE, size=(32, 24)).save("small.png")
     with pytest.raises(ValueError, match="32x24 pixels"):

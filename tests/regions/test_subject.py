@@ -1,4 +1,4 @@
-"""What is painted after what: every picture resized once, each style by its stroke."""
+"""Test subjects: every image is resized once, each style by its style scale."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def picture(height: int, width: int, seed: int = 0, channels: int = 3) -> Tensor
     return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def test_resize_style_enlarges_too() -> None:
+def test_resize_style_enlarges_small_styles() -> None:
     assert resize_style(picture(50, 40), 100).shape == (1, 3, *fit((50, 40), 100))
 
 
 @pytest.mark.parametrize(("style_scale", "region_style_scale", "longer"), [(1, 1, 40), (2, 1, 80), (0.5, 3, 60)])
-def test_a_style_comes_at_the_longer_side_times_its_strokes(
+def test_a_style_has_the_longer_side_times_both_style_scales(
     style_scale: float, region_style_scale: float, longer: int
 ) -> None:
     style = Style(picture(30, 20, 1), mask=picture(30, 20, 2, channels=1))
@@ -35,13 +35,13 @@ def test_a_style_comes_at_the_longer_side_times_its_strokes(
     assert source.mask.shape[-2:] == source.image.shape[-2:]
 
 
-def test_the_pictures_of_a_size_come_from_the_full_ones() -> None:
+def test_resized_images_are_computed_from_the_original_ones() -> None:
     subject = single_region(picture(48, 60), [picture(30, 20, 1)])
     assert torch.equal(subject.resized((16, 20)).content, resize(subject.content, (16, 20)))
     assert torch.equal(subject.resized((48, 60)).content, subject.content)
 
 
-def test_plain_shares_equally_unless_told() -> None:
+def test_styles_of_a_single_region_have_equal_weights_by_default() -> None:
     styles = [picture(20, 20, 1), picture(20, 20, 2)]
     assert [style.weight for style in single_region(picture(20, 20), styles).regions[0].styles] == [0.5, 0.5]
     assert [style.weight for style in single_region(picture(20, 20), styles, [0.9, 0.1]).regions[0].styles] == [

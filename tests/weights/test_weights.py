@@ -1,4 +1,4 @@
-"""Weights: where they are looked for, how they come, and what happens when they are damaged."""
+"""Test weights: search order, download, and corrupt files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,78 +19,79 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from support import without_root
 
 from impasto import weights
 from impasto.weights import MANIFEST, WeightFile, Weights
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
-"""What the server sends, unless a test says otherwise."""
+"""Default content of the files on the server."""
 
 
 @dataclass
-class Parcel:
-    """What a loopback server sends at one address, and the fault it has."""
+class ServedFile:
+    """A file on the loopback server and its fault."""
 
     data: bytes = DATA
     status: int = 200
     cut: int | None = None
-    """Hang up after this many bytes, at the first request only."""
+    """Close the connection after this many bytes, at the first request only."""
     ranges: bool = True
-    """Whether it honors Range."""
+    """Whether the Range header is supported."""
     hold: threading.Event | None = None
-    """Send the first half, then wait for this."""
+    """Event to wait for after sending the first half."""
 
 
 @dataclass
-class Shelf:
-    """A real HTTP server on loopback: its parcels by file name, and what it was asked and sent."""
+class FileServer:
+    """An HTTP server on loopback: its files by name, the requests, and the bytes sent."""
 
     address: str = ""
-    parcels: dict[str, Parcel] = field(default_factory=dict)
+    files: dict[str, ServedFile] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """File name and Range header of each request."""
     sent: list[int] = field(default_factory=list)
-    """Bytes of each answer's body."""
+    """Bytes in the body of each response."""
 
-    def put(self, name: str, parcel: Parcel) -> str:
-        self.parcels[name] = parcel
+    def put(self, name: str, served: ServedFile) -> str:
+        self.files[name] = served
         return f"{self.address}/{name}"
 
 
-def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
+def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             name, wanted = self.path.lstrip("/"), self.headers.get("Range")
-            shelf.requests.append((name, wanted))
-            parcel = shelf.parcels[name]
-            if parcel.status != 200:
-                self.send_error(parcel.status)
+            server.requests.append((name, wanted))
+            served = server.files[name]
+            if served.status != 200:
+                self.send_error(served.status)
                 return
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and parcel.ranges else 0
-            if start and start >= len(parcel.data):
+            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and served.ranges else 0
+            if start and start >= len(served.data):
                 self.send_error(416)
                 return
-            body = parcel.data[start:]
+            body = served.data[start:]
             self.send_response(206 if start else 200)
             if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(parcel.data) - 1}/{len(parcel.data)}")
+                self.send_header("Content-Range", f"bytes {start}-{len(served.data) - 1}/{len(served.data)}")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self._send(parcel, body)
+            self._send(served, body)
 
-        def _send(self, parcel: Parcel, body: bytes) -> None:
-            cut, parcel.cut = parcel.cut, None
+        def _send(self, served: ServedFile, body: bytes) -> None:
+            cut, served.cut = served.cut, None
             if cut is not None:
                 body, self.close_connection = body[:cut], True
-            half = len(body) // 2 if parcel.hold else 0
-            shelf.sent.append(len(body))
+            half = len(body) // 2 if served.hold else 0
+            server.sent.append(len(body))
             try:
                 self.wfile.write(body[:half])
-                if parcel.hold:
+                if served.hold:
                     self.wfile.flush()
-                    parcel.hold.wait(30)
+                    served.hold.wait(30)
                 self.wfile.write(body[half:])
             except OSError:
                 self.close_connection = True  # the client was killed
@@ -103,23 +103,23 @@ def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def shelf() -> Iterator[Shelf]:
-    shelf = Shelf()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(shelf)) as server:
-        shelf.address = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+def server() -> Iterator[FileServer]:
+    server = FileServer()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(server)) as http:
+        server.address = f"http://127.0.0.1:{http.server_address[1]}"
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield shelf
-        for parcel in shelf.parcels.values():
-            if parcel.hold:
-                parcel.hold.set()
-        server.shutdown()
+        yield server
+        for served in server.files.values():
+            if served.hold:
+                served.hold.set()
+        http.shutdown()
         thread.join()
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache and no settings from outside (except for tests of the real weights)."""
+    """Use an empty cache and no environment variables (except for tests of the real weights)."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("IMPASTO_OFFLINE", raising=False)
@@ -129,8 +129,8 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def enter(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Put an entry called `demo` into the manifest."""
+def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that adds an entry `demo` to the manifest."""
 
     def put(*files: WeightFile) -> None:
         entry = Weights("demo", "a test", files, "CC0", "nobody", "anything")
@@ -139,15 +139,15 @@ def enter(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return put
 
 
-def described(data: bytes, *urls: str, filename: str = "demo.bin", prefix: int = 64) -> WeightFile:
+def weight_file(data: bytes, *urls: str, filename: str = "demo.bin", prefix: int = 64) -> WeightFile:
     digest = hashlib.sha256(data).hexdigest()
     if prefix < 64:
         return WeightFile(filename, len(data), urls, hash_prefix=digest[:prefix])
     return WeightFile(filename, len(data), urls, sha256=digest)
 
 
-def complaint(action: Callable[[], object]) -> str:
-    """The message of the ValueError that `action` ends in; it must be one line."""
+def error_message(action: Callable[[], object]) -> str:
+    """Return the message of the `ValueError` that the action raises, which must be one line."""
     with pytest.raises(ValueError, match=r".") as caught:
         action()
     assert "\n" not in str(caught.value)
@@ -155,14 +155,14 @@ def complaint(action: Callable[[], object]) -> str:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Files in the cache, but for the lock that stays."""
+    """Return the files in the cache without the lock files."""
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < end, "waited too long"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.01)
 
 
@@ -170,124 +170,126 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("prefix", [8, 64])
-def test_download_puts_the_whole_file_into_the_cache_once(shelf, enter, cache, capsys, prefix) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel()), prefix=prefix))
+def test_a_file_is_downloaded_into_the_cache_once(server, register, cache, capsys, prefix) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile()), prefix=prefix))
 
     path = weights.fetch("demo")
     again = weights.fetch("demo")
 
     assert path == again == cache / "demo.bin"
     assert path.read_bytes() == DATA
-    assert path.stat().st_mode & 0o044, "others may read the cache, as the umask says"
+    assert path.stat().st_mode & 0o044, "other users may read the cache, according to the umask"
     assert names_in(cache) == ["demo.bin"]
-    assert shelf.requests == [("demo.bin", None)]
+    assert server.requests == [("demo.bin", None)]
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "demo.bin" in printed.err
 
 
-def test_download_without_progress_is_silent(shelf, enter, capfd) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_download_without_progress_is_silent(server, register, capfd) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
 
     weights.fetch("demo", progress=False)
 
     assert capfd.readouterr() == ("", "")
 
 
-def test_interrupted_download_goes_on_where_it_stopped(shelf, enter, cache) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel(cut=700_000))))
+def test_an_interrupted_download_is_resumed(server, register, cache) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile(cut=700_000))))
 
-    message = complaint(lambda: weights.fetch("demo"))
+    message = error_message(lambda: weights.fetch("demo"))
     assert "connection was interrupted" in message
     assert "next attempt resumes" in message
-    assert names_in(cache) == ["demo.bin.part"], "no half file under the final name"
+    assert names_in(cache) == ["demo.bin.part"], "no incomplete file has the final name"
     have = (cache / "demo.bin.part").stat().st_size
     assert 0 < have <= 700_000
 
     assert weights.fetch("demo").read_bytes() == DATA
-    assert shelf.requests[1] == ("demo.bin", f"bytes={have}-")
-    assert shelf.sent[1] == len(DATA) - have
+    assert server.requests[1] == ("demo.bin", f"bytes={have}-")
+    assert server.sent[1] == len(DATA) - have
     assert names_in(cache) == ["demo.bin"]
 
 
-def test_a_second_address_goes_on_where_the_first_was_cut(shelf, enter) -> None:
-    first = shelf.put("first.bin", Parcel(cut=700_000))
-    enter(described(DATA, first, shelf.put("second.bin", Parcel())))
+def test_the_second_url_resumes_the_interrupted_download_of_the_first(server, register) -> None:
+    first = server.put("first.bin", ServedFile(cut=700_000))
+    register(weight_file(DATA, first, server.put("second.bin", ServedFile())))
 
     assert weights.fetch("demo").read_bytes() == DATA
-    assert [name for name, _ in shelf.requests] == ["first.bin", "second.bin"]
-    assert shelf.sent[1] < len(DATA)
+    assert [name for name, _ in server.requests] == ["first.bin", "second.bin"]
+    assert server.sent[1] < len(DATA)
 
 
-def test_a_server_that_ignores_range_sends_the_file_from_its_beginning(shelf, enter) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel(cut=700_000, ranges=False))))
-    complaint(lambda: weights.fetch("demo"))
+def test_a_server_without_ranges_sends_the_complete_file_again(server, register) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile(cut=700_000, ranges=False))))
+    error_message(lambda: weights.fetch("demo"))
 
     assert weights.fetch("demo").read_bytes() == DATA
-    assert shelf.requests[1][1] is not None
-    assert shelf.sent[1:] == [len(DATA)]
+    assert server.requests[1][1] is not None
+    assert server.sent[1:] == [len(DATA)]
 
 
 @pytest.mark.parametrize("stale", [b"another file", b"x" * 2 * len(DATA)])
-def test_the_beginning_of_another_file_is_thrown_away(shelf, enter, cache, stale) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_a_part_of_another_file_is_discarded(server, register, cache, stale) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     cache.mkdir()
     (cache / "demo.bin.part").write_bytes(stale)
 
     assert weights.fetch("demo").read_bytes() == DATA
-    assert shelf.requests == [("demo.bin", f"bytes={len(stale)}-"), ("demo.bin", None)]
+    assert server.requests == [("demo.bin", f"bytes={len(stale)}-"), ("demo.bin", None)]
 
 
-def test_a_part_that_lacks_nothing_is_not_sent_again(shelf, enter, cache) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_a_complete_part_is_not_sent_again(server, register, cache) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     cache.mkdir()
     (cache / "demo.bin.part").write_bytes(DATA)
 
     assert weights.fetch("demo").read_bytes() == DATA
-    assert shelf.sent == []
+    assert server.sent == []
 
 
 @pytest.mark.parametrize("prefix", [8, 64])
-def test_a_wrong_file_is_refused_and_nothing_of_it_stays(shelf, enter, cache, prefix) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel(data=DATA[:-1] + b"!")), prefix=prefix))
+def test_a_file_with_a_wrong_hash_is_refused_and_removed(server, register, cache, prefix) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile(data=DATA[:-1] + b"!")), prefix=prefix))
 
-    message = complaint(lambda: weights.fetch("demo"))
+    message = error_message(lambda: weights.fetch("demo"))
 
     assert "wrong file" in message
     assert hashlib.sha256(DATA).hexdigest()[:prefix] in message
     assert names_in(cache) == []
 
 
-def test_a_missing_page_is_named_with_its_status(shelf, enter, cache) -> None:
-    url = shelf.put("demo.bin", Parcel(status=404))
-    enter(described(DATA, url))
+def test_an_http_error_is_reported_with_its_status(server, register, cache) -> None:
+    url = server.put("demo.bin", ServedFile(status=404))
+    register(weight_file(DATA, url))
 
-    assert f"{url}: HTTP 404" in complaint(lambda: weights.fetch("demo"))
+    assert f"{url}: HTTP 404" in error_message(lambda: weights.fetch("demo"))
     assert names_in(cache) == []
 
 
-@pytest.mark.parametrize("fault", [Parcel(status=404), Parcel(status=503), Parcel(data=b"<html>login</html>")])
-def test_the_next_address_is_tried_when_one_fails(shelf, enter, fault) -> None:
-    enter(described(DATA, shelf.put("broken.bin", fault), shelf.put("demo.bin", Parcel())))
+@pytest.mark.parametrize(
+    "fault", [ServedFile(status=404), ServedFile(status=503), ServedFile(data=b"<html>login</html>")]
+)
+def test_the_next_url_is_tried_if_one_fails(server, register, fault) -> None:
+    register(weight_file(DATA, server.put("broken.bin", fault), server.put("demo.bin", ServedFile())))
 
     assert weights.fetch("demo").read_bytes() == DATA
-    assert [name for name, _ in shelf.requests] == ["broken.bin", "demo.bin"]
+    assert [name for name, _ in server.requests] == ["broken.bin", "demo.bin"]
 
 
-def test_all_addresses_that_failed_are_named(shelf, enter, monkeypatch, tmp_path) -> None:
-    gone, closed = shelf.put("gone.bin", Parcel(status=404)), "http://127.0.0.1:9/demo.bin"
-    enter(described(DATA, gone, closed))
+def test_all_failed_urls_are_reported(server, register, monkeypatch, tmp_path) -> None:
+    gone, closed = server.put("gone.bin", ServedFile(status=404)), "http://127.0.0.1:9/demo.bin"
+    register(weight_file(DATA, gone, closed))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path / "typo"))
 
-    message = complaint(lambda: weights.fetch("demo"))
+    message = error_message(lambda: weights.fetch("demo"))
 
     assert f"{gone}: HTTP 404" in message
     assert f"{closed}: no connection" in message
     assert f"{tmp_path / 'typo'} (does not exist)" in message
 
 
-def test_a_missing_local_folder_is_told_before_downloading(shelf, enter, monkeypatch, tmp_path, capsys) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_a_missing_local_folder_is_reported(server, register, monkeypatch, tmp_path, capsys) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path / "typo"))
 
     weights.fetch("demo")
@@ -296,64 +298,51 @@ def test_a_missing_local_folder_is_told_before_downloading(shelf, enter, monkeyp
 
 
 @pytest.mark.parametrize("inside", ["", "deeper"])
-def test_a_cache_that_cannot_be_written_is_named(shelf, enter, monkeypatch, tmp_path, inside) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_a_cache_that_cannot_be_created_is_reported(server, register, monkeypatch, tmp_path, inside) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "file" / inside))
 
-    message = complaint(lambda: weights.fetch("demo"))
+    message = error_message(lambda: weights.fetch("demo"))
 
     assert f"cannot write to the cache {tmp_path / 'file' / inside}" in message
     assert "IMPASTO_CACHE" in message
-    assert shelf.requests == []
+    assert server.requests == []
 
 
-@contextmanager
-def without_root() -> Iterator[None]:
-    """Root may write anywhere: be nobody for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-def test_a_read_only_cache_is_named(shelf, enter, cache) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
-    weights.fetch("demo")  # imports all that it needs, which nobody may not be allowed to read
+def test_a_read_only_cache_is_reported(server, register, cache) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
+    weights.fetch("demo")  # imports all modules, which the user nobody may not be allowed to read
     shutil.rmtree(cache)
     cache.mkdir(mode=0o555)
 
     with without_root():
-        message = complaint(lambda: weights.fetch("demo"))
+        message = error_message(lambda: weights.fetch("demo"))
 
     assert f"cannot write to the cache {cache}" in message
 
 
-def test_a_damaged_cached_file_is_fetched_again(shelf, enter, cache) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel()), prefix=8))
+def test_a_corrupt_file_in_the_cache_is_downloaded_again(server, register, cache) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile()), prefix=8))
     cache.mkdir()
-    (cache / "demo.bin").write_bytes(b"damaged")
+    (cache / "demo.bin").write_bytes(b"corrupt")
     assert weights.verify("demo").state == "wrong"
 
     assert weights.fetch("demo").read_bytes() == DATA
     assert weights.verify("demo").state == "ok"
 
 
-def test_of_several_published_files_the_damaged_one_is_fetched_again(shelf, enter, cache) -> None:
-    best = described(b"best", shelf.put("best.bin", Parcel(data=b"best")), filename="best.bin")
-    enter(best, described(DATA, shelf.put("demo.bin", Parcel())))
+def test_of_several_published_files_the_corrupt_one_is_downloaded_again(server, register, cache) -> None:
+    best = weight_file(b"best", server.put("best.bin", ServedFile(data=b"best")), filename="best.bin")
+    register(best, weight_file(DATA, server.put("demo.bin", ServedFile())))
     cache.mkdir()
-    (cache / "demo.bin").write_bytes(b"damaged")
+    (cache / "demo.bin").write_bytes(b"corrupt")
 
     assert weights.fetch("demo") == cache / "demo.bin"
     assert names_in(cache) == ["demo.bin"]
 
 
-# --- real processes ---------------------------------------------------------------------------------------
+# --- several processes ---------------------------------------------------------------------------------------
 
 FETCH = """
 import sys
@@ -371,11 +360,11 @@ def another_process(url: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_of_two_processes_one_downloads_and_both_end_well(shelf, cache) -> None:
+def test_of_two_processes_one_downloads_and_both_succeed(server, cache) -> None:
     release = threading.Event()
-    url = shelf.put("demo.bin", Parcel(hold=release))
+    url = server.put("demo.bin", ServedFile(hold=release))
     with another_process(url) as first:
-        wait_for(lambda: len(shelf.sent) == 1)
+        wait_for(lambda: len(server.sent) == 1)
         with another_process(url) as second:
             assert second.stderr is not None
             assert "waiting" in second.stderr.readline()
@@ -384,26 +373,26 @@ def test_of_two_processes_one_downloads_and_both_end_well(shelf, cache) -> None:
 
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert {out.strip() for out, _ in outputs} == {hashlib.sha256(DATA).hexdigest()}
-    assert len(shelf.requests) == 1
+    assert len(server.requests) == 1
     assert names_in(cache) == ["demo.bin"]
 
 
-def test_a_killed_download_is_resumed(shelf, enter, cache) -> None:
-    parcel = Parcel(hold=threading.Event())
-    url = shelf.put("demo.bin", parcel)
+def test_a_killed_download_is_resumed(server, register, cache) -> None:
+    served = ServedFile(hold=threading.Event())
+    url = server.put("demo.bin", served)
     part = cache / "demo.bin.part"
     with another_process(url) as process:
         wait_for(lambda: part.is_file() and part.stat().st_size > 0)
         process.kill()
     have = part.stat().st_size
-    parcel.hold = None
-    enter(described(DATA, url))
+    served.hold = None
+    register(weight_file(DATA, url))
 
     assert weights.fetch("demo").read_bytes() == DATA
-    assert shelf.requests[1] == ("demo.bin", f"bytes={have}-")
+    assert server.requests[1] == ("demo.bin", f"bytes={have}-")
 
 
-def test_listing_weights_needs_neither_torch_nor_the_net() -> None:
+def test_the_table_needs_neither_torch_nor_the_network() -> None:
     code = "import json, sys; from impasto import weights; print(json.dumps(weights.table())); "
     code += "assert not {'torch', 'requests'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
@@ -412,11 +401,11 @@ def test_listing_weights_needs_neither_torch_nor_the_net() -> None:
     assert [row["name"] for row in json.loads(done.stdout)] == list(MANIFEST)
 
 
-# --- looking for it ---------------------------------------------------------------------------------------
+# --- search order ---------------------------------------------------------------------------------------
 
 
-def test_own_folders_come_first_in_their_order_then_the_cache(shelf, enter, cache, monkeypatch, tmp_path) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_local_folders_are_searched_in_order_before_the_cache(server, register, cache, monkeypatch, tmp_path) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     folders = [tmp_path / "one", tmp_path / "two", cache]
     monkeypatch.setenv("IMPASTO_WEIGHTS", os.pathsep.join(["", *map(str, folders[:2]), str(tmp_path / "none")]))
     assert weights.find("demo") is None
@@ -426,20 +415,20 @@ def test_own_folders_come_first_in_their_order_then_the_cache(shelf, enter, cach
         (folder / "demo.bin").write_bytes(DATA)
         assert weights.find("demo") == folder / "demo.bin"
         assert weights.fetch("demo") == folder / "demo.bin"
-    assert shelf.requests == []
+    assert server.requests == []
 
 
-def test_an_alternative_file_is_found_after_the_best_and_is_the_one_downloaded(shelf, enter, cache) -> None:
-    best = described(b"best", filename="best.safetensors")
-    enter(best, described(DATA, shelf.put("demo.bin", Parcel()), prefix=8))
+def test_the_best_file_is_preferred_and_the_published_one_downloaded(server, register, cache) -> None:
+    best = weight_file(b"best", filename="best.safetensors")
+    register(best, weight_file(DATA, server.put("demo.bin", ServedFile()), prefix=8))
 
     assert weights.fetch("demo") == weights.find("demo") == cache / "demo.bin"
     (cache / "best.safetensors").write_bytes(b"best")
     assert weights.fetch("demo") == weights.find("demo") == cache / "best.safetensors"
 
 
-def test_an_empty_setting_does_not_mean_the_working_folder(enter, monkeypatch, tmp_path) -> None:
-    enter(described(DATA))
+def test_an_empty_folder_name_does_not_mean_the_current_folder(register, monkeypatch, tmp_path) -> None:
+    register(weight_file(DATA))
     (tmp_path / "demo.bin").write_bytes(DATA)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMPASTO_WEIGHTS", os.pathsep)
@@ -448,59 +437,59 @@ def test_an_empty_setting_does_not_mean_the_working_folder(enter, monkeypatch, t
 
 
 @pytest.mark.parametrize("value", ["1", "true", "TRUE"])
-def test_offline_never_downloads_and_says_where_it_looked(shelf, enter, cache, monkeypatch, tmp_path, value) -> None:
-    enter(described(b"best", filename="best.safetensors"), described(DATA, shelf.put("demo.bin", Parcel())))
+def test_offline_never_downloads_and_lists_all_folders(server, register, cache, monkeypatch, tmp_path, value) -> None:
+    register(weight_file(b"best", filename="best.safetensors"), weight_file(DATA, server.put("demo.bin", ServedFile())))
     monkeypatch.setenv("IMPASTO_OFFLINE", value)
     monkeypatch.setenv("IMPASTO_WEIGHTS", os.pathsep.join([str(tmp_path), str(tmp_path / "typo")]))
 
     for action in (weights.fetch, weights.load):
-        message = complaint(lambda action=action: action("demo"))
+        message = error_message(lambda action=action: action("demo"))
         assert "IMPASTO_OFFLINE" in message
         assert "best.safetensors or demo.bin" in message
         assert f"{tmp_path}, {tmp_path / 'typo'} (does not exist), {cache}" in message
         assert "impasto weights fetch demo" in message
-    assert shelf.requests == []
+    assert server.requests == []
     assert not cache.exists()
 
 
-def test_offline_uses_what_is_at_hand_and_names_what_is_damaged(shelf, enter, cache, monkeypatch) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_offline_uses_local_files_and_reports_corrupt_ones(server, register, cache, monkeypatch) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     cache.mkdir()
     (cache / "demo.bin").write_bytes(DATA)
     assert weights.fetch("demo") == cache / "demo.bin"
 
-    (cache / "demo.bin").write_bytes(b"damaged")
-    assert f"{cache / 'demo.bin'} is corrupt" in complaint(lambda: weights.fetch("demo"))
-    assert shelf.requests == []
+    (cache / "demo.bin").write_bytes(b"corrupt")
+    assert f"{cache / 'demo.bin'} is corrupt" in error_message(lambda: weights.fetch("demo"))
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("value", ["", "0", "false"])
-def test_offline_can_be_switched_off(shelf, enter, monkeypatch, value) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_offline_can_be_disabled(server, register, monkeypatch, value) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     monkeypatch.setenv("IMPASTO_OFFLINE", value)
 
     assert weights.fetch("demo").read_bytes() == DATA
 
 
-def test_a_wrong_file_in_ones_own_folder_is_named_and_left_alone(shelf, enter, monkeypatch, tmp_path) -> None:
-    enter(described(DATA, shelf.put("demo.bin", Parcel())))
+def test_a_wrong_file_in_a_local_folder_is_reported_and_kept(server, register, monkeypatch, tmp_path) -> None:
+    register(weight_file(DATA, server.put("demo.bin", ServedFile())))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))
     (tmp_path / "demo.bin").write_bytes(b"mine")
 
-    assert f"{tmp_path / 'demo.bin'} is corrupt" in complaint(lambda: weights.fetch("demo"))
+    assert f"{tmp_path / 'demo.bin'} is corrupt" in error_message(lambda: weights.fetch("demo"))
     assert (tmp_path / "demo.bin").read_bytes() == b"mine"
-    assert shelf.requests == []
+    assert server.requests == []
 
 
-def test_weights_that_are_not_published_say_so(enter) -> None:
-    enter(described(DATA))
-    assert "not published" in complaint(lambda: weights.fetch("demo"))
+def test_unpublished_weights_are_reported_as_such(register) -> None:
+    register(weight_file(DATA))
+    assert "not published" in error_message(lambda: weights.fetch("demo"))
 
 
 @pytest.mark.parametrize("ask", [weights.find, weights.fetch, weights.load, weights.verify])
-def test_an_unknown_name_is_answered_with_the_known_ones(ask) -> None:
-    message = complaint(lambda: ask("vgg99"))
+def test_an_unknown_name_is_refused_with_the_known_ones(ask) -> None:
+    message = error_message(lambda: ask("vgg99"))
     assert "'vgg99'" in message
     assert all(name in message for name in MANIFEST)
 
@@ -508,9 +497,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones(ask) -> None:
 # --- verify and table -------------------------------------------------------------------------------------
 
 
-def test_verify_tells_missing_ok_and_wrong(enter, monkeypatch, tmp_path) -> None:
-    file = described(DATA, prefix=8)
-    enter(file)
+def test_verify_distinguishes_missing_ok_and_wrong(register, monkeypatch, tmp_path) -> None:
+    file = weight_file(DATA, prefix=8)
+    register(file)
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))
     path, digest = tmp_path / "demo.bin", hashlib.sha256(DATA).hexdigest()
 
@@ -521,7 +510,7 @@ def test_verify_tells_missing_ok_and_wrong(enter, monkeypatch, tmp_path) -> None
     assert weights.verify("demo").state == "wrong"
 
 
-def test_table_tells_the_file_at_hand_and_else_the_one_a_download_brings(monkeypatch, tmp_path) -> None:
+def test_the_table_lists_the_local_file_or_else_the_one_to_download(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))
     row = next(row for row in weights.table() if row["name"] == "vgg19-caffe")
     assert (row["file"], row["path"], row["size_mib"]) == ("vgg19-d01eb7cb.pth", None, 548.1)
@@ -532,7 +521,7 @@ def test_table_tells_the_file_at_hand_and_else_the_one_a_download_brings(monkeyp
     assert (row["file"], row["size_mib"], row["license"]) == ("vgg19-caffe.safetensors", 38.2, "CC BY 4.0")
 
 
-def test_every_entry_is_filed_under_its_name_and_its_hash_fits_its_file_name() -> None:
+def test_every_entry_is_consistent_with_its_name_and_the_names_of_its_files() -> None:
     for name, entry in MANIFEST.items():
         assert entry.name == name
         assert entry.to_fetch.urls
@@ -545,7 +534,7 @@ def test_every_entry_is_filed_under_its_name_and_its_hash_fits_its_file_name() -
 
 
 def test_a_file_without_any_hash_is_refused() -> None:
-    assert "give sha256" in complaint(lambda: WeightFile("demo.bin", 1))
+    assert "give sha256" in error_message(lambda: WeightFile("demo.bin", 1))
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -566,16 +555,16 @@ def write_stored(path: Path) -> None:
 
 
 @pytest.fixture(params=["demo.safetensors", "demo.pth", "demo-old.pth"])
-def stored(request: pytest.FixtureRequest, enter, monkeypatch, tmp_path) -> Path:
-    """A local file in each of the three formats: safetensors, a zip of torch, and torch's before 1.6."""
+def stored(request: pytest.FixtureRequest, register, monkeypatch, tmp_path) -> Path:
+    """Return a local file in each of three formats: safetensors, zip of torch, and torch before 1.6."""
     path = tmp_path / request.param
     write_stored(path)
-    enter(described(path.read_bytes(), filename=path.name))
+    register(weight_file(path.read_bytes(), filename=path.name))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))
     return path
 
 
-def test_load_gives_float32_and_leaves_counters_alone(stored) -> None:
+def test_load_returns_float32_and_keeps_integers(stored) -> None:
     tensors = weights.load("demo")
 
     assert tensors.keys() == STORED.keys()
@@ -584,12 +573,12 @@ def test_load_gives_float32_and_leaves_counters_alone(stored) -> None:
         assert torch.equal(tensor, STORED[name].to(tensor.dtype))
 
 
-def test_load_reads_only_names_with_the_prefix(stored) -> None:
+def test_load_returns_only_names_with_the_prefix(stored) -> None:
     assert weights.load("demo", prefix="features.").keys() == {"features.0.weight", "features.0.steps"}
-    assert "'encoder.'" in complaint(lambda: weights.load("demo", prefix="encoder."))
+    assert "'encoder.'" in error_message(lambda: weights.load("demo", prefix="encoder."))
 
 
-def test_loaded_tensors_outlive_a_change_of_the_file(stored) -> None:
+def test_loaded_tensors_do_not_change_with_the_file(stored) -> None:
     tensors = weights.load("demo")
     with stored.open("r+b") as file:
         file.write(bytes(stored.stat().st_size))
@@ -598,26 +587,26 @@ def test_loaded_tensors_outlive_a_change_of_the_file(stored) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: bytes(99)])
-def test_a_damaged_file_is_one_line_that_tells_what_to_do(stored, damage) -> None:
+def test_a_corrupt_file_is_reported_in_one_line_with_a_solution(stored, damage) -> None:
     stored.write_bytes(damage(stored.read_bytes()))
 
-    message = complaint(lambda: weights.load("demo"))
+    message = error_message(lambda: weights.load("demo"))
 
     assert str(stored) in message
     assert "impasto weights verify" in message
     assert weights.verify("demo").state == "wrong"
 
 
-def test_a_file_that_holds_no_named_tensors_is_refused(enter, monkeypatch, tmp_path) -> None:
+def test_a_file_without_named_tensors_is_refused(register, monkeypatch, tmp_path) -> None:
     torch.save([1, 2, 3], tmp_path / "demo.pth")
-    enter(described((tmp_path / "demo.pth").read_bytes(), filename="demo.pth"))
+    register(weight_file((tmp_path / "demo.pth").read_bytes(), filename="demo.pth"))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))
 
-    assert "cannot read" in complaint(lambda: weights.load("demo"))
+    assert "cannot read" in error_message(lambda: weights.load("demo"))
 
 
 class Trap:
-    """Makes a folder when it is unpickled by something careless."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -627,23 +616,23 @@ class Trap:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_code_in_a_weights_file_is_never_run(enter, monkeypatch, tmp_path, zipped) -> None:
-    path, sprung = tmp_path / "demo.pth", tmp_path / "sprung"
-    torch.save({"features.0.weight": Trap(sprung)}, path, _use_new_zipfile_serialization=zipped)
-    enter(described(path.read_bytes(), filename="demo.pth"))
+def test_code_in_a_weight_file_is_never_executed(register, monkeypatch, tmp_path, zipped) -> None:
+    path, created = tmp_path / "demo.pth", tmp_path / "created"
+    torch.save({"features.0.weight": Trap(created)}, path, _use_new_zipfile_serialization=zipped)
+    register(weight_file(path.read_bytes(), filename="demo.pth"))
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path))
 
-    assert "cannot read" in complaint(lambda: weights.load("demo"))
-    assert not sprung.exists()
-    pickle.loads(pickle.dumps(Trap(sprung)))
-    assert sprung.exists(), "the trap works"
+    assert "cannot read" in error_message(lambda: weights.load("demo"))
+    assert not created.exists()
+    pickle.loads(pickle.dumps(Trap(created)))
+    assert created.exists(), "the trap works"
 
 
-# --- the real thing ---------------------------------------------------------------------------------------
+# --- real weights ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.shared
-def test_the_real_vgg19_is_whole_and_has_sixteen_convolutions(monkeypatch) -> None:
+def test_the_real_vgg19_is_complete_and_has_sixteen_convolutions(monkeypatch) -> None:
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     if weights.find("vgg19-caffe") is None:
         pytest.skip("no vgg19-caffe in IMPASTO_WEIGHTS")
