@@ -38,13 +38,14 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
 
 
-def settings(config: type[Any], without: Iterable[str] = ()) -> str:
+def settings(config: type[Any], without: Iterable[str] = (), changed: Iterable[str] = ()) -> str:
     """Return the settings of a method or a recipe: the main ones first, then the others by group."""
     groups: dict[str, list[list[str]]] = {}
     for name, schema in setting_schemas(config).items():
         if name in without:
             continue
         group = "Main settings" if schema["tier"] == "main" else schema["group"]
+        group = "Defaults that differ from those of every recipe" if name in changed else group
         flag = f"`--{name.replace('_', '-')}`"
         groups.setdefault(group, []).append(
             [flag, _value(schema.get("default")), _allowed(schema), schema["description"]]
@@ -64,7 +65,8 @@ def recipes() -> str:
         config = RECIPES[name].Config
         own = setting_schemas(config)
         same = [key for key in shared if own[key].get("default") == shared[key].get("default")]
-        parts.append(f"### `{name}`\n\n{RECIPES[name].summary}.\n\n{settings(config, same)}")
+        summary = RECIPES[name].summary
+        parts.append(f"### `{name}`\n\n{summary[0].upper()}{summary[1:]}.\n\n{settings(config, same, shared)}")
     return "\n".join(parts)
 
 
