@@ -22,7 +22,7 @@ from impasto.types import Image, Step
 NOISE = (1 / 255) ** 2
 """Variance of one 8-bit level. Smaller variances are rounding errors and are not amplified into color."""
 ROTATIONS = 12
-"""Rotations in which the color distributions are matched: 5 leave wrong colors, 20 look the same as 12."""
+"""Rotations in which the color distributions are matched: 5 leave wrong colors, 20 give the same result as 12."""
 
 
 def prepare_colors(choice: Colors, content: Image, styles: Sequence[Image]) -> tuple[Image, list[Image]]:
@@ -31,7 +31,7 @@ def prepare_colors(choice: Colors, content: Image, styles: Sequence[Image]) -> t
     Args:
         choice: value of the setting `color`.
         content: content image `(1, 3, H, W)`.
-        styles: style images `(1, 3, h, w)`, each of its own size.
+        styles: style images `(1, 3, h, w)`, of any size.
     """
     if choice == "luminance":
         return _gray(content), [match_luminance(style, content) for style in styles]
@@ -151,8 +151,8 @@ def match_histogram(stylized: Image, content: Image) -> Image:
     lab = to_oklab(stylized)
     colors, target = lab[0].flatten(1), to_oklab(content)[0].flatten(1)  # (3, N)
     for axes in _rotations():
-        projected, wanted = axes @ colors, axes @ target
-        colors = axes.mT @ torch.stack([_match_values(*pair) for pair in zip(projected, wanted, strict=True)])
+        projections, targets = axes @ colors, axes @ target
+        colors = axes.mT @ torch.stack([_match_values(*pair) for pair in zip(projections, targets, strict=True)])
     chroma = [_match_values(colors[i], target[i]) for i in (1, 2)]  # makes both histograms exact
     return into_gamut(torch.stack([lab[0, 0].flatten(), *chroma]).view_as(lab))
 

@@ -43,7 +43,7 @@ class Picture:
     name: str
     """File name, or "PIL image" or "tensor"."""
     sha256: str
-    """SHA-256 of the file, or of the pixel data if there is no file."""
+    """SHA-256 of the file, or of the pixel data of a PIL image or tensor."""
 
 
 def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -93,7 +93,7 @@ def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX
 
 
 def read_record(path: str | Path) -> str | None:
-    """Return the record that `save_image` stored in a PNG file, or None if there is no record.
+    """Return the record that `save_image` stored in a PNG file, or None if it has none.
 
     Raises:
         ValueError: as for `open_picture`.

@@ -94,7 +94,7 @@ def decode(picture: PIL.Image.Image, name: str, max_pixels: int) -> Pixels:
 
 
 def read_text(file: BinaryIO, name: str, keyword: str, max_pixels: int) -> str | None:
-    """Return the text under a keyword of an open PNG file; None for other formats or if there is no such text.
+    """Return the text under a keyword of an open PNG file; None for other formats or if the text is missing.
 
     Args:
         file: the open file.
@@ -192,7 +192,7 @@ def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
 def _gray16(picture: PIL.Image.Image, profile: bytes | None, name: str) -> Pixels:
     levels = np.array(picture).astype(np.uint16)  # (H, W), in native byte order
     tags = getattr(picture, "tag_v2", {})
-    white = 2 ** int(tags.get(258, (16,))[0]) - 1  # BitsPerSample: a TIFF may hold 12
+    white = 2 ** int(tags.get(258, (16,))[0]) - 1  # BitsPerSample: a TIFF may have 12
     values = levels.astype(np.float32) / white
     if tags.get(262) == 0:  # PhotometricInterpretation WhiteIsZero
         values = 1 - values

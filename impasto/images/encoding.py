@@ -21,7 +21,7 @@ from impasto.images.pixels import Bits, as_single_image, quantize, white_level
 from impasto.types import Image
 
 RECORD = "impasto"
-"""Keyword of the PNG text chunk that holds the record of an image."""
+"""Keyword of the PNG text chunk that contains the record of an image."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Read label maps: images in which every region has a flat color of its own."""
+"""Read label maps: images in which every region has its own flat color."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_LABELS = 32
 MAX_SIDE = 2048
 """Larger maps are subsampled to this longer side, for speed."""
 RADIUS = 3
-"""Distance in pixels at which a pixel without a label looks for one; antialiased edges are not wider."""
+"""Distance in pixels within which an unlabeled pixel searches for a label; antialiased edges are not wider."""
 PASSES = 16
 """Number of such passes; pixels farther from every flat area are assigned by color alone."""
 

@@ -172,7 +172,7 @@ def _size(path: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """Return a short message for an error of `requests`, whose own messages are several lines long."""
+    """Return a short message for an error of `requests`; its own messages are several lines long."""
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:

@@ -70,7 +70,7 @@ class Weights:
 
 
 def _torchvision(name: str, filename: str, mib: float, summary: str, reference: str) -> Weights:
-    """Return the entry of a network of torchvision, whose file name contains the first digits of its hash."""
+    """Return the entry of a network of torchvision; its file name contains the first digits of its hash."""
     url = f"https://download.pytorch.org/models/{filename}"
     prefix = filename.removesuffix(".pth").rpartition("-")[2]
     file = WeightFile(filename, round(mib * MIB), (url,), hash_prefix=prefix)

@@ -23,7 +23,7 @@ class Check:
     name: str
     """Name of the weights."""
     state: Literal["ok", "wrong", "missing"]
-    """Whether the hash is right, wrong, or there is no file."""
+    """Whether the hash is right or wrong, or the file is missing."""
     path: Path | None
     """File that `load` reads, or None."""
     sha256: str | None
@@ -53,7 +53,7 @@ def is_offline() -> bool:
 
 
 def find(name: str) -> Path | None:
-    """Return the local file of some weights, or None if there is none; its hash is not checked.
+    """Return the local file of some weights, or None; its hash is not checked.
 
     Raises:
         ValueError: if the name is unknown.
@@ -76,7 +76,7 @@ def fetch(name: str, *, progress: bool = True) -> Path:
             local folder has the wrong hash.
     """
     weights = _known(name)
-    wanted = weights.to_fetch
+    selected = weights.to_fetch
     if found := _find(weights):
         file, path = found
         if file.accepts(_digest(path)):
@@ -85,16 +85,16 @@ def fetch(name: str, *, progress: bool = True) -> Path:
             raise ValueError(
                 f"{path} is corrupt or another file: its sha256 is not {file.expected}; remove or replace it"
             )
-        wanted = file
+        selected = file
     if is_offline():
         raise ValueError(f"IMPASTO_OFFLINE is set; {_searched(weights)}; without it, {_how_to_get(weights)}")
-    if not wanted.urls:
+    if not selected.urls:
         raise ValueError(f"{_searched(weights)}; it is not published: put it in a folder of IMPASTO_WEIGHTS")
     for folder in local_folders() if progress else ():
         if not folder.is_dir():
             print(f"IMPASTO_WEIGHTS contains {folder}, which is not a folder", file=sys.stderr)
     try:
-        return download(wanted, cache_folder(), progress=progress)
+        return download(selected, cache_folder(), progress=progress)
     except ValueError as error:
         by_hand = "you can also put it in a folder of IMPASTO_WEIGHTS"
         raise ValueError(f"{error}; {_searched(weights)}; {by_hand}") from error
@@ -142,7 +142,7 @@ def verify(name: str) -> Check:
 
 
 def table() -> list[dict[str, str | float | None]]:
-    """Return one row per entry of the manifest; `path` is None if there is no local file."""
+    """Return one row per entry of the manifest; `path` is None without a local file."""
     rows: list[dict[str, str | float | None]] = []
     for weights in MANIFEST.values():
         file, path = _find(weights) or (weights.to_fetch, None)

@@ -96,9 +96,9 @@ def test_a_color_outside_the_gamut_keeps_lightness_and_hue_and_the_largest_possi
 
 def test_match_luminance_matches_the_mean_and_the_standard_deviation() -> None:
     content, style = picture(1, 0.35, 0.65), picture(2)
-    matched, wanted = match_luminance(style, content), luminance(content)
-    assert matched.mean().item() == pytest.approx(wanted.mean().item(), abs=1e-5)
-    assert matched.std().item() == pytest.approx(wanted.std().item(), rel=1e-3)
+    matched, target = match_luminance(style, content), luminance(content)
+    assert matched.mean().item() == pytest.approx(target.mean().item(), abs=1e-5)
+    assert matched.std().item() == pytest.approx(target.std().item(), rel=1e-3)
     assert saturation(matched) == 0
 
 
@@ -117,9 +117,9 @@ def test_chroma_outside_the_gamut_is_reduced_and_luminance_and_hue_are_kept() ->
     result = take_chroma(stylized, content)
     assert 0 <= result.min() <= result.max() <= 1
     assert torch.allclose(luminance(result), luminance(stylized), atol=1e-5)
-    chroma, wanted = result - luminance(result), content - luminance(content)
-    factor = (chroma * wanted).sum(1) / wanted.square().sum(1).clamp_min(1e-9)
-    assert torch.allclose(chroma, factor[:, None] * wanted, atol=1e-4)
+    chroma, target = result - luminance(result), content - luminance(content)
+    factor = (chroma * target).sum(1) / target.square().sum(1).clamp_min(1e-9)
+    assert torch.allclose(chroma, factor[:, None] * target, atol=1e-4)
     assert factor.min() < 0.9
     assert factor.max() < 1.01
 
@@ -136,8 +136,8 @@ def test_match_moments_matches_the_mean_and_the_covariance() -> None:
     content, style = picture(1, 0.3, 0.7), picture(2)
     matched = match_moments(style, content)
     assert 0 < matched.min() <= matched.max() < 1  # nothing was clamped
-    for found, wanted in zip(moments(matched), moments(content), strict=True):
-        assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-6)
+    for found, target in zip(moments(matched), moments(content), strict=True):
+        assert torch.allclose(found, target, rtol=1e-3, atol=1e-6)
     assert not torch.allclose(moments(style)[1], moments(content)[1], rtol=0.3)
 
 
@@ -167,10 +167,10 @@ def test_a_gray_style_keeps_its_structure_and_gets_the_mean_of_the_content() -> 
 
 def test_match_histogram_matches_a_and_b_and_keeps_the_lightness() -> None:
     stylized, content = picture(1, 0.4, 0.7), picture(2, 0.5, 0.6)
-    original, result, wanted = (to_oklab(x) for x in (stylized, match_histogram(stylized, content), content))
+    original, result, target = (to_oklab(x) for x in (stylized, match_histogram(stylized, content), content))
     assert torch.allclose(result[:, 0], original[:, 0], atol=1e-3)
     for channel in (1, 2):
-        found, expected, old = (x[0, channel].flatten().sort().values for x in (result, wanted, original))
+        found, expected, old = (x[0, channel].flatten().sort().values for x in (result, target, original))
         assert torch.allclose(found, expected, atol=1e-3)
         assert not torch.allclose(old, expected, atol=0.02)
 
@@ -199,9 +199,9 @@ def test_equal_colors_stay_equal() -> None:
 
 def test_an_image_of_one_color_gets_the_median_a_and_b_of_the_content() -> None:
     content = picture(2, 0.45, 0.6)
-    found, wanted = to_oklab(match_histogram(flat(0.5, 0.5, 0.5), content)), to_oklab(content)
+    found, target = to_oklab(match_histogram(flat(0.5, 0.5, 0.5), content)), to_oklab(content)
     for channel in (1, 2):
-        assert torch.allclose(found[:, channel], wanted[:, channel].median(), atol=1e-3)
+        assert torch.allclose(found[:, channel], target[:, channel].median(), atol=1e-3)
 
 
 # all choices

@@ -21,7 +21,7 @@ SHAPES = [
 
 
 def features(shape: tuple[int, ...], seed: int = 0) -> Tensor:
-    """Return activations as after a ReLU, most of whose channels follow a few patterns."""
+    """Return activations as after a ReLU; most channels follow a few patterns."""
     generator = torch.Generator().manual_seed(seed)
     batch, channels, height, width = shape
     patterns = torch.randn(batch, 8, height, width, generator=generator)

@@ -63,13 +63,13 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            name, wanted = self.path.lstrip("/"), self.headers.get("Range")
-            server.requests.append((name, wanted))
+            name, byte_range = self.path.lstrip("/"), self.headers.get("Range")
+            server.requests.append((name, byte_range))
             served = server.files[name]
             if served.status != 200:
                 self.send_error(served.status)
                 return
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and served.ranges else 0
+            start = int(byte_range.removeprefix("bytes=").removesuffix("-")) if byte_range and served.ranges else 0
             if start and start >= len(served.data):
                 self.send_error(416)
                 return
@@ -487,9 +487,9 @@ def test_unpublished_weights_are_reported_as_such(register) -> None:
     assert "not published" in error_message(lambda: weights.fetch("demo"))
 
 
-@pytest.mark.parametrize("ask", [weights.find, weights.fetch, weights.load, weights.verify])
-def test_an_unknown_name_is_refused_with_the_known_ones(ask) -> None:
-    message = error_message(lambda: ask("vgg99"))
+@pytest.mark.parametrize("function", [weights.find, weights.fetch, weights.load, weights.verify])
+def test_an_unknown_name_is_refused_with_the_known_ones(function) -> None:
+    message = error_message(lambda: function("vgg99"))
     assert "'vgg99'" in message
     assert all(name in message for name in MANIFEST)
 

@@ -135,9 +135,9 @@ def _wheel(sheet: Sheet, middle: Point, radius: float, angle: float, inks: Field
 def _ladder(sheet: Sheet, start: Point, angle: float, inks: Field) -> None:
     """Print upright bars of decreasing length along a line."""
     for rung in range(5):
-        place = (start[0] + 0.055 * rung * np.cos(angle), start[1] + 0.055 * rung * np.sin(angle))
+        position = (start[0] + 0.055 * rung * np.cos(angle), start[1] + 0.055 * rung * np.sin(angle))
         sheet.cover(
-            sheet.bar(place, angle + np.pi / 2, 0.30 - 0.05 * rung, 0.030), INK if rung % 2 else inks[rung // 2]
+            sheet.bar(position, angle + np.pi / 2, 0.30 - 0.05 * rung, 0.030), INK if rung % 2 else inks[rung // 2]
         )
 
 

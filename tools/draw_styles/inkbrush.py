@@ -43,7 +43,7 @@ class Ink:
 
 
 def curve(start: tuple[float, float], angle: float, length: float, bend: float, knots: int = 8) -> Field:
-    """Return a path `(knots, 2)` whose direction changes by `bend` along its length."""
+    """Return a path `(knots, 2)` that turns by `bend` along its length."""
     angles = angle + bend * np.linspace(0, 1, knots - 1)
     steps = length / (knots - 1) * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     path: Field = np.concatenate([[start], start + np.cumsum(steps, axis=0)]).astype(np.float32)
@@ -66,11 +66,11 @@ def paint_pine(ink: Ink, foot: tuple[float, float], tall: float, lean: float) ->
         ink.stroke(trunk + np.stack([edge * widths, 0 * widths], axis=-1), 0.26 * widths, 0.95, 0.62)
     for number, height in enumerate((0.38, 0.50, 0.62, 0.70, 0.82, 0.90, 0.98)):
         height += rng.uniform(-0.04, 0.02)
-        place = [float(np.interp(height, t, trunk[:, axis])) for axis in (0, 1)]
+        position = [float(np.interp(height, t, trunk[:, axis])) for axis in (0, 1)]
         sense = 1 if number % 2 else -1
         length = tall * (0.62 - 0.40 * height) * rng.uniform(0.6, 1.2) * (1.4 if sense * lean > 0 else 0.8)
         angle = (0 if sense > 0 else np.pi) - sense * rng.uniform(0.1, 0.7)
-        bough = curve((place[0], place[1]), angle, length, sense * rng.uniform(0.5, 1.1))
+        bough = curve((position[0], position[1]), angle, length, sense * rng.uniform(0.5, 1.1))
         bough += rng.normal(0, 0.008 * tall, bough.shape).astype(np.float32) * np.linspace(0, 1, 8)[:, None]
         ink.stroke(bough, tall * 0.030 * np.linspace(1.0, 0.3, 8), 0.9, 0.45)
         _pads(ink, bough, tall)
@@ -79,8 +79,8 @@ def paint_pine(ink: Ink, foot: tuple[float, float], tall: float, lean: float) ->
 def _pads(ink: Ink, bough: Field, tall: float) -> None:
     """Draw needles on the outer part of a bough: upward fans, pale ones behind black ones."""
     rng, knots = ink.rng, np.linspace(0, 1, len(bough))
-    for share in np.arange(0.35, 1.08, 0.33) + rng.uniform(-0.05, 0.05):
-        middle = np.array([np.interp(share, knots, bough[:, axis]) for axis in (0, 1)])
+    for fraction in np.arange(0.35, 1.08, 0.33) + rng.uniform(-0.05, 0.05):
+        middle = np.array([np.interp(fraction, knots, bough[:, axis]) for axis in (0, 1)])
         broad = tall * rng.uniform(0.075, 0.115)
         for dark in (0.28, 0.28, 0.28, 0.55, 0.55, 0.85, 0.85, 1.05):
             aside = rng.uniform(-1, 1)
@@ -92,25 +92,25 @@ def _pads(ink: Ink, bough: Field, tall: float) -> None:
                 ink.stroke(needle, tall * np.array([0.0040, 0.0036, 0.0008]), dark)
 
 
-def paint_boat(ink: Ink, place: tuple[float, float], size: float) -> None:
+def paint_boat(ink: Ink, position: tuple[float, float], size: float) -> None:
     """Draw a skiff with a boatman and a pole, and a few lines of water."""
-    x, y = place
-    hull = np.array([[-0.5, -0.07], [-0.25, 0.02], [0.1, 0.03], [0.5, -0.10]]) * size + place
+    x, y = position
+    hull = np.array([[-0.5, -0.07], [-0.25, 0.02], [0.1, 0.03], [0.5, -0.10]]) * size + position
     ink.stroke(hull, size * np.array([0.02, 0.10, 0.11, 0.02]), 0.95)
-    man = np.array([[0.22, -0.02], [0.21, -0.16], [0.19, -0.27]]) * size + place
+    man = np.array([[0.22, -0.02], [0.21, -0.16], [0.19, -0.27]]) * size + position
     ink.stroke(man, size * np.array([0.10, 0.10, 0.04]), 0.8)
-    ink.stroke(np.array([[0.12, -0.27], [0.19, -0.32], [0.27, -0.27]]) * size + place, size * np.full(3, 0.05), 1.0)
-    ink.stroke(np.array([[0.05, -0.48], [0.40, 0.16]]) * size + place, size * np.full(2, 0.012), 0.8)
+    ink.stroke(np.array([[0.12, -0.27], [0.19, -0.32], [0.27, -0.27]]) * size + position, size * np.full(3, 0.05), 1.0)
+    ink.stroke(np.array([[0.05, -0.48], [0.40, 0.16]]) * size + position, size * np.full(2, 0.012), 0.8)
     for down, start, end in ((0.13, -0.7, 0.3), (0.20, -0.2, 0.7), (0.28, -0.5, 0.1)):
         line = np.array([[x + start * size, y + down * size], [x + end * size, y + down * size]])
         ink.stroke(line, size * np.array([0.01, 0.03, 0.01]), 0.32, 0.5)
 
 
-def paint_birds(ink: Ink, place: tuple[float, float], size: float) -> None:
+def paint_birds(ink: Ink, position: tuple[float, float], size: float) -> None:
     """Draw a flock of birds, two short strokes each."""
     for number in range(5):
-        x = place[0] + size * (1.1 * number + ink.rng.normal(0, 0.2))
-        y = place[1] + size * (0.45 * abs(number - 1.4) + ink.rng.normal(0, 0.12))
+        x = position[0] + size * (1.1 * number + ink.rng.normal(0, 0.2))
+        y = position[1] + size * (0.45 * abs(number - 1.4) + ink.rng.normal(0, 0.12))
         for sense in (-1, 1):
             wing = curve((x, y), -0.9 if sense > 0 else np.pi + 0.9, 0.42 * size, sense * 1.1, 5)
             ink.stroke(wing, size * np.array([0.05, 0.06, 0.02]), 0.75)

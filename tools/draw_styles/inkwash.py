@@ -99,11 +99,11 @@ def _crest(x: Field, ridge: Ridge, bottom: float, rng: np.random.Generator) -> F
     line, right = x[:1], float(x.max())
     rise = np.zeros_like(line)
     for number in range(ridge.peaks):
-        place = right * (number + rng.uniform(0.1, 0.9)) / ridge.peaks
+        position = right * (number + rng.uniform(0.1, 0.9)) / ridge.peaks
         broad = right * rng.uniform(0.45, 0.8) / ridge.peaks
-        peak = rng.uniform(0.35, 1.0) * np.exp(-(np.abs((line - place) / (0.6 * broad)) ** 1.5))
+        peak = rng.uniform(0.35, 1.0) * np.exp(-(np.abs((line - position) / (0.6 * broad)) ** 1.5))
         rise = np.maximum(rise, peak) + 0.25 * np.minimum(rise, peak)
-    rough = sum(noise(rng, (2, x.shape[1]), cell, 3)[:1] * share for cell, share in ((60, 0.07), (18, 0.022)))
+    rough = sum(noise(rng, (2, x.shape[1]), cell, 3)[:1] * fraction for cell, fraction in ((60, 0.07), (18, 0.022)))
     crest: Field = bottom * (ridge.level - ridge.rise * (rise + rough * (0.4 + rise)))
     return crest
 
@@ -153,10 +153,10 @@ def _seal(tall: int, wide: int, corner: tuple[float, float], edge: float, rng: n
     worn = resized(noise(rng, (128, 128), 3, 3), tall, wide) * 0.02
     square = smoothstep(0.54, 0.50, ((2 * u - 1) ** 6 + (2 * v - 1) ** 6) ** (1 / 6) / 2 + worn)
     cut = np.zeros_like(u)
-    for place in (0.26, 0.52, 0.77):
+    for position in (0.26, 0.52, 0.77):
         start, end = np.sort(rng.choice([0.12, 0.34, 0.62, 0.88], 2, replace=False))
-        across = smoothstep(0.055, 0.035, np.abs(v - place) + worn) * (u > start) * (u < end)
-        upright = smoothstep(0.055, 0.035, np.abs(u - place) + worn) * (v > start) * (v < end)
+        across = smoothstep(0.055, 0.035, np.abs(v - position) + worn) * (u > start) * (u < end)
+        upright = smoothstep(0.055, 0.035, np.abs(u - position) + worn) * (v > start) * (v < end)
         cut = np.maximum(cut, np.maximum(across, upright))
     stamp: Field = square * (1 - cut)
     return stamp

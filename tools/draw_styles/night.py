@@ -36,7 +36,7 @@ class Whirl:
 
 
 def plan_night(height: int, width: int, rng: np.random.Generator) -> tuple[Plan, Field]:
-    """Return the plan and a field of the places that need small strokes (contours and lights)."""
+    """Return the plan and a field of the positions that need small strokes (contours and lights)."""
     x, y = planning_grid(height, width)
     whirls = _whirls(float(x.max()), float(y.max()), rng)
     flow = _wind(x, y, whirls, rng)
@@ -71,10 +71,10 @@ def plan_night(height: int, width: int, rng: np.random.Generator) -> tuple[Plan,
 def _crest(x: Field, bottom: float, level: float, swell: float, rng: np.random.Generator) -> tuple[Field, Field]:
     """Return the height of a hill's outline at each column and its slope."""
     crest, slope = np.full_like(x, level * bottom), np.zeros_like(x)
-    for wave, share in ((4.0, 0.6), (9.0, 0.3), (17.0, 0.1)):
+    for wave, fraction in ((4.0, 0.6), (9.0, 0.3), (17.0, 0.1)):
         phase = np.float32(rng.uniform(0, 2 * np.pi))
-        crest += swell * bottom * share * np.sin(wave * x + phase)
-        slope += swell * bottom * share * wave * np.cos(wave * x + phase)
+        crest += swell * bottom * fraction * np.sin(wave * x + phase)
+        slope += swell * bottom * fraction * wave * np.cos(wave * x + phase)
     return crest, slope
 
 

@@ -78,23 +78,21 @@ def _lay_dabs(canvas: Canvas, plan: Plan, dabs: Dabs, rng: np.random.Generator) 
     flow, size = lookup(plan.flow, spots), lookup(plan.scale, spots) * rng.uniform(0.75, 1.2, len(spots))
     angle = np.arctan2(flow[:, 1], flow[:, 0]) + rng.normal(0, 0.30, len(spots)).astype(np.float32)
     accent = rng.random(len(spots)) < dabs.accents
-    wanted = np.where(accent[:, None], lookup(plan.second, spots), lookup(plan.color, spots))
-    colors = _broken(wanted, dabs, rng)
+    planned = np.where(accent[:, None], lookup(plan.second, spots), lookup(plan.color, spots))
+    colors = _broken(planned, dabs, rng)
     centers = (spots * [canvas.width / columns, canvas.height / rows]).astype(np.float32)
     halves = np.maximum(0.5 * pixels * np.outer(size, [dabs.length, dabs.width]), 1.2).astype(np.float32)
     for chunk in np.array_split(np.arange(len(spots)), 1 + len(spots) // 200):
         _stamp(canvas, centers[chunk], halves[chunk], angle[chunk], colors[chunk], rng)
 
 
-def _broken(wanted: Field, dabs: Dabs, rng: np.random.Generator) -> Field:
+def _broken(planned: Field, dabs: Dabs, rng: np.random.Generator) -> Field:
     """Return the colors of the dabs: moved randomly, mostly in hue, and then towards the nearest pigment."""
-    stray = rng.normal(size=wanted.shape) * np.array([0.9, 1.0, 1.0]) * dabs.spread
-    target, pigments = wanted @ OPPONENTS + stray, PIGMENTS @ OPPONENTS
+    stray = rng.normal(size=planned.shape) * np.array([0.9, 1.0, 1.0]) * dabs.spread
+    target, pigments = planned @ OPPONENTS + stray, PIGMENTS @ OPPONENTS
     # The argument is the squared distance up to a constant.
-    nearest = np.argmin(
-        (pigments**2).sum(axis=1) - 2 * target @ pigments.T, axis=1
-    )
-    mixed: Field = wanted + (PIGMENTS[nearest] - wanted) * dabs.purity
+    nearest = np.argmin((pigments**2).sum(axis=1) - 2 * target @ pigments.T, axis=1)
+    mixed: Field = planned + (PIGMENTS[nearest] - planned) * dabs.purity
     return mixed.astype(np.float32)
 
 

@@ -30,17 +30,17 @@ def plan_riverbank(height: int, width: int, rng: np.random.Generator) -> Plan:
     _sky(scene, horizon, rng)
     _far_bank(scene, horizon, size, rng)
     _river(scene, horizon, rng)
-    for place, depth, tall in ((0.94, 0.03, 0.09), (0.50, 0.055, 0.15), (0.61, 0.035, 0.10), (0.79, 0.15, 0.31)):
-        foot = (right * (place + rng.uniform(-0.04, 0.04)), bottom * (0.42 + depth))
+    for position, depth, tall in ((0.94, 0.03, 0.09), (0.50, 0.055, 0.15), (0.61, 0.035, 0.10), (0.79, 0.15, 0.31)):
+        foot = (right * (position + rng.uniform(-0.04, 0.04)), bottom * (0.42 + depth))
         _boat(scene, foot, size * tall * rng.uniform(0.9, 1.1), rng)
     _lawn(scene, right, bottom, rng)
     _tree(scene, (right * (0.13 + rng.uniform(-0.03, 0.05)), 0.86 * bottom), size, rng)
-    for place, down, tall, dress, parasol in (
+    for position, down, tall, dress, parasol in (
         (0.60, 0.865, 0.15, RED, WHITE),
         (0.45, 0.950, 0.29, VIOLET, RED),
         (0.33, 0.935, 0.27, RED, WHITE),
     ):
-        foot = (right * (place + rng.uniform(-0.035, 0.035)), bottom * down)
+        foot = (right * (position + rng.uniform(-0.035, 0.035)), bottom * down)
         _stroller(scene, foot, size * tall, dress, parasol)
     turn = rng.choice([-1, 1])  # mirrored or not
     flow, color, second, scale = (part[:, ::turn] for part in (scene.flow, scene.color, scene.second, scene.scale))
@@ -63,16 +63,16 @@ def _far_bank(scene: Scene, horizon: float, size: float, rng: np.random.Generato
     crest = horizon - size * (0.060 + 0.022 * noise(rng, (2, x.shape[1]), 110, 3)[:1])
     haze = ramp(HILLS, np.clip((y - crest) / (0.08 * size), 0, 1))
     scene.lay(smoothstep(-0.002, 0.002, y - crest), haze, "#eaa0a0", flow=(1.0, 0.2), scale=0.8)
-    for place in rng.permutation(np.linspace(0, 1, 30)) * float(x.max()):
+    for position in rng.permutation(np.linspace(0, 1, 30)) * float(x.max()):
         poplar = rng.random() < 0.25
         tall = size * (rng.uniform(0.09, 0.14) if poplar else rng.uniform(0.022, 0.050))
         widths = [0.05, 0.10, 0.11, 0.08, 0.01] if poplar else [0.8, 0.95, 0.85, 0.6, 0.1]
-        light = np.clip(0.38 + (x - place) / tall * (4 if poplar else 0.4), 0.1, 0.8)
-        tree = silhouette(x, y, (place, horizon), tall, widths, widths)
+        light = np.clip(0.38 + (x - position) / tall * (4 if poplar else 0.4), 0.1, 0.8)
+        tree = silhouette(x, y, (position, horizon), tall, widths, widths)
         scene.lay(tree, ramp(LEAVES, light), "#e98f5a", flow=(0.2, 1.0), scale=0.6)
-    for place in rng.uniform(0.24, 0.46, 3) * float(x.max()):
-        wall = silhouette(x, y, (place, horizon), 0.030 * size, [0.6, 0.6], [0.6, 0.6])
-        roof = silhouette(x, y, (place, horizon - 0.028 * size), 0.018 * size, [1.3, 0.5], [1.3, 0.5])
+    for position in rng.uniform(0.24, 0.46, 3) * float(x.max()):
+        wall = silhouette(x, y, (position, horizon), 0.030 * size, [0.6, 0.6], [0.6, 0.6])
+        roof = silhouette(x, y, (position, horizon - 0.028 * size), 0.018 * size, [1.3, 0.5], [1.3, 0.5])
         scene.lay(wall, SAIL[1], "#f0b070", flow=(0.0, 1.0), scale=0.6)
         scene.lay(roof, RED[1], "#8350a4", flow=(1.0, 0.0), scale=0.6)
 
@@ -95,7 +95,7 @@ def _boat(scene: Scene, foot: tuple[float, float], tall: float, rng: np.random.G
     aft, fore = ([0.02, 0.0, 0.0, 0.0], [0.50, 0.45, 0.28, 0.0])[:: rng.choice([-1, 1])]
     ripple = streaks(rng, scene.x.shape, 7, 5)
     reflection = np.clip(0.75 - 0.7 * (scene.y - foot[1]) / tall + 0.2 * ripple, 0, 1)
-    for upwards, share in ((False, reflection), (True, np.ones_like(scene.x))):
+    for upwards, fraction in ((False, reflection), (True, np.ones_like(scene.x))):
         x = scene.x if upwards else scene.x + 0.05 * tall * ripple
         y = scene.y if upwards else 2 * foot[1] - scene.y
         flow = (0.25, 1.0) if upwards else (1.0, 0.0)
@@ -103,11 +103,11 @@ def _boat(scene: Scene, foot: tuple[float, float], tall: float, rng: np.random.G
         across = (x - foot[0]) / tall
         jib = silhouette(x, y, mast, 0.82 * tall, [0.75 * reach for reach in fore], [0.75 * reach for reach in aft])
         warm = ramp(RED[1:], np.clip(0.4 + 2 * across, 0, 1))
-        scene.lay(jib * share, warm, "#8350a4", flow=flow, scale=0.7)
+        scene.lay(jib * fraction, warm, "#8350a4", flow=flow, scale=0.7)
         cloth = ramp(SAIL, np.clip(0.35 + 1.3 * across + 0.30 * (mast[1] - y) / tall, 0, 1))
-        scene.lay(silhouette(x, y, mast, tall, aft, fore) * share, cloth, "#f3a84f", flow=flow, scale=0.7)
+        scene.lay(silhouette(x, y, mast, tall, aft, fore) * fraction, cloth, "#f3a84f", flow=flow, scale=0.7)
         hull = silhouette(x, y, foot, 0.10 * tall, [3.4, 4.2, 4.7], [3.4, 4.4, 5.6])
-        scene.lay(hull * share, VIOLET[0], "#db4a2c", flow=(1.0, 0.0), scale=0.6)
+        scene.lay(hull * fraction, VIOLET[0], "#db4a2c", flow=(1.0, 0.0), scale=0.6)
 
 
 def _lawn(scene: Scene, right: float, bottom: float, rng: np.random.Generator) -> None:

@@ -30,15 +30,15 @@ class Scene:
         return cls(x, y, black, black, unit((np.ones_like(x), np.zeros_like(x))), np.ones_like(x))
 
     def lay(
-        self, share: Field, color: Field, second: str, *, flow: tuple[Field | float, Field | float], scale: float
+        self, fraction: Field, color: Field, second: str, *, flow: tuple[Field | float, Field | float], scale: float
     ) -> None:
         """Cover this fraction of each cell."""
-        part = share[..., None]
+        part = fraction[..., None]
         along = unit([np.broadcast_to(np.asarray(axis, np.float32), self.x.shape) for axis in flow])
         self.color = self.color + (color - self.color) * part
         self.second = self.second + (palette(second)[0] - self.second) * part
         self.flow = unit(self.flow + (along - self.flow) * part)
-        self.scale = self.scale + (np.float32(scale) - self.scale) * share
+        self.scale = self.scale + (np.float32(scale) - self.scale) * fraction
 
 
 def silhouette(

@@ -93,8 +93,8 @@ def lay_stroke(
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-6
 
     bristles = rng.normal(size=(3, max(5, int(width / 2.6)))).astype(np.float32)
-    places = np.linspace(-1, 1, bristles.shape[1])
-    early, late, mix = (np.interp(v[0], places, row).astype(np.float32)[None] for row in bristles)
+    positions = np.linspace(-1, 1, bristles.shape[1])
+    early, late, mix = (np.interp(v[0], positions, row).astype(np.float32)[None] for row in bristles)
     streak = early * (1 - s) + late * s  # (A, B)
     ragged = s - 0.10 * early + 0.03  # bristles start and end at different points
     profile = np.sqrt(np.clip(ragged / 0.12, 0, 1)) * np.sqrt(np.clip((1.05 - ragged) / 0.5, 0, 1))
