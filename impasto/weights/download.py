@@ -32,10 +32,9 @@ def sha256_of(path: Path) -> str:
 
 
 def download(file: WeightFile, folder: Path, *, progress: bool = True) -> Path:
-    """Download a file into a folder under its own name.
+    """Download a file into a folder under its own name, unless it is there with the right hash.
 
-    The URLs are tried in order. An existing file with the right hash is kept. If two processes download the same file,
-    the second waits for the first.
+    The URLs are tried in order. A second process that downloads the same file waits for the first one.
 
     Args:
         file: the file, its URLs and its hash.
@@ -67,9 +66,8 @@ def download(file: WeightFile, folder: Path, *, progress: bool = True) -> Path:
             kept = _size(_part(target)) / MIB
     except OSError as error:
         reason = error.strerror or error
-        raise ValueError(
-            f"cannot write to the cache {folder}: {reason}; set IMPASTO_CACHE to another folder"
-        ) from error
+        message = f"cannot write to the cache {folder}: {reason}; set IMPASTO_CACHE to another folder"
+        raise ValueError(message) from error
     resume = f"; {kept:.1f} MiB are kept, and the next attempt resumes there" if kept else ""
     raise ValueError(f"could not download {file.filename}: {'; '.join(problems) or 'it has no URL'}{resume}")
 
@@ -77,7 +75,7 @@ def download(file: WeightFile, folder: Path, *, progress: bool = True) -> Path:
 @contextmanager
 def _lock(target: Path, console: Console) -> Iterator[None]:
     """Hold the lock of one cached file; the operating system releases it even if the process is killed."""
-    from filelock import FileLock, Timeout  # a dependency of torch
+    from filelock import FileLock, Timeout
 
     target.parent.mkdir(parents=True, exist_ok=True)
     file_lock = FileLock(target.with_name(f".{target.name}.lock"))
