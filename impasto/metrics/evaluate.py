@@ -135,20 +135,10 @@ def load_reference(
 ) -> Reference:
     """Load the content and the style image with which several outputs of one size are compared.
 
-    Args:
-        content: the content image, as for `evaluate`.
-        style: the style image, as for `evaluate`.
-        shape: height and width of the outputs, in pixels.
-        backbone: the evaluation network: a name, or a loaded backbone on `device`.
-        layers: layers that every metric compares in place of its own, unless it compares pixels.
-        metrics: names of the metrics to compute; all of them by default.
-        device: device of the network.
+    `shape` is the height and width of the outputs in pixels; other arguments and errors are those of `evaluate`.
 
     Returns:
         A reference, whose values are those of `evaluate`.
-
-    Raises:
-        ValueError: as `evaluate`.
     """
     network = BACKBONES[backbone] if isinstance(backbone, str) else type(backbone)
     layers_of = compared_layers(network, layers, metrics)
@@ -157,10 +147,7 @@ def load_reference(
         _open(role, resolve(source) if isinstance(source, str | Path) else source)
         for role, source in (("content", content), ("style", style))
     )
-    expected = fit(_size(content_image), max(shape))
-    if max(abs(side - right) for side, right in zip(shape, expected, strict=True)) > 1:
-        text = f"the output is {_in_words(shape)} pixels, but the content would be {_in_words(expected)}"
-        warnings.warn(f"{text}: it is stretched to fit; is this the content that was stylized?", stacklevel=4)
+    _check_aspect_ratio(shape, content_image)
     scaled = resize(style_image, fit(_size(style_image), max(shape)))
     _check_size("style, at the longer side of the output,", scaled)
     names = sorted({layer for each in layers_of.values() for layer in each} - set(PIXELS))
@@ -216,6 +203,14 @@ def _check_size(role: str, image: Image) -> None:
     if min(_size(image)) < MIN_SIDE:
         size = _in_words(_size(image))
         raise ValueError(f"the {role} is {size} pixels; a metric needs at least {MIN_SIDE} on each side")
+
+
+def _check_aspect_ratio(shape: tuple[int, int], content: Image) -> None:
+    """Warn the caller of a public function if an output of this shape is not a stylized version of the content."""
+    expected = fit(_size(content), max(shape))
+    if max(abs(side - right) for side, right in zip(shape, expected, strict=True)) > 1:
+        text = f"the output is {_in_words(shape)} pixels, but the content would be {_in_words(expected)}"
+        warnings.warn(f"{text}: it is stretched to fit; is this the content that was stylized?", stacklevel=5)
 
 
 def _size(image: Image) -> tuple[int, int]:

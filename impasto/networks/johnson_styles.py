@@ -63,8 +63,8 @@ def select_style_model(style: Image, models: Sequence[StyleModel], *, gray: bool
         return models[nearest]
     names = ", ".join(dict.fromkeys(model.style for model in models)) or "none"
     raise ValueError(
-        f"style: johnson has no network for this picture; it has: {names}; train one with "
-        "`impasto train johnson --style PICTURE`, or take a method for any style"
+        f"style: johnson has no network for this style image; it has: {names}; train one with "
+        "`impasto train johnson --style PICTURE`, or choose a method for any style"
     )
 
 
