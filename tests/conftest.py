@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import LoadRandom, random_state, write_weights
+from support import RANDOM_SIZE, LoadRandom, random_state, write_weights
 
 from impasto.backbones import Backbone, load_backbone
 from impasto.weights import MANIFEST
@@ -70,6 +70,7 @@ def load_random(random_weights: Callable[[str], Path], tmp_path_factory: pytest.
                 environment.setenv("IMPASTO_CACHE", str(cache))
                 if name in MANIFEST:
                     environment.setenv("IMPASTO_WEIGHTS", str(random_weights(name)))
+                    environment.setattr("impasto.backbones.normalization.SIZE", RANDOM_SIZE)
                 loaded[key] = load_backbone(name, pooling=pooling, dtype=dtype)
         return loaded[key]
 

@@ -68,7 +68,7 @@ def compare(name: str, output: Tensor, reference: Tensor) -> float:
 
 
 def test_the_documentation_has_a_section_for_every_metric() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
     assert [name for name in EVERY if f"## `{name}`" not in text] == []
 
 
