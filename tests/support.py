@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import PIL.Image
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -128,3 +129,17 @@ def without_root() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Return uniform noise in [0, 1]."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def write_pictures(folder: Path, count: int = 4) -> Path:
+    """Write pictures of smooth noise, 64x48 pixels each, as training data; return the new folder."""
+    folder.mkdir()
+    for i in range(count):
+        levels = (noise(6, 8, 3, seed=i) * 255).to(torch.uint8).numpy()
+        PIL.Image.fromarray(levels).resize((64, 48), PIL.Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder

@@ -96,7 +96,7 @@ RunTile = Callable[[Tile, Measure], object]
 
 
 def collect_means(run: RunTile, tiles: Sequence[Tile], mask: Tensor | None = None) -> list[Tensor]:
-    """Return every mean over the whole image that a network asks for, in the order of the requests.
+    """Return every mean over the whole image that a network requests, in order.
 
     Args:
         run: runs the network on one tile.
@@ -133,7 +133,7 @@ def replay_means(known: Sequence[Tensor]) -> Measure:
 
 
 class _UnknownMeanError(Exception):
-    """A network asks for a mean that is not known yet; stops the pass over the tile there."""
+    """A network requests a mean that is not known yet, which ends the pass over the tile."""
 
     def __init__(self, features: Tensor, mean: SpatialMean) -> None:
         super().__init__()

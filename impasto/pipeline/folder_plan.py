@@ -118,7 +118,7 @@ def _check_not_an_input(files: Sequence[Path], outputs: Sequence[Path], stylizer
 
 
 def _tasks(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -> tuple[list[FolderTask], list[str]]:
-    """Return the tasks, and a line for every file that is in the place of an output."""
+    """Return the tasks, and a description of every file that an output would replace."""
     tasks, conflicts = [], []
     weights = stylizer.weights  # read here, because without weights every picture would fail separately
     for file, path in zip(files, outputs, strict=True):

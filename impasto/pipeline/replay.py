@@ -121,7 +121,7 @@ def _input_paths(
 
 
 def _checked_path(entry: dict[str, Any], path: str | Path | None, max_pixels: int) -> str | Path:
-    """Return the path of an input whose hash is that of the record."""
+    """Return the path of an input after a comparison of its hash with the record."""
     role = entry["role"]
     flag = f"--{role.replace('_', '-')}"
     if path is None:

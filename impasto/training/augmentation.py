@@ -12,7 +12,7 @@ from torch import Tensor
 def random_zoom(image: Tensor, generator: torch.Generator) -> Tensor:
     """Enlarge a random piece of an image by a factor of 1 to 2 with a probability of one half.
 
-    This adds the smooth images that large inputs look like to a network.
+    Large pictures are smoother per pixel than small ones; the enlarged pieces represent them.
 
     Args:
         image: `(3, S, S)` in [0, 1].
@@ -34,7 +34,7 @@ def random_zoom(image: Tensor, generator: torch.Generator) -> Tensor:
 def random_degradation(image: Tensor, generator: torch.Generator) -> Tensor:
     """Add noise to an image with a probability of 30 %, or sharpen it too much with one of 20 %.
 
-    Images look like this during an optimization.
+    The intermediate images of an optimization have similar errors.
 
     Args:
         image: `(3, S, S)` in [0, 1].

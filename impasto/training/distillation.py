@@ -100,7 +100,7 @@ def fit_student(network: Student, teacher: Chain, pixels: Tensor, generator: tor
     student below to those channels of the teacher before the ReLU.
 
     Args:
-        network: the student, whose weights are set.
+        network: the student; its weights are set.
         teacher: VGG-19 with max pooling, of any precision.
         pixels: normalized images `(N, 3, H, W)` to fit.
         generator: selects the positions.
@@ -134,7 +134,7 @@ def measure_units(network: Student, teacher: Chain, pixels: Tensor, channels: di
     the content loss for the other layers, so that a weight means the same with both networks.
 
     Args:
-        network: the student, whose buffers are set.
+        network: the student; its buffers are set.
         teacher: VGG-19 with max pooling.
         pixels: normalized images `(N, 3, H, W)`, photographs in the first half and paintings in the second.
         channels: the channels from `fit_student`.

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import PIL.Image
 import pytest
 import torch
 import torch.nn.functional as F
+from support import write_pictures
 from torch import Tensor
 
 import impasto
@@ -193,14 +193,14 @@ def test_outputs_of_micro_have_no_checkerboard(style: str) -> None:
 
 
 def test_every_sample_is_shifted_by_its_own_offset_independent_of_the_batch() -> None:
-    places = torch.arange(24 * 24).view(1, 1, 24, 24).repeat(9, 1, 1, 1)
-    first, second = random_shift([places, 2 * places], torch.arange(9), 8)
+    positions = torch.arange(24 * 24).view(1, 1, 24, 24).repeat(9, 1, 1, 1)
+    first, second = random_shift([positions, 2 * positions], torch.arange(9), 8)
     assert first.shape == (9, 1, 16, 16)
     assert torch.equal(2 * first, second)
     corners = [divmod(int(each[0, 0, 0]), 24) for each in first]
     assert all(0 <= y <= 8 and 0 <= x <= 8 for y, x in corners)
     assert len(set(corners)) > 5
-    assert torch.equal(random_shift([places[4:]], torch.arange(4, 9), 8)[0], first[4:])
+    assert torch.equal(random_shift([positions[4:]], torch.arange(4, 9), 8)[0], first[4:])
 
 
 def test_micro_has_fewer_than_500_000_parameters() -> None:
@@ -290,24 +290,25 @@ def test_adain_mixes_styles_by_their_weights() -> None:
     assert not torch.equal(first[0], second[0])
 
 
-def pictures(folder: Path, count: int = 4) -> Path:
-    folder.mkdir()
-    for i in range(count):
-        levels = (picture(48, 64, seed=i)[0] * 255).to(torch.uint8).permute(1, 2, 0).numpy()
-        PIL.Image.fromarray(levels).save(folder / f"{i}.png")
-    return folder
-
-
 @pytest.mark.parametrize("recipe", ANY_STYLE)
 def test_a_recipe_trains_and_the_method_stylizes_with_the_exported_weights(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = "impasto.training.recipes.wct" if recipe == "wct" else "impasto.training.recipes.base"
     monkeypatch.setattr(f"{module}.SHEET", 64)  # three times faster
-    photos = pictures(tmp_path / "photos")
-    folders = {"photos": photos} if recipe == "wct" else {"photos": photos, "paintings": pictures(tmp_path / "art")}
+    photos = write_pictures(tmp_path / "photos")
+    paintings = {} if recipe == "wct" else {"paintings": write_pictures(tmp_path / "paintings")}
     trained = train(
-        recipe, output=tmp_path / "run", **folders, steps=3, batch=2, crop=32, seed=1, precision="fp32", device="cpu"
+        recipe,
+        output=tmp_path / "run",
+        photos=photos,
+        **paintings,
+        steps=3,
+        batch=2,
+        crop=32,
+        seed=1,
+        precision="fp32",
+        device="cpu",
     )
     assert trained.stopped == "finished"
     assert trained.output is not None

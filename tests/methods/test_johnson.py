@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image as PILImage
 from safetensors import safe_open
 from safetensors.torch import save_file
+from support import noise, write_pictures
 from torch import Tensor
 
 import impasto
@@ -37,12 +38,8 @@ BUNDLED = ("brushstrokes", "mosaic")
 SMALL = {"device": "cpu", "precision": "fp32", "size": 64}
 
 
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
 def random_network() -> Johnson:
-    """Return a network of random weights whose channels differ in mean and standard deviation."""
+    """Return a network of random weights with channels that differ in mean and standard deviation."""
     torch.manual_seed(0)
     network = Johnson().eval().requires_grad_(False)
     for name, weight in network.named_parameters():
@@ -264,19 +261,11 @@ def test_style_scale_one_half_is_the_output_at_twice_the_size_reduced() -> None:
 # Training
 
 
-def folder_of_photos(folder: Path) -> Path:
-    folder.mkdir()
-    for i in range(4):
-        values = (noise(48, 56, 3, seed=i).numpy() * 255).astype(np.uint8)
-        PILImage.fromarray(values).save(folder / f"{i}.png")
-    return folder
-
-
 def test_the_recipe_trains_resumes_and_exports_weights_for_the_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("impasto.training.recipes.johnson.SHEET", 64)  # three times faster
-    photos = folder_of_photos(tmp_path / "photos")
+    photos = write_pictures(tmp_path / "photos")
     settings = {"style": "inkwash", "style_size": 64, "steps": 3, "batch": 2, "crop": 32, "device": "cpu"}
     settings |= {"precision": "fp32", "backbone": "tiny"}
     straight = train("johnson", output=tmp_path / "straight", photos=photos, **settings)
@@ -294,7 +283,7 @@ def test_the_recipe_trains_resumes_and_exports_weights_for_the_method(
 
 
 def test_the_recipe_rejects_paintings_and_a_missing_style_image(tmp_path: Path) -> None:
-    photos = folder_of_photos(tmp_path / "photos")
+    photos = write_pictures(tmp_path / "photos")
     with pytest.raises(ValueError, match=r"^johnson is trained on photographs and one style"):
         train("johnson", output=tmp_path / "out", photos=photos, paintings=photos, steps=1, crop=32)
     with pytest.raises(ValueError, match=r"^style: 'nowhere\.png' is not a file"):

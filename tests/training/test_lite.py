@@ -7,11 +7,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image as PILImage
 from safetensors import safe_open
+from support import noise, write_pictures
 from torch import Tensor
 
 from impasto.backbones import BACKBONES, load_backbone
@@ -29,10 +28,6 @@ from impasto.training.recipes.lite import LiteRecipe, LiteRecipeConfig
 
 NARROW = (8,) * len(RELUS)
 CPU = torch.device("cpu")
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def wide_chain(width: int = 8, seed: int = 0) -> Chain:
@@ -92,7 +87,7 @@ def test_its_losses_between_photographs_and_paintings_are_close_to_those_of_vgg1
     real_weights: Path, shared_images: Path
 ) -> None:
     photographs, paintings = (
-        [load_image(path, size=192) for path in sorted((shared_images / kind).glob("*.jpg"))]
+        [load_image(path, size=128) for path in sorted((shared_images / kind).glob("*.jpg"))]
         for kind in ("content", "style")
     )
 
@@ -186,13 +181,7 @@ def test_augmentations_follow_their_generator_and_stay_in_range(
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    generator = np.random.default_rng(0)
-    for kind in ("photos", "paintings"):
-        (tmp_path / kind).mkdir()
-        for i in range(4):
-            blocks = generator.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-            PILImage.fromarray(blocks).resize((48, 48)).save(tmp_path / kind / f"{i}.png")
-    return {kind: tmp_path / kind for kind in ("photos", "paintings")}
+    return {kind: write_pictures(tmp_path / kind) for kind in ("photos", "paintings")}
 
 
 SMALL = {"crop": 32, "widths": NARROW, "fit_pictures": 8, "stylized_steps": 4, "stylized_fraction": 0.5, "batch": 2}

@@ -117,7 +117,7 @@ class LiteRecipe(Recipe):
         return Student(self.config.widths)
 
     def prepare(self, data: Dataset) -> Student:
-        """Return a student whose weights are fitted to those of the teacher.
+        """Return a student with weights fitted to those of the teacher.
 
         Raises:
             ValueError: if photographs or paintings are missing.
