@@ -25,8 +25,8 @@ PARTS = {
     for language, block in BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     if (match := re.match(r"# ((?:impasto|tools)/\S+\.py)\n", block)) and language == "python"
 }
-# What must hold for a part after its file was added, by folder; NAME is the file's stem. The table of a registry of
-# the documentation, and the command that lists it, must show the part.
+# What must hold for a part after its file was added, by folder; NAME is the file's stem. The table of the
+# documentation, the command that lists the parts, and the controls of the studio must show it.
 TRIALS = {
     "losses": """
         import torch
@@ -48,12 +48,14 @@ TRIALS = {
         result = impasto.stylize("woodcut", "mosaic", backbone="NAME", size=48, steps=4)
         assert result.curve[-1].losses["style/relu2_1"] < result.curve[0].losses["style/relu2_1"]
         assert "`NAME`" in PARTS["backbones"]() and "NAME" in listed("backbones")
+        assert any("NAME" in control.choices for control in controls_of("gatys"))
     """,
     "methods": """
         import impasto
         result = impasto.stylize("woodcut", "mosaic", method="NAME", backbone="tiny", size=48, steps=4)
         assert sum(result.losses.values()) < sum(result.curve[0].losses.values())
         assert "`NAME`" in PARTS["methods"]() and "NAME" in listed("methods")
+        assert "style_weight" in {control.name for control in controls_of("NAME")}
     """,
     "recipes": """
         from impasto.training import train
@@ -76,6 +78,7 @@ import contextlib, io, sys
 sys.path[:0] = [".", "tools"]
 from docs.generate import PARTS
 from impasto.cli import main
+from impasto.studio.controls import controls_of
 def listed(command):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert main([command]) == 0
@@ -120,7 +123,7 @@ def test_an_example_is_a_new_file_that_needs_no_other_example(path: str) -> None
         assert wrong_imports(path.removesuffix(".py").removeprefix("impasto/"), PARTS[path]) == []
 
 
-def test_every_example_works_after_its_file_is_added_and_the_tables_and_lists_show_it(tmp_path: Path) -> None:
+def test_every_example_works_after_its_file_is_added_and_is_listed_everywhere(tmp_path: Path) -> None:
     """One process for all of them, which prefers this copy to the installed package; warnings are errors."""
     for folder in ("impasto", "tools"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))

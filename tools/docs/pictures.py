@@ -77,9 +77,10 @@ def methods() -> None:
 def subjects() -> None:
     """Save photographs of five kinds of subjects, each stylized with four sample styles by `gatys`."""
     files = {kind: _file(name) for kind, name in SUBJECTS.items()}
-    rows: list[list[Image | None]] = [[load_image(file, size=384) for file in files.values()]]
+    size = 288
+    rows: list[list[Image | None]] = [[load_image(file, size=size) for file in files.values()]]
     for style in STYLES:
-        rows.append([stylize(file, style, size=384, strength=60).image for file in files.values()])
+        rows.append([stylize(file, style, size=size, strength=60).image for file in files.values()])
         print(style, flush=True)
     _save(contact_sheet(rows, column_names=list(files), row_names=["content", *STYLES], cell=280), "subjects", 1440)
 
