@@ -7,7 +7,7 @@ the summary that lists show.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -20,6 +20,9 @@ class FeatureLoss(ABC):
     Features may have any floating-point type; statistics and distances are float32 (float64 for float64).
     """
 
+    role: ClassVar[Literal["style", "content", "smoothness"]] = "style"
+    """Use of the loss: any image may be compared with a `style`, an image of the same size with a `content`, and a
+    `smoothness` loss is applied to the image alone. The setting `style_loss` takes the first, `tv_loss` the last."""
     is_spatial_mean: ClassVar[bool] = False
     """Whether the statistic is a mean over positions. The statistics of tiles, of masked positions and of several
     images then combine by a (weighted) average."""

@@ -19,6 +19,8 @@ class ContentLoss(FeatureLoss):
     Departs from the paper: the mean instead of half the sum, so that a weight means the same at every size.
     """
 
+    role = "content"
+
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the features, times the square root of the guide."""
         return at_least_fp32(features) if guide is None else at_least_fp32(features) * guide.sqrt()  # (B, C, H, W)

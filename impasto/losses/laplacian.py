@@ -24,6 +24,8 @@ class LaplacianLoss(FeatureLoss):
     Departs from the paper: the mean instead of the sum, and both poolings at once.
     """
 
+    role = "content"
+
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the pooled Laplacians as one vector, `(B, L)`."""
         parts = []

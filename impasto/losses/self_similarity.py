@@ -23,6 +23,8 @@ class SelfSimilarityLoss(FeatureLoss):
     maximum.
     """
 
+    role = "content"
+
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the normalized cosine distances between positions, `(B, N, N)`."""
         columns = at_least_fp32(random_columns(guided_columns(guide, features), MAX_POSITIONS))  # (B, C, N)

@@ -17,6 +17,8 @@ class TotalVariationLoss(FeatureLoss):
     squares, each by the smaller guide of its two pixels.
     """
 
+    role = "smoothness"
+
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the sum of the squared differences divided by the number of values, `(B,)`."""
         horizontal, vertical = neighbor_differences(features, guide, power=2)

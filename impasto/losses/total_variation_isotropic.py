@@ -20,6 +20,8 @@ class TotalVariationIsotropicLoss(FeatureLoss):
     `(B,)`; it is 0 for one pixel. A guide weights the differences, each by the smaller guide of its two pixels.
     """
 
+    role = "smoothness"
+
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the mean length of the gradient, `(B,)`."""
         horizontal, vertical = neighbor_differences(features, guide, power=1)

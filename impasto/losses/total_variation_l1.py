@@ -18,6 +18,8 @@ class TotalVariationL1Loss(FeatureLoss):
     differences, each by the smaller guide of its two pixels.
     """
 
+    role = "smoothness"
+
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the sum of the absolute differences divided by the number of values, `(B,)`."""
         horizontal, vertical = neighbor_differences(features, guide, power=1)
