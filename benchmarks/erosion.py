@@ -20,9 +20,8 @@ from torch import Tensor
 from impasto import stylize
 from impasto.backbones import Backbone, load_backbone
 from impasto.images import load_image, save_image
-from impasto.losses.gram import GramLoss
 from impasto.methods.gatys import GatysConfig
-from impasto.methods.matching import Matching
+from impasto.objectives.matching import MatchingObjective
 from impasto.regions import guides as guidance
 from impasto.regions.subject import Subject
 
@@ -50,7 +49,7 @@ GUIDES: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
     "half of it": lambda mask, shape: eroded(mask, shape, 1, 0.5),
     "one place": lambda mask, shape: eroded(mask, shape, 1),
     "two places": lambda mask, shape: eroded(mask, shape, 2),
-    "impasto": guidance.guide,
+    "impasto": guidance.eroded_guide,
 }
 """Ways to erode that were tried."""
 
@@ -58,9 +57,10 @@ GUIDES: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
 def pull_on(subject: Subject, k: int, backbone: str) -> Tensor:
     """Mean gradient `(H, W)` of the style of region `k` alone on every pixel of the content."""
     config = GatysConfig(backbone=backbone, content_weight=0, precision="fp32")
-    alone = Subject(subject.content, (subject.regions[k],))
+    height, width = subject.content.shape[-2:]
+    alone = Subject(subject.content, (subject.regions[k],)).resized((height, width))
     image = subject.content.clone().requires_grad_()
-    losses = Matching(config, GramLoss()).objective(backbone)(alone)(image)
+    losses = MatchingObjective(load_backbone(backbone), alone, config)(image)
     (gradient,) = torch.autograd.grad(torch.stack(list(losses.values())).sum(), image)
     return gradient.abs().mean((0, 1))
 
@@ -76,7 +76,7 @@ def erosions(content: Path, styles: list[Path], mask: Path, fine: Path, judge: B
     stripes[..., : round(0.44 * stripes.shape[-1])] = 0
     rows = []
     for name, guide in GUIDES.items():
-        guidance.guide = guide
+        guidance.eroded_guide = guide
         pull = pull_on(subject, 1, settings["backbone"])
         picture = stylize(content, styles[:2], mask=mask, **settings).image
         near = [

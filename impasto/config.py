@@ -1,18 +1,31 @@
-"""The one way a setting is declared.
+"""Declare, check and describe settings.
 
-A configuration is a frozen, flat, keyword-only pydantic dataclass. The docstring under a field is its help, the
-`Annotated` bounds are its limits, a `Literal` lists its choices. The command line, the record in a picture, and the
-tables of the documentation are read from it.
+A configuration is a frozen, flat, keyword-only pydantic dataclass. The docstring under a field is its help text, the
+`Annotated` bounds are its limits, and a `Literal` or `OneOf` lists its choices. Flags, records, web controls and the
+tables of the documentation are read from it. Groups of settings are dataclasses that a configuration inherits from; the
+docstring of a group is its title.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic.dataclasses import dataclass
+from pydantic_core import CoreSchema, core_schema
 
 SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -21,7 +34,7 @@ Colors = Literal["style", "luminance", "moments", "histogram"]
 
 
 def _names(files: Any) -> Any:
-    """One file or several, as text or as paths."""
+    """Return the paths of one file or of several as a tuple of strings."""
     many = files if isinstance(files, list | tuple) else [files]
     return tuple(str(file) if isinstance(file, Path) else file for file in many)
 
@@ -32,7 +45,32 @@ Files = Annotated[
 
 
 MAIN = Field(json_schema_extra={"tier": "main"})
-"""Marks a setting of the tier `main`, which `impasto stylize --help` and the studio show first; others are `advanced`."""
+"""Mark of the tier `main`, which `impasto stylize --help` and the studio show first; others are `advanced`."""
+
+
+class OneOf:
+    """Restrict a string to names that are known only at run time, such as those of a registry with plug-ins.
+
+    Write `Annotated[str, OneOf(names)]`: other values are refused with the list of names, and the JSON schema of the
+    setting lists them as `enum`, which flags and web controls read.
+
+    Args:
+        names: returns the names.
+    """
+
+    def __init__(self, names: Callable[[], Sequence[str]]) -> None:
+        self._names = names
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "enum": list(self._names())}
+
+    def _check(self, name: str) -> str:
+        if name not in self._names():
+            raise ValueError(f"choose from {', '.join(self._names())}")
+        return name
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -77,14 +115,19 @@ class RegionSettings:
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class MethodConfig(RegionSettings, CommonSettings):
-    """Settings that every method has. A method adds groups of settings by inheriting from them."""
+    """Settings of every method."""
 
 
 def check_settings(config: type[Any], method: str, settings: dict[str, Any]) -> Any:
-    """The checked configuration of a method.
+    """Return the checked configuration of a method.
+
+    Args:
+        config: configuration class.
+        method: name of the method, for error messages.
+        settings: values by name; missing ones have their defaults.
 
     Raises:
-        ValueError: in one line, naming the setting, its value and what would be right.
+        ValueError: in one line, with the name of the setting, its value and the valid choices.
     """
     try:
         return TypeAdapter(config).validate_python(settings)
@@ -93,7 +136,7 @@ def check_settings(config: type[Any], method: str, settings: dict[str, Any]) -> 
 
 
 def settings_of(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON values; `check_settings` reads them back."""
+    """Return a configuration as JSON values; `check_settings` reads them back."""
     plain: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
     return plain
 
@@ -112,7 +155,7 @@ def setting_schemas(config: type[Any]) -> dict[str, dict[str, Any]]:
     facts: dict[str, dict[str, Any]] = {}
     bases: list[Any] = list(config.__mro__[:-1])
     for base in reversed(bases):
-        for name in base.__dict__.get("__annotations__", {}):
+        for name in inspect.get_annotations(base):
             field = base.__pydantic_fields__.get(name)
             if field is None:
                 continue
@@ -126,7 +169,7 @@ def setting_schemas(config: type[Any]) -> dict[str, dict[str, Any]]:
 
 
 def names_files(schema: dict[str, Any]) -> bool:
-    """Whether a setting of this JSON schema is a path, or paths."""
+    """Return whether a setting with this JSON schema is one path or several."""
     kinds = (schema, schema.get("items", {}), *schema.get("anyOf", ()))
     return any(each.get("format") == "path" for each in kinds)
 

@@ -41,7 +41,7 @@ ORDER = [
 PARTS = {
     "losses": {"base"},
     "backbones": {"base", "chain", "normalization", "narrow_vgg"},
-    "methods": {"base", "matching", "feed_forward", "tiles"},
+    "methods": {"base", "optimizing", "matching", "feed_forward", "tiles"},
     "metrics": {"base", "evaluate"},
     "training/recipes": {"base"},
 }

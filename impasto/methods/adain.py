@@ -13,8 +13,8 @@ from pydantic.dataclasses import dataclass
 from impasto.backbones import load_chain
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
-from impasto.methods.base import METHODS, Method
-from impasto.methods.feed_forward import FeedForwardConfig, one_pass
+from impasto.methods.base import METHODS
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, one_pass
 from impasto.networks.adain import LAYER, AdaIN
 from impasto.networks.decoder import Decoder
 from impasto.networks.weights_io import backbone_of, load_weights
@@ -28,7 +28,7 @@ class AdaINConfig(FeedForwardConfig):
 
 
 @METHODS.add("adain")
-class AdaINMethod(Method):
+class AdaINMethod(FeedForward):
     """Give the content features the channel means and standard deviations of the style, then decode them.
 
     Reference: Huang & Belongie, ICCV 2017; `impasto.networks.adain` lists the differences.

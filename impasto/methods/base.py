@@ -1,4 +1,4 @@
-"""Methods: ways to paint a photograph in the manner of a picture.
+"""Define what a method is.
 
 To add one, write a file here with a configuration and a class under `@METHODS.add("name")`.
 """
@@ -10,36 +10,80 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from impasto.backbones import Backbone
+from impasto.optim.schedule import Start, fitted_shape
 from impasto.regions.subject import Subject
 from impasto.registry import Registry
-from impasto.types import Step
+from impasto.types import Image, Step
+from impasto.weights import fetch, find
 
 
 class Method(ABC):
-    """A way to paint. An instance holds one checked configuration and paints as often as asked.
+    """A stylization method with one checked configuration.
 
-    Making it checks the settings and reads no network. Painting reads those it needs, the first time only, and changes
-    nothing else of the instance: each picture comes out as if it were the only one.
+    The constructor checks the settings and reads no network. `run` reads the networks that it needs, the first time
+    only, and changes nothing else of the instance, so that each result is the same as if it were the only one.
     """
 
     summary: ClassVar[str]
     any_style: ClassVar[bool] = True
-    """False where one network is one style."""
+    """Whether the method takes any style image; False where a network is trained for one style."""
     Config: ClassVar[type[Any]]
-    """Its settings: a subclass of `MethodConfig`."""
+    """Settings of the method: a subclass of `MethodConfig`."""
     bundled: ClassVar[Path | None] = None
-    """The weights of its own network, where it has one."""
+    """Weights of the network of the method that come with the package, if there is one."""
     paper: ClassVar[dict[str, Any]] = {}
-    """Settings that make it what its paper describes, where they differ from the defaults: the preset `paper`."""
+    """Settings of the preset `paper`: those of the paper that differ from the defaults."""
 
     def __init__(self, config: Any) -> None:
+        """Check the settings and raise `ValueError` for those that contradict each other."""
         self.config = config
+
+    @classmethod
+    def start(cls, config: Any) -> Start | None:
+        """Return what the optimization starts from; None where the method is a single pass of a network."""
+        return None
+
+    @classmethod
+    def inputs(cls, config: Any) -> dict[str, tuple[str, ...]]:
+        """Return the files that the settings name, by their role: `mask`, `style_mask` and `start`."""
+        start = cls.start(config)
+        files = (start.name,) if start is not None and start.kind == "file" else ()
+        return {"mask": config.mask, "style_mask": config.style_mask, "start": files}
+
+    @classmethod
+    def backbone(cls, config: Any) -> type[Backbone] | None:
+        """Return the class of the loss network; None where the method has none."""
+        return None
+
+    @classmethod
+    def weights(cls, config: Any) -> Path | None:
+        """Return the file of the weights, downloaded if necessary; None where the method reads none."""
+        network = cls.backbone(config)
+        if network is None:
+            return cls.bundled
+        return network.bundled if network.weights is None else find(network.weights) or fetch(network.weights)
+
+    @classmethod
+    def final_size(cls, config: Any) -> int:
+        """Return the longer side of the output in pixels; 0 is that of the content image."""
+        size: int = config.size
+        return size
+
+    @classmethod
+    def final_shape(cls, config: Any, content: Image) -> tuple[int, int]:
+        """Return the height and width of the output in pixels, for a content image `(1, 3, H, W)` at its own size."""
+        return fitted_shape(content, cls.final_size(config))
 
     @abstractmethod
     def run(self, subject: Subject) -> Iterator[Step]:
-        """Paints the subject, whose pictures come at their own size, on the CPU.
+        """Stylize the subject; closing the iterator stops the run.
 
-        Yields a step for every picture on the way. Closing the iterator stops the painting.
+        Args:
+            subject: images and masks at their own sizes, on the CPU.
+
+        Yields:
+            One step per iteration, or the one step of a single pass.
         """
 
 

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic.dataclasses import dataclass
 
-from impasto.config import SETTINGS
-from impasto.losses.bures import BuresLoss
-from impasto.methods.base import METHODS, Method
-from impasto.methods.matching import Matching, MatchingConfig, Weight
-from impasto.regions.subject import Subject
-from impasto.types import Step
+from impasto.config import SETTINGS, OneOf
+from impasto.methods.base import METHODS
+from impasto.methods.matching import Matching, MatchingConfig
+from impasto.objectives.matching import Weight, style_losses
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -18,18 +15,20 @@ class BuresConfig(MatchingConfig):
     """Settings of `bures`."""
 
     style_weight: Weight = 30.0
-    """Pull of the style: 3 is mild, 30 the classical look, 300 all style."""
+    """Weight of the style loss: 3 is mild, 30 the default, 300 removes most of the content."""
+    style_loss: Annotated[str, OneOf(style_losses)] = "bures"
+    """Loss between the style features; `impasto losses` describes them."""
 
 
 @METHODS.add("bures")
-class Bures(Method):
-    """Moves the Gaussian of the features onto the style's (crowsonkb/style-transfer, 2021).
+class Bures(Matching):
+    """Style transfer by optimal transport between Gaussians of features (crowsonkb/style-transfer-pytorch, 2021).
 
-    As `gatys`, but means and covariances are compared by the least work of moving the one Gaussian onto the other,
-    which also sees what varies little.
+    As `gatys`, but means and covariances are compared by the Bures-Wasserstein distance, which is also sensitive to
+    directions of small variance.
 
-    Departs from crowsonkb: every layer weighs the same, one size, and L-BFGS; `--preset paper` has its layer weights,
-    sizes and optimizer, without the mean of the iterates.
+    Departs from crowsonkb: equal layer weights, one size, and L-BFGS. The preset `paper` has its layer weights, sizes
+    and optimizer, without the average of the iterates.
     """
 
     summary = "Match means and covariances of features by optimal transport of Gaussians (crowsonkb 2021)"
@@ -42,10 +41,3 @@ class Bures(Method):
         "steps": 3000,
         "tv_weight": 2.0,
     }
-
-    def __init__(self, config: BuresConfig) -> None:
-        super().__init__(config)
-        self._matching = Matching(config, BuresLoss())
-
-    def run(self, subject: Subject) -> Iterator[Step]:
-        return self._matching.run(subject)

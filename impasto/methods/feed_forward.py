@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Protocol
 
 import torch
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from impasto.config import SETTINGS, MethodConfig
 from impasto.devices import pick_device, pick_dtype
+from impasto.methods.base import Method
 from impasto.methods.tiles import Tile, collect_means, masked_measure, replay_means, split_into_tiles
 from impasto.networks.statistics import Measure
-from impasto.optim.coarse_to_fine import final_shape
+from impasto.optim.schedule import fitted_shape
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image, Step
 
@@ -41,6 +43,15 @@ class OnePassSettings:
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class FeedForwardConfig(OnePassSettings, MethodConfig):
     """Settings of every one-pass method."""
+
+
+class FeedForward(Method):
+    """A method of one pass of a network. Its `Config` is a subclass of `FeedForwardConfig`."""
+
+    @classmethod
+    def weights(cls, config: FeedForwardConfig) -> Path | None:
+        """Return the weights file that the settings name, or the bundled one; None where there is none."""
+        return cls.bundled if config.weights is None else Path(config.weights)
 
 
 class Network(Protocol):
@@ -107,7 +118,7 @@ def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence
     """
     began = time.perf_counter()
     device = pick_device(config.device)
-    shape = final_shape(config, subject.content)
+    shape = fitted_shape(subject.content, config.size)
     subject = subject.resized(shape, style_scale=config.style_scale, device=device)
     image: Image | None = None
     autocast = pick_dtype(config.precision, device) is torch.bfloat16

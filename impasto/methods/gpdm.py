@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
@@ -9,50 +9,66 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
-from impasto.images import fit
-from impasto.methods.base import METHODS, Method
-from impasto.objectives.patch_distribution import Patches, PatchObjective
-from impasto.optim.coarse_to_fine import PixelConfig, coarse_to_fine
+from impasto.methods.base import METHODS
+from impasto.methods.optimizing import PixelMethod
+from impasto.objectives.patch_distribution import PatchObjective, PatchProjections
+from impasto.optim.coarse_to_fine import coarse_to_fine
 from impasto.optim.descent import Optimizer
+from impasto.optim.schedule import (
+    PixelConfig,
+    Schedule,
+    ScheduleSettings,
+    Stage,
+    coarse_sizes,
+    fitted_shape,
+    make_schedule,
+    shrunk,
+)
 from impasto.regions.subject import Subject
 from impasto.types import Image, Step
 
-LR = 0.01
-"""Adam's step, twice the paper's, for a twelfth of its steps."""
-DOUBLING = 37.5
-"""So many points of strength halve the coarsest size."""
+ADAM_LR = 0.01
+"""Step length of Adam as a fraction of the pixel range; twice that of the paper, for a twelfth of its steps."""
+HALVING = 37.5
+"""Points of strength that halve the coarsest size."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class GPDMConfig(PixelConfig):
+class ShrinkingSettings(ScheduleSettings):
+    """Start, steps and sizes."""
+
+    steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
+    """Number of steps at each size. Ignored with `--steps`."""
+    coarsest: Annotated[int, Ge(16), Le(65536)] | None = None
+    """Longer side of the first size; a smaller one stylizes more. Default: 0.4 of size, or by strength."""
+    ratio: Annotated[float, Gt(0), Le(0.95)] = 0.8
+    """Ratio of each size to the next. Ignored with `--sizes`."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class GPDMConfig(ShrinkingSettings, PixelConfig):
     """Settings of `gpdm`."""
 
     optimizer: Optimizer = "adam"
-    """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
+    """Optimizer of the pixels: L-BFGS without line search, Adam or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
-    """Length of a step; 1 for lbfgs, of the pixel range 0.01 for adam and rmsprop unless given."""
-    steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
-    """Steps at each size, where the number of all steps is not given."""
-    coarsest: Annotated[int, Ge(16), Le(65536)] | None = None
-    """Longer side of the first size: smaller goes further; 0.4 of size unless given, or by strength."""
-    ratio: Annotated[float, Gt(0), Le(0.95)] = 0.8
-    """Each size relative to the next, where sizes are not given."""
-    patch: Annotated[int, Ge(2), Le(64)] = 7
+    """Step length. Default: 1 for lbfgs; 0.01 of the pixel range for adam and rmsprop."""
+    patch_size: Annotated[int, Ge(2), Le(64)] = 7
     """Side of the patches, in pixels."""
-    filters: Annotated[int, Ge(1), Le(4096)] = 64
-    """Random directions in which the patches are compared, drawn anew at every step."""
+    projections: Annotated[int, Ge(1), Le(4096)] = 64
+    """Number of random directions along which a step compares the patches."""
     stride: Annotated[int, Ge(1), Le(64)] = 2
-    """Every how many pixels of the style a patch is taken, from elsewhere at every step; of the picture all are."""
+    """Distance between two patches of the style in pixels; all patches of the image are compared."""
 
 
 @METHODS.add("gpdm")
-class GPDM(Method):
-    """Direct patch distribution matching (Elnekave & Weiss, CVPR 2022; arXiv 2203.11862). No network at all.
+class GPDM(PixelMethod):
+    """Generative patch distribution matching without a network (Elnekave & Weiss, CVPR 2022; arXiv 2203.11862).
 
-    The patches of the picture are to be distributed as those of the style: along random directions, drawn anew at every
-    step, the sorted responses of the two are brought together (sliced Wasserstein distance).
+    Makes the patches of the image have the distribution of those of the style: each step minimizes the sliced
+    Wasserstein distance along new random directions.
 
-    Departs from the paper: fewer and longer steps, and the patches of the style are taken at every second place.
+    Departs from the paper: fewer and longer steps, and every second patch of the style in each direction.
     """
 
     summary = "Match the distribution of small patches by optimizing the pixels; no network (Elnekave & Weiss 2022)"
@@ -61,33 +77,34 @@ class GPDM(Method):
     paper: ClassVar[dict[str, Any]] = {"ratio": 0.85, "stride": 1, "steps_per_size": 300, "lr": 0.005}
 
     def __init__(self, config: GPDMConfig) -> None:
+        """Check the settings."""
         super().__init__(config)
         if config.coarsest is not None and config.strength is not None:
             raise ValueError("strength: it sets the coarsest size, and coarsest is given too; give one of them")
-        if config.polish:
-            raise ValueError(f"polish: gpdm asks no network; leave it 0, not {config.polish}")
+
+    def schedule(self, subject: Subject) -> Schedule:
+        """Return the stages: sizes of a constant ratio, from coarse to fine; the coarsest has two patches per side."""
+        config, content = self.config, subject.content
+        size = config.size or max(content.shape[-2:])
+        strength = 50 if config.strength is None else config.strength
+        coarsest = config.coarsest or size / 2 ** (strength / HALVING)  # 0.4 of the size at a strength of 50
+        sizes = coarse_sizes(
+            shrunk(size, config.ratio),
+            lambda each: each >= coarsest and min(fitted_shape(content, each)) >= 2 * config.patch_size,
+            config.steps,
+        )
+        return make_schedule(config, content, sizes, steps_per_size=config.steps_per_size, default_lr={"adam": ADAM_LR})
 
     def run(self, subject: Subject) -> Iterator[Step]:
+        """Stylize the subject."""
         config = self.config
-        sizes = config.sizes or self._sizes(subject.content)
-        steps = config.steps or config.steps_per_size * len(sizes)
-        lr = config.lr or (LR if config.optimizer == "adam" else None)
-        config = replace(config, sizes=sizes, steps=steps, lr=lr)
-        device = pick_device(config.device)
-        dtype = pick_dtype(config.precision, device)
-        patches = Patches(config.patch, config.filters, config.stride, dtype)
-        return coarse_to_fine(config, subject, lambda scaled: PatchObjective(patches, scaled, config.seed))
+        dtype = pick_dtype(config.precision, pick_device(config.device))
+        projections = PatchProjections(config.patch_size, config.projections, config.stride, dtype)
+        make_objective = partial(self._objective, projections)
+        return coarse_to_fine(config, self.schedule(subject), subject, make_objective)
 
-    def _sizes(self, content: Image) -> tuple[int, ...]:
-        """Longer sides from coarse to fine; a patch fits into the coarsest at least twice."""
+    def _objective(self, projections: PatchProjections, subject: Subject, stage: Stage, start: Image) -> PatchObjective:
+        """Return the objective of a stage."""
         config = self.config
-        height, width = content.shape[-2:]
-        sizes = [config.size or max(height, width)]
-        strength = 50 if config.strength is None else config.strength
-        coarsest = config.coarsest or sizes[0] / 2 ** (strength / DOUBLING)  # 50: 0.4 of it
-        while True:
-            size = round(sizes[0] * config.ratio)
-            if size < coarsest or min(fit((height, width), size)) < 2 * config.patch:
-                break
-            sizes.insert(0, size)
-        return tuple(sizes[-config.steps :] if config.steps else sizes)
+        subject = subject.resized(stage.shape, style_scale=config.style_scale, device=pick_device(config.device))
+        return PatchObjective(projections, subject, config.seed)

@@ -15,8 +15,15 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.images import resize
-from impasto.methods.base import METHODS, Method
-from impasto.methods.feed_forward import FeedForwardConfig, StylizeRegion, apply_network, blend_regions, style_fraction
+from impasto.methods.base import METHODS
+from impasto.methods.feed_forward import (
+    FeedForward,
+    FeedForwardConfig,
+    StylizeRegion,
+    apply_network,
+    blend_regions,
+    style_fraction,
+)
 from impasto.networks.johnson import Johnson
 from impasto.networks.johnson_styles import find_style_models, load_johnson, select_style_model
 from impasto.regions.subject import Region, Subject
@@ -29,7 +36,7 @@ class JohnsonConfig(FeedForwardConfig):
 
 
 @METHODS.add("johnson")
-class JohnsonMethod(Method):
+class JohnsonMethod(FeedForward):
     """One pass of the network that was trained for the given style image.
 
     Such a network has no style code to mix. Several styles are mixed by blending the outputs of their networks. A

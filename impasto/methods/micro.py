@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
-from impasto.methods.base import METHODS, Method
-from impasto.methods.feed_forward import FeedForwardConfig, one_pass
+from impasto.methods.base import METHODS
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, one_pass
 from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
 from impasto.networks.weights_io import load_weights
 from impasto.regions.subject import Subject
@@ -26,7 +26,7 @@ class MicroConfig(FeedForwardConfig):
 
 
 @METHODS.add("micro")
-class MicroMethod(Method):
+class MicroMethod(FeedForward):
     """One pass of a network with its own style encoder and fewer than 500,000 parameters.
 
     Reference: after MicroAST (Wang et al., AAAI 2023); `impasto.networks.micro` lists the differences.

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic.dataclasses import dataclass
 
-from impasto.config import SETTINGS
-from impasto.losses.patches import PatchesLoss
-from impasto.methods.base import METHODS, Method
-from impasto.methods.matching import Matching, MatchingConfig, Weight
-from impasto.regions.subject import Subject
-from impasto.types import Step
+from impasto.config import SETTINGS, OneOf
+from impasto.methods.base import METHODS
+from impasto.methods.matching import Matching, MatchingConfig
+from impasto.objectives.matching import Weight, style_losses
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -18,28 +15,22 @@ class MrfConfig(MatchingConfig):
     """Settings of `mrf`."""
 
     style_weight: Weight = 3.0
-    """Pull of the style: 0.3 is mild, 3 the classical look, 30 all style."""
-
+    """Weight of the style loss: 0.3 is mild, 3 the default, 30 removes most of the content."""
+    style_loss: Annotated[str, OneOf(style_losses)] = "patches"
+    """Loss between the style features; `impasto losses` describes them."""
     style_layers: tuple[str, ...] = ("relu3_1", "relu4_1")
-    """Layers whose patches are matched; the cost grows with the square of a layer's area."""
+    """Layers whose patches are matched; the cost grows with the square of the number of positions."""
 
 
 @METHODS.add("mrf")
-class Mrf(Method):
-    """Replaces every patch of features by the style's most alike one (CNNMRF; Li & Wand, CVPR 2016).
+class Mrf(Matching):
+    """Style transfer by matching patches of features (CNNMRF; Li & Wand, CVPR 2016).
 
-    Local structure is taken over whole: an eye becomes a painted eye. It is at its best where photograph and style show
-    the same kind of thing.
+    Each patch of features is compared with the most similar patch of the style, so that local structures are copied
+    as a whole. It works best where content and style show the same kind of object.
     """
 
-    summary = "Match every patch of features to the most alike one of the style (Li & Wand 2016)"
+    summary = "Match every patch of features to the most similar one of the style (Li & Wand 2016)"
     Config = MrfConfig
     config: MrfConfig
     paper: ClassVar[dict[str, Any]] = {"start": "noise", "tv_weight": 1e-3}
-
-    def __init__(self, config: MrfConfig) -> None:
-        super().__init__(config)
-        self._matching = Matching(config, PatchesLoss())
-
-    def run(self, subject: Subject) -> Iterator[Step]:
-        return self._matching.run(subject)

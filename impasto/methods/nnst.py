@@ -1,124 +1,152 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
 
-from impasto.backbones import BACKBONES, load_backbone
-from impasto.backbones.chain import Pooling
+from impasto.backbones import BACKBONES
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
-from impasto.images import fit
-from impasto.methods.base import METHODS, Method
-from impasto.objectives.nearest_features import Columns, MatchedEver, MatchedOnce, Part
-from impasto.optim.coarse_to_fine import PixelConfig, coarse_to_fine
-from impasto.optim.descent import Optimizer
+from impasto.methods.base import METHODS
+from impasto.methods.optimizing import BackboneSettings, PixelMethod, load_networks
+from impasto.objectives.nearest_features import (
+    FeatureVectors,
+    FixedTargetObjective,
+    NearestVectorObjective,
+    RegionVectors,
+    fixed_targets,
+)
+from impasto.optim.coarse_to_fine import coarse_to_fine
+from impasto.optim.descent import LossFunction, Optimizer
+from impasto.optim.schedule import (
+    PixelConfig,
+    Schedule,
+    ScheduleSettings,
+    Stage,
+    coarse_sizes,
+    fitted_shape,
+    halved,
+    make_schedule,
+)
 from impasto.regions.subject import Subject
 from impasto.types import Image, Step
 
 SCALES = 4
-"""How many sizes, each half the next, where sizes are not given."""
-LR = 0.01
-"""Adam's step, in place of 0.002 with many more steps."""
+"""Number of sizes, each half the next, where sizes are not given."""
+NARROWEST = 32
+"""Minimum shorter side of the coarsest stage, in pixels."""
+ADAM_LR = 0.01
+"""Step length of Adam as a fraction of the pixel range; 0.002 in the paper, with many more steps."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class NNSTConfig(PixelConfig):
+class RematchSettings(ScheduleSettings):
+    """Start, steps and sizes."""
+
+    steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 40
+    """Number of steps at each size. Ignored with `--steps`."""
+    rematch_steps: Annotated[int, Ge(0), Le(1_000_000)] = 30
+    """Additional steps at the end, each of which matches every layer again."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class NNSTConfig(BackboneSettings, RematchSettings, PixelConfig):
     """Settings of `nnst`."""
 
-    backbone: str = "lite"
-    """Network whose features are matched."""
-    pooling: Pooling = "max"
-    """What the network pools with."""
-    layers: tuple[str, ...] = ()
-    """Layers that make up a feature vector; none given means the backbone's own but those of its fifth block."""
-    alpha: Annotated[float, Ge(0), Le(1)] | None = None
-    """What is matched: the content at 1, the picture as it is at 0; unless given 0.75, or by strength."""
-    rotations: Annotated[int, Ge(1), Le(4)] = 4
-    """Turns of the style, by 0, 90, 180 and 270 degrees, whose vectors may be taken."""
-    vectors: Annotated[int, Ge(0), Le(10_000_000)] = 8192
-    """How many vectors of each style are looked through, drawn by the seed; 0 means all."""
     optimizer: Optimizer = "adam"
-    """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
+    """Optimizer of the pixels: L-BFGS without line search, Adam or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
-    """Length of a step; 1 for lbfgs, 0.01 of the pixel range for adam and rmsprop unless given."""
+    """Step length. Default: 1 for lbfgs; 0.01 of the pixel range for adam and rmsprop."""
     pyramid: Annotated[int, Ge(0), Le(16)] = 8
-    """Levels of a Laplacian pyramid moved in place of the pixels, so that coarse colors change sooner; 0 is off."""
-    steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 40
-    """Steps at each size, where the number of all steps is not given."""
-    polish: Annotated[int, Ge(0), Le(1_000_000)] = 30
-    """Steps after all others in which every layer is matched anew at every step."""
+    """Levels of a Laplacian pyramid that is optimized instead of the pixels; 0 optimizes the pixels."""
+    layers: tuple[str, ...] = ()
+    """Layers of the feature vectors. Default: those of the backbone without its fifth block."""
+    alpha: Annotated[float, Ge(0), Le(1)] | None = None
+    """Image whose features are matched: 1 is the content, 0 the current image. Default: 0.75, or by strength."""
+    rotations: Annotated[int, Ge(1), Le(4)] = 4
+    """Number of rotations of the style (0, 90, 180, 270 degrees) whose vectors are available."""
+    vectors: Annotated[int, Ge(0), Le(10_000_000)] = 8192
+    """Maximum number of vectors of each style, drawn by the seed; 0 uses all."""
 
 
 @METHODS.add("nnst")
-class NNST(Method):
+class NNST(PixelMethod):
     """Neural neighbor style transfer (Kolkin, Kucera, Paris, Sykora, Shechtman, Shakhnarovich 2022; arXiv 2203.13215).
 
-    Every feature vector of the photograph is replaced by the nearest one of the style, and the picture is looked for
-    that has these features. At last each layer is matched for itself, again at every step.
+    Replaces every feature vector of the content by its nearest neighbor in the style and optimizes the image that has
+    these features. In the final steps each layer is matched separately, again at every step.
 
-    Departs from the paper: other networks than VGG-16, fewer steps, a part of the style's vectors, and no change of
-    colors afterwards.
+    Departs from the paper: other networks than VGG-16, fewer steps, a random subset of the style vectors, and no color
+    correction at the end.
     """
 
-    summary = "Replace every feature vector by its nearest in the style, and paint that (Kolkin et al. 2022)"
+    summary = "Replace every feature vector by its nearest in the style, then optimize the pixels (Kolkin et al. 2022)"
     Config = NNSTConfig
     config: NNSTConfig
-    paper: ClassVar[dict[str, Any]] = {"vectors": 0, "steps_per_size": 200, "polish": 200, "lr": 0.002}
+    paper: ClassVar[dict[str, Any]] = {"vectors": 0, "steps_per_size": 200, "rematch_steps": 200, "lr": 0.002}
 
     def __init__(self, config: NNSTConfig) -> None:
+        """Check the settings."""
         super().__init__(config)
         if config.alpha is not None and config.strength is not None:
-            raise ValueError("strength: it sets alpha, and alpha is given too; give one of them")
+            raise ValueError("strength: it sets alpha, which is given too; give one of them")
         strength = 50.0 if config.strength is None else config.strength
         self._alpha = 1 - strength / 200 if config.alpha is None else config.alpha
-        self._kept = max(0.0, 1 - strength / 50)
+        self._content_fraction = max(0.0, 1 - strength / 50)
         network = BACKBONES[config.backbone]
         own = dict.fromkeys([*network.style_layers, *network.content_layers])
         self._layers = config.layers or tuple(sorted((n for n in own if "5_" not in n), key=network.layers.index))
         network.check_layers(self._layers)
 
+    def schedule(self, subject: Subject) -> Schedule:
+        """Return the stages: up to four sizes, each half the next, from coarse to fine."""
+        config, content = self.config, subject.content
+        size = config.size or max(content.shape[-2:])
+        sizes = coarse_sizes(
+            islice(halved(size), SCALES), lambda each: min(fitted_shape(content, each)) >= NARROWEST, config.steps
+        )
+        return make_schedule(
+            config,
+            content,
+            sizes,
+            steps_per_size=config.steps_per_size,
+            final_steps=config.rematch_steps,
+            default_lr={"adam": ADAM_LR},
+        )
+
     def run(self, subject: Subject) -> Iterator[Step]:
-        config, columns = self.config, self._columns
-        sizes = config.sizes or self._sizes(subject.content)
-        steps = config.steps or config.steps_per_size * len(sizes)
-        config = replace(config, sizes=sizes, steps=steps, lr=config.lr or (LR if config.optimizer == "adam" else None))
-        coarsest = fit(_sides(subject.content), sizes[0])
+        """Stylize the subject."""
+        schedule = self.schedule(subject)
+        make_objective = partial(self._objective, self._features, schedule.stages[0].shape)
+        return coarse_to_fine(self.config, schedule, subject, make_objective)
 
-        def once(scaled: Subject) -> MatchedOnce:
-            alpha = 1.0 if _sides(scaled.content) == coarsest else self._alpha
-            return MatchedOnce(columns, self._parts(columns, scaled), scaled.content, alpha, self._kept)
-
-        def ever(scaled: Subject) -> MatchedEver:
-            return MatchedEver(columns, self._parts(columns, scaled), scaled.content, self._kept)
-
-        return coarse_to_fine(config, subject, once, ever)
+    def _objective(
+        self, features: FeatureVectors, coarsest: tuple[int, int], subject: Subject, stage: Stage, start: Image
+    ) -> LossFunction:
+        """Return the objective of a stage; at the coarsest size the content itself is matched."""
+        config = self.config
+        subject = subject.resized(stage.shape, style_scale=config.style_scale, device=pick_device(config.device))
+        content = subject.content
+        regions = [
+            RegionVectors.of(
+                features, region, content, rotations=config.rotations, limit=config.vectors, seed=config.seed
+            )
+            for region in subject.regions
+        ]
+        if stage.is_final:
+            return NearestVectorObjective(features, regions, content, self._content_fraction)
+        alpha = 1.0 if stage.shape == coarsest else self._alpha
+        source = alpha * content + (1 - alpha) * start
+        targets = fixed_targets(features, regions, content, source, self._content_fraction)
+        return FixedTargetObjective(features, regions, targets)
 
     @cached_property
-    def _columns(self) -> Columns:
-        config = self.config
-        device = pick_device(config.device)
-        dtype = pick_dtype(config.precision, device)
-        backbone = load_backbone(config.backbone, pooling=config.pooling, device=device, dtype=dtype)
-        return Columns(backbone, self._layers, dtype)
-
-    def _sizes(self, content: Image) -> tuple[int, ...]:
-        """Longer sides from coarse to fine; the coarsest has a shorter side of at least 32 pixels."""
-        height, width = _sides(content)
-        whole = self.config.size or max(height, width)
-        sizes = [round(whole / 2**scale) for scale in reversed(range(SCALES))]
-        sizes = [size for size in sizes if size == whole or min(fit((height, width), size)) >= 32]
-        return tuple(sizes[-self.config.steps :] if self.config.steps else sizes)
-
-    def _parts(self, columns: Columns, scaled: Subject) -> list[Part]:
-        config = self.config
-        choice = {"turns": config.rotations, "most": config.vectors, "seed": config.seed}
-        return [Part.of(columns, region, scaled.content, **choice) for region in scaled.regions]
-
-
-def _sides(image: Image) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]
+    def _features(self) -> FeatureVectors:
+        (backbone,) = load_networks(self.config, [self.config.backbone], self.config.pooling)
+        return FeatureVectors(
+            backbone, self._layers, pick_dtype(self.config.precision, pick_device(self.config.device))
+        )

@@ -1,129 +1,127 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from itertools import count
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
 
-from impasto.backbones import BACKBONES, load_backbone
-from impasto.config import SETTINGS
-from impasto.devices import pick_device, pick_dtype
-from impasto.methods.base import METHODS, Method
-from impasto.methods.matching import POLISHER
-from impasto.objectives.strotss import Transport
-from impasto.optim.coarse_to_fine import MakeObjective, PixelConfig, coarse_to_fine, final_shape
+from impasto.backbones import BACKBONES, Backbone
+from impasto.config import MAIN, SETTINGS
+from impasto.devices import pick_device
+from impasto.methods.base import METHODS
+from impasto.methods.optimizing import PixelMethod, PolishSettings, load_networks, loss_networks
+from impasto.objectives.strotss import StrotssObjective
+from impasto.optim.coarse_to_fine import coarse_to_fine
 from impasto.optim.descent import Optimizer
+from impasto.optim.schedule import PixelConfig, Schedule, Stage, coarse_sizes, make_schedule
 from impasto.regions.subject import Subject
-from impasto.types import Step
+from impasto.types import Image, Step
 
 SMALLEST = 64
-"""Longer side of the coarsest picture, in pixels, at least."""
+"""Minimum longer side of the coarsest stage, in pixels."""
 NARROWEST = 16
-"""Shorter side of the coarsest photograph and styles, at least: deep layers have nothing to say of less."""
-WHOLE = 1024
-"""Longer side at which the content weighs what its weight says; at half that, twice as much."""
+"""Minimum shorter side of the coarsest content and styles: deep layers have no positions below it."""
+REFERENCE_SIZE = 1024
+"""Longer side at which the content weight is the setting; at half of it, the weight is twice as large."""
 RMSPROP_LR = 0.004
-"""Of the pixel range; twice the paper's, for fewer steps."""
+"""Step length as a fraction of the pixel range; twice that of the paper, for fewer steps."""
 LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu4_3")
-"""The paper's, but for relu5_3."""
+"""Layers of the paper, without relu5_3."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class StrotssConfig(PixelConfig):
+class StrotssConfig(PolishSettings, PixelConfig):
     """Settings of `strotss`."""
 
     steps: Annotated[int, Ge(1), Le(1_000_000)] | None = 400
-    """Optimizer iterations over all sizes, in equal shares; none given in Python (None) means until converged."""
+    """Number of optimizer iterations over all sizes, in equal parts."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
-    """Longer sides to paint at one after the other, coarse to fine; none given means size, halved to 64 or more."""
+    """Longer sides that are optimized in turn, coarse to fine. Default: size, halved down to 64 pixels or more."""
     optimizer: Optimizer = "rmsprop"
-    """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
+    """Optimizer of the pixels: L-BFGS without line search, Adam or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
-    """Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.004 for rmsprop unless given."""
+    """Step length. Default: 1 for lbfgs; 0.02 of the pixel range for adam, 0.004 for rmsprop."""
     pyramid: Annotated[int, Ge(0), Le(16)] = 5
-    """Levels of a Laplacian pyramid that is moved in place of the pixels; 0 or 1 is off."""
-    backbone: str = "lite"
-    """Network whose features judge the picture."""
-    content_weight: Annotated[float, Ge(0), Le(1e6)] = 1.0
-    """Pull of the content: 0.5 is free, 1 the paper's, 2 careful."""
+    """Levels of a Laplacian pyramid that is optimized instead of the pixels; 0 optimizes the pixels."""
+    content_weight: Annotated[float, Ge(0), Le(1e6), MAIN] = 1.0
+    """Weight of the content loss: 0.5 changes shapes more, 1 is that of the paper, 2 keeps them better."""
     layers: tuple[str, ...] = ()
-    """Layers that hypercolumns are made of; none given means relu1_1 to relu4_3, or the backbone's own."""
-    places: Annotated[int, Ge(16), Le(1024)] = 1024
-    """How many places of each region, and of its styles, are looked at in a step."""
-    renew: Annotated[int, Ge(0), Le(1_000_000)] = 5
-    """Steps after which other places are looked at; 0 keeps the first, and so does the optimizer lbfgs."""
+    """Layers of the hypercolumns. Default: relu1_1 to relu4_3, or those of the backbone."""
+    positions: Annotated[int, Ge(16), Le(1024)] = 1024
+    """Number of positions of each region, and of its styles, that a step compares."""
+    resample_every: Annotated[int, Ge(0), Le(1_000_000)] = 5
+    """Steps between two samples of positions; 0 keeps the first sample, and lbfgs always does."""
 
 
 @METHODS.add("strotss")
-class Strotss(Method):
-    """Style transfer by relaxed optimal transport and self-similarity (Kolkin, Salavon & Shakhnarovich, CVPR 2019).
+class Strotss(PixelMethod):
+    """Style transfer by relaxed optimal transport and self-similarity (STROTSS; Kolkin et al., CVPR 2019).
 
-    The picture's hypercolumns are moved to the style's, while the pattern of likeness among its own stays the
-    photograph's.
+    Moves the hypercolumns of the image to those of the style and keeps the self-similarity of the content image.
 
-    Departs from the paper: a content start, layers that weigh alike, places spread evenly, and a weight of the content
-    that falls with the size instead of with the number of sizes before.
+    Departs from the paper: a content start, equal layer weights, evenly spread positions, and a content weight that
+    decreases with the size instead of with the number of sizes before.
     """
 
     summary = "Move features to the style's by optimal transport, keep self-similarity (Kolkin et al. 2019)"
     Config = StrotssConfig
     config: StrotssConfig
-    paper: ClassVar[dict[str, Any]] = {"steps": 1000, "lr": 0.002, "renew": 1}
+    paper: ClassVar[dict[str, Any]] = {"steps": 1000, "lr": 0.002, "resample_every": 1}
 
     def __init__(self, config: StrotssConfig) -> None:
+        """Check the settings."""
         super().__init__(config)
-        self._networks = [config.backbone]
-        if config.polish and config.backbone != POLISHER:
-            self._networks.append(POLISHER)
-        for network in self._networks:
-            BACKBONES[network].check_layers(layers_of(config, network))
+        for name in loss_networks(config):
+            BACKBONES[name].check_layers(layers_of(config, BACKBONES[name]))
+
+    def schedule(self, subject: Subject) -> Schedule:
+        """Return the stages: the size of the output, halved as long as enough pixels are left, from coarse to fine."""
+        config = self.config
+        longest = max(self.final_shape(config, subject.content))
+        shortest_side = subject.shortest_side(config.style_scale)
+        sizes = coarse_sizes(
+            (longest >> i for i in count()), lambda size: size >= SMALLEST and size * shortest_side >= NARROWEST
+        )
+        return make_schedule(
+            config,
+            subject.content,
+            sizes,
+            final_steps=config.polish if len(loss_networks(config)) > 1 else 0,
+            default_lr={"rmsprop": RMSPROP_LR},
+        )
 
     def run(self, subject: Subject) -> Iterator[Step]:
-        config = replace(self.config, sizes=self.config.sizes or sizes_of(self.config, subject))
-        if config.lr is None and config.optimizer == "rmsprop":
-            config = replace(config, lr=RMSPROP_LR)
-        return coarse_to_fine(config, subject, *self._objectives)
+        """Stylize the subject."""
+        make_objective = partial(self._objective, self._backbones)
+        return coarse_to_fine(self.config, self.schedule(subject), subject, make_objective)
+
+    def _objective(
+        self, backbones: Sequence[Backbone], subject: Subject, stage: Stage, start: Image
+    ) -> StrotssObjective:
+        """Return the objective of a stage."""
+        config = self.config
+        backbone = backbones[-1 if stage.is_final else 0]
+        strength = 50.0 if config.strength is None else config.strength
+        content_weight = config.content_weight * 10 ** ((50 - strength) / 50)
+        return StrotssObjective(
+            backbone,
+            ["image", *layers_of(config, backbone)],
+            subject.resized(stage.shape, style_scale=config.style_scale, device=pick_device(config.device)),
+            content_weight=content_weight * REFERENCE_SIZE / max(stage.shape),
+            count=config.positions,
+            resample_every=0 if config.optimizer == "lbfgs" else config.resample_every,
+            seed=config.seed,
+        )
 
     @cached_property
-    def _objectives(self) -> list[MakeObjective]:
-        return [self._objective(network) for network in self._networks]
-
-    def _objective(self, network: str) -> MakeObjective:
-        """What the picture should minimize as `network` sees it."""
-        config = self.config
-        device = pick_device(config.device)
-        backbone = load_backbone(network, device=device, dtype=pick_dtype(config.precision, device))
-        given = 50.0 if config.strength is None else config.strength
-        content_weight = config.content_weight * 10 ** ((50 - given) / 50)
-
-        def objective(subject: Subject) -> Transport:
-            return Transport(
-                backbone,
-                ["image", *layers_of(config, network)],
-                subject,
-                alpha=content_weight * WHOLE / max(subject.content.shape[-2:]),
-                count=config.places,
-                renew=0 if config.optimizer == "lbfgs" else config.renew,
-                seed=config.seed,
-            )
-
-        return objective
+    def _backbones(self) -> list[Backbone]:
+        return load_networks(self.config, loss_networks(self.config), self.config.pooling)
 
 
-def layers_of(config: StrotssConfig, network: str) -> tuple[str, ...]:
-    """What the hypercolumns of `network` are made of, besides the colors."""
-    own = BACKBONES[network]
-    usual = tuple(layer for layer in LAYERS if layer in own.layers)
-    return config.layers or usual or tuple(dict.fromkeys([*own.style_layers, *own.content_layers]))
-
-
-def sizes_of(config: StrotssConfig, subject: Subject) -> tuple[int, ...]:
-    """The longer sides to paint at: that of the finished picture, halved as long as there is enough left to see."""
-    sizes = [max(final_shape(config, subject.content))]
-    shortest = subject.shortest_side(config.style_scale)
-    while sizes[0] // 2 >= SMALLEST and sizes[0] // 2 * shortest >= NARROWEST:
-        sizes.insert(0, sizes[0] // 2)
-    return tuple(sizes)
+def layers_of(config: StrotssConfig, backbone: Backbone | type[Backbone]) -> tuple[str, ...]:
+    """Return the layers of the hypercolumns, besides the colors."""
+    usual = tuple(layer for layer in LAYERS if layer in backbone.layers)
+    return config.layers or usual or tuple(dict.fromkeys([*backbone.style_layers, *backbone.content_layers]))

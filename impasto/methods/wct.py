@@ -14,8 +14,8 @@ from torch import nn
 from impasto.backbones import load_chain
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
-from impasto.methods.base import METHODS, Method
-from impasto.methods.feed_forward import FeedForwardConfig, one_pass
+from impasto.methods.base import METHODS
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, one_pass
 from impasto.networks.decoder import Decoder
 from impasto.networks.wct import LAYERS, WCT, Transform
 from impasto.networks.weights_io import backbone_of, load_weights
@@ -34,7 +34,7 @@ class WCTConfig(FeedForwardConfig):
 
 
 @METHODS.add("wct")
-class WCTMethod(Method):
+class WCTMethod(FeedForward):
     """Give the content features of each layer in turn the mean and covariance of the style, then decode them.
 
     Reference: Li et al., NIPS 2017 (whitening and coloring); Lu et al., ICCV 2019 (optimal transport).

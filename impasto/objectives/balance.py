@@ -1,4 +1,4 @@
-"""A strength that means something: the weight at which style and content pull equally hard, whatever measures them."""
+"""Compute the style weight of a strength: the same strength balances style and content for every loss and network."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ from collections.abc import Sequence
 from impasto.backbones import Backbone
 from impasto.images import resize
 from impasto.objectives.objective import Objective, Term
-from impasto.optim.descent import TINY, evaluate
+from impasto.optim.descent import evaluate
+from impasto.optim.lbfgs import TINY
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image
 
 BALANCE = 11.0
-"""What makes a strength of 50 the weight 100 of Gatys's objective: geometric mean of six pairs, VGG-19, 512 pixels."""
+"""Ratio of the gradients at strength 50: that of Gatys' objective with weight 100 (VGG-19, 512 pixels, six pairs)."""
 DECADE = 25.0
-"""So many points of strength are a factor of ten."""
+"""Points of strength that multiply the style weight by ten."""
 
 
-def style_weight(
+def balanced_style_weight(
     strength: float, backbone: Backbone, subject: Subject, content: Sequence[Term], style: Sequence[Term]
 ) -> float:
-    """Factor on the `style` terms for a strength of 0 to 100; 50 is balanced.
+    """Return the factor on the style terms for a strength of 0 to 100; 50 balances style and content.
 
-    The style's pull is set against the content's by the length of their own gradients at one picture between the two:
-    so the number does not depend on how a loss, a network or a size happens to be scaled, nor on where the optimizer
-    starts.
+    The factor is a ratio of gradient norms at one image between content and style. So it depends neither on the scale
+    of the loss, the network or the size, nor on the start of the optimization.
 
     Args:
-        content, style: the terms with the weights they would have at a factor of 1.
+        strength: degree of stylization.
+        backbone: loss network.
+        subject: content and styles at the size of the image that is optimized.
+        content: content terms, weighted.
+        style: style terms, with their weights at a factor of 1.
     """
     between = blend(subject)
-    pulls = [evaluate(Objective(backbone, terms), between)[1].norm().item() for terms in (content, style)]
-    balanced: float = BALANCE * pulls[0] / max(pulls[1], TINY)
+    norms = [evaluate(Objective(backbone, terms), between)[1].norm().item() for terms in (content, style)]
+    balanced: float = BALANCE * norms[0] / max(norms[1], TINY)
     return balanced * float(10 ** ((strength - 50) / DECADE))
 
 
 def blend(subject: Subject) -> Image:
-    """Half the photograph and half its styles, stretched over it, each in its region."""
+    """Return the mean of the content image and of its styles, each stretched over its region."""
     shape = (subject.content.shape[-2], subject.content.shape[-1])
     image = subject.content
     for region in subject.regions:

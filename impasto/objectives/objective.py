@@ -1,4 +1,4 @@
-"""What a painting should minimize: named, weighted terms over the features of one network."""
+"""Sum named, weighted loss terms over the features of one network."""
 
 from __future__ import annotations
 
@@ -16,29 +16,44 @@ from impasto.types import Features, Image
 
 @dataclass(frozen=True)
 class Term:
-    """One loss on one layer: `weight * loss.distance(statistic of the picture, target)`."""
+    """One loss on one layer: `weight * loss.distance(statistic of the image, target)`."""
 
     name: str
-    """What logs, curves and reports call it: `style/relu1_1`."""
+    """Name in logs, curves and records: `style/relu1_1`."""
     layer: str
+    """Layer whose features are compared."""
     loss: FeatureLoss
+    """Statistic and distance."""
     weight: float
+    """Factor on the distance."""
     target: Tensor
+    """Statistic that the image is to have."""
     guide: Tensor | None = None
-    """How much each place counts, `(1, 1, h, w)` with mean 1; None: all alike."""
+    """Weight of each position, `(1, 1, h, w)` with mean 1; None weights all equally."""
+
+    def shares_statistic(self, other: Term) -> bool:
+        """Return whether both terms compare the same statistic of the image."""
+        return self.loss is other.loss and self.layer == other.layer and self.guide is other.guide
 
 
 class Objective:
-    """A sum of terms. Encodes the picture once, only as deep as a term asks.
+    """A sum of terms. It encodes the image once, no deeper than a term needs.
+
+    Args:
+        backbone: loss network.
+        terms: those of weight 0 are left out.
+
+    Raises:
+        ValueError: if every weight is 0.
 
     >>> import torch
     >>> from impasto.backbones import load_backbone
     >>> from impasto.losses.content import ContentLoss
     >>> backbone = load_backbone("tiny")
-    >>> picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    >>> features = backbone.encode(picture, ["relu2_1"])
+    >>> image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> features = backbone.encode(image, ["relu2_1"])
     >>> objective = Objective(backbone, match("content", ContentLoss(), [features], ["relu2_1"], 1.0))
-    >>> {name: loss.item() for name, loss in objective(picture).items()}
+    >>> {name: loss.item() for name, loss in objective(image).items()}
     {'content/relu2_1': 0.0}
     """
 
@@ -46,19 +61,23 @@ class Objective:
         self.backbone = backbone
         self.terms = [term for term in terms if term.weight > 0]
         if not self.terms:
-            raise ValueError("every weight is 0, so there is nothing to paint after; give one above 0")
+            raise ValueError("every weight is 0, so that there is nothing to optimize; give one above 0")
         self._layers = list(dict.fromkeys(term.layer for term in self.terms))
+        self._groups: list[list[Term]] = []  # successive terms that compare the same statistic, computed once
+        for term in self.terms:
+            if self._groups and term.shares_statistic(self._groups[-1][0]):
+                self._groups[-1].append(term)
+            else:
+                self._groups.append([term])
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
-        """Weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
+        """Return the weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
         features = self.backbone.encode(image, self._layers)
-        statistics: dict[tuple[int, str, int], Tensor] = {}
         losses = {}
-        for term in self.terms:
-            key = (id(term.loss), term.layer, id(term.guide))
-            if key not in statistics:
-                statistics[key] = term.loss.statistic(features[term.layer], term.guide)
-            losses[term.name] = term.weight * term.loss.distance(statistics[key], term.target)
+        for group in self._groups:
+            statistic = group[0].loss.statistic(features[group[0].layer], group[0].guide)
+            for term in group:
+                losses[term.name] = term.weight * term.loss.distance(statistic, term.target)
         return losses
 
 
@@ -66,7 +85,7 @@ class Objective:
 def match(
     kind: str,
     loss: FeatureLoss,
-    pictures: Sequence[Features],
+    targets: Sequence[Features],
     layers: Sequence[str],
     weight: float,
     mix: Sequence[float] = (1.0,),
@@ -75,29 +94,36 @@ def match(
     where: Guides | None = None,
     suffix: str = "",
 ) -> list[Term]:
-    """Terms `kind/layer` that pull towards the statistics of `pictures`; the layers share `weight` equally.
+    """Return terms `kind/layer` that compare an image with the features of one or several target images.
 
-    Several pictures count by `mix`, which sums to 1: a statistic that is a spatial mean is averaged into one target,
-    any other gets a term a picture.
+    A statistic that is a spatial mean is averaged over the target images into one target; any other statistic gets one
+    term per target image.
 
     Args:
-        guides: which places of each picture count.
-        where: which places of the painted picture count.
-        suffix: what a name ends with, such as "/sky".
+        kind: first part of the names.
+        loss: statistic and distance.
+        targets: features of each target image.
+        layers: they share `weight` equally.
+        weight: sum of the weights of the terms.
+        mix: weights of the target images; they sum to 1.
+
+    Other arguments:
+        guides: weights of the positions of each target image.
+        where: weights of the positions of the image.
+        suffix: last part of the names, such as "/sky".
     """
-    guides, where = guides or [{}] * len(pictures), where or {}
+    guides, where = guides or [{}] * len(targets), where or {}
     terms = []
     for layer in layers:
-        targets = [
-            loss.statistic(features[layer], places.get(layer))
-            for features, places in zip(pictures, guides, strict=True)
+        statistics = [
+            loss.statistic(features[layer], guide.get(layer)) for features, guide in zip(targets, guides, strict=True)
         ]
-        share, guide = weight / len(layers), where.get(layer)
+        share, guide_of_image = weight / len(layers), where.get(layer)
         if loss.is_spatial_mean:
-            blend = torch.stack([m * target for m, target in zip(mix, targets, strict=True)]).sum(0)
-            terms.append(Term(f"{kind}/{layer}{suffix}", layer, loss, share, blend, guide))
+            blend = torch.stack([m * statistic for m, statistic in zip(mix, statistics, strict=True)]).sum(0)
+            terms.append(Term(f"{kind}/{layer}{suffix}", layer, loss, share, blend, guide_of_image))
             continue
-        for i, (part, target) in enumerate(zip(mix, targets, strict=True), 1):
-            name = f"{kind}/{layer}{suffix}" if len(targets) == 1 else f"{kind}/{layer}{suffix}/{i}"
-            terms.append(Term(name, layer, loss, share * part, target, guide))
+        for i, (part, statistic) in enumerate(zip(mix, statistics, strict=True), 1):
+            name = f"{kind}/{layer}{suffix}" if len(statistics) == 1 else f"{kind}/{layer}{suffix}/{i}"
+            terms.append(Term(name, layer, loss, share * part, statistic, guide_of_image))
     return terms

@@ -1,4 +1,4 @@
-"""The distribution of small patches, seen along random directions; what brings two of them together."""
+"""Match the distribution of small patches of pixels along random projections: the objective of GPDM."""
 
 from __future__ import annotations
 
@@ -13,102 +13,112 @@ from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Image
 
 LEVELS = 255
-"""The unit of the losses: steps of 8-bit color."""
+"""Unit of the losses: steps of 8-bit color."""
+SEED_STEP = 7919
+"""Difference between the seeds of two successive steps."""
 
 
 @dataclass(frozen=True)
-class Patches:
-    """Which patches are looked at, and along which directions."""
+class PatchProjections:
+    """Projections of all patches of an image onto random directions."""
 
-    side: int
-    """In pixels."""
+    size: int
+    """Side of the patches, in pixels."""
     count: int
     """Number of directions."""
     stride: int
-    """From patch to patch of the style, in pixels; of the picture all are taken, or flat places would turn rough."""
+    """Distance between two patches of the style, in pixels. All patches of the image are used: smooth areas become
+    rough otherwise."""
     dtype: torch.dtype
-    """Of the products."""
+    """Type of the products."""
 
-    def filters(self, seed: int) -> Tensor:
-        """Random unit filters `(count, 3, side, side)`, float32 on the CPU: the same on every device."""
+    def directions(self, seed: int) -> Tensor:
+        """Return random unit filters `(count, 3, size, size)`, float32 on the CPU: the same on every device."""
         generator = torch.Generator().manual_seed(seed)
-        filters = torch.randn(self.count, 3, self.side, self.side, generator=generator)
+        filters = torch.randn(self.count, 3, self.size, self.size, generator=generator)
         return filters / filters.square().sum((1, 2, 3), keepdim=True).sqrt()
 
-    def offset(self, image: Tensor, stride: int, seed: int) -> Tensor:
-        """`image` `(1, C, H, W)` from a random place of the first stride on, at least one patch high and wide."""
+    def project(self, image: Image, directions: Tensor, mask: Tensor | None, stride: int = 1, seed: int = 0) -> Tensor:
+        """Return the products of the directions and the patches of `image` in `mask`, float32 `(count, N)`."""
+        image = self._shifted(image, stride, seed).to(self.dtype)
+        products = F.conv2d(image, directions.to(image), stride=stride)[0].flatten(1).float()
+        return products if mask is None else products[:, self._inside(self._shifted(mask, stride, seed), stride)]
+
+    def _shifted(self, image: Tensor, stride: int, seed: int) -> Tensor:
+        """Return `image` `(1, C, H, W)` from a random pixel of the first stride on, at least one patch in size."""
         rows, columns = torch.randint(stride, (2,), generator=torch.Generator().manual_seed(seed)).tolist()
         height, width = image.shape[-2:]
-        image = image[..., min(rows, max(height - self.side, 0)) :, min(columns, max(width - self.side, 0)) :]
-        lacking = [max(self.side - side, 0) for side in image.shape[-2:]]
-        return F.pad(image, (0, lacking[1], 0, lacking[0]), mode="replicate") if any(lacking) else image
-
-    def responses(self, image: Image, filters: Tensor, mask: Tensor | None, stride: int = 1, seed: int = 0) -> Tensor:
-        """Products of the filters with the patches of `image` that lie in `mask`, float32 `(count, N)`."""
-        image = self.offset(image, stride, seed).to(self.dtype)
-        products = F.conv2d(image, filters.to(image), stride=stride)[0].flatten(1).float()
-        return products if mask is None else products[:, self._inside(self.offset(mask, stride, seed), stride)]
+        image = image[..., min(rows, max(height - self.size, 0)) :, min(columns, max(width - self.size, 0)) :]
+        missing = [max(self.size - side, 0) for side in image.shape[-2:]]
+        return F.pad(image, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else image
 
     def _inside(self, mask: Tensor, stride: int) -> Tensor:
-        """Which patches lie in the mask from edge to edge, `(N,)`; where none does, those that do most."""
-        least = -F.max_pool2d(-mask, self.side, stride=stride).flatten()
+        """Return which patches are completely in the mask, `(N,)`; where none is, those with the largest coverage."""
+        least = -F.max_pool2d(-mask, self.size, stride=stride).flatten()
         inside = least > 0.5
         if inside.any():
             return inside
-        coverage = F.avg_pool2d(mask, self.side, stride=stride).flatten()
+        coverage = F.avg_pool2d(mask, self.size, stride=stride).flatten()
         return coverage >= coverage.max()
 
 
 class PatchObjective:
-    """Distance between the patches of a picture and those of its styles: at every step along other directions.
+    """The distance between the patches of an image and those of its styles, along other directions at every step.
 
-    The mean distance of sorted responses is, over the directions, the sliced Wasserstein distance (Rabin et al. 2011).
-    Of several styles each gives its share of the patches.
+    The mean distance of sorted projections over the directions is the sliced Wasserstein distance (Rabin et al. 2011).
+    Each of several styles provides its fraction of the patches.
+
+    Args:
+        projections: size and number of the patches and directions.
+        subject: content, styles and masks at the size of the image, on the device.
+        seed: seed of the directions of the first evaluation.
     """
 
-    def __init__(self, patches: Patches, subject: Subject, seed: int) -> None:
-        self._patches, self._subject, self._seed = patches, subject, seed
+    def __init__(self, projections: PatchProjections, subject: Subject, seed: int) -> None:
+        self._projections, self._subject, self._seed = projections, subject, seed
 
     def at_step(self, step: int) -> PatchObjective:
-        """The objective of another step: its directions follow from the seed and the step alone."""
-        return PatchObjective(self._patches, self._subject, (self._seed + 7919 * step) % 2**63)
+        """Return the objective of a step: its directions depend on the seed and the step alone."""
+        return PatchObjective(self._projections, self._subject, (self._seed + SEED_STEP * step) % 2**63)
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
-        """Weighted distance of every region, in steps of 8-bit color, for an image `(1, 3, H, W)`."""
-        filters = self._patches.filters(self._seed)
+        """Return the weighted distance of every region, in steps of 8-bit color, for an image `(1, 3, H, W)`."""
+        directions = self._projections.directions(self._seed)
         losses = {}
         for region in self._subject.regions:
-            distance = self._distance(image, filters, region)
+            distance = self._distance(image, directions, region)
             losses[f"style/{region.name or 'patches'}"] = LEVELS * region.strength * region.area * distance
         return losses
 
-    def _distance(self, image: Image, filters: Tensor, region: Region) -> Tensor:
-        responses = self._patches.responses(image, filters, region.mask)
+    def _distance(self, image: Image, directions: Tensor, region: Region) -> Tensor:
+        projected = self._projections.project(image, directions, region.mask)
         with torch.no_grad():
-            places = sorting_indices(responses)
-            target = self._target(filters, region.styles, places.shape[1])
-            # Where each response should lie: the target's values in the order of the responses.
-            goal = torch.empty_like(target).scatter_(1, places, target)
-        return (responses - goal).abs().mean()
+            order = sorting_indices(projected)
+            target = self._target(directions, region.styles, order.shape[1])
+            # Target of each projection: the target values in the order of the projections.
+            goal = torch.empty_like(target).scatter_(1, order, target)
+        return (projected - goal).abs().mean()
 
-    def _target(self, filters: Tensor, styles: tuple[Style, ...], count: int) -> Tensor:
-        """Sorted responses of the styles, `(filters, count)`, each style's share of them."""
-        stride = self._patches.stride
-        shares = _shared(count, [style.weight for style in styles])
+    def _target(self, directions: Tensor, styles: tuple[Style, ...], count: int) -> Tensor:
+        """Return `count` sorted projections of the styles, `(directions, count)`, each style's fraction of them."""
+        stride = self._projections.stride
+        counts = _divided(count, [style.weight for style in styles])
         parts = [
-            _spread(sorted_values(self._patches.responses(style.image, filters, style.mask, stride, self._seed)), share)
-            for style, share in zip(styles, shares, strict=True)
-            if share
+            _quantiles(
+                sorted_values(self._projections.project(style.image, directions, style.mask, stride, self._seed)), part
+            )
+            for style, part in zip(styles, counts, strict=True)
+            if part
         ]
         return parts[0] if len(parts) == 1 else sorted_values(torch.cat(parts, 1))
 
 
-def _shared(count: int, shares: list[float]) -> list[int]:
-    """Whole numbers in the proportions of `shares`, which sum to `count`."""
-    ends = [round(count * sum(shares[: i + 1]) / sum(shares)) for i in range(len(shares))]
+def _divided(count: int, weights: list[float]) -> list[int]:
+    """Return whole numbers in the proportions of `weights` that sum to `count`."""
+    ends = [round(count * sum(weights[: i + 1]) / sum(weights)) for i in range(len(weights))]
     return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def _spread(ordered: Tensor, count: int) -> Tensor:
-    """`count` quantiles of sorted values `(K, N)`, evenly spread."""
+def _quantiles(ordered: Tensor, count: int) -> Tensor:
+    """Return `count` evenly spaced quantiles of sorted values `(K, N)`."""
     return F.interpolate(ordered[None], size=count, mode="linear")[0]

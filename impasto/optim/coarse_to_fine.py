@@ -1,150 +1,93 @@
-"""From coarse to fine: the loop over sizes that every method shares whose parameters are the pixels."""
+"""Optimize an image stage by stage, from coarse to fine: the loop of every method that optimizes the pixels."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated
 
 import torch
-from annotated_types import Ge, Gt, Le
-from pydantic.dataclasses import dataclass
 
-from impasto.config import SETTINGS, MethodConfig
 from impasto.devices import pick_device
-from impasto.images import fit, load_image, resize
-from impasto.optim.descent import TOLERANCE, DivergedError, Loss, Optimizer, descend
+from impasto.images import resize
+from impasto.optim.descent import DivergedError, LossFunction, descend
+from impasto.optim.schedule import PixelConfig, Schedule, Stage
 from impasto.regions.subject import Subject
-from impasto.samples import resolve
 from impasto.types import Image, Step
 
-STARTS = ("content", "style", "noise")
-
-
-@dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class PixelConfig(MethodConfig):
-    """What every method lets one choose that optimizes the pixels themselves."""
-
-    start: str = "content"
-    """First picture: content, style, noise, what another method paints (micro), or a picture file."""
-    steps: Annotated[int, Ge(1), Le(1_000_000)] | None = None
-    """Optimizer iterations over all sizes; none given means until converged."""
-    sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
-    """Longer sides to paint at one after the other, coarse to fine; the last one takes the place of size."""
-    optimizer: Optimizer = "lbfgs"
-    """What moves the pixels: L-BFGS without line search, Adam, or RMSprop."""
-    lr: Annotated[float, Gt(0), Le(100)] | None = None
-    """Length of a step; 1 for lbfgs, of the pixel range 0.02 for adam and 0.01 for rmsprop unless given."""
-    history: Annotated[int, Ge(1), Le(1000)] = 10
-    """Past steps that L-BFGS learns the curvature from."""
-    pyramid: Annotated[int, Ge(0), Le(16)] = 0
-    """Levels of a Laplacian pyramid moved in place of the pixels, so that coarse colors change sooner; 0 is off."""
-    polish: Annotated[int, Ge(0), Le(1_000_000)] = 0
-    """Steps after all others in which VGG-19 (vgg19-caffe) judges the picture, if another network did so before."""
-
-
-MakeObjective = Callable[[Subject], Loss]
-"""From the subject at one size, on the device, to what the picture should minimize."""
+MakeObjective = Callable[[Subject, Stage, Image], LossFunction]
+"""Returns the objective of a stage from the subject at its own size, the stage and the first image on the device."""
 
 
 def coarse_to_fine(
-    config: PixelConfig,
-    subject: Subject,
-    make_objective: MakeObjective,
-    polish: MakeObjective | None = None,
-    *,
-    tolerance: float = TOLERANCE,
+    config: PixelConfig, schedule: Schedule, subject: Subject, make_objective: MakeObjective
 ) -> Iterator[Step]:
-    """Paints at each size in turn, each from the result of the one before, and polishes at the last.
+    """Yield the steps of all stages; each stage starts from the best image of the one before.
 
     Args:
-        subject: every picture at its own size, on the CPU. Each is resized once for each size.
-        make_objective: what the picture should minimize.
-        polish: what it should minimize in `config.polish` more steps.
-        tolerance: a size is finished when 25 steps lower the loss by less than this share, unless steps are given.
+        config: optimizer, start, seed and device.
+        schedule: the stages.
+        subject: images and masks at their own sizes, on the CPU.
+        make_objective: called once per stage.
+
+    Raises:
+        DivergedError: if the last stage diverges. An earlier stage that diverges ends with its best image.
     """
-    began, evaluations, done = time.perf_counter(), 0, 0
+    began = time.perf_counter()
     device = pick_device(config.device)
     best: Step | None = None
-    stages = _stages(config, make_objective, polish)
-    total = config.steps and config.steps + (config.polish if polish else 0)
-    for stage, (size, steps, make) in enumerate(stages):
-        shape = _shape(subject.content, size)
-        objective = make(subject.resized(shape, style_scale=config.style_scale, device=device))
-        start = _start(config, subject, shape) if best is None else resize(best.image(), shape)
-        steps_of_stage = descend(
-            objective,
-            start.to(device),
-            optimizer=config.optimizer,
-            lr=config.lr,
-            steps=steps,
-            tolerance=tolerance,
-            history=config.history,
-            pyramid=config.pyramid,
-        )
-        best = last = None
+    last: Step | None = None
+    for i, stage in enumerate(schedule.stages):
+        start = first_image(config, subject, stage.shape) if best is None else resize(best.image(), stage.shape)
+        start = start.to(device).clamp(0, 1)
+        best, before = None, last
         try:
-            for step in steps_of_stage:
-                last = replace(
-                    step,
-                    index=done + step.index,
-                    evaluations=evaluations + step.evaluations,
-                    seconds=time.perf_counter() - began,
-                    total=total,
-                    stage=stage,
-                )
+            for step in _descend(config, stage, make_objective(subject, stage, start), start):
+                last = _continue(step, before, stage=i, total=schedule.steps, seconds=time.perf_counter() - began)
                 if best is None or last.loss < best.loss:
                     best = last
                 yield last
         except DivergedError:
-            if stage == len(stages) - 1:
+            if stage is schedule.stages[-1]:
                 raise
-        assert last is not None
-        done, evaluations = last.index, last.evaluations
 
 
-def final_shape(config: MethodConfig, content: Image) -> tuple[int, int]:
-    """Height and width of the finished picture, in pixels."""
-    sizes = getattr(config, "sizes", ()) or (config.size,)
-    return _shape(content, sizes[-1])
+def first_image(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Image:
+    """Return the image `(1, 3, *shape)` that the optimization starts from, on the CPU.
 
-
-def _shape(content: Image, size: int) -> tuple[int, int]:
-    height, width = content.shape[-2:]
-    return fit((height, width), size or max(height, width))
-
-
-def _stages(
-    config: PixelConfig, make_objective: MakeObjective, polish: MakeObjective | None
-) -> list[tuple[int, int | None, MakeObjective]]:
-    """Longer side, steps (None: until converged) and objective of every stage."""
-    sizes = config.sizes or (config.size,)
-    shares = _shares(config.steps, len(sizes))
-    stages = [(size, steps, make_objective) for size, steps in zip(sizes, shares, strict=True)]
-    return [*stages, (sizes[-1], config.polish, polish)] if polish and config.polish else stages
-
-
-def _shares(steps: int | None, count: int) -> Sequence[int | None]:
-    """The iterations of each size: equal shares, what is left over to the last."""
-    if steps is None:
-        return [None] * count
-    if steps < count:
-        raise ValueError(f"steps: {steps} cannot be shared by {count} sizes; give at least {count}")
-    return [steps // count] * (count - 1) + [steps - steps // count * (count - 1)]
-
-
-def _start(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Image:
-    """The first picture, `(1, 3, *shape)`, on the CPU so that noise is the same on every device."""
+    Noise is drawn on the CPU because it is then the same on every device.
+    """
     if subject.start is not None:
         return resize(subject.start, shape)
-    if config.start == "content":
-        return resize(subject.content, shape)
     if config.start == "style":
         return resize(subject.regions[0].styles[0].image, shape)
     if config.start == "noise":
         return torch.rand(1, 3, *shape, generator=torch.Generator().manual_seed(config.seed))
-    try:
-        return resize(load_image(resolve(config.start)), shape)
-    except ValueError as error:
-        raise ValueError(f"start: choose content, style, noise, a method of one pass or a picture: {error}") from None
+    assert config.start == "content", "the pipeline opens files and runs methods"
+    return resize(subject.content, shape)
+
+
+def _descend(config: PixelConfig, stage: Stage, objective: LossFunction, start: Image) -> Iterator[Step]:
+    return descend(
+        objective,
+        start,
+        optimizer=config.optimizer,
+        lr=stage.lr,
+        steps=stage.steps,
+        tolerance=stage.tolerance,
+        history=config.history,
+        pyramid=config.pyramid,
+    )
+
+
+def _continue(step: Step, before: Step | None, *, stage: int, total: int | None, seconds: float) -> Step:
+    """Return a step of a stage with its counters continued from the last step of the stage before."""
+    index, evaluations = (before.index, before.evaluations) if before else (0, 0)
+    return replace(
+        step,
+        index=index + step.index,
+        evaluations=evaluations + step.evaluations,
+        seconds=seconds,
+        total=total,
+        stage=stage,
+    )

@@ -1,4 +1,4 @@
-"""The pixels are the parameters: L-BFGS, Adam or RMSprop in the box [0, 1], never lost, stopped in time."""
+"""Minimize an objective over the pixels of an image with L-BFGS, Adam or RMSprop within the bounds [0, 1]."""
 
 from __future__ import annotations
 
@@ -6,66 +6,81 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
+from annotated_types import Ge, Gt, Le
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from impasto.optim.first_order import Move, held, stepped, stepped_levels
-from impasto.optim.lbfgs import InverseHessian
+from impasto.config import MAIN, SETTINGS
+from impasto.optim.first_order import Update, first_order_pyramid_update, first_order_update
+from impasto.optim.lbfgs import lbfgs_pyramid_update, lbfgs_update
 from impasto.optim.pyramid import Pyramid
 from impasto.types import Image, Losses, Step
 
 Optimizer = Literal["lbfgs", "adam", "rmsprop"]
 DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02, "rmsprop": 0.01}
+"""Step length unless given: a factor for L-BFGS, a fraction of the pixel range for Adam and RMSprop."""
 
 LIMIT = 2000
-"""Iterations after which a run that was to stop when converged stops anyway."""
+"""Maximum number of iterations of a run that stops when converged."""
 TOLERANCE = 0.01
-"""A run has converged when a window of iterations lowered its loss by less than this share."""
-RETRIES = 8
-"""How often a run that diverged is taken back to its best picture and halves its step."""
+"""A run has converged when a window of iterations lowered its loss by less than this fraction."""
+RESTARTS = 8
+"""Maximum number of times that a diverged run returns to its best image with half the step length."""
 ROUNDING = 1e-6
-"""Below this share of what it began with a loss is mere rounding, and may grow."""
+"""A loss below this fraction of the first one is rounding error and may grow."""
 DIVERGED = 3.0
-"""A loss that many times the best one is divergence."""
+"""A run has diverged when its loss is more than this factor above the best one."""
 
-FIRST_STEP = 0.02
-"""Root mean square of the first L-BFGS step, in units of the pixel range."""
-TINY = 1e-30
+LossFunction = Callable[[Image], dict[str, Tensor]]
+"""Returns named scalar losses of an image `(1, 3, H, W)`; their sum is minimized."""
 
-Loss = Callable[[Image], dict[str, Tensor]]
-"""What a picture `(1, 3, H, W)` is to minimize: named scalars, whose sum counts."""
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class OptimizerSettings:
+    """Optimizer."""
+
+    optimizer: Annotated[Optimizer, MAIN] = "lbfgs"
+    """Optimizer of the pixels: L-BFGS without line search, Adam or RMSprop."""
+    lr: Annotated[float, Gt(0), Le(100)] | None = None
+    """Step length. Default: 1 for lbfgs; 0.02 of the pixel range for adam, 0.01 for rmsprop."""
+    history: Annotated[int, Ge(1), Le(1000)] = 10
+    """Number of past steps from which L-BFGS estimates the curvature."""
+    pyramid: Annotated[int, Ge(0), Le(16)] = 0
+    """Levels of a Laplacian pyramid that is optimized instead of the pixels; 0 optimizes the pixels."""
 
 
 @runtime_checkable
-class Varying(Protocol):
-    """A loss that is another one at every step, such as one along random directions."""
+class StepDependent(Protocol):
+    """An objective that differs from step to step, such as one along random directions."""
 
-    def __call__(self, image: Image) -> dict[str, Tensor]: ...
+    def __call__(self, image: Image) -> dict[str, Tensor]:
+        """Return the losses of the first step."""
 
-    def at_step(self, step: int) -> Loss:
-        """The loss of one step, counted from 1: the same whenever it is asked for."""
+    def at_step(self, step: int) -> LossFunction:
+        """Return the objective of one step, counted from 1: always the same for the same step."""
 
 
-def at_step(objective: Loss, step: int) -> Loss:
-    """What the picture is to minimize at one step."""
-    return objective.at_step(step) if isinstance(objective, Varying) else objective
+def at_step(objective: LossFunction, step: int) -> LossFunction:
+    """Return the objective of one step."""
+    return objective.at_step(step) if isinstance(objective, StepDependent) else objective
 
 
 class DivergedError(ArithmeticError):
-    """No step was small enough; the best picture before it stands."""
+    """The loss grew at every step length; the steps before the error remain valid."""
 
 
 class Convergence:
-    """Stops when the best loss fell by less than `tolerance` of itself over the last `window` iterations."""
+    """Report when the best loss fell by less than `tolerance` of itself over the last `window` iterations."""
 
     def __init__(self, window: int = 25, tolerance: float = TOLERANCE) -> None:
         self._window, self._tolerance = window, tolerance
         self._best: list[float] = []
 
     def reached(self, loss: float) -> bool:
-        """Takes the loss of one more iteration."""
+        """Add the loss of the next iteration; return whether the run has converged."""
         self._best.append(min(loss, self._best[-1]) if self._best else loss)
         if len(self._best) <= self._window:
             return False
@@ -74,7 +89,7 @@ class Convergence:
 
 
 def descend(
-    objective: Loss,
+    objective: LossFunction,
     start: Image,
     *,
     optimizer: Optimizer = "lbfgs",
@@ -84,57 +99,74 @@ def descend(
     history: int = 10,
     pyramid: int = 0,
 ) -> Iterator[Step]:
-    """Yield steps of falling loss, from `start` `(1, 3, H, W)` on; every one lies in [0, 1].
+    """Yield one step per iteration, from `start` `(1, 3, H, W)` on; the image of each is in [0, 1].
 
-    The picture is put back into the box after each step instead of at the end, so that what is saved has the loss that
-    the optimizer saw. One iteration is one evaluation: there is no line search. Where the loss stops being finite or
-    grows threefold, the run goes back to its best picture and halves its step.
+    Each step evaluates the objective once: there is no line search. Where the loss stops being finite or grows
+    threefold, the run returns to its best image with half the step length.
 
     Args:
         objective: named scalar losses of an image.
-        lr: length of the step; 1 for L-BFGS, of the pixel range 0.02 for Adam and 0.01 for RMSprop unless given.
-        steps: number of iterations; until converged if `None`.
-        tolerance: converged is a run that lowers its loss by less than this share in 25 iterations.
-        history: pairs that L-BFGS remembers.
-        pyramid: levels of the Laplacian pyramid whose coefficients are the variables; below 2 the pixels are.
+        start: first image; clamped to [0, 1].
+        optimizer, lr, history, pyramid: see `OptimizerSettings`.
+        steps: number of iterations; None stops when converged.
+        tolerance: a run has converged when 25 iterations lower its loss by less than this fraction.
 
     Raises:
         ValueError: if the loss of the start is not finite.
-        DivergedError: if no step was small enough.
+        DivergedError: if the loss grows at every step length.
     """
     began = time.perf_counter()
-    length = DEFAULT_LR[optimizer] if lr is None else lr
-    image = best = start.clamp(0, 1)
-    best_loss, floor, retries = math.inf, 0.0, 0
-    move = _make_move(optimizer, image, length, history, pyramid)
-    convergence = None if steps is not None else Convergence(tolerance=tolerance)
+    make_update = partial(_make_update, optimizer, history, pyramid)
+    image = start.clamp(0, 1)
+    safeguard = _Safeguard(image, DEFAULT_LR[optimizer] if lr is None else lr, make_update)
+    convergence = Convergence(tolerance=tolerance)
     for i in range(1, (LIMIT if steps is None else steps) + 1):
         now = at_step(objective, i)
-        losses, gradient = evaluate(now, image)
-        loss = sum(losses.values())
-        is_sound = math.isfinite(loss) and math.isfinite(gradient.sum().item())
-        if i == 1:
-            if not is_sound:
-                raise ValueError("the loss of the start is not finite: check the weights and the learning rate")
-            floor = ROUNDING * loss
-        if not is_sound or loss > DIVERGED * max(best_loss, floor):
-            retries += 1
-            if retries > RETRIES:
-                raise DivergedError
-            length /= 2
-            move = _make_move(optimizer, best, length, history, pyramid)
-            losses, gradient = evaluate(now, best)
-            image, loss = best, sum(losses.values())
-        if loss < best_loss:
-            best, best_loss = image, loss
-        yield _step(now, image, losses, i, i + retries, began)
-        if convergence is not None and convergence.reached(loss):
+        image, losses, gradient = safeguard.evaluate(now, image)
+        yield _step(now, image, losses, i, i + safeguard.restarts, began)
+        if steps is None and convergence.reached(sum(losses.values())):
             return
-        image = move(image, gradient)
+        image = safeguard.update(image, gradient)
 
 
-def evaluate(objective: Loss, image: Image) -> tuple[Losses, Tensor]:
-    """Losses of `image`, and the gradient of their sum, contiguous float32 of the image's shape."""
+class _Safeguard:
+    """Return to the best image with half the step length where the loss diverges."""
+
+    def __init__(self, start: Image, lr: float, make_update: Callable[[Image, float], Update]) -> None:
+        self.update = make_update(start, lr)
+        self.restarts = 0
+        self._best, self._best_loss, self._floor = start, math.inf, -1.0  # a negative floor: nothing is evaluated yet
+        self._lr, self._make_update = lr, make_update
+
+    def evaluate(self, objective: LossFunction, image: Image) -> tuple[Image, Losses, Tensor]:
+        """Return `image`, or the best image where the loss diverged, with its losses and its gradient."""
+        losses, gradient = evaluate(objective, image)
+        if self._has_diverged(sum(losses.values()), gradient):
+            self._restart()
+            image = self._best
+            losses, gradient = evaluate(objective, image)
+        if (loss := sum(losses.values())) < self._best_loss:
+            self._best, self._best_loss = image, loss
+        return image, losses, gradient
+
+    def _has_diverged(self, loss: float, gradient: Tensor) -> bool:
+        is_finite = math.isfinite(loss) and math.isfinite(gradient.sum().item())
+        if self._floor < 0:
+            if not is_finite:
+                raise ValueError("the loss of the start is not finite: check the weights and the learning rate")
+            self._floor = ROUNDING * loss
+        return not is_finite or loss > DIVERGED * max(self._best_loss, self._floor)
+
+    def _restart(self) -> None:
+        self.restarts += 1
+        if self.restarts > RESTARTS:
+            raise DivergedError
+        self._lr /= 2
+        self.update = self._make_update(self._best, self._lr)
+
+
+def evaluate(objective: LossFunction, image: Image) -> tuple[Losses, Tensor]:
+    """Return the losses of `image` and the gradient of their sum, contiguous float32 in the shape of the image."""
     pixels = image.detach().requires_grad_()
     terms = objective(pixels)
     values = torch.stack(list(terms.values()))
@@ -142,7 +174,7 @@ def evaluate(objective: Loss, image: Image) -> tuple[Losses, Tensor]:
     return dict(zip(terms, values.tolist(), strict=True)), gradient.contiguous()
 
 
-def _step(objective: Loss, image: Image, losses: Losses, index: int, evaluations: int, began: float) -> Step:
+def _step(objective: LossFunction, image: Image, losses: Losses, index: int, evaluations: int, began: float) -> Step:
     return Step(
         index=index,
         losses=losses,
@@ -159,63 +191,14 @@ def _copy(image: Image) -> Image:
 
 
 @torch.no_grad()
-def _losses_of(objective: Loss, device: torch.device, image: Image) -> Losses:
+def _losses_of(objective: LossFunction, device: torch.device, image: Image) -> Losses:
     return {name: loss.item() for name, loss in objective(image.to(device)).items()}
 
 
-def _make_move(optimizer: Optimizer, start: Image, lr: float, history: int, pyramid: int) -> Move:
+def _make_update(optimizer: Optimizer, history: int, pyramid: int, start: Image, lr: float) -> Update:
     if pyramid > 1:
         levels = Pyramid(start, pyramid)
-        return _lbfgs_of_levels(levels, lr, history) if optimizer == "lbfgs" else stepped_levels(optimizer, levels, lr)
-    return _lbfgs(start, lr, history) if optimizer == "lbfgs" else stepped(optimizer, start, lr)
-
-
-def _lbfgs(start: Image, lr: float, history: int) -> Move:
-    """L-BFGS (Liu & Nocedal, Math. Programming 45, 1989) without line search, in the box.
-
-    A pixel that lies on a wall and is pushed against it is left out: of the curvature, of the gradient and of the step
-    (two-metric projection, Bertsekas 1982). Without that, full walls stall the method.
-    """
-    hessian = InverseHessian(history, start.numel(), start.device)
-    last: list[Tensor] = []  # the last step and gradient, flat
-
-    def move(image: Image, gradient: Tensor) -> Image:
-        x, flat = image.flatten(), gradient.flatten()
-        free = (~held(x, flat)).to(flat.dtype)  # a factor: several times as fast as a masked fill
-        pull = flat * free
-        if last:
-            hessian.update(last[0].mul_(free), (flat - last[1]).mul_(free))
-            step = hessian.times(pull).mul_(free).mul_(-lr)
-        else:
-            step = pull * (-lr * FIRST_STEP / pull.square().mean().sqrt().clamp_min(TINY))
-        moved = step.add_(x).clamp_(0, 1)
-        last[:] = [moved - x, flat]
-        return moved.view_as(image)
-
-    return move
-
-
-def _lbfgs_of_levels(pyramid: Pyramid, lr: float, history: int) -> Move:
-    """`_lbfgs` with the levels of a pyramid as variables.
-
-    What the box cuts off a step is taken back in the levels, so that the curvature is learned from the step that was
-    taken.
-    """
-    nowhere = pyramid.zeros()
-    hessian = InverseHessian(history, nowhere.numel(), nowhere.device)
-    last: list[Tensor] = []  # the last step, in levels, and the last gradient, in pixels
-
-    def move(image: Image, gradient: Tensor) -> Image:
-        stuck = held(image, gradient)
-        free = pyramid.gradient(gradient.masked_fill(stuck, 0))
-        if last:
-            hessian.update(last[0], pyramid.gradient((gradient - last[1]).masked_fill_(stuck, 0)))
-            step = hessian.times(free).mul_(-lr)
-        else:
-            step = free * (-lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
-        change = pyramid.image(step)
-        moved = (image + change.masked_fill(stuck, 0)).clamp_(0, 1)
-        last[:] = [step + pyramid.levels(moved - image - change), gradient]
-        return moved
-
-    return move
+        if optimizer == "lbfgs":
+            return lbfgs_pyramid_update(levels, lr, history)
+        return first_order_pyramid_update(optimizer, levels, lr)
+    return lbfgs_update(start, lr, history) if optimizer == "lbfgs" else first_order_update(optimizer, start, lr)

@@ -1,4 +1,4 @@
-"""Adam and RMSprop in the box [0, 1], on the pixels or on the levels of a pyramid."""
+"""Update the pixels, or the levels of a pyramid, with Adam or RMSprop within the bounds [0, 1]."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from torch import Tensor
 from impasto.optim.pyramid import Pyramid
 from impasto.types import Image
 
-FAR = 1e30
-"""As far as one can go: it takes every gradient to a wall, or to infinity."""
+HUGE = 1e30
+"""Step length that takes every pixel with a gradient to a bound."""
 
 FirstOrder = Literal["adam", "rmsprop"]
-Move = Callable[[Image, Tensor], Image]
-"""From a picture and its gradient to the next picture, in [0, 1]."""
+Update = Callable[[Image, Tensor], Image]
+"""Returns the next image, in [0, 1], from an image and its gradient."""
 
 
-def held(image: Image, gradient: Tensor) -> Tensor:
-    """Where a pixel of [0, 1] lies on a wall and is pushed against it, or is not pushed at all.
+def at_active_bound(image: Image, gradient: Tensor) -> Tensor:
+    """Return where a pixel is at a bound and its gradient points outwards, or where the gradient is zero.
 
-    It is asked before its gradient goes to the levels. So it is where the farthest step would take it nowhere, which
-    is three passes over the picture, and to compare both with both walls is seven.
+    The test is whether a huge step leaves the pixel where it is: three passes over the image instead of the seven that
+    comparing pixels and gradients with both bounds takes.
     """
-    return torch.sub(image, gradient, alpha=FAR).clamp_(0, 1) == image
+    return torch.sub(image, gradient, alpha=HUGE).clamp_(0, 1) == image
 
 
-def stepped(optimizer: FirstOrder, start: Image, lr: float) -> Move:
-    """Adam (Kingma & Ba, ICLR 2015) or RMSprop (Tieleman & Hinton 2012), projected onto the box."""
-    take_step = _take_step(optimizer, start, lr)
+def first_order_update(optimizer: FirstOrder, start: Image, lr: float) -> Update:
+    """Return the update of Adam (Kingma & Ba, ICLR 2015) or RMSprop (Tieleman & Hinton 2012), projected to [0, 1]."""
+    take_step = _unbounded_step(optimizer, start, lr)
     return lambda image, gradient: take_step(image, gradient).clamp_(0, 1)
 
 
-def stepped_levels(optimizer: FirstOrder, pyramid: Pyramid, lr: float) -> Move:
-    """The same with the levels of a pyramid as variables.
+def first_order_pyramid_update(optimizer: FirstOrder, pyramid: Pyramid, lr: float) -> Update:
+    """Return the update of Adam or RMSprop with the levels of a pyramid as variables.
 
-    Collapsing is linear, so the picture of the moved levels is the picture and that of the step, wherever the levels
-    stand; what the box cuts off is cut off the levels too by going on from the clamped picture.
+    Collapsing a pyramid is linear, so that the image of the updated levels is the image plus that of the step. What
+    the bounds cut off is removed from the levels too, because the next step starts from the clamped image.
     """
-    nowhere = pyramid.zeros()
-    take_step = _take_step(optimizer, nowhere, lr)
+    zeros = pyramid.zeros()
+    take_step = _unbounded_step(optimizer, zeros, lr)
 
-    def move(image: Image, gradient: Tensor) -> Image:
-        stuck = held(image, gradient)
-        step = take_step(nowhere, pyramid.gradient(gradient.masked_fill(stuck, 0)))
-        return (image + pyramid.image(step).masked_fill_(stuck, 0)).clamp_(0, 1)
+    def update(image: Image, gradient: Tensor) -> Image:
+        at_bound = at_active_bound(image, gradient)
+        step = take_step(zeros, pyramid.gradient(gradient.masked_fill(at_bound, 0)))
+        return (image + pyramid.image(step).masked_fill_(at_bound, 0)).clamp_(0, 1)
 
-    return move
+    return update
 
 
-def _take_step(optimizer: FirstOrder, start: Tensor, lr: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """A step of torch's optimizer from wherever it is put, of a given gradient; nothing bounds it."""
+def _unbounded_step(optimizer: FirstOrder, start: Tensor, lr: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return a function that takes one step of torch's optimizer from any point with a given gradient."""
     variables = start.clone()
     make = torch.optim.Adam if optimizer == "adam" else torch.optim.RMSprop
     stepper = make([variables], lr=lr)
 
-    def take_step(now: Tensor, gradient: Tensor) -> Tensor:
-        variables.copy_(now)
+    def take_step(point: Tensor, gradient: Tensor) -> Tensor:
+        variables.copy_(point)
         variables.grad = gradient
         stepper.step()
         return variables.clone()

@@ -1,8 +1,8 @@
-"""Limited-memory BFGS in its compact form: a handful of matrix products a step, however long the memory.
+"""Update the pixels, or the levels of a pyramid, with L-BFGS in its compact form, without line search.
 
-`torch.optim.LBFGS` walks its memory pair by pair, 400 passes over the picture a step at a history of 100; on a fast
-processor that can cost more than the network. The compact form of Byrd, Nocedal & Schnabel (Math. Programming 63, 1994,
-theorem 2.2) gives the same direction with two products to project the gradient and two to combine.
+`torch.optim.LBFGS` processes its history pair by pair: 100 passes over the image for each step at a history of 100,
+which can cost more than the network. The compact form (Byrd, Nocedal & Schnabel, Math. Programming 63, 1994, theorem
+2.2) gives the same direction with two matrix products that project the gradient and one that combines the pairs.
 """
 
 from __future__ import annotations
@@ -10,24 +10,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impasto.optim.first_order import Update, at_active_bound
+from impasto.optim.pyramid import Pyramid
+from impasto.types import Image
+
+FIRST_STEP = 0.02
+"""Root mean square of the first step, in units of the pixel range, times the learning rate."""
+TINY = 1e-30
+"""Smallest divisor: keeps quotients of zero gradients finite."""
+
 
 class InverseHessian:
-    """Approximate inverse Hessian from the last `history` steps and the changes of gradient they caused.
+    """Approximate the inverse Hessian from the last steps and the changes of the gradient along them.
 
     Args:
-        history: how many pairs are kept.
+        history: number of pairs that are kept.
         size: number of variables.
-        device: where the vectors lie; the small systems are solved in float64 on the CPU.
+        device: device of the vectors; the small linear systems are solved in float64 on the CPU.
     """
 
     def __init__(self, history: int, size: int, device: torch.device) -> None:
-        self._pairs = torch.zeros(history, 2, size, device=device)  # step and change; used as a ring
+        self._pairs = torch.zeros(history, 2, size, device=device)  # step and change; a ring buffer
         self._step_change = torch.zeros(history, history, dtype=torch.float64)  # S Yᵀ, upper triangle
         self._change_change = torch.zeros(history, history, dtype=torch.float64)  # Y Yᵀ
         self._rows: list[int] = []  # from the oldest pair to the newest
 
     def update(self, step: Tensor, change: Tensor) -> None:
-        """Remembers a pair, both `(size,)`. A pair without positive curvature is passed over."""
+        """Store a pair of a step and the change of the gradient, both `(size,)`; skip it without positive curvature."""
         if not step.dot(change) > 1e-10 * change.dot(change):
             return
         full = len(self._rows) == len(self._pairs)
@@ -39,7 +48,7 @@ class InverseHessian:
         self._change_change[:used, row] = self._change_change[row, :used] = with_changes
 
     def times(self, gradient: Tensor) -> Tensor:
-        """The approximate inverse Hessian times `gradient` `(size,)`; the gradient itself while nothing is known."""
+        """Return the approximate inverse Hessian times `gradient` `(size,)`; a copy of it while there are no pairs."""
         if not self._rows:
             return gradient.clone()
         rows = torch.tensor(self._rows)
@@ -54,13 +63,64 @@ class InverseHessian:
         b = torch.linalg.solve_triangular(upper.mT, right[:, None], upper=False)[:, 0]
         weights = torch.zeros(len(rows), 2, dtype=torch.float64)
         weights[rows, 0], weights[rows, 1] = b, -scale * a
-        return torch.addmv(gradient, self._kept().mT, weights.flatten().to(gradient), beta=scale.item())
+        return torch.addmv(gradient, self._used().mT, weights.flatten().to(gradient), beta=scale.item())
 
     def _products(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """S and Y times a vector, `(used,)` each, float64 on the CPU."""
-        by_steps, by_changes = (self._kept() @ vector).double().cpu().view(-1, 2).unbind(1)
+        """Return the products of all steps and of all changes with a vector, `(used,)` each, float64 on the CPU."""
+        by_steps, by_changes = (self._used() @ vector).double().cpu().view(-1, 2).unbind(1)
         return by_steps, by_changes
 
-    def _kept(self) -> Tensor:
-        """The pairs that are remembered, `(2 used, size)`: a step and its change by turns."""
+    def _used(self) -> Tensor:
+        """Return the stored pairs, `(2 used, size)`: steps and changes alternate."""
         return self._pairs[: len(self._rows)].flatten(0, 1)
+
+
+def lbfgs_update(start: Image, lr: float, history: int) -> Update:
+    """Return the update of L-BFGS (Liu & Nocedal, Math. Programming 45, 1989) within the bounds [0, 1].
+
+    Pixels at an active bound are left out of the curvature, of the gradient and of the step (two-metric projection;
+    Bertsekas, SIAM J. Control Optim. 20, 1982). Without that the method stalls once many bounds are active.
+    """
+    hessian = InverseHessian(history, start.numel(), start.device)
+    last: list[Tensor] = []  # the last step and gradient, flat
+
+    def update(image: Image, gradient: Tensor) -> Image:
+        x, flat = image.flatten(), gradient.flatten()
+        free = (~at_active_bound(x, flat)).to(flat.dtype)  # as a factor: several times as fast as a masked fill
+        projected = flat * free
+        if last:
+            hessian.update(last[0].mul_(free), (flat - last[1]).mul_(free))
+            step = hessian.times(projected).mul_(free).mul_(-lr)
+        else:
+            step = projected * (-lr * FIRST_STEP / projected.square().mean().sqrt().clamp_min(TINY))
+        moved = step.add_(x).clamp_(0, 1)
+        last[:] = [moved - x, flat]
+        return moved.view_as(image)
+
+    return update
+
+
+def lbfgs_pyramid_update(pyramid: Pyramid, lr: float, history: int) -> Update:
+    """Return the update of L-BFGS with the levels of a pyramid as variables.
+
+    What the bounds cut off a step is subtracted from the levels, so that the curvature is measured along the step that
+    was taken.
+    """
+    zeros = pyramid.zeros()
+    hessian = InverseHessian(history, zeros.numel(), zeros.device)
+    last: list[Tensor] = []  # the last step, in levels, and the last gradient, in pixels
+
+    def update(image: Image, gradient: Tensor) -> Image:
+        at_bound = at_active_bound(image, gradient)
+        free = pyramid.gradient(gradient.masked_fill(at_bound, 0))
+        if last:
+            hessian.update(last[0], pyramid.gradient((gradient - last[1]).masked_fill_(at_bound, 0)))
+            step = hessian.times(free).mul_(-lr)
+        else:
+            step = free * (-lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
+        change = pyramid.image(step)
+        moved = (image + change.masked_fill(at_bound, 0)).clamp_(0, 1)
+        last[:] = [step + pyramid.levels(moved - image - change), gradient]
+        return moved
+
+    return update

@@ -1,4 +1,4 @@
-"""The door: every painting, from the command line, a page or Python, goes through `stylize`."""
+"""Stylize images: the function and the class that the command line, the studio and Python use."""
 
 from __future__ import annotations
 
@@ -8,28 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from impasto.backbones import BACKBONES, Backbone
 from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
-from impasto.images import MAX_PIXELS, Source, quantize, resize
+from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize
 from impasto.methods import METHODS, Method
-from impasto.optim.coarse_to_fine import PixelConfig, final_shape
 from impasto.optim.descent import DivergedError
-from impasto.pipeline.load_inputs import open_input, open_mask, start_inputs
+from impasto.pipeline.load_inputs import open_input, open_masks, open_start
 from impasto.pipeline.result import Input, Result, Stopped
 from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Subject, single_region
-from impasto.types import Image, Step
-from impasto.weights import fetch, find, sha256_of
+from impasto.types import Step
+from impasto.weights import sha256_of
 
 OnStep = Callable[[Step], object]
-"""Called with every step; returning False stops the painting and keeps the best picture so far."""
+"""Called with every step; returning False stops the run and keeps the best image so far."""
 
 
 def stylize(
@@ -41,22 +38,21 @@ def stylize(
     max_pixels: int = MAX_PIXELS,
     **settings: Any,
 ) -> Result:
-    """Paints a photograph in the manner of one or several pictures.
+    """Stylize a content image with one or several style images.
 
     Args:
-        content: the photograph: a path, a sample's name, a PIL picture, or a tensor `(3, H, W)` or `(1, 3, H, W)` of
-            sRGB values in [0, 1].
-        style: the same, or a sequence of them, blended by the setting `style_mix`.
+        content: path, name of a sample, PIL image, or tensor `(3, H, W)` or `(1, 3, H, W)` of sRGB values in [0, 1].
+        style: the same, or a sequence of them, weighted by the setting `style_mix`.
         method: name of the method; `impasto methods` lists them.
-        on_step: called with every step; returning False stops the painting.
-        max_pixels: pictures with more pixels are refused.
-        settings: of the method's configuration.
+        on_step: called with every step; returning False stops the run.
+        max_pixels: images with more pixels are refused.
+        settings: settings of the method.
 
     Returns:
-        The picture with the lowest loss, and what is needed to paint it again.
+        The image with the lowest loss, and everything needed to compute it again.
 
     Raises:
-        ValueError: in one line, for anything that the caller can mend.
+        ValueError: in one line, for a mistake that the caller can correct.
 
     >>> import impasto
     >>> result = impasto.stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3)
@@ -67,12 +63,16 @@ def stylize(
 
 
 class Stylizer:
-    """A method with its settings and its styles, for many photographs: networks and styles are read once.
+    """A method with its settings and styles, for many content images: networks and styles are read once.
 
-    Takes and refuses what `stylize` does, which is a painter of one picture.
+    Args:
+        style, method, max_pixels, settings: as for `stylize`.
+
+    Raises:
+        ValueError: in one line, for settings and styles that are wrong.
 
     >>> stylizer = Stylizer("mosaic", backbone="tiny", size=48, steps=2)
-    >>> [stylizer.stylize(photograph).steps for photograph in ("woodcut", "brushstrokes")]
+    >>> [stylizer.stylize(content).steps for content in ("woodcut", "brushstrokes")]
     [2, 2]
     """
 
@@ -84,120 +84,121 @@ class Stylizer:
         max_pixels: int = MAX_PIXELS,
         **settings: Any,
     ) -> None:
-        part = METHODS[method]
-        preset = part.paper if settings.get("preset") == "paper" else {}
+        kind = METHODS[method]
+        preset = kind.paper if settings.get("preset") == "paper" else {}
         self.method, self.max_pixels = method, max_pixels
-        self.config: MethodConfig = check_settings(part.Config, method, preset | settings)
-        self._way = part(self.config)
-        self._first = first_method(self.config)
+        self.config: MethodConfig = check_settings(kind.Config, method, preset | settings)
+        self._method = kind(self.config)
+        self._start_method = start_method(self._method)
         self._device = pick_device(self.config.device)
-        many = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
-        self._mix = _mix(self.config.style_mix, len(many))
-        check_masks(self.config, len(many))
-        styles, entries = zip(*(open_input("style", each, max_pixels) for each in many), strict=True)
+        self._files = kind.inputs(self.config)
+        sources = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+        self._mix = _mix(self.config.style_mix, len(sources))
+        check_masks(self.config, len(sources))
+        styles, entries = zip(*(open_input("style", each, max_pixels) for each in sources), strict=True)
         self._styles = [each.image for each in styles]
+        self._start = open_start(self._files["start"], max_pixels)
         self.styles: tuple[Input, ...] = entries
-        self.start = tuple(start_inputs(self.config, max_pixels))
+        self.start: tuple[Input, ...] = () if self._start is None else (self._start[1],)
 
     def stylize(self, content: Source, *, on_step: OnStep | None = None) -> Result:
-        """Paints one photograph, as if it were the only one."""
-        config = self.config
-        photograph, entry = open_input("content", content, self.max_pixels)
-        torch.manual_seed(config.seed)
-        given, pictures = prepare_colors(config.color, photograph.image, self._styles)
-        shape = final_shape(config, photograph.image)
-        subject, masks = _subject(config, given, pictures, self._mix, shape, self.max_pixels)
-        if self._first is not None:
-            *_, begun = self._first.run(subject)
-            subject = replace(subject, start=begun.image())
-        steps = self._way.run(subject)
-        best, curve, stopped = _watch(recolor_steps(config.color, steps, photograph.image), on_step)
-        image = resize(best.image(), shape)  # only where it was stopped at a coarser size
+        """Stylize one content image; the result does not depend on those before.
+
+        Args:
+            content: as for `stylize`.
+            on_step: called with every step; returning False stops the run.
+
+        Returns:
+            The image with the lowest loss.
+
+        Raises:
+            ValueError: in one line, for a content image or a mask that is wrong.
+        """
+        picture, entry = open_input("content", content, self.max_pixels)
+        torch.manual_seed(self.config.seed)
+        subject, masks = self._subject(picture)
+        steps = recolor_steps(self.config.color, self._method.run(subject), picture.image)
+        best, curve, stopped = _run(steps, on_step)
+        shape = self._method.final_shape(self.config, picture.image)
+        image = resize(best.image(), shape)  # changes the size only where the run was stopped at a coarser one
+        backbone = self._method.backbone(self.config)
         return Result(
             image=image,
-            alpha=None if photograph.alpha is None else resize(photograph.alpha, shape),
+            alpha=None if picture.alpha is None else resize(picture.alpha, shape),
             method=self.method,
-            settings=settings_of(config),
+            settings=settings_of(self.config),
             losses=best.losses_of(quantize(image) if best.size == shape else best.image()),
             curve=tuple(curve),
             best=best.index,
             stopped=stopped,
             seconds=curve[-1].seconds,
             device=str(self._device),
-            precision=PRECISION_NAMES[pick_dtype(config.precision, self._device)],
+            precision=PRECISION_NAMES[pick_dtype(self.config.precision, self._device)],
             peak_memory_mib=peak_memory_mib(self._device),
             inputs=(entry, *self.styles, *masks, *self.start),
             weights=self.weights,
             versions={"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
-            note=None if self._backbone is None else self._backbone.note,
+            note=None if backbone is None else backbone.note,
         )
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """Name and SHA-256 of the file that paints or judges, fetched if need be; empty where there is none."""
-        network, given = self._backbone, getattr(self.config, "weights", None)
-        file = METHODS[self.method].bundled if given is None else Path(given)
-        if network is not None:
-            file = network.bundled if network.weights is None else find(network.weights) or fetch(network.weights)
+        """Name and SHA-256 of the weights file, downloaded if necessary; empty where the method reads none."""
+        file = self._method.weights(self.config)
         return {} if file is None else {"name": file.name, "sha256": sha256_of(file)}
 
-    @property
-    def _backbone(self) -> type[Backbone] | None:
-        name = getattr(self.config, "backbone", None)
-        return None if name is None else BACKBONES[name]
+    def _subject(self, content: Picture) -> tuple[Subject, list[Input]]:
+        """Return the content with its regions, styles and start, and the entries of the masks."""
+        config = self.config
+        image, styles = prepare_colors(config.color, content.image, self._styles)
+        masks, style_masks, entries = open_masks(self._files, self.max_pixels)
+        if entries:
+            shape = self._method.final_shape(config, content.image)
+            subject = split_regions(config, image, styles, self._mix, masks, style_masks, shape)
+        else:
+            subject = single_region(image, styles, self._mix)
+        if self._start_method is not None:
+            *_, step = self._start_method.run(subject)
+            subject = replace(subject, start=step.image())
+        elif self._start is not None:
+            subject = replace(subject, start=self._start[0].image)
+        return subject, entries
 
 
-def first_method(config: MethodConfig) -> Method | None:
-    """The method that paints the picture to start from, if `start` names one; `ValueError` where it cannot."""
-    name = str(getattr(config, "start", ""))
-    if name not in METHODS:
+def start_method(method: Method) -> Method | None:
+    """Return the feed-forward method that computes the start image, if the setting `start` names one.
+
+    It has the shared settings of `method`, the size of its output and no strength.
+
+    Raises:
+        ValueError: if the method is not feed-forward.
+    """
+    config = method.config
+    start = method.start(config)
+    if start is None or start.kind != "method":
         return None
-    first = METHODS[name]
-    if issubclass(first.Config, PixelConfig):
-        fast = ", ".join(each for each in METHODS if not issubclass(METHODS[each].Config, PixelConfig))
-        raise ValueError(f"start: {name} optimizes a picture itself; start from a method of one pass: {fast}")
-    shared = {each: getattr(config, each) for each in MethodConfig.__dataclass_fields__}
-    size = (getattr(config, "sizes", ()) or (config.size,))[-1]
-    return first(check_settings(first.Config, name, {**shared, "size": size, "strength": None, "preset": "impasto"}))
-
-
-def _subject(
-    config: MethodConfig,
-    content: Image,
-    styles: Sequence[Image],
-    mix: Sequence[float],
-    shape: tuple[int, int],
-    max_pixels: int,
-) -> tuple[Subject, list[Input]]:
-    """What is painted after what, and the files that say so."""
-    opened = [
-        open_mask(role, file, max_pixels)
-        for role, files in (("mask", config.mask), ("style_mask", config.style_mask))
-        for file in files
-    ]
-    if not opened:
-        return single_region(content, styles, mix), []
-    pictures, inputs = map(list, zip(*opened, strict=True))
-    count = len(config.mask)
-    return split_regions(config, content, styles, mix, pictures[:count], pictures[count:], shape), inputs
+    shared = {name: value for name, value in settings_of(config).items() if name in MethodConfig.__dataclass_fields__}
+    settings = {**shared, "size": method.final_size(config), "strength": None, "preset": "impasto"}
+    first = METHODS[start.name]
+    return first(check_settings(first.Config, start.name, settings))
 
 
 def _mix(weights: Sequence[float], count: int) -> list[float]:
-    """The weight of each of `count` styles; they sum to 1."""
+    """Return the weight of each of `count` styles; they sum to 1."""
     if count == 0:
-        raise ValueError("style: give at least one picture")
+        raise ValueError("style: no style image is given; give at least one")
     if not weights:
         return [1 / count] * count
     if len(weights) != count:
-        raise ValueError(f"style_mix: {len(weights)} weights, but {count} style picture(s); give one weight a picture")
+        raise ValueError(f"style_mix: {len(weights)} weights, but {count} style image(s); give one weight per style")
     total = sum(weights)
     if not total > 0:
-        raise ValueError("style_mix: the weights are all 0; give at least one above 0")
+        raise ValueError("style_mix: every weight is 0; give at least one above 0")
     return [weight / total for weight in weights]
 
 
-def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Step], Stopped]:
-    """Runs a painting to its end; returns the best step of the last stage reached, and why it ended."""
+def _run(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Step], Stopped]:
+    """Run to the end; return the best step of the last stage that was reached, the curve, and why the run ended."""
     best: Step | None = None
     curve: list[Step] = []
     stopped: Stopped = "converged"
@@ -212,6 +213,6 @@ def _watch(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[St
                 break
     except DivergedError:
         stopped = "diverged"
-        warnings.warn("the loss kept growing however small the step; this is the best picture before", stacklevel=3)
+        warnings.warn("the loss grew at every step length; the image is the best one before", stacklevel=3)
     assert best is not None
     return best, curve, stopped

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from impasto.backbones import BACKBONES
 from impasto.config import names_files, setting_schemas
 from impasto.methods import METHODS
-from impasto.optim.coarse_to_fine import STARTS
+from impasto.optim.schedule import STARTS
 
 FIRST = ("strength", "style_scale", "size", "steps", "color")
 """Shown at once, in this order; all others stand behind "more"."""

@@ -10,7 +10,7 @@ from typing import Any
 from impasto.config import check_settings, names_files, setting_schemas, settings_of
 from impasto.images import Bits, check_output
 from impasto.methods import METHODS
-from impasto.optim.coarse_to_fine import STARTS
+from impasto.optim.schedule import STARTS
 from impasto.samples import CONTENTS, STYLES
 
 CONTINUED = ("start", "sizes")

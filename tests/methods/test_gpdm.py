@@ -13,13 +13,13 @@ import impasto
 from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.methods.gpdm import GPDM, GPDMConfig
-from impasto.objectives.patch_distribution import Patches, PatchObjective
+from impasto.objectives.patch_distribution import PatchObjective, PatchProjections
 from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Step
 
-QUICK = {"size": 48, "coarsest": 16, "device": "cpu", "precision": "fp32", "steps_per_size": 12, "filters": 32}
-PATCHES = Patches(5, 24, 1, torch.float32)
+QUICK = {"size": 48, "coarsest": 16, "device": "cpu", "precision": "fp32", "steps_per_size": 12, "projections": 32}
+PATCHES = PatchProjections(5, 24, 1, torch.float32)
 RED, BLUE = torch.tensor([0.8, 0.2, 0.1]).view(1, 3, 1, 1), torch.tensor([0.1, 0.2, 0.8]).view(1, 3, 1, 1)
 
 
@@ -50,7 +50,9 @@ def best(steps: Sequence[Step]) -> Step:
 
 def test_the_patches_come_nearer_to_the_style_and_the_picture_stays_in_the_box() -> None:
     subject = single_region(content(), [style()]).resized((36, 48))
-    exam = PatchObjective(Patches(7, 200, 1, torch.float32), subject, seed=99)  # directions that were not painted with
+    exam = PatchObjective(
+        PatchProjections(7, 200, 1, torch.float32), subject, seed=99
+    )  # directions that were not painted with
     picture = best(paint(steps_per_size=30)).image()
     assert exam(picture)["style/patches"] < 0.3 * exam(subject.content)["style/patches"]
     assert picture.min() >= 0
@@ -61,12 +63,12 @@ def test_the_loss_of_a_picture_against_itself_is_nothing_and_its_filters_have_un
     picture = style()
     loss = PatchObjective(PATCHES, single_region(picture, [picture]), seed=3)(picture)
     assert loss == {"style/patches": pytest.approx(0, abs=1e-4)}
-    assert torch.allclose(PATCHES.filters(5).square().sum((1, 2, 3)), torch.ones(24))
+    assert torch.allclose(PATCHES.directions(5).square().sum((1, 2, 3)), torch.ones(24))
 
 
 def test_the_loss_is_the_mean_distance_of_sorted_responses() -> None:
     one, other = content(), style()[..., :36, :48]
-    filters = PATCHES.filters(4)
+    filters = PATCHES.directions(4)
     sorted_ones = [torch.nn.functional.conv2d(x, filters).flatten(2).sort(2).values for x in (one, other)]
     expected = 255 * (sorted_ones[0] - sorted_ones[1]).abs().mean()
     assert PatchObjective(PATCHES, single_region(one, [other]), seed=4)(one)["style/patches"].item() == pytest.approx(
@@ -146,7 +148,7 @@ def test_bf16_paints_as_near_as_fp32() -> None:
 def test_it_asks_for_no_network_and_no_weights() -> None:
     result = impasto.stylize("woodcut", "mosaic", "gpdm", size=32, steps=2)
     assert result.weights == {}
-    with pytest.raises(ValueError, match=r"^polish: gpdm asks no network; leave it 0, not 3$"):
+    with pytest.raises(ValueError, match=r"^method 'gpdm' has no setting 'polish'"):
         gpdm(polish=3)
 
 

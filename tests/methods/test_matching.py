@@ -28,14 +28,14 @@ def style(name: str = "mosaic") -> Image:
     return load_image(resolve(name), size=80)
 
 
+def loss_of(kind: str, step: Step) -> float:
+    return step.by_kind()[kind]
+
+
 def paint(method: str, subject: Subject | None = None, **settings: Any) -> list[Step]:
     part = METHODS[method]
     config = check_settings(part.Config, method, QUICK | settings)
     return list(part(config).run(subject or single_region(photograph(), [style()])))
-
-
-def of(kind: str, step: Step) -> float:
-    return sum(loss for name, loss in step.losses.items() if name.split("/")[0] == kind)
 
 
 def best(steps: list[Step]) -> Step:
@@ -45,7 +45,7 @@ def best(steps: list[Step]) -> Step:
 @pytest.mark.parametrize("method", EVERY)
 def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(method: str) -> None:
     steps = paint(method)
-    assert of("style", best(steps)) < 0.8 * of("style", steps[0])
+    assert loss_of("style", best(steps)) < 0.8 * loss_of("style", steps[0])
     image = best(steps).image()
     assert 0 <= image.min() <= image.max() <= 1
 
@@ -53,7 +53,9 @@ def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(method: str) ->
 @pytest.mark.parametrize("method", EVERY)
 def test_a_mixture_of_two_styles_lies_between_them(method: str) -> None:
     def first_losses(mix: list[float]) -> float:
-        return of("style", paint(method, single_region(photograph(), [style(), style("geometric")], mix), steps=1)[0])
+        return loss_of(
+            "style", paint(method, single_region(photograph(), [style(), style("geometric")], mix), steps=1)[0]
+        )
 
     one, other, both = first_losses([1, 0]), first_losses([0, 1]), first_losses([0.5, 0.5])
     assert both <= max(one, other) * 1.001
@@ -83,14 +85,14 @@ def test_a_region_takes_after_its_own_style_only(method: str) -> None:
 def test_more_strength_paints_nearer_to_the_style_and_farther_from_the_content(method: str) -> None:
     mild, strong = (best(paint(method, strength=s, steps=30)) for s in (20, 80))
     ten_times = 10 ** ((80 - 20) / 25)
-    assert of("style", strong) / ten_times < of("style", mild)
-    assert of("content", strong) > of("content", mild)
+    assert loss_of("style", strong) / ten_times < loss_of("style", mild)
+    assert loss_of("content", strong) > loss_of("content", mild)
 
 
 @pytest.mark.parametrize("method", EVERY)
 def test_strength_does_not_see_how_the_weights_are_scaled(method: str) -> None:
     once, again = (paint(method, strength=50, content_weight=w, steps=1)[0] for w in (1.0, 7.0))
-    assert of("style", again) == pytest.approx(7 * of("style", once), rel=1e-3)
+    assert loss_of("style", again) == pytest.approx(7 * loss_of("style", once), rel=1e-3)
 
 
 def test_strength_does_not_see_the_start() -> None:
@@ -98,13 +100,13 @@ def test_strength_does_not_see_the_start() -> None:
     plain_noise = paint("gatys", start="noise", steps=1)[0]
     content = paint("gatys", strength=60, steps=1)[0]
     plain_content = paint("gatys", steps=1)[0]
-    factor = of("style", noise) / of("style", plain_noise)
-    assert of("style", content) / of("style", plain_content) == pytest.approx(factor, rel=1e-4)
+    factor = loss_of("style", noise) / loss_of("style", plain_noise)
+    assert loss_of("style", content) / loss_of("style", plain_content) == pytest.approx(factor, rel=1e-4)
     assert factor != pytest.approx(1, rel=0.05)
 
 
 def test_25_points_of_strength_are_a_factor_of_ten() -> None:
-    weak, strong = (of("style", paint("gatys", strength=s, steps=1)[0]) for s in (40, 65))
+    weak, strong = (loss_of("style", paint("gatys", strength=s, steps=1)[0]) for s in (40, 65))
     assert strong == pytest.approx(10 * weak, rel=1e-4)
 
 
@@ -175,5 +177,5 @@ def test_an_edge_weight_holds_the_edges() -> None:
 
 @pytest.mark.parametrize("statistic", ["covariance", "moments"])
 def test_gatys_compares_by_the_statistic_that_is_chosen(statistic: str) -> None:
-    gram, other = (of("style", paint("gatys", style_loss=name, steps=1)[0]) for name in ("gram", statistic))
+    gram, other = (loss_of("style", paint("gatys", style_loss=name, steps=1)[0]) for name in ("gram", statistic))
     assert other != pytest.approx(gram, rel=0.05)

@@ -13,14 +13,13 @@ from torch import Tensor
 from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.methods.nnst import NNST, NNSTConfig
-from impasto.objectives import nearest as matching
-from impasto.objectives.nearest import nearest
-from impasto.objectives.nearest_features import Columns
+from impasto.objectives import nearest_features
+from impasto.objectives.nearest_features import FeatureVectors, nearest_vectors
 from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Step
 
-QUICK = {"backbone": "tiny", "size": 64, "device": "cpu", "precision": "fp32", "steps_per_size": 10, "polish": 5}
+QUICK = {"backbone": "tiny", "size": 64, "device": "cpu", "precision": "fp32", "steps_per_size": 10, "rematch_steps": 5}
 LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2"]
 RED, BLUE = torch.tensor([0.8, 0.2, 0.1]).view(1, 3, 1, 1), torch.tensor([0.1, 0.2, 0.8]).view(1, 3, 1, 1)
 
@@ -60,27 +59,27 @@ def test_the_nearest_is_that_of_the_formula_however_small_the_chunks(monkeypatch
     queries, vectors = random(50, 12), random(30, 12, seed=1)
     cosine = F.cosine_similarity((queries - queries.mean(0))[:, None], (vectors - vectors.mean(0))[None], dim=2)
     expected = vectors[cosine.argmax(1)]
-    assert torch.equal(nearest(queries, [vectors], [1.0], torch.float32), expected)
-    monkeypatch.setattr(matching, "CHUNK", 70)
-    assert torch.equal(nearest(queries, [vectors], [1.0], torch.float32), expected)
+    assert torch.equal(nearest_vectors(queries, [vectors], [1.0], torch.float32), expected)
+    monkeypatch.setattr(nearest_features, "CHUNK", 70)
+    assert torch.equal(nearest_vectors(queries, [vectors], [1.0], torch.float32), expected)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.3, 0.2), (0.0, 1.0, 0.0), (0.1, 0.0, 0.9)])
 def test_every_style_gets_its_share_of_the_places(shares: tuple[float, ...]) -> None:
     vectors = [random(20, 6, seed=seed) + 10 * seed for seed in (1, 2, 3)]
-    found = nearest(random(200, 6), vectors, shares, torch.float32)
+    found = nearest_vectors(random(200, 6), vectors, shares, torch.float32)
     counts = [int(((found >= 10 * seed) & (found < 10 * seed + 5)).all(1).sum()) for seed in (1, 2, 3)]
     assert counts == [round(200 * share) for share in shares]
 
 
 def test_a_picture_is_nearest_to_itself_and_turns_add_vectors(load_random) -> None:
-    columns = Columns(load_random("tiny"), ("relu1_1", "relu2_1"), torch.float32)
+    columns = FeatureVectors(load_random("tiny"), ("relu1_1", "relu2_1"), torch.float32)
     own = columns.of(style())
-    kept = columns.of_style(Style(style()), turns=1, most=0, seed=0)
+    kept = columns.of_style(Style(style()), rotations=1, limit=0, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(own, kept, strict=True))
-    assert len(columns.of_style(Style(style()), turns=4, most=0, seed=0)[0]) == 4 * len(own[0])
-    assert len(columns.of_style(Style(style()), turns=4, most=77, seed=0)[0]) == 77
-    assert torch.equal(nearest(own[1], [own[1]], [1.0], torch.float32), own[1])
+    assert len(columns.of_style(Style(style()), rotations=4, limit=0, seed=0)[0]) == 4 * len(own[0])
+    assert len(columns.of_style(Style(style()), rotations=4, limit=77, seed=0)[0]) == 77
+    assert torch.equal(nearest_vectors(own[1], [own[1]], [1.0], torch.float32), own[1])
 
 
 # Painting
@@ -97,16 +96,19 @@ def test_the_distance_to_the_style_falls_at_every_stage_and_the_picture_stays_in
 
 
 def test_the_terms_are_one_of_columns_and_at_last_one_a_layer() -> None:
-    steps = paint(steps=2, polish=1)
+    steps = paint(steps=2, rematch_steps=1)
     assert [set(step.losses) for step in steps] == [{"style/columns"}] * 2 + [{f"style/{name}" for name in LAYERS}]
     assert [step.total for step in steps] == [3, 3, 3]
-    assert [list(step.losses) for step in paint(steps=1, polish=1, layers=["relu2_1"])][1] == ["style/relu2_1"]
+    assert [list(step.losses) for step in paint(steps=1, rematch_steps=1, layers=["relu2_1"])][1] == ["style/relu2_1"]
 
 
 def test_a_higher_alpha_keeps_more_of_the_content() -> None:
     subject = single_region(content(), [style()])
     away = [
-        (last(paint(subject, alpha=alpha, sizes=[32, 64], steps=80, polish=0)) - subject.content).square().mean().item()
+        (last(paint(subject, alpha=alpha, sizes=[32, 64], steps=80, rematch_steps=0)) - subject.content)
+        .square()
+        .mean()
+        .item()
         for alpha in (1.0, 0.0)
     ]
     assert away[0] < 0.97 * away[1]
@@ -132,15 +134,15 @@ def test_the_smallest_pictures_are_painted(shape: tuple[int, int]) -> None:
 
 
 def test_each_size_is_half_the_next_and_steps_can_be_few() -> None:
-    assert [step.size[1] for step in paint(size=96, steps_per_size=1, polish=1)] == [48, 96, 96]
-    assert [step.size[1] for step in paint(size=96, steps=1, polish=0)] == [96]
+    assert [step.size[1] for step in paint(size=96, steps_per_size=1, rematch_steps=1)] == [48, 96, 96]
+    assert [step.size[1] for step in paint(size=96, steps=1, rematch_steps=0)] == [96]
 
 
 def test_both_styles_are_seen_in_the_picture_by_their_shares() -> None:
     noise = random(1, 3, 48, 64)
     for share in (0.25, 0.6):
         subject = single_region(noise, [flat(RED), flat(BLUE)], [share, 1 - share])
-        picture = last(paint(subject, sizes=[64], steps=60, polish=0, backbone="tiny"))
+        picture = last(paint(subject, sizes=[64], steps=60, rematch_steps=0, backbone="tiny"))
         reds = (picture[:, 0] > picture[:, 2]).float().mean().item()
         assert reds == pytest.approx(share, abs=0.12)
 
@@ -164,7 +166,7 @@ def test_each_region_takes_after_its_own_styles() -> None:
 
 def test_a_network_that_is_no_chain_works_too(random_weights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(random_weights("squeezenet1_1")))
-    steps = paint(backbone="squeezenet1_1", steps=6, polish=2, sizes=[64])
+    steps = paint(backbone="squeezenet1_1", steps=6, rematch_steps=2, sizes=[64])
     assert steps[5].loss < steps[0].loss
 
 

@@ -13,13 +13,13 @@ from impasto.backbones import load_backbone
 from impasto.config import check_settings
 from impasto.features.hypercolumns import draw_positions, hypercolumns
 from impasto.images import load_image, resize
-from impasto.methods.strotss import Strotss, StrotssConfig, sizes_of
-from impasto.objectives.strotss import Transport, palette
+from impasto.methods.strotss import Strotss, StrotssConfig
+from impasto.objectives.strotss import StrotssObjective, palette_distance
 from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
-from impasto.types import Step
+from impasto.types import Step, losses_by_kind
 
-DEFAULTS = {"backbone": "tiny", "size": 48, "device": "cpu", "precision": "fp32", "steps": 20, "places": 128}
+DEFAULTS = {"backbone": "tiny", "size": 48, "device": "cpu", "precision": "fp32", "steps": 20, "positions": 128}
 
 
 def strotss(**settings: Any) -> Strotss:
@@ -38,10 +38,6 @@ def paint(subject: Subject | None = None, **settings: Any) -> list[Step]:
     return list(strotss(**settings).run(subject or single_region(content(), [style()])))
 
 
-def of(kind: str, losses: dict[str, float]) -> float:
-    return sum(loss for name, loss in losses.items() if name.split("/")[0] == kind)
-
-
 def halves(first: Sequence[Style], second: Sequence[Style], *, strength: float = 1.0) -> Subject:
     """A photograph whose left half, "a", has other styles than its right, "b"."""
     left = torch.zeros(1, 1, 72, 90)
@@ -54,7 +50,7 @@ def halves(first: Sequence[Style], second: Sequence[Style], *, strength: float =
 def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(optimizer: str) -> None:
     steps = paint(optimizer=optimizer, steps=40, content_weight=0.01)
     image = steps[-1].image()
-    assert of("style", steps[0].losses_of(image)) < 0.6 * of("style", steps[0].losses)
+    assert losses_by_kind(steps[0].losses_of(image))["style"] < 0.6 * steps[0].by_kind()["style"]
     assert image.min() >= 0
     assert image.max() <= 1
 
@@ -70,26 +66,29 @@ def test_the_photograph_itself_has_no_content_loss() -> None:
 
 
 def test_a_seed_gives_the_same_picture_bit_for_bit_and_another_seed_another() -> None:
-    first, again, other = (paint(seed=seed, steps=12, renew=2)[-1].image() for seed in (5, 5, 6))
+    first, again, other = (paint(seed=seed, steps=12, resample_every=2)[-1].image() for seed in (5, 5, 6))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def transport(renew: int) -> Transport:
+def objective_of(resample_every: int) -> StrotssObjective:
     subject = single_region(content(), [style()])
     layers = ["image", "relu1_1", "relu2_1"]
-    return Transport(load_backbone("tiny"), layers, subject, alpha=1.0, count=64, renew=renew, seed=3)
+    backbone = load_backbone("tiny")
+    return StrotssObjective(
+        backbone, layers, subject, content_weight=1.0, count=64, resample_every=resample_every, seed=3
+    )
 
 
-@pytest.mark.parametrize(("renew", "changes"), [(0, []), (1, [1, 2, 3, 4, 5]), (3, [3])])
-def test_other_places_are_looked_at_after_as_many_steps_as_asked(renew: int, changes: list[int]) -> None:
-    objective, image = transport(renew), content(seed=2)
+@pytest.mark.parametrize(("resample_every", "changes"), [(0, []), (1, [1, 2, 3, 4, 5]), (3, [3])])
+def test_other_places_are_looked_at_after_as_many_steps_as_asked(resample_every: int, changes: list[int]) -> None:
+    objective, image = objective_of(resample_every), content(seed=2)
     losses = [sum(objective.at_step(step)(image).values()).item() for step in range(1, 7)]
     assert [i for i in range(1, 6) if losses[i] != losses[i - 1]] == changes
 
 
 def test_a_picture_is_graded_at_the_same_places_whenever_it_is_asked() -> None:
-    objective, image = transport(1), content(seed=2)
+    objective, image = objective_of(1), content(seed=2)
     with torch.no_grad():
         early = objective(image)
         at_steps = [objective.at_step(step)(image) for step in (1, 2, 5, 2)]
@@ -98,7 +97,7 @@ def test_a_picture_is_graded_at_the_same_places_whenever_it_is_asked() -> None:
 
 
 def test_lbfgs_keeps_its_places() -> None:
-    step = paint(optimizer="lbfgs", steps=4, renew=1)[-1]
+    step = paint(optimizer="lbfgs", steps=4, resample_every=1)[-1]
     assert step.losses_of(step.image()) == pytest.approx(step.losses, rel=1e-4)
 
 
@@ -133,7 +132,9 @@ def test_styles_count_by_their_share() -> None:
     red[:, 0], blue[:, 2] = 1, 1
 
     def red_part(mix: list[float]) -> float:
-        image = paint(single_region(content(), [red, blue], mix), content_weight=0.0, steps=120, places=256)[-1].image()
+        image = paint(single_region(content(), [red, blue], mix), content_weight=0.0, steps=120, positions=256)[
+            -1
+        ].image()
         return (image[:, 0] > image[:, 2]).float().mean().item()
 
     assert red_part([0.9, 0.1]) > red_part([0.1, 0.9]) + 0.3
@@ -153,8 +154,8 @@ def test_an_empty_mask_of_a_style_is_named() -> None:
 
 def test_sizes_double_up_to_the_last_as_long_as_enough_is_left_to_see() -> None:
     def sizes(size: int, *shape: int) -> tuple[int, ...]:
-        config = check_settings(StrotssConfig, "strotss", DEFAULTS | {"size": size})
-        return sizes_of(config, single_region(content(*shape), [style()]))
+        schedule = strotss(size=size).schedule(single_region(content(*shape), [style()]))
+        return tuple(max(stage.shape) for stage in schedule.stages)
 
     assert sizes(512, 60, 80) == (64, 128, 256, 512)
     assert sizes(300, 60, 80) == (75, 150, 300)
@@ -189,5 +190,5 @@ def test_hypercolumns_hold_the_pixel_and_what_lies_between_deep_places() -> None
 
 def test_palettes_of_the_same_colors_in_another_order_are_alike() -> None:
     colors = torch.rand(1, 3, 50, 1, generator=torch.Generator().manual_seed(0)) / 3**0.5
-    assert palette(colors, colors.flip(2)).item() < 1e-3
-    assert palette(colors, colors + 0.1 / 3**0.5).item() > 0.05
+    assert palette_distance(colors, colors.flip(2)).item() < 1e-3
+    assert palette_distance(colors, colors + 0.1 / 3**0.5).item() > 0.05

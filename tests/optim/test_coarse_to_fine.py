@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +10,14 @@ import torch
 from torch import Tensor
 
 from impasto.config import check_settings
-from impasto.images import load_image, resize, save_image
+from impasto.images import resize
 from impasto.losses.content import ContentLoss
 from impasto.losses.gram import GramLoss
+from impasto.methods.optimizing import PixelMethod
 from impasto.objectives.objective import Objective, match
-from impasto.optim.coarse_to_fine import PixelConfig, coarse_to_fine, final_shape
+from impasto.optim.coarse_to_fine import coarse_to_fine
+from impasto.optim.schedule import PixelConfig, Stage, make_schedule
 from impasto.regions.subject import Subject, single_region
-from impasto.samples import resolve
 from impasto.types import Image, Step
 
 Paint = Callable[..., list[Step]]
@@ -42,7 +42,8 @@ def paint(load_random, seen: list[tuple[Image, Sequence[Image]]]) -> Paint:
     """Paints with the given settings, and returns all steps."""
     backbone = load_random("tiny")
 
-    def objective(subject: Subject) -> Objective:
+    def objective(subject: Subject, stage: Stage, start: Image) -> Objective:
+        subject = subject.resized(stage.shape)
         content, styles = subject.content, [style.image for style in subject.regions[0].styles]
         seen.append((content, styles))
         kept = [backbone.encode(content, ["relu2_1"])]
@@ -58,7 +59,7 @@ def paint(load_random, seen: list[tuple[Image, Sequence[Image]]]) -> Paint:
 
     def run(styles: Sequence[Image] = (STYLE,), **settings: Any) -> list[Step]:
         config = check_settings(PixelConfig, "a test", {"size": 40, "device": "cpu"} | settings)
-        return list(coarse_to_fine(config, single_region(CONTENT, styles), objective))
+        return list(coarse_to_fine(config, make_schedule(config, CONTENT), single_region(CONTENT, styles), objective))
 
     return run
 
@@ -102,7 +103,7 @@ def test_content_and_styles_have_the_same_longer_side_at_every_size(
 @pytest.mark.parametrize("settings", [{"size": 33}, {"size": 0}, {"size": 12, "sizes": [20, 31]}])
 def test_the_final_shape_is_known_before(paint: Paint, settings: dict[str, Any]) -> None:
     config = check_settings(PixelConfig, "a test", settings)
-    assert final_shape(config, CONTENT) == paint(**settings, steps=2)[-1].size
+    assert PixelMethod.final_shape(config, CONTENT) == paint(**settings, steps=2)[-1].size
 
 
 def test_a_finer_size_starts_from_the_best_picture_of_the_coarser(paint: Paint) -> None:
@@ -114,7 +115,7 @@ def test_a_finer_size_starts_from_the_best_picture_of_the_coarser(paint: Paint) 
 
 
 def test_fewer_steps_than_sizes_are_refused_in_one_line(paint: Paint) -> None:
-    with pytest.raises(ValueError, match=r"^steps: 2 cannot be shared by 3 sizes; give at least 3$"):
+    with pytest.raises(ValueError, match=r"^steps: 2 is less than the number of sizes, 3; give at least 3 steps$"):
         paint(sizes=[20, 24, 28], steps=2)
 
 
@@ -142,22 +143,6 @@ def test_noise_follows_the_seed_and_nothing_else(paint: Paint) -> None:
     assert noise.shape == (1, 3, 32, 40)
     assert 0.4 < noise.mean() < 0.6
     assert noise.std() > 0.25
-
-
-def test_a_file_or_a_sample_can_be_the_start(paint: Paint, tmp_path: Path) -> None:
-    save_image(picture(20, 25, 9), tmp_path / "start.png")
-    from_file = first_picture(paint, start=str(tmp_path / "start.png"))
-    assert torch.equal(from_file, resize(load_image(tmp_path / "start.png"), (32, 40)))
-    assert torch.equal(first_picture(paint, start="woodcut"), resize(load_image(resolve("woodcut")), (32, 40)))
-
-
-@pytest.mark.parametrize("start", ["nowhere.png", "contents", ""])
-def test_an_unknown_start_is_refused_in_one_line_with_the_choices(paint: Paint, start: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"^start: choose content, style, noise, a method of one pass or a picture: .+$"
-    ) as caught:
-        first_picture(paint, start=start)
-    assert "\n" not in str(caught.value)
 
 
 # What a step says

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.optim.descent import DIVERGED, FIRST_STEP, LIMIT, DivergedError, Optimizer, descend
+from impasto.optim.descent import DIVERGED, LIMIT, DivergedError, Optimizer, descend
+from impasto.optim.lbfgs import FIRST_STEP
 from impasto.types import Step
 
 SHAPE = (1, 3, 6, 7)

@@ -16,7 +16,9 @@ import torch
 
 import impasto
 from impasto import Result, Step, stylize
+from impasto.images import resize
 from impasto.methods.gatys import Gatys
+from impasto.samples import resolve
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "impasto").rglob("*.py"))
@@ -95,7 +97,7 @@ def test_every_step_is_told_with_its_losses_and_its_picture() -> None:
     assert [step.index for step in steps] == [1, 2, 3, 4, 5]
     assert all(step.image().shape == result.image.shape for step in steps)
     assert all(step.loss == sum(step.losses.values()) > 0 for step in steps)
-    assert {name.split("/")[0] for name in steps[0].losses} == {"content", "style"}
+    assert set(steps[0].by_kind()) == {"content", "style", "total"}
     assert steps[-1].loss < steps[0].loss
     assert result.stopped == "steps"
 
@@ -187,11 +189,11 @@ def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
         ({"brush": 3}, "no setting 'brush'; it has: size"),
         ({"style_weight": -1}, "style_weight: input should be greater than or equal to 0, not -1"),
         ({"style_layers": ("relu9_1",)}, "no layer 'relu9_1'; it has: relu1_1"),
-        ({"style_mix": (1, 2)}, "2 weights, but 1 style picture"),
+        ({"style_mix": (1, 2)}, "2 weights, but 1 style image"),
         ({"content": torch.full((3, 32, 32), torch.nan)}, "NaN"),
         ({"content": torch.rand(3, 8, 64)}, "64x8 pixels"),
         ({"content": "no/such.jpg"}, "'no/such.jpg' is not a file"),
-        ({"style": []}, "at least one picture"),
+        ({"style": []}, "give at least one"),
         ({"device": "abacus"}, "abacus"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
@@ -226,3 +228,49 @@ def test_the_preset_of_the_paper_gives_way_to_what_is_given(monkeypatch: pytest.
     ours = impasto.stylize("woodcut", "mosaic", **asked).settings
     assert (of_paper["preset"], of_paper["pooling"], of_paper["start"]) == ("paper", "average", "style")
     assert (ours["preset"], ours["pooling"], ours["start"]) == ("impasto", "max", "content")
+
+
+# Start
+
+
+def first_image(**settings: Any) -> torch.Tensor:
+    """The image of the first step."""
+    steps: list[Step] = []
+    paint(steps=1, on_step=steps.append, **settings)
+    return steps[0].image()
+
+
+def test_a_file_or_a_sample_can_be_the_start(photograph: Path) -> None:
+    for start in (str(photograph), f"file:{photograph}"):
+        assert torch.equal(first_image(start=start), resize(impasto.load_image(photograph), (38, 48)))
+    assert torch.equal(first_image(start="mosaic"), resize(impasto.load_image(resolve("mosaic")), (38, 48)))
+
+
+def test_a_feed_forward_method_can_compute_the_start() -> None:
+    expected = impasto.stylize("woodcut", "mosaic", "micro", size=48).image
+    for start in ("micro", "method:micro"):
+        assert torch.equal(first_image(start=start), expected)
+
+
+def test_a_file_with_the_name_of_a_start_is_found_by_its_tag(
+    photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noise").write_bytes(photograph.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert torch.equal(first_image(start="file:noise"), resize(impasto.load_image(photograph), (38, 48)))
+    assert not torch.equal(first_image(start="noise"), first_image(start="file:noise"))
+
+
+@pytest.mark.parametrize("start", ["nowhere.png", "contents", "", "file:", "file:nowhere.png"])
+def test_an_unknown_start_is_refused_in_one_line_with_the_choices(start: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"^start: give content, style, noise, a feed-forward method or an image: .+$"
+    ) as caught:
+        first_image(start=start)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("start", ["gatys", "method:gatys", "method:nothing"])
+def test_a_start_by_a_method_that_is_not_feed_forward_is_refused_in_one_line(start: str) -> None:
+    with pytest.raises(ValueError, match=r"^start: '\w+' is not a feed-forward method; choose from adain, .*micro"):
+        first_image(start=start)

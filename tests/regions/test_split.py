@@ -17,11 +17,11 @@ from torch import Tensor
 
 import impasto
 from impasto import Result
+from impasto.backbones import load_backbone
 from impasto.config import MethodConfig, check_settings
 from impasto.images import load_image, open_picture, save_image
-from impasto.losses.gram import GramLoss
 from impasto.methods.gatys import GatysConfig
-from impasto.methods.matching import Matching
+from impasto.objectives.matching import MatchingObjective
 from impasto.regions.label_map import LabelMap, read_label_map
 from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Subject
@@ -295,7 +295,7 @@ def test_the_gradient_of_a_style_is_inside_its_region(folder: Path, layer: str, 
     config = GatysConfig(backbone="tiny", content_weight=0, precision="fp32", style_layers=(layer,))
     subject = divided(mask="halves.png", feather=0, region_strength=(0, 1))
     picture = subject.content.clone().requires_grad_()
-    losses = Matching(config, GramLoss()).objective("tiny")(subject)(picture)
+    losses = MatchingObjective(load_backbone("tiny"), subject, config)(picture)
     (gradient,) = torch.autograd.grad(sum(losses.values()), picture)
     magnitude = gradient.abs().mean((0, 1, 2))  # (W,)
     assert magnitude[WIDTH // 2 :].min() > 0

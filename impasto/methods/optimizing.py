@@ -1,0 +1,79 @@
+"""Hold what the methods share that optimize the pixels: groups of settings, the start and the output size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
+from pydantic.dataclasses import dataclass
+
+from impasto.backbones import BACKBONES, Backbone, load_backbone
+from impasto.backbones.chain import Pooling
+from impasto.config import MAIN, SETTINGS
+from impasto.devices import pick_device, pick_dtype
+from impasto.methods.base import METHODS, Method
+from impasto.optim.schedule import PixelConfig, Start
+
+POLISH_BACKBONE = "vgg19-caffe"
+"""Loss network of the polish steps."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class BackboneSettings:
+    """Loss network."""
+
+    backbone: Annotated[str, MAIN] = "lite"
+    """Loss network whose features are compared. `impasto backbones` lists them."""
+    pooling: Pooling = "max"
+    """Pooling of the loss network: max, or average as in Gatys et al."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class PolishSettings(BackboneSettings):
+    """Loss network."""
+
+    polish: Annotated[int, Ge(0), Le(1_000_000)] = 0
+    """Additional steps at the end with VGG-19 (vgg19-caffe) as loss network, unless it is the backbone."""
+
+
+class PixelMethod(Method):
+    """A method that optimizes the pixels. Its `Config` is a subclass of `PixelConfig`."""
+
+    @classmethod
+    def start(cls, config: PixelConfig) -> Start:
+        """Return what the optimization starts from.
+
+        Raises:
+            ValueError: if it names a method that is not feed-forward.
+        """
+        start = Start.parse(config.start, METHODS)
+        feed_forward = [name for name in METHODS if not issubclass(METHODS[name], PixelMethod)]
+        if start.kind == "method" and start.name not in feed_forward:
+            raise ValueError(
+                f"start: {start.name!r} is not a feed-forward method; choose from {', '.join(feed_forward)}"
+            )
+        return start
+
+    @classmethod
+    def backbone(cls, config: Any) -> type[Backbone] | None:
+        """Return the class of the loss network; None where the settings have none."""
+        return BACKBONES[config.backbone] if isinstance(config, BackboneSettings) else None
+
+    @classmethod
+    def final_size(cls, config: PixelConfig) -> int:
+        """Return the longer side of the last stage in pixels; 0 is that of the content image."""
+        return config.sizes[-1] if config.sizes else config.size
+
+
+def loss_networks(settings: PolishSettings) -> list[str]:
+    """Return the name of the loss network, and that of the polish steps if there are any."""
+    is_polished = settings.polish > 0 and settings.backbone != POLISH_BACKBONE
+    return [settings.backbone, POLISH_BACKBONE] if is_polished else [settings.backbone]
+
+
+def load_networks(config: PixelConfig, names: Sequence[str], pooling: Pooling) -> list[Backbone]:
+    """Return loss networks on the device and in the precision of the settings."""
+    device = pick_device(config.device)
+    dtype = pick_dtype(config.precision, device)
+    return [load_backbone(name, pooling=pooling, device=device, dtype=dtype) for name in names]

@@ -1,0 +1,159 @@
+"""Match statistics of style features and keep content features: the objective of gatys, bures, sliced and mrf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from annotated_types import Ge, Le
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from impasto.backbones import Backbone
+from impasto.config import MAIN, SETTINGS, OneOf
+from impasto.losses import LOSSES
+from impasto.losses.content import ContentLoss
+from impasto.losses.laplacian import LaplacianLoss
+from impasto.objectives.balance import balanced_style_weight
+from impasto.objectives.objective import Objective, Term, match
+from impasto.regions.guides import layer_guides
+from impasto.regions.subject import Region, Subject
+from impasto.types import Features, Image
+
+Weight = Annotated[float, Ge(0), Le(1e9)]
+
+
+def style_losses() -> list[str]:
+    """Return the names of the losses that compare the style of features, those of plug-ins included."""
+    return [name for name in LOSSES if LOSSES[name].role == "style"]
+
+
+def smoothness_losses() -> list[str]:
+    """Return the names of the losses that penalize differences of neighboring pixels."""
+    return [name for name in LOSSES if LOSSES[name].role == "smoothness"]
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class ObjectiveSettings:
+    """Losses and weights."""
+
+    content_weight: Annotated[Weight, MAIN] = 1.0
+    """Weight of the content loss."""
+    style_weight: Annotated[Weight, MAIN] = 100.0
+    """Weight of the style loss: a tenth of the default is mild, ten times the default removes most of the content."""
+    style_loss: Annotated[str, OneOf(style_losses)] = "gram"
+    """Loss between the style features; `impasto losses` describes them."""
+    content_layers: tuple[str, ...] = ()
+    """Layers whose features are kept. Default: those of the backbone, relu4_2 for VGG."""
+    style_layers: tuple[str, ...] = ()
+    """Layers whose statistics are matched. Default: those of the backbone, relu1_1 to relu5_1 for VGG."""
+    layer_weights: tuple[Annotated[float, Ge(0)], ...] = ()
+    """Weight of each style layer relative to the others. Default: equal weights."""
+    style_mix_fine: tuple[Annotated[float, Ge(0)], ...] = ()
+    """Weights of the styles at the finest layer; style_mix then holds at the coarsest. Default: style_mix."""
+    edge_weight: Weight = 0.0
+    """Weight of the edge loss (Laplacian of the pixels), which keeps lines and faces; 10 to 100 is visible."""
+    tv_weight: Weight = 0.0
+    """Weight of the smoothness loss (total variation of the pixels)."""
+    tv_loss: Annotated[str, OneOf(smoothness_losses)] = "total_variation"
+    """Smoothness loss: squared, absolute (l1) or isotropic differences of neighboring pixels."""
+
+
+class MatchingObjective:
+    """The objective of one subject at one size: content, style, edge and smoothness terms.
+
+    Args:
+        backbone: loss network.
+        subject: content, styles and masks at the size of the image that is optimized, on the device.
+        settings: weights, layers and losses.
+        strength: from 0 to 100; replaces the style weight where it is given.
+    """
+
+    def __init__(
+        self, backbone: Backbone, subject: Subject, settings: ObjectiveSettings, strength: float | None = None
+    ) -> None:
+        content_layers, style_layers = layers_of(settings, backbone)
+        features = backbone.encode(subject.content, [*content_layers, *style_layers])
+        content = match("content", ContentLoss(), [features], content_layers, settings.content_weight)
+        style = _style_terms(backbone, features, subject.regions, style_layers, settings)
+        weight = settings.style_weight
+        if strength is not None:
+            weight = balanced_style_weight(strength, backbone, subject, content, style)
+        style = [replace(term, weight=term.weight * weight) for term in style]
+        self._objective = Objective(backbone, [*content, *style, *_pixel_terms(subject.content, settings)])
+
+    def __call__(self, image: Image) -> dict[str, Tensor]:
+        """Return the weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
+        return self._objective(image)
+
+
+def layers_of(
+    settings: ObjectiveSettings, backbone: Backbone | type[Backbone]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the content layers and the style layers."""
+    return settings.content_layers or backbone.content_layers, settings.style_layers or backbone.style_layers
+
+
+def check_layer_weights(weights: Sequence[float], layers: Sequence[str]) -> None:
+    """Raise `ValueError` unless there are no weights, or one for each layer and at least one above 0."""
+    if weights and (len(weights) != len(layers) or not sum(weights) > 0):
+        raise ValueError(
+            f"layer_weights: {len(weights)} weights, but {len(layers)} style layers; give one a layer, one above 0"
+        )
+
+
+def layer_fractions(weights: Sequence[float], count: int) -> list[float]:
+    """Return the fraction of each of `count` layers in the style loss; they sum to 1."""
+    return [weight / sum(weights) for weight in weights] if weights else [1 / count] * count
+
+
+def layer_mixes(coarse: Sequence[float], fine: Sequence[float], count: int) -> list[list[float]]:
+    """Return the weights of the styles at each of `count` layers, from `fine` at the first to `coarse` at the last.
+
+    Raises:
+        ValueError: if `fine` has another number of weights than there are styles, or only zeros.
+
+    >>> layer_mixes([1, 0], [0, 1], 3)
+    [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
+    """
+    if not fine:
+        return [list(coarse)] * count
+    if len(fine) != len(coarse) or not sum(fine) > 0:
+        raise ValueError(
+            f"style_mix_fine: {len(fine)} weights, but {len(coarse)} style image(s); give one an image, one above 0"
+        )
+    first = [weight / sum(fine) for weight in fine]
+    depths = [i / max(count - 1, 1) for i in range(count)]
+    return [[(1 - depth) * f + depth * c for f, c in zip(first, coarse, strict=True)] for depth in depths]
+
+
+def _style_terms(
+    backbone: Backbone,
+    content: Features,
+    regions: Sequence[Region],
+    layers: Sequence[str],
+    settings: ObjectiveSettings,
+) -> list[Term]:
+    """Return the style terms of all regions; each region is weighted by its area, as it is in the content loss."""
+    loss = LOSSES[settings.style_loss]()
+    fractions = layer_fractions(settings.layer_weights, len(layers))
+    terms: list[Term] = []
+    for region in regions:
+        styles = [backbone.encode(style.image, layers) for style in region.styles]
+        guides = [layer_guides(style.mask, features) for style, features in zip(region.styles, styles, strict=True)]
+        where = layer_guides(region.mask, content)
+        mixes = layer_mixes([style.weight for style in region.styles], settings.style_mix_fine, len(layers))
+        suffix = f"/{region.name}" if region.name else ""
+        for layer, fraction, mix in zip(layers, fractions, mixes, strict=True):
+            weight = fraction * region.strength * region.area
+            terms += match("style", loss, styles, [layer], weight, mix, guides=guides, where=where, suffix=suffix)
+    return terms
+
+
+def _pixel_terms(content: Image, settings: ObjectiveSettings) -> list[Term]:
+    blank = {"image": content.new_zeros(content.shape)}
+    return [
+        *match("edges", LaplacianLoss(), [{"image": content}], ["image"], settings.edge_weight),
+        *match("smooth", LOSSES[settings.tv_loss](), [blank], ["image"], settings.tv_weight),
+    ]

@@ -1,0 +1,182 @@
+"""Compute the stages of an optimization: the size, the steps, the step length and the tolerance of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass as plain_dataclass
+from itertools import count, islice
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+from pydantic.dataclasses import dataclass
+
+from impasto.config import MAIN, SETTINGS, MethodConfig
+from impasto.images import fit
+from impasto.optim.descent import DEFAULT_LR, TOLERANCE, Optimizer, OptimizerSettings
+from impasto.types import Image
+
+StartKind = Literal["content", "style", "noise", "method", "file"]
+STARTS: tuple[StartKind, ...] = ("content", "style", "noise")
+"""Starts that need no other input."""
+NAMED_STARTS: tuple[StartKind, ...] = ("method", "file")
+"""Starts with a name or a path."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class ScheduleSettings:
+    """Start, steps and sizes."""
+
+    start: Annotated[str, MAIN] = "content"
+    """First image: content, style, noise, the result of a feed-forward method (micro), or an image file."""
+    steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None
+    """Number of optimizer iterations over all sizes. Default: until converged."""
+    sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
+    """Longer sides in pixels that are optimized in turn, coarse to fine; the last one replaces size."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class PixelConfig(OptimizerSettings, ScheduleSettings, MethodConfig):
+    """Settings of a method that optimizes the pixels."""
+
+
+@plain_dataclass(frozen=True)
+class Start:
+    """What the setting `start` means."""
+
+    kind: StartKind
+    name: str = ""
+    """Name of the method, or path of the file."""
+
+    @classmethod
+    def parse(cls, text: str, methods: Container[str]) -> Start:
+        """Decode the setting.
+
+        Args:
+            text: `content`, `style`, `noise`, `method:NAME` or `file:PATH`; a NAME or a PATH alone works too.
+            methods: names of all methods.
+
+        >>> Start.parse("noise", ["micro"]), Start.parse("micro", ["micro"]), Start.parse("file:micro", ["micro"])
+        (Start(kind='noise', name=''), Start(kind='method', name='micro'), Start(kind='file', name='micro'))
+        """
+        for kind in STARTS:
+            if text == kind:
+                return cls(kind)
+        for kind in NAMED_STARTS:
+            if text.startswith(f"{kind}:"):
+                return cls(kind, text.partition(":")[2])
+        return cls("method" if text in methods else "file", text)
+
+
+@plain_dataclass(frozen=True)
+class Stage:
+    """One stage of an optimization."""
+
+    shape: tuple[int, int]
+    """Height and width of the image, in pixels."""
+    steps: int | None
+    """Number of iterations; None stops when converged."""
+    lr: float
+    """Step length."""
+    tolerance: float
+    """The stage has converged when 25 iterations lower its loss by less than this fraction."""
+    is_final: bool = False
+    """Whether this is the additional stage at the last size, with another objective (`polish`, `rematch_steps`)."""
+
+
+@plain_dataclass(frozen=True)
+class Schedule:
+    """The stages of an optimization, in order."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def steps(self) -> int | None:
+        """Maximum number of iterations; None where a stage stops when converged."""
+        steps = [stage.steps for stage in self.stages if stage.steps is not None]
+        return sum(steps) if len(steps) == len(self.stages) else None
+
+
+def make_schedule(
+    config: PixelConfig,
+    content: Image,
+    sizes: Sequence[int] = (),
+    *,
+    steps_per_size: int | None = None,
+    final_steps: int = 0,
+    default_lr: Mapping[Optimizer, float] = DEFAULT_LR,
+    tolerance: float = TOLERANCE,
+) -> Schedule:
+    """Return the schedule of a run.
+
+    Args:
+        config: its `sizes`, `steps` and `lr` take precedence over the other arguments.
+        content: content image `(1, 3, H, W)` at its own size.
+        sizes: longer sides in pixels, coarse to fine. Default: the setting `size` alone.
+        steps_per_size: iterations at each size where the setting `steps` is not given; None stops when converged.
+        final_steps: iterations of an additional stage at the last size.
+        default_lr: step lengths that differ from `DEFAULT_LR`.
+        tolerance: see `Stage`.
+
+    Raises:
+        ValueError: if there are fewer steps than sizes.
+    """
+    sizes = config.sizes or sizes or (config.size,)
+    steps = config.steps
+    if steps is None and steps_per_size is not None:
+        steps = steps_per_size * len(sizes)
+    lr = config.lr if config.lr is not None else {**DEFAULT_LR, **default_lr}[config.optimizer]
+    shapes = [fitted_shape(content, size) for size in sizes]
+    shares = zip(shapes, _divided(steps, len(sizes)), strict=True)
+    stages = [Stage(shape, each, lr, tolerance) for shape, each in shares]
+    if final_steps:
+        stages.append(Stage(shapes[-1], final_steps, lr, tolerance, is_final=True))
+    return Schedule(tuple(stages))
+
+
+def fitted_shape(content: Image, size: int) -> tuple[int, int]:
+    """Return the height and width of the content image at a longer side of `size` pixels; 0 keeps its own size."""
+    height, width = content.shape[-2:]
+    return fit((height, width), size or max(height, width))
+
+
+def coarse_sizes(
+    candidates: Iterable[int], is_large_enough: Callable[[int], bool], limit: int | None = None
+) -> tuple[int, ...]:
+    """Return longer sides from coarse to fine.
+
+    Args:
+        candidates: longer sides from fine to coarse. The first, the size of the output, is always taken, the others as
+            long as they are large enough.
+        is_large_enough: whether a longer side leaves enough pixels.
+        limit: maximum number of sizes, such as the number of steps.
+
+    >>> coarse_sizes(halved(500), lambda size: size >= 64)
+    (125, 250, 500)
+    """
+    sizes: list[int] = []
+    for size in islice(candidates, limit):
+        if sizes and not is_large_enough(size):
+            break
+        sizes.insert(0, size)
+    return tuple(sizes)
+
+
+def halved(size: int) -> Iterator[int]:
+    """Yield a longer side, its half, its quarter and so on, rounded to whole pixels."""
+    return (round(size / 2**i) for i in count())
+
+
+def shrunk(size: int, ratio: float) -> Iterator[int]:
+    """Yield a longer side, then `ratio` times the one before, rounded to whole pixels."""
+    while True:
+        yield size
+        size = round(size * ratio)
+
+
+def _divided(steps: int | None, sizes: int) -> Sequence[int | None]:
+    """Return the iterations of each size: equal parts, the remainder at the last one."""
+    if steps is None:
+        return [None] * sizes
+    if steps < sizes:
+        raise ValueError(f"steps: {steps} is less than the number of sizes, {sizes}; give at least {sizes} steps")
+    return [steps // sizes] * (sizes - 1) + [steps - steps // sizes * (sizes - 1)]
