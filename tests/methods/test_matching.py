@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.config import check_settings
+from impasto.config import check_settings, setting_schemas
 from impasto.images import load_image, resize
+from impasto.losses import LOSSES, FeatureLoss
 from impasto.methods import METHODS
-from impasto.methods.matching import MatchingConfig, layer_mixes
+from impasto.methods.matching import MatchingConfig
+from impasto.objectives.matching import layer_mixes, smoothness_losses, style_losses
 from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Image, Step
@@ -115,14 +117,14 @@ def test_25_points_of_strength_are_a_factor_of_ten() -> None:
     [
         (
             {"strength": 50, "style_weight": 7},
-            "strength: it sets the weight of the style, and style_weight is given too",
+            "strength: it replaces style_weight, which is given too; give one of them",
         ),
-        ({"strength": 50, "content_weight": 0}, "strength: it weighs the style against the content, whose weight is 0"),
-        ({"tolerance": 0.1}, "tolerance: it says when to stop where no steps are given; give one of them"),
+        ({"strength": 50, "content_weight": 0}, "strength: it balances style and content, but content_weight is 0"),
+        ({"tolerance": 0.1}, "tolerance: it stops a run without a number of steps; give tolerance or steps"),
         ({"layer_weights": [1, 2]}, "layer_weights: 2 weights, but 5 style layers"),
         ({"layer_weights": [0] * 5}, "layer_weights: 5 weights, but 5 style layers; give one a layer, one above 0"),
-        ({"style_mix_fine": [1, 2]}, r"style_mix_fine: 2 weights, but 1 style picture\(s\)"),
-        ({"style_mix_fine": [0]}, r"style_mix_fine: 1 weights, but 1 style picture\(s\); .*above 0"),
+        ({"style_mix_fine": [1, 2]}, r"style_mix_fine: 2 weights, but 1 style image\(s\)"),
+        ({"style_mix_fine": [0]}, r"style_mix_fine: 1 weights, but 1 style image\(s\); .*above 0"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_in_one_line(settings: dict[str, Any], said: str) -> None:
@@ -175,7 +177,62 @@ def test_an_edge_weight_holds_the_edges() -> None:
     assert held < 0.5 * loose
 
 
-@pytest.mark.parametrize("statistic", ["covariance", "moments"])
-def test_gatys_compares_by_the_statistic_that_is_chosen(statistic: str) -> None:
-    gram, other = (loss_of("style", paint("gatys", style_loss=name, steps=1)[0]) for name in ("gram", statistic))
+# Losses
+
+
+@pytest.mark.parametrize("name", [name for name in style_losses() if name != "gram"])
+def test_gatys_takes_every_style_loss(name: str) -> None:
+    gram, other = (loss_of("style", paint("gatys", style_loss=each, steps=1)[0]) for each in ("gram", name))
+    assert other > 0
     assert other != pytest.approx(gram, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [("bures", "bures"), ("sliced", "sliced_wasserstein"), ("mrf", "patches"), ("gatys", "gram")]
+)
+def test_a_preset_is_gatys_with_another_style_loss_weight_and_layers(method: str, name: str) -> None:
+    config = METHODS[method].Config()
+    same = {"style_loss": name, "style_weight": config.style_weight, "style_layers": config.style_layers}
+    assert paint("gatys", steps=2, **same)[-1].losses == paint(method, steps=2)[-1].losses
+
+
+def test_a_plug_in_loss_is_a_style_loss_unless_it_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Means(FeatureLoss):
+        is_spatial_mean = True
+
+        def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
+            return features.float().mean((2, 3))
+
+        def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+            return (statistic - target).square().mean()
+
+    monkeypatch.setitem(LOSSES._parts, "means", Means)
+    steps = paint("gatys", style_loss="means")
+    assert loss_of("style", best(steps)) < loss_of("style", steps[0])
+    assert "means" in setting_schemas(METHODS["gatys"].Config)["style_loss"]["enum"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("style_loss", "content"),
+        ("style_loss", "laplacian"),
+        ("style_loss", "self_similarity"),
+        ("style_loss", "total_variation"),
+        ("style_loss", "grams"),
+        ("tv_loss", "gram"),
+    ],
+)
+def test_a_loss_of_another_role_is_refused_in_one_line_with_the_choices(setting: str, name: str) -> None:
+    choices = ", ".join(style_losses() if setting == "style_loss" else smoothness_losses())
+    with pytest.raises(ValueError, match=f"^{setting}: choose from {choices}, not '{name}'$"):
+        paint("gatys", **{setting: name})
+
+
+@pytest.mark.parametrize("name", smoothness_losses())
+def test_every_smoothness_loss_smooths(name: str) -> None:
+    def roughness(**settings: Any) -> float:
+        image = paint("gatys", steps=15, **settings)[-1].image()
+        return (image.diff(dim=-1).abs().mean() + image.diff(dim=-2).abs().mean()).item()
+
+    assert roughness(tv_weight=1e3, tv_loss=name) < 0.8 * roughness()
