@@ -1,4 +1,4 @@
-"""What every test stands on: an empty cache, nothing from outside, and networks of random weights."""
+"""Fixtures of all tests: an empty cache, no downloads, and networks with random weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from impasto.weights import MANIFEST
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no downloads, and no weights from outside (except for tests of the real weights)."""
+    """Set an empty cache, forbid downloads, and hide local weights except for tests of the real weights."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     if "shared" not in request.keywords:
@@ -27,7 +27,7 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 @pytest.fixture(scope="session")
 def real_weights() -> Path:
-    """The folder with the original VGG-19; skips where it is absent."""
+    """Return the folder with the original VGG-19, or skip the test."""
     for folder in os.environ.get("IMPASTO_WEIGHTS", "").split(os.pathsep):
         if folder and (Path(folder) / "vgg19-caffe.safetensors").is_file():
             return Path(folder)
@@ -36,7 +36,7 @@ def real_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_images() -> Path:
-    """The folder with the test pictures, content/ and style/; skips where it is absent."""
+    """Return the folder of test images with content/ and style/, or skip the test."""
     folder = Path(os.environ.get("IMPASTO_TEST_IMAGES", "absent"))
     if not (folder / "content").is_dir():
         pytest.skip("IMPASTO_TEST_IMAGES names no folder with content/ and style/")
@@ -45,7 +45,7 @@ def shared_images() -> Path:
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
-    """Returns the folder in which the random weights of a network lie, written when first asked for."""
+    """Return a function from the name of a network to the folder of its random weights, written at its first call."""
     folder = tmp_path_factory.mktemp("weights")
 
     def folder_with(name: str) -> Path:
@@ -59,7 +59,7 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 @pytest.fixture(scope="session")
 def load_random(random_weights: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> LoadRandom:
-    """Loads any registered backbone, with random weights where it needs a file; each only once a session."""
+    """Return a function that loads any registered backbone once per session, with random weights in place of a file."""
     cache = tmp_path_factory.mktemp("measured")
     loaded: dict[tuple[str, str, torch.dtype], Backbone] = {}
 

@@ -19,9 +19,10 @@ PAIRS_PER_BLOCK = 2**23
 class PatchesLoss(FeatureLoss):
     """Squared difference of 3x3 patches and their nearest patches of the target (CNNMRF; Li & Wand, CVPR 2016).
 
-    This is the style loss of arXiv 1601.04589. The nearest patch has the largest normalized cross-correlation and is found without gradient;
-    the squared differences are averaged. Local structure is preserved at any position, and one patch of the target may
-    be matched many times. A patch of zeros matches an arbitrary patch, and proportional patches are not distinguished.
+    This is the style loss of arXiv 1601.04589. The nearest patch has the largest normalized cross-correlation and is
+    found without gradient; the squared differences are averaged. Local structure is preserved at any position, and one
+    patch of the target may be matched many times. A patch of zeros matches an arbitrary patch, and proportional
+    patches are not distinguished.
 
     The statistic holds the features and the guide as one more channel, `(B, C + 1, H, W)`, extended by their border to
     at least one patch. A guide selects the patches with the largest part inside it, where inside means a guide of at

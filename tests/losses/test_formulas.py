@@ -61,8 +61,8 @@ def test_gram_distance_is_the_squared_norm_divided_by_four_times_the_squared_cha
 def test_moments_distance_is_that_of_means_and_standard_deviations() -> None:
     maps, others = features(1, 6, 7, 9), features(1, 6, 5, 4, seed=1)
     means = maps.mean((2, 3)) - others.mean((2, 3))
-    deviations = maps.std((2, 3), correction=0) - others.std((2, 3), correction=0)
-    expected = means.square().mean() + deviations.square().mean()
+    stds = maps.std((2, 3), correction=0) - others.std((2, 3), correction=0)
+    expected = means.square().mean() + stds.square().mean()
     assert between(LOSSES["moments"](), maps, others) == pytest.approx(expected.item(), rel=1e-3)
 
 

@@ -283,10 +283,12 @@ def test_the_color_histogram_is_invariant_to_brightness_and_sensitive_to_hue() -
 
 def test_style_is_invariant_to_channel_correlations_and_gram_and_frechet_are_not() -> None:
     maps = (features(1, 1, 16, 16) + features(1, 8, 16, 16, seed=1)) / 2  # the first map is common to all
-    apart = torch.cat([maps[:, :1], shuffled(maps[:, 1:])], dim=1)  # the first is no longer correlated with the others
-    assert compare("style", apart, maps) < NEGLIGIBLE * compare("style", maps**2, maps)
+    decorrelated = torch.cat(
+        [maps[:, :1], shuffled(maps[:, 1:])], dim=1
+    )  # the first is no longer correlated with the others
+    assert compare("style", decorrelated, maps) < NEGLIGIBLE * compare("style", maps**2, maps)
     for name in ("gram", "frechet", "style_share"):
-        assert compare(name, apart, maps) > 1000 * compare(name, shuffled(maps), maps)
+        assert compare(name, decorrelated, maps) > 1000 * compare(name, shuffled(maps), maps)
 
 
 def test_frechet_is_invariant_to_higher_moments_and_sliced_wasserstein_is_not() -> None:
