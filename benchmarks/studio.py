@@ -58,7 +58,7 @@ def first_preview(url: str, process: int) -> tuple[float, float]:
     wait_for(f"{url}jobs/{key}/preview")
     seconds = time.perf_counter() - began, processor_seconds(process) - used
     urllib.request.urlopen(urllib.request.Request(f"{url}jobs/{key}", method="DELETE")).close()
-    while json.load(urllib.request.urlopen(f"{url}jobs/{key}"))["status"] in ("waiting", "painting"):
+    while json.load(urllib.request.urlopen(f"{url}jobs/{key}"))["status"] in ("waiting", "running"):
         time.sleep(0.05)
     return seconds
 

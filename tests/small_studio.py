@@ -1,9 +1,10 @@
-"""A studio for tests: a real server on a free port of this machine, with a small experiment to browse."""
+"""A studio for tests: a real server on a free port of this machine, and a small experiment to browse."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import threading
 import time
 import warnings
@@ -12,62 +13,74 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from impasto.experiments.expand import experiment_of
 from impasto.experiments.runner import run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
-from impasto.studio.service import Workshop
+from impasto.studio.service import StudioService
 
 
 @dataclass(frozen=True)
 class Studio:
-    """An open studio."""
+    """A running studio."""
 
     url: str
-    workshop: Workshop
+    service: StudioService
 
 
 @contextmanager
 def open_studio(folder: Path, *, token: str | None = None, max_bytes: int = 2**20) -> Iterator[Studio]:
-    """Serves a folder until the block ends."""
+    """Serve a folder until the block ends."""
     import uvicorn
 
     from impasto.studio.server import bind, make_app
 
-    workshop = Workshop.open(folder, max_bytes=max_bytes, max_pixels=1_000_000)
-    door = bind("127.0.0.1", 0)
+    service = StudioService.open(folder, max_bytes=max_bytes, max_pixels=1_000_000)
+    listener = bind("127.0.0.1", 0)
     servers: list[uvicorn.Server] = []
 
     def serve() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gradio's own
-            app = make_app(workshop, token=token, experiments=folder.parent)
-            asyncio.get_event_loop().close()  # so are the loops that it made and forgot
+            app = make_app(service, token=token, experiments=folder.parent)
+            asyncio.get_event_loop().close()  # gradio creates event loops and never closes them
             asyncio.set_event_loop(None)
             gc.collect()
         servers.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)))
-        servers[0].run(sockets=[door])
+        servers[0].run(sockets=[listener])
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    ends = time.monotonic() + 300
+    deadline = time.monotonic() + 300
     while not servers or not servers[0].started:
         assert thread.is_alive()
-        assert time.monotonic() < ends
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    yield Studio(f"http://127.0.0.1:{door.getsockname()[1]}/", workshop)
-    workshop.line.close()
+    yield Studio(f"http://127.0.0.1:{listener.getsockname()[1]}/", service)
+    service.queue.close()
     servers[0].should_exit = True
     thread.join(30)
 
 
+def random_picture(
+    image_format: str = "PNG", size: tuple[int, int] = (40, 30), seed: int = 0, **options: object
+) -> bytes:
+    """A picture of random pixels as the bytes of a file; `size` is width and height."""
+    levels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(levels).save(file, image_format, **options)
+    return file.getvalue()
+
+
 def run_small_experiment(folder: Path) -> None:
-    """Two tiny paintings, done and graded."""
+    """Run an experiment of two tiny runs, with one metric."""
     grid = {
         "name": "small",
-        "summary": "two paintings",
+        "summary": "two runs",
         "product": {"methods": ["gatys", "gpdm"]},
         "pairs": [["woodcut", "mosaic"]],
         "settings": {"size": 48, "steps": 4},

@@ -18,14 +18,14 @@ def studio(arguments: list[str]) -> int:
     if importlib.util.find_spec("gradio") is None:
         raise ValueError("the studio needs gradio: pip install impasto[studio]")
     from impasto.studio.server import bind, make_app, serve
-    from impasto.studio.service import Workshop, default_folder
+    from impasto.studio.service import StudioService, default_folder
 
     token = options.token if options.token or _is_loopback(options.host) else secrets.token_urlsafe(24)
     socket = bind(options.host, options.port)
     limits = {"max_bytes": options.max_mib * 2**20, "max_pixels": options.max_pixels}
-    service = Workshop.open(options.folder or default_folder(), workers=options.workers, **limits)
+    service = StudioService.open(options.folder or default_folder(), workers=options.workers, **limits)
     app = make_app(service, token=token, experiments=options.experiments)
-    service.line.warm_up()
+    service.queue.warm_up()
     host = f"[{options.host}]" if ":" in options.host else options.host
     query = f"?token={token}" if token else ""
     print(f"http://{host}:{socket.getsockname()[1]}/{query}", flush=True)
@@ -35,7 +35,7 @@ def studio(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         pass
     finally:
-        service.line.close()
+        service.queue.close()
     return 130
 
 

@@ -1,4 +1,4 @@
-"""The studio: a web page on which one paints, watches, steers and compares; `impasto studio` opens it.
+"""A local web page that stylizes images, shows the progress, compares methods and keeps the results.
 
-`orders`, `uploads`, `history` and `jobs` know no page; `page/` and `server` show them.
+`impasto studio` starts it. Only `server` and `page/` depend on gradio; the other modules know nothing of the page.
 """

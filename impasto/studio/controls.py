@@ -1,11 +1,11 @@
-"""Controls for the settings of every method, made from the methods' configurations; no page in here.
+"""Describe a form control for every setting of a method, without depending on the page.
 
-What stands on a control at first is passed on as "not given": so a method keeps its own default, and a preset counts.
+A control that still has its initial value counts as not given, so that the method uses its own default and a preset
+applies.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,122 +16,128 @@ from impasto.config import names_files, setting_schemas
 from impasto.methods import METHODS
 from impasto.optim.schedule import STARTS
 
-FIRST = ("strength", "style_scale", "size", "steps", "color")
-"""Shown at once, in this order; all others stand behind "more"."""
-SHOWN = {"strength": 50.0}
-"""What a control shows whose default is no value, where one value means the same."""
-USEFUL = {"style_scale": (0.25, 4.0), "size": (64, 2048)}
-"""Narrower limits, for a slider that is to be of use."""
-WIDEST = 2000
-"""Numbers with a wider range get no slider."""
+INITIAL_VALUES = {"strength": 50.0}
+"""Initial values of settings whose default is None, where a number has the same meaning."""
+SLIDER_RANGES = {"style_scale": (0.25, 4.0), "size": (64, 2048)}
+"""Ranges of sliders that are narrower than the bounds of the setting, so that the slider is precise enough."""
+MAX_SLIDER_RANGE = 2000
+"""Widest range of a slider; a number with a wider range gets a number field."""
 
-Kind = Literal["choice", "switch", "slider", "number", "list", "text"]
+Kind = Literal["choice", "checkbox", "slider", "number", "list", "text"]
 
 
 @dataclass(frozen=True)
 class Control:
-    """One setting of one method."""
+    """Form control of one setting of one method."""
 
     name: str
     kind: Kind
     help: str
-    shown: Any
-    """What it shows at first; None for an empty one."""
+    initial: Any
+    """Initial value; None for an empty control."""
+    tier: Literal["main", "advanced"]
     group: str
-    """"first", or what the class says that declares the setting."""
-    whole: bool = False
+    """Heading of the group of settings."""
+    is_integer: bool = False
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """The setting's name as words."""
+        """Return the name of the setting with spaces."""
         return self.name.replace("_", " ")
 
 
 def controls_of(method: str) -> list[Control]:
-    """The controls of a method, those shown first in front."""
-    config = METHODS[method].Config
+    """Return the controls of a method: first the tier `main`, then `advanced`, each in the order of the fields."""
     controls = [
-        _control(name, facts, _group(config, name))
-        for name, facts in setting_schemas(config).items()
-        if not names_files(facts)
+        _control(name, schema)
+        for name, schema in setting_schemas(METHODS[method].Config).items()
+        if not names_files(schema)
     ]
-    rank = {name: i for i, name in enumerate(FIRST)}
-    return sorted(controls, key=lambda control: rank.get(control.name, len(rank)))
+    return sorted(controls, key=lambda control: control.tier != "main")
 
 
 def settings_from(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was set on the controls: whatever differs from what they show at first.
+    """Return the settings whose control differs from its initial value.
 
-    Raises:
-        ValueError: in one line, for a list that cannot be read.
+    Args:
+        method: Name of the method.
+        values: Value of each control by the name of the setting; lists and optional numbers are text.
+
+    Returns:
+        The settings by name. Text that should be a number but is none stays text, for the check of the settings.
     """
     settings = {}
     for control in controls_of(method):
-        value = values.get(control.name, control.shown)
+        value = values.get(control.name, control.initial)
         if control.kind == "list" and isinstance(value, str):
-            value = [_item(word) for word in re.split(r"[\s,;]+", value.strip()) if word] or None
+            value = [_parse_number(word) for word in re.split(r"[\s,;]+", value.strip()) if word] or None
         if control.kind == "number" and isinstance(value, str):
-            value = _item(value.strip())
-        if control.whole and isinstance(value, float) and value.is_integer():
+            value = _parse_number(value.strip())
+        if control.is_integer and isinstance(value, float) and value.is_integer():
             value = int(value)
-        if value not in (None, "", control.shown):
+        if value not in (None, "", control.initial):
             settings[control.name] = value
     return settings
 
 
 def values_for(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the controls of a method show for given settings; a list becomes its words."""
-    shown = {}
+    """Return the values of the controls of a method for given settings; a list becomes text."""
+    values = {}
     for control in controls_of(method):
         value = settings.get(control.name)
         if isinstance(value, list | tuple):
             value = " ".join(map(str, value))
-        if value not in (None, "") and control.kind == "number" and control.shown is None:
+        if value not in (None, "") and control.kind == "number" and control.initial is None:
             value = str(value)
-        shown[control.name] = control.shown if value in (None, "") else value
-    return shown
+        values[control.name] = control.initial if value in (None, "") else value
+    return values
 
 
-def _control(name: str, facts: dict[str, Any], group: str) -> Control:
-    value = next((each for each in facts.get("anyOf", ()) if each["type"] != "null"), facts)
-    kind, help_text = value["type"], facts["description"].replace("\n", " ")
-    shown = SHOWN.get(name, facts.get("default"))
-    if choices := _choices(name, value):
-        return Control(name, "choice", help_text, shown, group, choices=choices)
-    if kind == "boolean":
-        return Control(name, "switch", help_text, shown, group)
-    if kind == "array":
-        return Control(name, "list", help_text, None, group, whole=value["items"].get("type") == "integer")
-    if kind not in ("integer", "number"):
-        return Control(name, "text", help_text, shown, group)
-    low, high = USEFUL.get(name, (value.get("minimum", value.get("exclusiveMinimum")), value.get("maximum")))
-    bounded = shown is not None and low is not None and high is not None and high - low <= WIDEST
-    return Control(name, "slider" if bounded else "number", help_text, shown, group, kind == "integer", low, high)
+def _control(name: str, schema: dict[str, Any]) -> Control:
+    value = next((each for each in schema.get("anyOf", ()) if each["type"] != "null"), schema)
+    initial = INITIAL_VALUES.get(name, schema.get("default"))
+    kind: Kind = "text"
+    low = high = None
+    choices = _choices(name, value)
+    if choices:
+        kind = "choice"
+    elif value["type"] == "boolean":
+        kind = "checkbox"
+    elif value["type"] == "array":
+        kind, initial = "list", None
+    elif value["type"] in ("integer", "number"):
+        low, high = SLIDER_RANGES.get(name, (value.get("minimum", value.get("exclusiveMinimum")), value.get("maximum")))
+        is_bounded = initial is not None and low is not None and high is not None and high - low <= MAX_SLIDER_RANGE
+        kind = "slider" if is_bounded else "number"
+    return Control(
+        name=name,
+        kind=kind,
+        help=schema["description"].replace("\n", " "),
+        initial=initial,
+        tier=schema["tier"],
+        group=schema["group"],
+        is_integer=value.get("items", value).get("type") == "integer",
+        minimum=low,
+        maximum=high,
+        choices=choices,
+    )
 
 
 def _choices(name: str, value: dict[str, Any]) -> tuple[str, ...]:
-    """What a setting may be, if that can be listed."""
+    """Return the allowed values of a setting, or nothing where they cannot be listed."""
     if name == "backbone":
         return tuple(BACKBONES)
     return STARTS if name == "start" else tuple(value.get("enum", ()))
 
 
-def _item(word: str) -> Any:
-    """A word as a number, where it is one."""
-    for read in (int, float):
+def _parse_number(word: str) -> Any:
+    """Return a word as an integer or a float, or unchanged where it is neither."""
+    for parse in (int, float):
         try:
-            return read(word)
+            return parse(word)
         except ValueError:
             continue
     return word
-
-
-def _group(config: type[Any], name: str) -> str:
-    if name in FIRST:
-        return "first"
-    bases: list[Any] = list(config.__mro__[:-1])
-    owner = next(base for base in reversed(bases) if name in inspect.get_annotations(base))
-    return str(owner.__doc__).split("\n")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""The shelf: experiments made by `impasto experiment run`, as far as the studio shows them."""
+"""Find experiments in a folder and read their tables, pictures and reports for the studio."""
 
 from __future__ import annotations
 
@@ -15,63 +15,74 @@ from impasto.experiments.report.tables import quantities, table_rows
 from impasto.experiments.run import Run
 from impasto.experiments.store import FILE, Store
 
-MOST = 200
-"""Experiments that are listed."""
-PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
+MAX_EXPERIMENTS = 200
+"""Largest number of listed experiments."""
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """A folder in which experiments lie, at once or in folders of folders."""
+class ExperimentBrowser:
+    """Read access to the experiments in a folder and its subfolders, at most two levels deep."""
 
     root: Path
 
-    def found(self) -> dict[str, str]:
-        """The experiments there are: a key for addresses, and the folder's name below the root."""
+    def find(self) -> dict[str, str]:
+        """Return the folder of every experiment, relative to the root, by a key for addresses."""
         root = self.root.absolute()
         stores = [file for depth in ("", "*/", "*/*/") for file in sorted(root.glob(f"{depth}{FILE}"))]
-        names = [str(file.parent.relative_to(root)) for file in stores[:MOST]]
+        names = [str(file.parent.relative_to(root)) for file in stores[:MAX_EXPERIMENTS]]
         return {hashlib.sha256(name.encode()).hexdigest()[:12]: name for name in names}
 
     def folder(self, key: str) -> Path:
-        """Where an experiment lies. Raises `ValueError` for an unknown key."""
-        found = self.found()
-        if key not in found:
-            raise ValueError(f"there is no experiment {key[:20]!r} in {str(self.root.absolute())!r}")
-        return self.root.absolute() / found[key]
+        """Return the folder of an experiment.
+
+        Raises:
+            ValueError: For an unknown key.
+        """
+        names = self.find()
+        if key not in names:
+            raise ValueError(f"no experiment has the key {key[:20]!r}; open the tab Experiments again")
+        return self.root.absolute() / names[key]
 
     def runs(self, key: str) -> list[Run]:
-        """The paintings of an experiment, those that wait or failed too."""
-        with _opened(self.folder(key)) as store:
+        """Return all runs of an experiment, including waiting and failed runs."""
+        with _open_store(self.folder(key)) as store:
             return store.runs()
 
     def report(self, key: str) -> Path:
-        """Writes the report of what is done so far; returns its path."""
-        with _opened(self.folder(key)) as store:
+        """Write the report of the finished runs and return its path."""
+        with _open_store(self.folder(key)) as store:
             experiment = store.experiment()
             return report.write(store.folder, store.runs(), experiment.name, experiment.summary)
 
     def picture(self, key: str, path: str) -> Path:
-        """A picture that lies in an experiment's folder. Raises `ValueError` for any other file."""
+        """Return the path of a picture of an experiment.
+
+        Args:
+            key: Key of the experiment.
+            path: Path of the picture relative to the folder of the experiment.
+
+        Raises:
+            ValueError: If the path leaves the folder, is missing, or is not a picture.
+        """
         folder = self.folder(key).resolve()
         file = (folder / path).resolve()
-        if not file.is_relative_to(folder) or file.suffix.lower() not in PICTURES or not file.is_file():
-            raise ValueError(f"there is no picture {path[:80]!r} in this experiment")
+        if not file.is_relative_to(folder) or file.suffix.lower() not in PICTURE_SUFFIXES or not file.is_file():
+            raise ValueError(f"the experiment has no picture {path[:80]!r}")
         return file
 
     def table(self, key: str) -> tuple[list[str], list[list[str]]]:
-        """Head and rows of the figures of every variant, medians over its pairs."""
+        """Return the header and the rows of a table: the median of every metric over the pairs, for each variant."""
         runs = self.runs(key)
         columns = quantities(runs)
-        found = table_rows(Arrangement(tuple(runs)), columns)
-        head = [
+        header = [
             "variant",
             "done",
             *(f"{column.name} ({column.unit})" if column.unit else column.name for column in columns),
         ]
-        return head, [
+        return header, [
             [row.name, f"{row.done} of {row.tasks}", *(_median(row.figures.get(column.name)) for column in columns)]
-            for row in found
+            for row in table_rows(Arrangement(tuple(runs)), columns)
         ]
 
 
@@ -80,7 +91,7 @@ def _median(figure: object) -> str:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Store]:
+def _open_store(folder: Path) -> Iterator[Store]:
     store = Store(folder)
     try:
         yield store

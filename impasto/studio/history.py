@@ -1,4 +1,4 @@
-"""What was painted in the studio: a folder for each painting, read again after a restart."""
+"""Keep the results of the studio: one folder per result, which survives a restart."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from impasto.files import write_atomically
 from impasto.images import Bits
 from impasto.pipeline.replay import load_record
 from impasto.pipeline.result import Result
-from impasto.studio.previews import THUMBNAIL, jpeg
+from impasto.studio.previews import THUMBNAIL_SIZE, encode_jpeg
 
 KEY = re.compile(r"\d{8}-\d{6}-[0-9a-f]{16}")
 
 
 def new_key() -> str:
-    """Sorts by time, to a millionth of a second, and cannot be guessed."""
+    """Return a random key that sorts by time, with a resolution of about a microsecond."""
     seconds, fraction = divmod(time.time(), 1)
     day = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
     return f"{day}-{int(fraction * 2**20):05x}{secrets.token_hex(6)[:11]}"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A painting that was kept."""
+class HistoryEntry:
+    """One stored result."""
 
     key: str
     title: str
@@ -37,61 +37,76 @@ class Entry:
     thumbnail: Path
 
     def record(self) -> dict[str, Any]:
-        """Its record. Raises `ValueError` where it is damaged."""
+        """Return the record of the result.
+
+        Raises:
+            ValueError: If the record is missing or corrupt.
+        """
         return load_record(self.picture.with_suffix(".json"))
 
-    def written(self) -> str:
-        """When it was painted: `2026-11-21 06:10 UTC`."""
+    def created(self) -> str:
+        """Return the time of creation, such as `2026-11-21 06:10 UTC`."""
         day, clock = self.key[:8], self.key[9:15]
         return f"{day[:4]}-{day[4:6]}-{day[6:]} {clock[:2]}:{clock[2:4]} UTC"
 
 
 @dataclass(frozen=True)
 class History:
-    """A folder of paintings. An entry is whole once `entry.json` lies in it, which is written last."""
+    """A folder of results. An entry is complete once it has the file `entry.json`, which is written last."""
 
     folder: Path
 
-    def add(self, key: str, result: Result, title: str, *, bits: Bits = 8) -> Entry:
-        """Keeps a painting with its record and a small picture of it."""
-        place = self._place(key)
-        result.save(place / "picture.png", bits=bits)
-        write_atomically(place / "thumbnail.jpg", jpeg(result.image, THUMBNAIL))
-        write_atomically(place / "entry.json", json.dumps({"title": title}).encode())
+    def add(self, key: str, result: Result, title: str, *, bits: Bits = 8) -> HistoryEntry:
+        """Store a result with its record and a thumbnail.
+
+        Args:
+            key: Key from `new_key`.
+            result: The result.
+            title: Text for lists and alternative texts.
+            bits: Bits per channel of the PNG file, 8 or 16.
+        """
+        folder = self._folder_of(key)
+        result.save(folder / "picture.png", bits=bits)
+        write_atomically(folder / "thumbnail.jpg", encode_jpeg(result.image, THUMBNAIL_SIZE))
+        write_atomically(folder / "entry.json", json.dumps({"title": title}).encode())
         return self.entry(key)
 
-    def entry(self, key: str) -> Entry:
-        """The painting under a key. Raises `ValueError` where there is none."""
-        place = self._place(key)
+    def entry(self, key: str) -> HistoryEntry:
+        """Return the entry with a key.
+
+        Raises:
+            ValueError: If the key is malformed, or no complete entry has it.
+        """
+        folder = self._folder_of(key)
         try:
-            title = json.loads((place / "entry.json").read_text(encoding="utf-8"))["title"]
+            title = json.loads((folder / "entry.json").read_text(encoding="utf-8"))["title"]
         except (OSError, ValueError, KeyError, TypeError):
-            raise ValueError(f"there is no painting {key!r}; it may have been deleted") from None
-        return Entry(key, str(title), place / "picture.png", place / "thumbnail.jpg")
+            raise ValueError(f"the history has no result {key!r}; it may have been deleted") from None
+        return HistoryEntry(key, str(title), folder / "picture.png", folder / "thumbnail.jpg")
 
     def has(self, key: str) -> bool:
-        """Whether a painting is kept under a key."""
-        return (self._place(key) / "entry.json").is_file()
+        """Return whether the history has an entry with a key."""
+        return (self._folder_of(key) / "entry.json").is_file()
 
-    def entries(self) -> list[Entry]:
-        """All paintings, the newest first; what is damaged is left out."""
+    def entries(self) -> list[HistoryEntry]:
+        """Return all entries, the newest first, without corrupt ones."""
         keys = [file.parent.name for file in self.folder.glob("*/entry.json") if KEY.fullmatch(file.parent.name)]
-        found = []
+        entries = []
         for key in sorted(keys, reverse=True):
             try:
-                found.append(self.entry(key))
+                entries.append(self.entry(key))
             except ValueError:
                 continue
-        return found
+        return entries
 
     def delete(self, key: str) -> None:
-        """Removes a painting and its record."""
-        place = self._place(key)
-        (place / "entry.json").unlink(missing_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
+        """Delete a result and its record."""
+        folder = self._folder_of(key)
+        (folder / "entry.json").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def inputs(self) -> set[str]:
-        """The paths of all that was painted from."""
+        """Return the paths of the content images, style images and masks of all entries."""
         paths = set()
         for entry in self.entries():
             try:
@@ -100,7 +115,7 @@ class History:
                 continue
         return paths
 
-    def _place(self, key: str) -> Path:
+    def _folder_of(self, key: str) -> Path:
         if not KEY.fullmatch(key):
-            raise ValueError(f"{key[:40]!r} is no painting's key")
+            raise ValueError(f"{key[:40]!r} is not the key of a result")
         return self.folder / key

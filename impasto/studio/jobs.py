@@ -1,110 +1,134 @@
-"""A job: an order on its way to a picture, and what can be seen of it at any moment."""
+"""A job of the studio: a request, its progress, and its state at any moment."""
 
 from __future__ import annotations
 
 import threading
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from impasto.studio.previews import PREVIEW, jpeg
-from impasto.studio.requests import Order
+from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
+from impasto.studio.requests import StylizeRequest
 from impasto.types import Step
 
-Status = Literal["waiting", "painting", "done", "stopped", "failed", "cancelled"]
-"""Stopped keeps the best picture; cancelled never began."""
+JobStatus = Literal["waiting", "running", "done", "stopped", "failed", "cancelled"]
+"""A stopped job keeps its best image; a cancelled job never started."""
 ENDED = ("done", "stopped", "failed", "cancelled")
-REFRESH = 0.4
-"""Seconds between two previews, at least."""
+PREVIEW_INTERVAL = 0.4
+"""Shortest time between two previews in seconds."""
 
 
 @dataclass(frozen=True)
 class JobState:
-    """The state of a job at one moment."""
+    """State of a job at one moment."""
 
     key: str
-    order: Order
-    status: Status
-    place: int
-    """How many jobs are painted before it; 0 where it does not wait."""
+    request: StylizeRequest
+    status: JobStatus
+    queue_position: int
+    """Number of jobs before this one; 0 for a job that does not wait."""
     error: str | None
-    left: float | None
-    """Seconds left at the rate of the last steps, where the number of steps is known."""
+    seconds_left: float | None
+    """Estimate from the rate of the last steps; None where the number of steps is unknown."""
     version: int
-    """Grows with every preview."""
+    """Counter that increases with every preview."""
     has_preview: bool
     curve: tuple[Step, ...]
-    """The steps so far, without their images."""
+    """The steps so far, without images."""
 
     @property
     def step(self) -> int:
-        """Index of the last step; 0 before the first."""
+        """Return the index of the last step; 0 before the first."""
         return self.curve[-1].index if self.curve else 0
 
     @property
     def total(self) -> int | None:
-        """Maximum number of steps, where it is known."""
+        """Return the number of steps; None for a job that runs until it has converged."""
         return self.curve[-1].total if self.curve else None
 
     @property
     def seconds(self) -> float:
-        """Wall time of the steps so far."""
+        """Return the wall time of the steps so far."""
         return self.curve[-1].seconds if self.curve else 0.0
 
     @property
     def is_live(self) -> bool:
-        """Whether it still waits or paints."""
+        """Return whether the job waits or runs."""
         return self.status not in ENDED
+
+    @property
+    def has_picture(self) -> bool:
+        """Return whether the history has a picture of the job."""
+        return self.status in ("done", "stopped")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON values, for scripts."""
+        return {
+            "key": self.key,
+            "status": self.status,
+            "queue_position": self.queue_position,
+            "step": self.step,
+            "total": self.total,
+            "seconds": round(self.seconds, 3),
+            "losses": self.curve[-1].by_kind() if self.curve else {},
+            "error": self.error,
+            "picture": f"/pictures/{self.key}.png" if self.has_picture else None,
+        }
 
 
 class Job:
-    """One painting in the studio. Only its worker writes to it, but for the wish to stop."""
+    """One stylization in the studio. Only its worker changes it, except for `stop_requested`."""
 
-    def __init__(self, key: str, order: Order, after: str | None = None) -> None:
-        self.key, self.order, self.after = key, order, after
-        self.status: Status = "waiting"
+    def __init__(self, key: str, request: StylizeRequest, parent: str | None = None) -> None:
+        self.key, self.request, self.parent = key, request, parent
+        self.status: JobStatus = "waiting"
         self.error: str | None = None
-        self.asked_to_stop = False
+        self.stop_requested = False
         self.ended = threading.Event()
         self.preview: bytes | None = None
         self._version = 0
-        self._next = 0.0
+        self._next_preview = 0.0
         self._curve: list[Step] = []
 
     def on_step(self, step: Step) -> bool:
-        """Listens to the painting; stops it where that was asked for."""
-        self.status = "painting"
+        """Record a step and, from time to time, its image.
+
+        Returns:
+            Whether the stylization continues.
+        """
+        self.status = "running"
         self._curve.append(step.without_image())
         now = time.monotonic()
-        if now >= self._next:
-            self.preview = jpeg(step.image(), PREVIEW)
+        if now >= self._next_preview:
+            self.preview = encode_jpeg(step.image(), PREVIEW_SIZE)
             self._version += 1
-            self._next = time.monotonic() + max(REFRESH, 5 * (time.monotonic() - now))
-        return not self.asked_to_stop and step.index != self.order.stop_at
+            # previews take at most a sixth of the time
+            self._next_preview = time.monotonic() + max(PREVIEW_INTERVAL, 5 * (time.monotonic() - now))
+        return not self.stop_requested and step.index != self.request.stop_at
 
-    def end(self, status: Status, error: str | None = None) -> None:
-        """Says how it went, and lets go of what was only for watching."""
+    def end(self, status: JobStatus, error: str | None = None) -> None:
+        """Set the final status, and free the preview where the history has the picture."""
         self.status, self.error = status, error
         if status in ("done", "stopped"):
-            self.preview = None  # the history has the picture itself
+            self.preview = None
         self._version += 1
         self.ended.set()
 
-    def view(self, place: int) -> JobState:
-        """The job as it is now."""
+    def state(self, queue_position: int) -> JobState:
+        """Return the current state."""
         return JobState(
             key=self.key,
-            order=self.order,
+            request=self.request,
             status=self.status,
-            place=place,
+            queue_position=queue_position,
             error=self.error,
-            left=self._left(),
+            seconds_left=self._seconds_left(),
             version=self._version,
             has_preview=self.preview is not None,
             curve=tuple(self._curve),
         )
 
-    def _left(self) -> float | None:
+    def _seconds_left(self) -> float | None:
         recent = self._curve[-20:]
         if len(recent) < 2 or recent[-1].total is None:
             return None

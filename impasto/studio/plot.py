@@ -1,4 +1,4 @@
-"""Loss curves as a small SVG to stand in a page."""
+"""Draw loss curves as a small SVG for a page."""
 
 from __future__ import annotations
 
@@ -9,44 +9,50 @@ from html import escape
 from impasto.types import Step
 
 WIDTH, HEIGHT = 320, 96
-"""In units of the SVG, which is as wide as its place in the page."""
-POINTS = 160
-"""So many of a curve are drawn."""
+"""Size of the SVG in its own units; the page scales it to the available width."""
+MAX_POINTS = 160
+"""Largest number of points of one curve."""
 
 
 def curves_svg(curve: Sequence[Step]) -> str:
-    """Every kind of loss against steps, on a logarithmic scale; a word of it for who cannot see it."""
-    thinned = [curve[i * len(curve) // POINTS] for i in range(POINTS)] if len(curve) > POINTS else list(curve)
-    if thinned and thinned[-1] is not curve[-1]:
-        thinned.append(curve[-1])
-    sums = [(step.index, step.by_kind()) for step in thinned]
-    kinds = list(dict.fromkeys(kind for _, losses in sums for kind in losses))
-    values = [loss for _, losses in sums for loss in losses.values() if 0 < loss < math.inf]
-    if len(thinned) < 2 or not values:
+    """Return an SVG of every kind of loss over the steps on a logarithmic axis, with a description for screen readers.
+
+    Args:
+        curve: The steps; a loss that is not positive and finite is left out.
+
+    Returns:
+        The SVG and its legend as HTML, or nothing for fewer than two points.
+    """
+    steps = [curve[i * len(curve) // MAX_POINTS] for i in range(MAX_POINTS)] if len(curve) > MAX_POINTS else [*curve]
+    if steps and steps[-1] is not curve[-1]:
+        steps.append(curve[-1])
+    points = [(step.index, step.by_kind()) for step in steps]
+    kinds = list(dict.fromkeys(kind for _, losses in points for kind in losses))
+    values = [loss for _, losses in points for loss in losses.values() if 0 < loss < math.inf]
+    if len(points) < 2 or not values:
         return ""
     low, high = math.log10(min(values)), math.log10(max(values))
-    first, last = sums[0][0], sums[-1][0]
+    first, last = points[0][0], points[-1][0]
 
-    def place(step: int, loss: float) -> str:
+    def coordinates(step: int, loss: float) -> str:
         x = (step - first) / max(1, last - first) * WIDTH
         y = (high - math.log10(loss)) / max(high - low, 1e-9) * (HEIGHT - 8) + 4
         return f"{x:.1f},{y:.1f}"
 
     lines = "".join(
         f'<polyline class="curve-{escape(kind)}" points="'
-        + " ".join(place(step, losses[kind]) for step, losses in sums if 0 < losses.get(kind, 0) < math.inf)
+        + " ".join(coordinates(step, losses[kind]) for step, losses in points if 0 < losses.get(kind, 0) < math.inf)
         + '"/>'
         for kind in kinds
     )
-    words = ", ".join(f"{kind} {losses_end(curve, kind)}" for kind in kinds)
+    ranges = ", ".join(f"{kind} {first_and_last(curve, kind)}" for kind in kinds)
     legend = "".join(f'<li class="curve-{escape(kind)}">{escape(kind)}</li>' for kind in kinds)
-    said = f"losses from step {first} to {last}: {escape(words)}"
-    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none"'
-    return f'<svg {size} role="img" aria-label="{said}">{lines}</svg><ul class="legend">{legend}</ul>'
+    description = f"losses from step {first} to {last}: {escape(ranges)}"
+    view_box = f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none"'
+    return f'<svg {view_box} role="img" aria-label="{description}">{lines}</svg><ul class="legend">{legend}</ul>'
 
 
-def losses_end(curve: Sequence[Step], kind: str) -> str:
-    """From where to where a loss went: `4.2 to 0.3`."""
-    sums = (step.by_kind() for step in curve)
-    own = [losses[kind] for losses in sums if kind in losses]
-    return f"{own[0]:.3g} to {own[-1]:.3g}"
+def first_and_last(curve: Sequence[Step], kind: str) -> str:
+    """Return the first and the last value of a loss as text: `4.2 to 0.3`."""
+    values = [losses[kind] for losses in (step.by_kind() for step in curve) if kind in losses]
+    return f"{values[0]:.3g} to {values[-1]:.3g}"

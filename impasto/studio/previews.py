@@ -1,4 +1,4 @@
-"""Small JPEGs of what is being painted, and of what may be."""
+"""Encode small JPEGs of images for the page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import io
 from impasto.images import fit, resize, to_pil
 from impasto.types import Image
 
-PREVIEW, THUMBNAIL = 1024, 320
-"""Longer sides in pixels, at most."""
+PREVIEW_SIZE, THUMBNAIL_SIZE = 1024, 320
+"""Largest longer sides in pixels."""
 
 
-def jpeg(image: Image, longest: int) -> bytes:
-    """A picture `(1, 3, H, W)` as the bytes of a JPEG, its longer side at most `longest` pixels."""
+def encode_jpeg(image: Image, max_size: int) -> bytes:
+    """Return an image as the bytes of a JPEG.
+
+    Args:
+        image: `(1, 3, H, W)`, values in [0, 1].
+        max_size: Largest longer side in pixels; a larger image is reduced, a smaller one keeps its size.
+    """
     height, width = image.shape[-2:]
-    small = resize(image, fit((height, width), min(longest, max(height, width))))
+    small = resize(image, fit((height, width), min(max_size, max(height, width))))
     file = io.BytesIO()
     to_pil(small).save(file, "JPEG", quality=85)
     return file.getvalue()

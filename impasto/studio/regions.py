@@ -1,4 +1,4 @@
-"""From what is painted over a photograph to a label map: a region for every color."""
+"""Convert regions that were drawn over the content image into a label map with one color per style image."""
 
 from __future__ import annotations
 
@@ -12,50 +12,55 @@ from impasto.images import open_picture
 from impasto.regions.label_map import read_label_map
 
 PALETTE = ("#1b1b3a", "#8a1c1c", "#1f7a4d", "#d9822b", "#8fb8de", "#fff2a8")
-"""From dark to light: the k-th color is the k-th style's, in the order in which label maps count."""
+"""Colors from dark to light, the order in which a label map numbers its regions: color k belongs to style image k."""
 
 
-def label_map(layers: Sequence[PIL.Image.Image], size: tuple[int, int], *, rest: bool) -> PIL.Image.Image:
-    """The map `RGBA` of what was painted, one over the other.
+def label_map(layers: Sequence[PIL.Image.Image], size: tuple[int, int], *, fill: bool) -> PIL.Image.Image:
+    """Return the label map of drawn layers, the last layer on top.
 
     Args:
-        layers: what was painted, clear where nothing was.
-        size: width and height in pixels.
-        rest: whether what was left unpainted is of the first color; else it is clear, and keeps the photograph.
+        layers: Images with transparency; a pixel with alpha below 128 counts as not drawn.
+        size: Width and height of the label map in pixels.
+        fill: Whether pixels that are not drawn get the first color. Otherwise they are transparent, and the
+            stylization keeps the content image there.
+
+    Returns:
+        An RGBA image that has only colors of the palette, with alpha 0 or 255.
     """
-    painted = PIL.Image.new("RGBA", size)
+    drawn = PIL.Image.new("RGBA", size)
     for layer in layers:
-        painted.alpha_composite(layer.convert("RGBA").resize(size, PIL.Image.Resampling.NEAREST))
-    levels = np.asarray(painted).astype(np.int16)  # (H, W, 4)
-    colors = np.array([_levels(color) for color in PALETTE], np.int16)  # (K, 3)
-    nearest = np.abs(levels[..., None, :3] - colors).sum(-1).argmin(-1)  # (H, W)
-    is_painted = levels[..., 3] >= 128
-    nearest[~is_painted] = 0
-    flat = np.empty((size[1], size[0], 4), np.uint8)
-    flat[..., :3] = colors[nearest]
-    flat[..., 3] = np.where(is_painted | rest, 255, 0)
-    return PIL.Image.fromarray(flat)
+        drawn.alpha_composite(layer.convert("RGBA").resize(size, PIL.Image.Resampling.NEAREST))
+    levels = np.asarray(drawn).astype(np.int16)  # (H, W, 4)
+    palette = np.array([_rgb(color) for color in PALETTE], np.int16)  # (K, 3)
+    nearest = np.abs(levels[..., None, :3] - palette).sum(-1).argmin(-1)  # (H, W)
+    is_drawn = levels[..., 3] >= 128
+    nearest[~is_drawn] = 0
+    labels = np.empty((size[1], size[0], 4), np.uint8)
+    labels[..., :3] = palette[nearest]
+    labels[..., 3] = np.where(is_drawn | fill, 255, 0)
+    return PIL.Image.fromarray(labels)
 
 
 def colors_used(mask: PIL.Image.Image) -> list[int]:
-    """Which colors of the palette are regions of a map, as masks are read: specks are none.
+    """Return the indices of the palette colors that are regions of a label map; tiny regions are ignored.
 
-    Raises `ValueError`, in one line, for a map that divides nothing.
+    Raises:
+        ValueError: If one color covers the whole map.
     """
     labels = read_label_map(open_picture(mask))
-    palette = np.array([_levels(color) for color in PALETTE])
+    palette = np.array([_rgb(color) for color in PALETTE])
     used = [int(np.abs(palette - color).sum(1).argmin()) for color in labels.colors]
     if len(used) == 1 and (labels.index >= 0).all():
-        raise ValueError("nothing is divided yet: paint over a part of the photograph")
+        raise ValueError("the content image has no regions yet; draw over a part of it first")
     return used
 
 
-def as_png(mask: PIL.Image.Image) -> bytes:
-    """The bytes of a map."""
+def encode_png(mask: PIL.Image.Image) -> bytes:
+    """Return a label map as the bytes of a PNG."""
     file = io.BytesIO()
     mask.save(file, "PNG")
     return file.getvalue()
 
 
-def _levels(color: str) -> list[int]:
+def _rgb(color: str) -> list[int]:
     return [int(color[i : i + 2], 16) for i in (1, 3, 5)]

@@ -1,4 +1,4 @@
-"""An order: which pictures are to be painted how. Checked before it waits in a line."""
+"""Describe what a job stylizes, check it before it enters the queue, and restore it from a record."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from impasto.methods import METHODS
 from impasto.optim.schedule import STARTS
 from impasto.samples import CONTENTS, STYLES
 
-CONTINUED = ("start", "sizes")
-"""Settings that a painting which goes on from a picture gets from it."""
+CONTINUATION_SETTINGS = ("start", "sizes")
+"""Settings that a job gets from the picture that it continues."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """What a painting is made of. Pictures are samples' names, or paths that the studio itself gave."""
+class StylizeRequest:
+    """Inputs and settings of one stylization. Images are names of samples, or paths that the studio created."""
 
     content: str
     styles: tuple[str, ...]
@@ -27,60 +27,77 @@ class Order:
     settings: Mapping[str, Any] = field(default_factory=dict)
     bits: Bits = 8
     stop_at: int | None = None
-    """The step after which it ends, for the replay of a painting that was stopped."""
+    """Index of the last step, to replay a job that was stopped; None runs all steps."""
 
     @property
     def title(self) -> str:
-        """In a few words, for lists and alt texts."""
-        return f"{name_of(self.content)} after {' and '.join(map(name_of, self.styles))}, {self.method}"
+        """Return a short description, for lists and alternative texts."""
+        styles = " and ".join(map(display_name, self.styles))
+        return f"{display_name(self.content)} stylized with {styles}, {self.method}"
 
 
-def name_of(picture: str) -> str:
-    """What a picture is called on the page: a sample's name, or a few digits of an upload's hash."""
+def display_name(picture: str) -> str:
+    """Return the name of a sample, or `upload` and the first six digits of the hash of an upload."""
     return picture if picture in {*CONTENTS, *STYLES} else f"upload {Path(picture).stem[:6]}"
 
 
-def check_order(order: Order, folder: Path) -> None:
-    """Raises `ValueError`, in one line, for what can be told before painting into `folder`."""
-    if not order.content:
-        raise ValueError("content: choose a photograph")
-    if not order.styles:
-        raise ValueError("style: choose at least one picture")
-    part = METHODS[order.method]
-    preset = part.paper if order.settings.get("preset") == "paper" else {}
-    part(check_settings(part.Config, order.method, {**preset, **order.settings}))
-    check_output(folder / "picture.png", order.bits)
+def check_request(request: StylizeRequest, folder: Path) -> None:
+    """Check everything that can be checked before a job runs.
+
+    Args:
+        request: The request.
+        folder: Folder that the result is written to.
+
+    Raises:
+        ValueError: In one line, for a missing image, an unknown method, an invalid setting or an unwritable folder.
+    """
+    if not request.content:
+        raise ValueError("content: choose a content image")
+    if not request.styles:
+        raise ValueError("style: choose at least one style image")
+    method = METHODS[request.method]
+    preset = method.paper if request.settings.get("preset") == "paper" else {}
+    method(check_settings(method.Config, request.method, {**preset, **request.settings}))
+    check_output(folder / "picture.png", request.bits)
 
 
 def check_no_paths(method: str, settings: Mapping[str, Any]) -> None:
-    """Raises `ValueError` for a setting that would make the studio read a file of the caller's choice."""
+    """Reject settings that would make the studio read a file chosen by the client.
+
+    Raises:
+        ValueError: For a path as a value.
+    """
     schemas = setting_schemas(METHODS[method].Config)
     for name, value in settings.items():
         if value and names_files(schemas.get(name, {})):
-            raise ValueError(f"{name}: give the file itself, not a path")
+            raise ValueError(f"{name}: send the file itself, not a path")
         if name == "start" and value not in STARTS:
-            raise ValueError(f"start: choose from {', '.join(STARTS)}, not {str(value)[:60]!r}")
+            raise ValueError(f"start: choose one of {', '.join(STARTS)}, not {str(value)[:60]!r}")
 
 
-def continued(order: Order, picture: Path, longer_side: int) -> Order:
-    """The same order from a picture on, at its own size only: coarser sizes would blur what is there.
+def continue_from(request: StylizeRequest, picture: Path, longer_side: int) -> StylizeRequest:
+    """Return a request that starts from a picture, at the size of the picture only: coarser sizes would blur it.
 
-    Raises `ValueError` for a method that cannot start from a picture.
+    Raises:
+        ValueError: If the method cannot start from a picture.
     """
-    fields = METHODS[order.method].Config.__dataclass_fields__
-    if lacking := [name for name in CONTINUED if name not in fields]:
-        raise ValueError(f"method {order.method!r} cannot go on from a picture: it has no setting {lacking[0]!r}")
-    return replace(order, settings={**order.settings, "start": str(picture), "sizes": [longer_side]})
+    names = METHODS[request.method].Config.__dataclass_fields__
+    if missing := [name for name in CONTINUATION_SETTINGS if name not in names]:
+        raise ValueError(
+            f"method {request.method!r} has no setting {missing[0]!r}, so it cannot continue from a picture; "
+            "choose another method"
+        )
+    return replace(request, settings={**request.settings, "start": str(picture), "sizes": [longer_side]})
 
 
-def order_of(record: Mapping[str, Any], *, bits: Bits = 8) -> Order:
-    """The order that paints a record's picture again: all settings that differ from the method's own."""
+def request_from_record(record: Mapping[str, Any], *, bits: Bits = 8) -> StylizeRequest:
+    """Return the request that computes the picture of a record again, with the settings that are not the defaults."""
     paths: dict[str, list[str]] = {}
     for each in record["inputs"]:
         paths.setdefault(each["role"], []).append(str(each["path"]))
-    own = settings_of(METHODS[record["method"]].Config())
-    settings = {name: value for name, value in record["settings"].items() if value != own.get(name, value)}
-    return Order(
+    defaults = settings_of(METHODS[record["method"]].Config())
+    settings = {name: value for name, value in record["settings"].items() if value != defaults.get(name, value)}
+    return StylizeRequest(
         content=paths["content"][0],
         styles=tuple(paths["style"]),
         method=record["method"],
@@ -90,7 +107,7 @@ def order_of(record: Mapping[str, Any], *, bits: Bits = 8) -> Order:
     )
 
 
-def as_asked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without what `continued` added."""
-    from_a_picture = settings.get("start", "content") not in STARTS
-    return {name: value for name, value in settings.items() if not (from_a_picture and name in CONTINUED)}
+def without_continuation(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that `continue_from` added."""
+    is_continued = settings.get("start", "content") not in STARTS
+    return {name: value for name, value in settings.items() if not (is_continued and name in CONTINUATION_SETTINGS)}

@@ -1,4 +1,4 @@
-"""The studio as a server: workshop, page, plain requests and gate, put together."""
+"""Assemble the web server of the studio: page, HTTP routes and access control."""
 
 from __future__ import annotations
 
@@ -7,69 +7,84 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from impasto.studio.access import Gate
-from impasto.studio.service import TEMPORARY, Workshop
+from impasto.studio.access import AccessControl
+from impasto.studio.service import TEMPORARY, StudioService
 
-PATIENCE = 2
-"""Seconds that open pages are given at the end."""
+SHUTDOWN_TIMEOUT = 2
+"""Seconds that open connections get when the server stops."""
 
 
-def make_app(workshop: Workshop, *, token: str | None, experiments: Path) -> Gate:
-    """The studio as an ASGI application."""
-    _keep_to_yourself(workshop.folder)
+def make_app(service: StudioService, *, token: str | None, experiments: Path) -> AccessControl:
+    """Return the studio as an ASGI application.
+
+    Args:
+        service: Uploads, history and queue.
+        token: Token that every request needs, or None for this machine only.
+        experiments: Folder whose experiments the page shows.
+    """
+    _configure_gradio(service.folder)
     import gradio as gr
     from fastapi import FastAPI
 
-    from impasto.studio.experiment_browser import Shelf
-    from impasto.studio.http_api import PICTURES, routes
-    from impasto.studio.page import LOOK, build, theme
+    from impasto.studio.experiment_browser import ExperimentBrowser
+    from impasto.studio.http_api import MAX_FILES, HttpApi
+    from impasto.studio.page import STYLESHEET, build, theme
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes += routes(workshop, Shelf(experiments))
-    limit = workshop.uploads.max_bytes
-    page = build(workshop, experiments)
+    browser = ExperimentBrowser(experiments)
+    app.router.routes += HttpApi(service, browser).routes()
+    max_bytes = service.uploads.max_bytes
+    page = build(service, browser)
     page.queue(default_concurrency_limit=None, max_size=1000)
     gr.mount_gradio_app(
         app,
         page,
         "/",
-        max_file_size=limit,
+        max_file_size=max_bytes,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
         enable_monitoring=False,
         theme=theme(),
-        css_paths=[LOOK],
+        css_paths=[STYLESHEET],
     )
-    page.has_launched = True  # else gradio takes any path in a request for a file that was brought
-    return Gate(app, token, PICTURES * limit)
+    page.has_launched = True  # otherwise gradio accepts any path in a request as an uploaded file
+    return AccessControl(app, token, MAX_FILES * max_bytes)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """An open door; 0 finds a free port. Raises `ValueError` where there is another one."""
+    """Return a listening socket.
+
+    Args:
+        host: Address to listen at.
+        port: Port from 0 to 65535; 0 selects a free port.
+
+    Raises:
+        ValueError: If the address is invalid or in use.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        door.bind((host, port))
-        door.listen()  # two sockets may be bound to one address until one of them listens
+        listener.bind((host, port))
+        listener.listen()  # two sockets can be bound to one address until one of them listens
     except (OSError, OverflowError) as error:
-        door.close()
+        listener.close()
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ValueError(f"cannot listen at {host}, port {port}: {reason}; give another --port or --host") from None
-    return door
+    return listener
 
 
-def serve(app: Any, door: socket.socket) -> None:
-    """Answers until Ctrl-C."""
+def serve(app: Any, listener: socket.socket) -> None:
+    """Serve an ASGI application until Ctrl-C."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE)
-    uvicorn.Server(config).run(sockets=[door])
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
-def _keep_to_yourself(folder: Path) -> None:
-    """gradio reads these when it is imported: nothing is told to or asked of anyone, and files stay in our folder."""
+def _configure_gradio(folder: Path) -> None:
+    """Disable analytics and downloads and keep temporary files in our folder; gradio reads these when imported."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["GRADIO_TEMP_DIR"] = str(folder / TEMPORARY)

@@ -1,4 +1,4 @@
-"""The workshop: everything that the page, the interface for programs and the plain requests share."""
+"""Connect uploads, history and queue: what the page, the gradio client and the HTTP routes share."""
 
 from __future__ import annotations
 
@@ -13,58 +13,67 @@ from typing import Any
 from impasto.images import Bits, load_image
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.history import History
-from impasto.studio.previews import PREVIEW, jpeg
-from impasto.studio.queue import Line
-from impasto.studio.requests import Order, check_no_paths
+from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
+from impasto.studio.queue import JobQueue
+from impasto.studio.requests import StylizeRequest, check_no_paths
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
 
 TEMPORARY = "temporary"
-"""What gradio is given for files that pass through it."""
+"""Name of the folder for temporary files of gradio; it is emptied at each start."""
 
 
 def default_folder() -> Path:
-    """Where this system keeps what a program makes for its user: `~/.local/share/impasto/studio`."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "impasto" / "studio"
+    """Return the folder of the studio in the user's data folder (XDG base directory specification)."""
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "impasto" / "studio"
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """A folder of uploads and paintings, and the line of jobs that fills it."""
+class StudioService:
+    """A folder with uploads and results, and the queue of the jobs that write the results."""
 
     folder: Path
     uploads: Uploads
     history: History
-    line: Line
+    queue: JobQueue
 
     @classmethod
     def open(
         cls, folder: Path, *, workers: int = 1, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
-    ) -> Workshop:
-        """Opens a folder, which is made if it is missing; removes uploads that nothing was painted from."""
+    ) -> StudioService:
+        """Open or create a folder, start the workers, and delete uploads that no result refers to.
+
+        Args:
+            folder: Folder of the studio.
+            workers: Number of jobs that run at a time.
+            max_bytes: Largest upload in bytes.
+            max_pixels: Largest image in pixels.
+        """
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
         uploads = Uploads(folder / "uploads", max_bytes, max_pixels)
         history = History(folder / "history")
-        uploads.sweep(history.inputs())
-        return cls(folder, uploads, history, Line(history, workers=workers, max_pixels=max_pixels))
+        uploads.delete_unused(history.inputs())
+        return cls(folder, uploads, history, JobQueue(history, workers=workers, max_pixels=max_pixels))
 
     def source(self, name: str) -> str:
-        """What is painted from: a sample's name, or the path of an upload.
+        """Return the name of a sample, or the path of an upload; a name from a client is never used as a path.
 
-        Raises `ValueError` for what is neither: a visitor's word is never taken for a path.
+        Raises:
+            ValueError: For any other name.
         """
         return name if name in {*CONTENTS, *STYLES} else str(self.uploads.path(name))
 
-    def name(self, path: str) -> str:
-        """What the page calls a source: the reverse of `source`."""
-        return Path(path).name if Path(path).parent == self.uploads.folder else path
+    def page_name(self, source: str) -> str:
+        """Return the name of a source on the page: the inverse of `source`."""
+        return Path(source).name if Path(source).parent == self.uploads.folder else source
 
-    def picture(self, name: str) -> bytes:
-        """A source as a JPEG that a page can show."""
-        return _shown(str(resolve(self.source(name))), self.uploads.max_pixels)
+    def source_jpeg(self, name: str) -> bytes:
+        """Return a sample or an upload as a JPEG of at most `PREVIEW_SIZE` pixels on the longer side."""
+        return _load_as_jpeg(str(resolve(self.source(name))), self.uploads.max_pixels)
 
-    def order(
+    def make_request(
         self,
         content: str,
         styles: Sequence[str],
@@ -72,18 +81,23 @@ class Workshop:
         settings: Mapping[str, Any],
         bits: Bits = 8,
         masks: Mapping[str, Sequence[str]] | None = None,
-    ) -> Order:
-        """An order of names that visitors gave.
+    ) -> StylizeRequest:
+        """Return a request made of names from a client.
 
         Args:
-            masks: uploads under the settings `mask` and `style_mask`.
+            content: Name of a sample or an upload, or nothing.
+            styles: Names of samples or uploads.
+            method: Name of the method.
+            settings: Settings of the method.
+            bits: Bits per channel of the PNG file, 8 or 16.
+            masks: Names of uploads for the settings `mask` and `style_mask`.
 
         Raises:
-            ValueError: in one line, for a name or a setting that is wrong.
+            ValueError: In one line, for an unknown name or a setting that is a path.
         """
         check_no_paths(method, settings)
         files = {role: [str(self.uploads.path(name)) for name in names] for role, names in (masks or {}).items()}
-        return Order(
+        return StylizeRequest(
             content=content and self.source(content),
             styles=tuple(self.source(style) for style in styles),
             method=method,
@@ -93,5 +107,5 @@ class Workshop:
 
 
 @functools.lru_cache(maxsize=64)
-def _shown(path: str, max_pixels: int) -> bytes:
-    return jpeg(load_image(path, max_pixels=max_pixels), PREVIEW)
+def _load_as_jpeg(path: str, max_pixels: int) -> bytes:
+    return encode_jpeg(load_image(path, max_pixels=max_pixels), PREVIEW_SIZE)

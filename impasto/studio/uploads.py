@@ -1,4 +1,4 @@
-"""Pictures that visitors bring: limited, really decoded, and kept under a name of our own."""
+"""Check uploaded images and store them under the hash of their bytes."""
 
 from __future__ import annotations
 
@@ -15,74 +15,96 @@ import PIL.Image
 from impasto.files import write_atomically
 from impasto.images import MIN_SIDE, open_picture
 from impasto.images.decoding import FORMATS
-from impasto.studio.containers import SUFFIXES, check_container
 
 MAX_BYTES = 64 * 2**20
+"""Default of the largest upload in bytes."""
 MAX_PIXELS = 50_000_000
-"""More than a telephone's camera has; as float32 they take 600 MB."""
+"""Default of the largest image in pixels: more than the camera of a phone has, 600 MB as float32."""
+SUFFIXES = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "TIFF": ".tif",
+    "AVIF": ".avif",
+    "BMP": ".bmp",
+    "GIF": ".gif",
+}
+"""Suffix of the stored file for each supported format of Pillow."""
 KEY = re.compile(r"[0-9a-f]{64}\.(jpg|png|webp|tif|avif|bmp|gif)")
 
 
 @dataclass(frozen=True)
 class Uploads:
-    """A folder of uploaded pictures, each under the SHA-256 of its bytes.
+    """A folder of uploaded images, each named by the SHA-256 of its bytes.
 
-    The bytes are kept as they came, so that a record's hash is that of the visitor's own file.
+    The bytes are stored unchanged, so that the hash in a record is that of the user's own file. The studio never sends
+    them: it decodes an upload and encodes the pixels again. A file that is an image and something else at the same time
+    (a polyglot) therefore reaches a browser only as an image.
     """
 
     folder: Path
     max_bytes: int = MAX_BYTES
     max_pixels: int = MAX_PIXELS
 
-    def keep(self, data: bytes, name: str) -> str:
-        """Checks a picture and keeps it; returns its key. `name` serves for messages only.
+    def add(self, data: bytes, name: str) -> str:
+        """Check that an upload decodes as an image, and store it.
+
+        Args:
+            data: Content of the file.
+            name: Name that the client gave to the file, for messages only.
+
+        Returns:
+            The key of the upload, which is the name of the stored file.
 
         Raises:
-            ValueError: in one line, for what is no sound picture, and for what is too large.
+            ValueError: In one line, if the file is not an image, is damaged, too small or too large.
         """
-        shown = repr(shown_name(name))
+        shown = repr(printable_name(name))
         if not data:
-            raise ValueError(f"{shown}: it is empty (0 bytes); give a picture")
+            raise ValueError(f"{shown}: the file is empty (0 bytes); give an image")
         if len(data) > self.max_bytes:
             raise ValueError(
-                f"{shown}: it has {len(data) / 2**20:.1f} MiB, over the limit of {self.max_bytes / 2**20:g}; shrink it"
+                f"{shown}: the file has {len(data) / 2**20:.1f} MiB, over the limit of {self.max_bytes / 2**20:g}; "
+                "give a smaller file"
             )
-        key = hashlib.sha256(data).hexdigest()
         trial = self.folder / f"{secrets.token_hex(8)}.trial"
         write_atomically(trial, data)
         try:
             picture = open_picture(trial, max_pixels=self.max_pixels)
             height, width = picture.image.shape[-2:]
             if min(height, width) < MIN_SIDE:
-                raise ValueError(f"it is {width} x {height} pixels; a picture needs at least {MIN_SIDE} on each side")
-            form = PIL.Image.open(io.BytesIO(data), formats=FORMATS).format or ""
-            check_container(data, form)
-            kept = f"{key}{SUFFIXES[form]}"
-            trial.replace(self.folder / kept)
+                raise ValueError(f"the image has {width} x {height} pixels; give at least {MIN_SIDE} on each side")
+            image_format = PIL.Image.open(io.BytesIO(data), formats=FORMATS).format or ""
+            key = f"{hashlib.sha256(data).hexdigest()}{SUFFIXES[image_format]}"
+            trial.replace(self.folder / key)
         except ValueError as error:
             raise ValueError(f"{shown}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None
         finally:
             trial.unlink(missing_ok=True)
-        return kept
+        return key
 
     def path(self, key: str) -> Path:
-        """The file behind a key. Raises `ValueError` for what is none."""
+        """Return the stored file of an upload.
+
+        Raises:
+            ValueError: If the key is malformed or unknown.
+        """
         if not KEY.fullmatch(key) or not (self.folder / key).is_file():
-            raise ValueError(f"{shown_name(key)!r} is no sample's name and no upload; bring the picture again")
+            raise ValueError(f"{printable_name(key)!r} is neither a sample nor an upload; upload the image again")
         return self.folder / key
 
-    def sweep(self, used: Collection[str]) -> None:
-        """Removes what no painting refers to by its path: uploads of visits that are over."""
+    def delete_unused(self, used: Collection[str]) -> None:
+        """Delete every upload whose path is not in `used`."""
         for file in self.folder.glob("*"):
             if str(file) not in used:
                 file.unlink(missing_ok=True)
 
 
-def shown_name(name: str) -> str:
-    """A visitor's name for a file as far as it can be shown: its last part, without what is not printable.
+def printable_name(name: str) -> str:
+    """Return the last part of a file name without characters that are not printable, at most 60 characters.
 
-    >>> shown_name("../../etc/pass\\nwd")
+    >>> printable_name("../../etc/pass\\nwd")
     'passwd'
     """
     last = re.split(r"[/\\]", name)[-1]
-    return "".join(letter for letter in last if letter.isprintable())[:60] or "picture"
+    return "".join(character for character in last if character.isprintable())[:60] or "picture"

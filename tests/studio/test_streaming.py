@@ -1,4 +1,4 @@
-"""Who writes to a stage of the studio's page: one event at a time, and the last one begun."""
+"""Streams of updates to the page: one stream at a time writes to a panel, the one that started last."""
 
 from __future__ import annotations
 
@@ -9,76 +9,80 @@ from pathlib import Path
 import pytest
 
 from impasto.studio.history import History
-from impasto.studio.page import streaming as following
-from impasto.studio.page.streaming import Followers
-from impasto.studio.queue import Line
-from impasto.studio.requests import Order
+from impasto.studio.page import streaming
+from impasto.studio.page.streaming import PanelStreams
+from impasto.studio.queue import JobQueue
+from impasto.studio.requests import StylizeRequest
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Iterator[Line]:
-    line = Line(History(tmp_path / "history"))
-    yield line
-    line.close()
+def queue(tmp_path: Path) -> Iterator[JobQueue]:
+    queue = JobQueue(History(tmp_path / "history"))
+    yield queue
+    queue.close()
 
 
 @pytest.fixture
-def followers(line: Line, monkeypatch: pytest.MonkeyPatch) -> Followers:
-    monkeypatch.setattr(following, "LOOK", 0.01)
-    return Followers(line)
+def streams(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> PanelStreams:
+    monkeypatch.setattr(streaming, "POLL_INTERVAL", 0.01)
+    return PanelStreams(queue)
 
 
-def begun(followers: Followers, session: str, stage: str) -> tuple[threading.Thread, Iterator[None]]:
-    """An event that has asked for a stage, in a thread of its own until it has it."""
-    looks = followers.looks(session, stage)
-    thread = threading.Thread(target=next, args=(looks,))
+def start_in_thread(streams: PanelStreams, session: str, panel: str) -> tuple[threading.Thread, Iterator[None]]:
+    """Start a stream in a thread that ends with its first tick."""
+    ticks = streams.ticks(session, panel)
+    thread = threading.Thread(target=next, args=(ticks,))
     thread.start()
-    return thread, looks
+    return thread, ticks
 
 
-def test_a_stage_is_taken_once_the_one_before_has_said_its_last(followers: Followers) -> None:
-    first = followers.looks("page", "paint")
+def test_a_stream_starts_once_the_previous_stream_of_its_panel_has_ended(streams: PanelStreams) -> None:
+    first = streams.ticks("page", "paint")
     next(first)
     next(first)
-    thread, second = begun(followers, "page", "paint")
+    thread, second = start_in_thread(streams, "page", "paint")
     thread.join(0.2)
-    assert thread.is_alive()  # what the first one yielded may still be on its way
+    assert thread.is_alive()  # the last update of the first stream may not have been sent yet
     assert list(first) == []
     thread.join(30)
     assert not thread.is_alive()
     next(second)
 
 
-def test_stages_and_pages_do_not_disturb_each_other(followers: Followers) -> None:
-    every = [followers.looks(session, stage) for session in ("one", "two") for stage in ("paint", "compare")]
-    for looks in every:
-        next(looks)
-    followers.leave("two")
-    assert [len(list(zip(range(3), looks, strict=False))) for looks in every] == [3, 3, 0, 0]
+def test_streams_of_other_panels_and_pages_are_independent(streams: PanelStreams) -> None:
+    all_ticks = [streams.ticks(session, panel) for session in ("one", "two") for panel in ("paint", "compare")]
+    for ticks in all_ticks:
+        next(ticks)
+    streams.close("two")
+    assert [len(list(zip(range(3), ticks, strict=False))) for ticks in all_ticks] == [3, 3, 0, 0]
 
 
-def test_one_that_never_looks_again_does_not_hold_a_stage(
-    followers: Followers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(following, "PATIENCE", 0.05)
-    forgotten = followers.looks("page", "paint")
-    next(forgotten)
-    thread, _ = begun(followers, "page", "paint")
+def test_an_abandoned_stream_does_not_block_its_panel(streams: PanelStreams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "HANDOVER_TIMEOUT", 0.05)
+    abandoned = streams.ticks("page", "paint")
+    next(abandoned)
+    thread, _ = start_in_thread(streams, "page", "paint")
     thread.join(30)
     assert not thread.is_alive()
 
 
-def test_a_job_is_followed_to_its_end_unless_another_one_is(line: Line, followers: Followers) -> None:
+def test_a_job_is_followed_to_its_end_unless_another_job_takes_the_panel(
+    queue: JobQueue, streams: PanelStreams
+) -> None:
     settings = {"backbone": "tiny", "size": 48}
-    endless = line.submit(Order(content="woodcut", styles=("mosaic",), settings={**settings, "steps": 1_000_000}))
-    first = followers.follow("page", endless)
-    while next(first).status != "painting":
+
+    def request(steps: int) -> StylizeRequest:
+        return StylizeRequest(content="woodcut", styles=("mosaic",), settings={**settings, "steps": steps})
+
+    endless = queue.submit(request(1_000_000))
+    first = streams.follow("page", endless)
+    while next(first).status != "running":
         pass
-    key = line.submit(Order(content="woodcut", styles=("mosaic",), settings={**settings, "steps": 3}), after=endless)
-    views = []
-    second = threading.Thread(target=lambda: views.extend(followers.follow("page", key)))
+    key = queue.submit(request(3), parent=endless)
+    jobs = []
+    second = threading.Thread(target=lambda: jobs.extend(streams.follow("page", key)))
     second.start()
-    assert all(view.key == endless for view in first)
+    assert all(job.key == endless for job in first)
     second.join(60)
-    assert {view.key for view in views} == {key}
-    assert views[-1].status == "done"
+    assert {job.key for job in jobs} == {key}
+    assert jobs[-1].status == "done"

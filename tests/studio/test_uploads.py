@@ -1,45 +1,46 @@
-"""What visitors bring to the studio: sound pictures are kept as they are, thirty others refused in one line each."""
+"""Uploads of the studio: images are stored unchanged, hostile files are rejected, and polyglots are encoded again."""
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pytest
+from small_studio import random_picture
 
 from impasto.images import load_image
-from impasto.studio.uploads import Uploads, shown_name
+from impasto.studio.service import StudioService
+from impasto.studio.uploads import Uploads, printable_name
 
-LIMIT = 2**20
-PIXELS = 1_000_000
+MAX_BYTES = 2**20
+MAX_PIXELS = 1_000_000
 
 
 @pytest.fixture
 def uploads(tmp_path: Path) -> Uploads:
-    return Uploads(tmp_path / "uploads", max_bytes=LIMIT, max_pixels=PIXELS)
+    return Uploads(tmp_path / "uploads", max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
 
 
-def picture(form: str = "PNG", size: tuple[int, int] = (40, 30), **options: object) -> bytes:
-    rng = np.random.default_rng(0)
-    file = io.BytesIO()
-    levels = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
-    PIL.Image.fromarray(levels).save(file, form, **options)
-    return file.getvalue()
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioService]:
+    service = StudioService.open(tmp_path_factory.mktemp("studio"), max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
+    yield service
+    service.queue.close()
 
 
 def chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def with_chunk(name: bytes, body: bytes) -> bytes:
-    """A PNG with one more chunk behind its header."""
-    data = picture()
+def png_with_chunk(name: bytes, body: bytes) -> bytes:
+    """A PNG with one more chunk after its header."""
+    data = random_picture()
     return data[:33] + chunk(name, body) + data[33:]
 
 
@@ -51,102 +52,127 @@ def archive() -> bytes:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of few bytes that says it has many pixels."""
+    """A small PNG whose header announces many pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress(bytes(10_000_000), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
+def huge_bmp() -> bytes:
+    data = random_picture("BMP")
+    return data[:18] + struct.pack("<ii", 50_000, 50_000) + data[26:]
+
+
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+PHP = b"<?php system($_GET['c']); ?>"
+SCRIPT = b"<ScRiPt>alert(1)</script>"
+NOT_AN_IMAGE, CORRUPT = "not an image", "corrupt"
+# Content of a file and a regular expression of the message.
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "nothing.png": (lambda: b"", "it is empty"),
-    "many bytes.bmp": (lambda: picture("BMP", (900, 900)), "over the limit of 1"),
+    "nothing.png": (lambda: b"", "is empty"),
+    "many bytes.bmp": (lambda: random_picture("BMP", (900, 900)), "over the limit of 1"),
     "bomb.png": (lambda: bomb(60_000, 60_000), "over the limit of"),
     "wide bomb.png": (lambda: bomb(2**31 - 1, 16), "over the limit of"),
     "just over.png": (lambda: bomb(1001, 1000), "over the limit of"),
-    "bomb.gif": (lambda: b"GIF89a" + struct.pack("<HH", 65535, 65535) + picture("GIF")[10:], "over the limit of"),
-    "bomb.bmp": (lambda: picture("BMP")[:18] + struct.pack("<ii", 50_000, 50_000) + picture("BMP")[26:], "over the"),
-    "text bomb.png": (lambda: with_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(8_000_000), 9)), "corrupt"),
-    "no width.png": (lambda: bomb(0, 100), "not an image"),
-    "sliver.png": (lambda: picture(size=(200, 3)), "at least 16"),
-    "pixel.png": (lambda: picture(size=(1, 1)), "at least 16"),
-    "script.svg": (lambda: SVG, "not an image"),
-    "script.png": (lambda: SVG, "not an image"),
-    "page.jpg": (lambda: b"<!DOCTYPE html><script>alert(1)</script>", "not an image"),
-    "shell.png": (lambda: b"#!/bin/sh\nrm -rf /\n", "not an image"),
-    "pickle.png": (lambda: b"\x80\x04cos\nsystem\n(S'true'\ntR.", "not an image"),
-    "program.png": (lambda: b"\x7fELF" + bytes(100), "not an image"),
-    "vectors.eps": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n", "not an image"),
-    "paper.pdf": (lambda: b"%PDF-1.7\n1 0 obj\n", "not an image"),
-    "archive.zip": (archive, "not an image"),
-    "noise.png": (lambda: np.random.default_rng(1).bytes(5000), "not an image"),
-    "signature.png": (lambda: b"\x89PNG\r\n\x1a\n", "not an image"),
-    "half.png": (lambda: picture()[:900], "corrupt"),
-    "half.jpg": (lambda: picture("JPEG")[:900], "corrupt"),
-    "changed.png": (lambda: picture()[:500] + b"\0\1\2\3" + picture()[504:], "corrupt"),
-    "png and zip.png": (lambda: picture() + archive(), "another file of"),
-    "gif and zip.gif": (lambda: picture("GIF") + archive(), "another file of"),
-    "jpeg and zip.jpg": (lambda: picture("JPEG") + archive(), "another file of"),
-    "bmp and zip.bmp": (lambda: picture("BMP") + archive(), "another file of"),
-    "webp and zip.webp": (lambda: picture("WEBP") + archive(), "another file of"),
-    "avif and zip.avif": (lambda: picture("AVIF") + archive(), "another file of"),
-    "script in a comment.png": (lambda: with_chunk(b"tEXt", b"Comment\0<ScRiPt>alert(1)</script>"), "'<script'"),
-    "php in a comment.jpg": (lambda: picture("JPEG", comment=b"<?php system($_GET['c']); ?>"), "'<?php'"),
-    "../../../../etc/cron.d/job\n": (lambda: b"* * * * * root true", "'job': it is not an image"),
-    "C:\\windows\\\x1b[2Jsystem.ini\0.png": (lambda: b"[boot]", "'[2Jsystem.ini.png': it is not"),
+    "bomb.gif": (
+        lambda: b"GIF89a" + struct.pack("<HH", 65535, 65535) + random_picture("GIF")[10:],
+        "over the limit of",
+    ),
+    "bomb.bmp": (huge_bmp, "over the"),
+    "text bomb.png": (lambda: png_with_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(8_000_000), 9)), CORRUPT),
+    "no width.png": (lambda: bomb(0, 100), NOT_AN_IMAGE),
+    "sliver.png": (lambda: random_picture(size=(200, 3)), "at least 16"),
+    "pixel.png": (lambda: random_picture(size=(1, 1)), "at least 16"),
+    "script.svg": (lambda: SVG, NOT_AN_IMAGE),
+    "script.png": (lambda: SVG, NOT_AN_IMAGE),
+    "page.jpg": (lambda: b"<!DOCTYPE html><script>alert(1)</script>", NOT_AN_IMAGE),
+    "shell.png": (lambda: b"#!/bin/sh\nrm -rf /\n", NOT_AN_IMAGE),
+    "pickle.png": (lambda: b"\x80\x04cos\nsystem\n(S'true'\ntR.", NOT_AN_IMAGE),
+    "program.png": (lambda: b"\x7fELF" + bytes(100), NOT_AN_IMAGE),
+    "vectors.eps": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n", NOT_AN_IMAGE),
+    "paper.pdf": (lambda: b"%PDF-1.7\n1 0 obj\n", NOT_AN_IMAGE),
+    "archive.zip": (archive, NOT_AN_IMAGE),
+    "noise.png": (lambda: np.random.default_rng(1).bytes(5000), NOT_AN_IMAGE),
+    "signature.png": (lambda: b"\x89PNG\r\n\x1a\n", NOT_AN_IMAGE),
+    "half.png": (lambda: random_picture()[:900], CORRUPT),
+    "half.jpg": (lambda: random_picture("JPEG")[:900], CORRUPT),
+    "changed.png": (lambda: random_picture()[:500] + b"\0\1\2\3" + random_picture()[504:], CORRUPT),
+    "../../../../etc/cron.d/job\n": (lambda: b"* * * * * root true", f"^'job': .*{NOT_AN_IMAGE}"),
+    "C:\\windows\\\x1b[2Jsystem.ini\0.png": (lambda: b"[boot]", rf"^'\[2Jsystem.ini.png': .*{NOT_AN_IMAGE}"),
+}
+# An image, the same image with another file behind it or inside, and bytes of the other file.
+POLYGLOTS: dict[str, tuple[bytes, bytes, bytes]] = {
+    **{
+        f"{name} and zip": (random_picture(name), random_picture(name) + archive(), b"PK\3\4")
+        for name in ("PNG", "GIF", "JPEG", "BMP", "WEBP", "AVIF")
+    },
+    "PNG and page": (random_picture(), random_picture() + SVG, b"<svg"),
+    "script in a comment of a PNG": (random_picture(), png_with_chunk(b"tEXt", b"Comment\0" + SCRIPT), SCRIPT),
+    "PHP in a comment of a JPEG": (random_picture("JPEG"), random_picture("JPEG", comment=PHP), PHP),
 }
 
 
-def test_there_are_thirty_of_them() -> None:
-    assert len(HOSTILE) >= 30
+def test_at_least_thirty_hostile_files_are_tested() -> None:
+    assert len(HOSTILE) + len(POLYGLOTS) >= 30
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_upload_is_refused_in_one_line_and_leaves_nothing(uploads: Uploads, name: str) -> None:
-    make, said = HOSTILE[name]
+def test_a_hostile_upload_is_rejected_in_one_line_and_no_file_remains(uploads: Uploads, name: str) -> None:
+    make, message = HOSTILE[name]
     with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
-        uploads.keep(make(), name)
-    assert said in str(caught.value)
+        uploads.add(make(), name)
+    assert re.search(message, str(caught.value))
     assert str(caught.value).isprintable()
     assert str(uploads.folder) not in str(caught.value)
     assert list(uploads.folder.glob("*")) == []
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP", "GIF"])
-def test_a_sound_picture_is_kept_byte_by_byte_under_its_hash(uploads: Uploads, form: str) -> None:
-    data = picture(form)
-    key = uploads.keep(data, f"../{form}.exe")
+@pytest.mark.parametrize("name", POLYGLOTS)
+def test_a_polyglot_is_shown_as_the_same_jpeg_as_the_image_alone(service: StudioService, name: str) -> None:
+    image, polyglot, payload = POLYGLOTS[name]
+    assert payload in polyglot
+    jpeg = service.source_jpeg(service.uploads.add(polyglot, "polyglot"))
+    assert jpeg == service.source_jpeg(service.uploads.add(image, "image"))
+    assert (jpeg[:3], jpeg[-2:]) == (b"\xff\xd8\xff", b"\xff\xd9")
+    assert payload not in jpeg
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP", "GIF"])
+def test_an_image_is_stored_byte_by_byte_under_its_hash(uploads: Uploads, name: str) -> None:
+    data = random_picture(name)
+    key = uploads.add(data, f"../{name}.exe")
     assert uploads.path(key).parent == uploads.folder
     assert uploads.path(key).read_bytes() == data
     assert load_image(uploads.path(key)).shape == (1, 3, 30, 40)
-    assert uploads.keep(data, "again") == key
+    assert uploads.add(data, "again") == key
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"optimize": True, "quality": 100}, {"subsampling": 0}])
-def test_what_telephones_put_behind_a_jpeg_is_let_through(uploads: Uploads, options: dict[str, object]) -> None:
-    plain = picture("JPEG", **options)
+def test_a_jpeg_of_a_phone_with_another_file_behind_it_is_accepted(
+    uploads: Uploads, options: dict[str, object]
+) -> None:
+    plain = random_picture("JPEG", **options)
     film = struct.pack(">I", 24) + b"ftypmp42" + bytes(12)
-    for rest in (b"", bytes(64), picture("JPEG"), film):
-        uploads.keep(plain + rest, "IMG_0001.jpg")
-    with pytest.raises(ValueError, match="another file of 9 bytes"):
-        uploads.keep(plain + b"something", "IMG_0001.jpg")
+    pixels = load_image(uploads.path(uploads.add(plain, "IMG_0001.jpg")))
+    for rest in (bytes(64), random_picture("JPEG"), film, b"something"):
+        assert (load_image(uploads.path(uploads.add(plain + rest, "IMG_0001.jpg"))) == pixels).all()
 
 
 @pytest.mark.parametrize("key", ["../secret.png", "/etc/passwd", "", "x", "a" * 64 + ".png", "a" * 64 + ".svg"])
-def test_a_key_is_never_a_path(uploads: Uploads, key: str) -> None:
-    with pytest.raises(ValueError, match="no upload"):
+def test_the_key_of_an_upload_is_never_used_as_a_path(uploads: Uploads, key: str) -> None:
+    with pytest.raises(ValueError, match="neither a sample nor an upload"):
         uploads.path(key)
 
 
-def test_what_no_painting_used_is_swept(uploads: Uploads) -> None:
-    used, unused = uploads.keep(picture(), "a"), uploads.keep(picture(size=(50, 50)), "b")
-    uploads.sweep({str(uploads.path(used))})
+def test_uploads_that_no_result_refers_to_are_deleted(uploads: Uploads) -> None:
+    used, unused = uploads.add(random_picture(), "a"), uploads.add(random_picture(size=(50, 50)), "b")
+    uploads.delete_unused({str(uploads.path(used))})
     assert uploads.path(used).is_file()
-    with pytest.raises(ValueError, match="no upload"):
+    with pytest.raises(ValueError, match="neither a sample nor an upload"):
         uploads.path(unused)
 
 
-def test_a_name_is_shown_in_one_line() -> None:
-    assert shown_name("/tmp/\x1b]0;x\x07a\u202eb.png") == "]0;xab.png"
-    assert shown_name("/") == "picture"
-    assert len(shown_name("x" * 500)) == 60
+def test_a_file_name_is_reduced_to_one_printable_line() -> None:
+    assert printable_name("/tmp/\x1b]0;x\x07a\u202eb.png") == "]0;xab.png"
+    assert printable_name("/") == "picture"
+    assert len(printable_name("x" * 500)) == 60

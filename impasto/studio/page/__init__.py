@@ -1,5 +1,5 @@
 """The web page of the studio, built with gradio."""
 
-from impasto.studio.page.build import LOOK, build, theme
+from impasto.studio.page.build import STYLESHEET, build, theme
 
-__all__ = ["LOOK", "build", "theme"]
+__all__ = ["STYLESHEET", "build", "theme"]

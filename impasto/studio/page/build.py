@@ -1,4 +1,4 @@
-"""The page: tabs around one line of jobs. Whatever is gradio's lies in this folder."""
+"""Build the page: five tabs that share one queue. Only this folder and `server` use gradio."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from typing import Any
 
 import gradio as gr
 
-from impasto.studio.experiment_browser import Shelf
+from impasto.studio.experiment_browser import ExperimentBrowser
+from impasto.studio.page.client_api import add_client_api
 from impasto.studio.page.compare import CompareTab
 from impasto.studio.page.experiments import ExperimentsTab
 from impasto.studio.page.history import HistoryTab
 from impasto.studio.page.masks import MasksTab
 from impasto.studio.page.paint import PaintTab
-from impasto.studio.page.programs import offer
-from impasto.studio.page.streaming import Followers
-from impasto.studio.service import Workshop
+from impasto.studio.page.streaming import PanelStreams
+from impasto.studio.service import StudioService
 
-LOOK = Path(__file__).with_name("page.css")
+STYLESHEET = Path(__file__).with_name("page.css")
 
 
-def build(workshop: Workshop, experiments: Path) -> gr.Blocks:
-    """The whole page.
+def build(service: StudioService, browser: ExperimentBrowser) -> gr.Blocks:
+    """Return the whole page.
 
     Args:
-        workshop: what it shows and feeds.
-        experiments: folder in and under which experiments are looked for.
+        service: Uploads, history and queue.
+        browser: Experiments that the page shows.
     """
-    followers = Followers(workshop.line)
+    streams = PanelStreams(service.queue)
     page: gr.Blocks
     with gr.Blocks(title="impasto studio", analytics_enabled=False) as page:
-        gr.HTML("<h1>impasto</h1>", apply_default_css=False, elem_id="title")
+        gr.HTML("<h1>impasto studio</h1>", apply_default_css=False, elem_id="title")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Paint", id="paint-tab"):
-                paint = PaintTab(workshop, followers)
+                paint = PaintTab(service, streams)
             with gr.Tab("Masks", id="masks-tab") as tab:
-                MasksTab(workshop, paint, tabs, tab)
+                MasksTab(service, paint, tabs, tab)
             with gr.Tab("Compare", id="compare-tab"):
-                CompareTab(workshop, paint, tabs, followers)
+                CompareTab(service, paint, tabs, streams)
             with gr.Tab("Experiments", id="experiments-tab") as tab:
-                ExperimentsTab(Shelf(experiments), tab)
+                ExperimentsTab(browser, tab)
             with gr.Tab("History", id="history-tab") as tab:
-                HistoryTab(workshop, paint, tabs, tab)
-        offer(workshop)
-        page.unload(_leave(followers))
+                HistoryTab(service, paint, tabs, tab)
+        add_client_api(service)
+        page.unload(_close_streams(streams))
     return page
 
 
 def theme() -> Any:
-    """Fonts of the system only: a theme of gradio's would name some to be fetched."""
+    """Return a theme with system fonts only; the themes of gradio load fonts from another host."""
     system = ["ui-sans-serif", "system-ui", "sans-serif"]
     return gr.themes.Base(
         primary_hue=gr.themes.colors.stone,
@@ -59,8 +59,8 @@ def theme() -> Any:
     )
 
 
-def _leave(followers: Followers) -> Any:
-    def leave(request: gr.Request) -> None:
-        followers.leave(request.session_hash or "")
+def _close_streams(streams: PanelStreams) -> Any:
+    def close(request: gr.Request) -> None:
+        streams.close(request.session_hash or "")
 
-    return leave
+    return close

@@ -1,4 +1,4 @@
-"""What is seen of a painting: before and after, how far it is, its curves, and what to do with it."""
+"""Show a job or a result as HTML: before and after, progress, loss curves, downloads and code."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from html import escape
 
 from impasto.studio.jobs import JobState
 from impasto.studio.plot import curves_svg
-from impasto.studio.requests import Order, name_of
-from impasto.studio.snippets import as_command, as_python
+from impasto.studio.requests import StylizeRequest, display_name
+from impasto.studio.snippets import python_script, shell_command
 
-WORDS = {
-    "waiting": "Getting ready",
-    "painting": "Painting",
-    "done": "Done",
-    "stopped": "Stopped; the best picture so far was kept",
-    "failed": "This could not be painted",
-    "cancelled": "Cancelled before it began",
+STATUS_LABELS = {
+    "waiting": "Preparing",
+    "running": "Running",
+    "done": "Finished",
+    "stopped": "Stopped; the best image so far was saved",
+    "failed": "Failed",
+    "cancelled": "Cancelled before it started",
 }
 
 SCRIPT = """
@@ -27,100 +27,114 @@ element.addEventListener('click', async event => {
   if (!button) return;
   const source = element.querySelector('#' + button.dataset.copies);
   try { await navigator.clipboard.writeText(source.textContent); button.textContent = 'Copied'; }
-  catch (error) { getSelection().selectAllChildren(source); button.textContent = 'Selected: copy it now'; }
-  setTimeout(() => { button.textContent = button.dataset.label; }, 2000);
+  catch (error) { getSelection().selectAllChildren(source); button.textContent = 'Press Ctrl+C to copy'; }
+  setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
 """
+"""Moves the divider between before and after, and copies code."""
 
 
-def nothing_yet(name: str) -> str:
-    """The stage before anything was painted: the photograph."""
+def content_html(name: str) -> str:
+    """Return the canvas before the first job: the content image, or a hint where none is chosen."""
     if not name:
-        return '<div class="stage"><p class="empty">Choose a photograph and a style.</p></div>'
-    picture = f'<img src="sources/{escape(name)}" alt="The photograph: {escape(name_of(name))}">'
-    return f'<div class="stage"><div class="frame">{picture}</div></div>'
+        return '<div class="canvas"><p class="empty">Choose a content image and a style image.</p></div>'
+    picture = f'<img src="sources/{escape(name)}" alt="Content image: {escape(display_name(name))}">'
+    return f'<div class="canvas"><div class="frame">{picture}</div></div>'
 
 
-def stage(view: JobState, content: str, after: str | None = None) -> str:
-    """A job as it is now.
+def job_html(job: JobState, content: str, parent: str | None = None) -> str:
+    """Return the canvas of a job.
 
     Args:
-        view: the job.
-        content: the page's name for the photograph.
-        after: key of the painting that it goes on from, which is shown until there is something newer.
+        job: Current state of the job.
+        content: Name of the content image on the page.
+        parent: Key of the job that it continues, whose image is shown until the first preview.
     """
-    body = _pictures(view, content, after)
-    if view.error:
-        body += f'<p class="refused" role="alert">{escape(view.error)}</p>'
+    body = _pictures(job, content, parent)
+    if job.error:
+        body += error_html(job.error)
     return (
-        f'<div class="stage" data-status="{view.status}" data-key="{view.key}">{body}'
-        f'<p class="status"><strong role="status">{words(view)}</strong> <span>{_figures(view)}</span></p>'
-        f"{_bar(view)}<div class='curves'>{curves_svg(view.curve)}</div></div>"
+        f'<div class="canvas" data-status="{job.status}" data-key="{job.key}">{body}'
+        f'<p class="status"><strong role="status">{status_text(job)}</strong> <span>{_progress_text(job)}</span></p>'
+        f"{_progress_bar(job)}<div class='curves'>{curves_svg(job.curve)}</div></div>"
     )
 
 
-def words(view: JobState) -> str:
-    """How far a job is."""
-    return f"Waiting: {view.place} before this one" if view.place else WORDS[view.status]
+def error_html(error: object) -> str:
+    """Return an error message."""
+    return f'<p class="error-message" role="alert">{escape(str(error))}</p>'
 
 
-def compared(before: str, after: str, title: str) -> str:
-    """Two pictures, one over the other, with a slider between them; the places are addresses on this page."""
+def status_text(job: JobState) -> str:
+    """Return the status of a job in words."""
+    if not job.queue_position:
+        return STATUS_LABELS[job.status]
+    return f"Queued: {job.queue_position} {'job' if job.queue_position == 1 else 'jobs'} before this one"
+
+
+def before_after_html(before: str, after: str, title: str) -> str:
+    """Return two pictures on top of each other with a slider between them.
+
+    Args:
+        before: Address of the content image.
+        after: Address of the stylized image.
+        title: Alternative text of the stylized image.
+    """
     return (
         '<div class="frame">'
-        f'<img class="before" src="{escape(before)}" alt="Before: the photograph">'
+        f'<img class="before" src="{escape(before)}" alt="Before: the content image">'
         f'<img class="after" src="{escape(after)}" alt="{escape(title)}">'
-        '<input type="range" min="0" max="100" value="100" step="1" aria-label="How much of the painting is shown">'
+        '<input type="range" min="0" max="100" value="100" step="1" aria-label="Visible part of the stylized image">'
         "</div>"
     )
 
 
-def take_away(key: str, order: Order) -> str:
-    """Downloads, and the order as a command and as Python."""
-    code = _code(key, "command", as_command(order)) + _code(key, "Python", as_python(order))
-    name = f"impasto-{key}.png"
+def downloads_html(key: str, request: StylizeRequest) -> str:
+    """Return the download links of a result, and its request as a command and as Python."""
+    code = _code(key, "command", "Shell command", shell_command(request))
+    code += _code(key, "python", "Python code", python_script(request))
     return (
-        f'<div class="take"><a href="pictures/{key}.png" download="{name}">Download PNG, with its record</a> '
-        f'<a href="pictures/{key}.json" download="impasto-{key}.json">Record</a>{code}</div>'
+        f'<div class="downloads"><a href="pictures/{key}.png" download="impasto-{key}.png">Download PNG</a> '
+        f'<a href="pictures/{key}.json" download="impasto-{key}.json">Download record (JSON)</a>{code}</div>'
     )
 
 
-def _code(key: str, name: str, text: str) -> str:
-    place = f"code-{key}-{name}"
-    button = f'<button type="button" data-copies="{place}" data-label="Copy as {name}">Copy as {name}</button>'
-    shown = f'<pre id="{place}" tabindex="0">{escape(text)}</pre>'
-    return f"<details><summary>As {name}</summary>{shown}{button}</details>"
+def _code(key: str, name: str, label: str, text: str) -> str:
+    code_id = f"code-{key}-{name}"
+    button = f'<button type="button" data-copies="{code_id}">Copy</button>'
+    code = f'<pre id="{code_id}" tabindex="0">{escape(text)}</pre>'
+    return f"<details><summary>{label}</summary>{code}{button}</details>"
 
 
-def _pictures(view: JobState, content: str, after: str | None) -> str:
-    title = f"The painting: {view.order.title}"
+def _pictures(job: JobState, content: str, parent: str | None) -> str:
+    title = f"Result: {job.request.title}"
     before = f"sources/{content}"
-    if view.status in ("done", "stopped"):
-        return compared(before, f"pictures/{view.key}.png", title)
-    if view.has_preview:
-        return compared(before, f"jobs/{view.key}/preview?{view.version}", f"{title}, at step {view.step}")
-    if after is not None:
-        return compared(before, f"jobs/{after}/preview?last", f"{title}, before it goes on")
-    return f'<div class="frame"><img class="before" src="{escape(before)}" alt="Before: the photograph"></div>'
+    if job.has_picture:
+        return before_after_html(before, f"pictures/{job.key}.png", title)
+    if job.has_preview:
+        return before_after_html(before, f"jobs/{job.key}/preview?{job.version}", f"{title}, at step {job.step}")
+    if parent is not None:
+        return before_after_html(before, f"jobs/{parent}/preview?last", f"{title}, start")
+    return f'<div class="frame"><img class="before" src="{escape(before)}" alt="Before: the content image"></div>'
 
 
-def _figures(view: JobState) -> str:
-    if not view.step:
+def _progress_text(job: JobState) -> str:
+    if not job.step:
         return ""
-    steps = f"step {view.step}" + (f" of {view.total}" if view.total else "")
-    loss = f"loss {view.curve[-1].loss:.4g}"
-    spent = f"{view.seconds:.1f} s"
-    if view.status == "painting":
-        left = "until nothing gets better" if view.left is None else f"{_clock(view.left)} left"
-        return f"{steps} · {loss} · {spent} · {left}"
-    return f"{steps} · {loss} · {spent}"
+    steps = f"step {job.step}" + (f" of {job.total}" if job.total else "")
+    parts = [steps, f"loss {job.curve[-1].loss:.4g}", f"{job.seconds:.1f} s"]
+    if job.status == "running" and not job.total:
+        parts.append("stops when converged")
+    elif job.status == "running" and job.seconds_left is not None:
+        parts.append(f"{_minutes(job.seconds_left)} left")
+    return " · ".join(parts)
 
 
-def _bar(view: JobState) -> str:
-    if view.status != "painting" or not view.total:
+def _progress_bar(job: JobState) -> str:
+    if job.status != "running" or not job.total:
         return ""
-    return f'<progress max="{view.total}" value="{view.step}" aria-label="Steps painted"></progress>'
+    return f'<progress max="{job.total}" value="{job.step}" aria-label="Progress"></progress>'
 
 
-def _clock(seconds: float) -> str:
+def _minutes(seconds: float) -> str:
     return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"

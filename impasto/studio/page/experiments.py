@@ -1,4 +1,4 @@
-"""The tab Experiments: what `impasto experiment run` made, to browse."""
+"""The tab Experiments: browse the results of `impasto experiment run`."""
 
 from __future__ import annotations
 
@@ -9,82 +9,86 @@ from typing import Any
 import gradio as gr
 
 from impasto.experiments.run import Run
-from impasto.studio.experiment_browser import Shelf
-from impasto.studio.page.grid import Cell, grid, grid_component, key_of
-from impasto.studio.page.streaming import AT_ONCE
+from impasto.studio.experiment_browser import ExperimentBrowser
+from impasto.studio.page.canvas import error_html
+from impasto.studio.page.grid import GridCell, grid_component, grid_html, selected_key
+from impasto.studio.page.streaming import IMMEDIATE
 from impasto.studio.plot import curves_svg
-from impasto.studio.requests import name_of
+from impasto.studio.requests import display_name
 
-EMPTY = "No experiment lies here. `impasto experiment run NAME -o FOLDER` makes one."
+EMPTY = "No experiments yet. The command “impasto experiment run NAME -o FOLDER” creates one in this folder."
 
 
 class ExperimentsTab:
-    """The components of the tab, and what they do."""
+    """Components and event handlers of the tab."""
 
-    def __init__(self, shelf: Shelf, tab: gr.Tab) -> None:
-        self.shelf = shelf
-        self.folder = gr.Dropdown([], label="Experiment", info=f"in {shelf.root.absolute()}", elem_id="experiment")
+    def __init__(self, browser: ExperimentBrowser, tab: gr.Tab) -> None:
+        self.browser = browser
+        self.experiment = gr.Dropdown(
+            [], label="Experiment", info=f"in {browser.root.absolute()}", elem_id="experiment"
+        )
         self.table = gr.HTML("", apply_default_css=False, elem_id="experiment-table")
-        self.shown = gr.HTML("", apply_default_css=False, elem_id="experiment-shown")
+        self.viewer = gr.HTML("", apply_default_css=False, elem_id="experiment-viewer")
         self.grid = grid_component("", "experiment-grid")
-        seen = [self.table, self.shown, self.grid]
-        tab.select(self.list, self.folder, [self.folder, *seen], **AT_ONCE)
-        self.folder.input(self.open, self.folder, seen, **AT_ONCE)
-        self.grid.select(self.look, self.folder, self.shown, **AT_ONCE)
+        outputs = [self.table, self.viewer, self.grid]
+        tab.select(self.refresh, self.experiment, [self.experiment, *outputs], **IMMEDIATE)
+        self.experiment.input(self.open, self.experiment, outputs, **IMMEDIATE)
+        self.grid.select(self.show, self.experiment, self.viewer, **IMMEDIATE)
 
-    def list(self, chosen: str | None) -> tuple[Any, str, str, str]:
-        """The experiments that there are now; the first one is opened."""
-        found = self.shelf.found()
-        key = chosen if chosen in found else next(iter(found), None)
-        choices = [(name, each) for each, name in found.items()]
+    def refresh(self, selected: str | None) -> tuple[Any, str, str, str]:
+        """List the experiments again, and open the selected or the first one."""
+        names = self.browser.find()
+        key = selected if selected in names else next(iter(names), None)
+        choices = [(name, each) for each, name in names.items()]
         return gr.update(choices=choices, value=key), *self.open(key)
 
     def open(self, key: str | None) -> tuple[str, str, str]:
-        """Table and pictures of one experiment."""
+        """Return table, empty viewer and grid of one experiment."""
         if not key:
             return f'<p class="empty">{escape(EMPTY)}</p>', "", ""
         try:
-            head, rows = self.shelf.table(key)
-            cells = [_cell(key, i, run) for i, run in enumerate(self.shelf.runs(key))]
+            header, rows = self.browser.table(key)
+            cells = [_cell(key, index, run) for index, run in enumerate(self.browser.runs(key))]
         except ValueError as error:
-            return f'<p class="refused" role="alert">{escape(str(error))}</p>', "", ""
+            return error_html(error), "", ""
         link = f'<p><a href="experiments/{escape(key)}/report.html" target="_blank">Open the report</a></p>'
-        return link + _table(head, rows), "", grid(cells, empty="Nothing is painted yet.")
+        return link + _table(header, rows), "", grid_html(cells, empty="No run of this experiment has started yet.")
 
-    def look(self, key: str, event: gr.EventData) -> str:
-        """One painting with its curves."""
+    def show(self, key: str, event: gr.EventData) -> str:
+        """Show the result of one run and its loss curves."""
         try:
-            runs = self.shelf.runs(key)
-            number = key_of(event)
-            run = runs[int(number)] if number.isdecimal() and int(number) < len(runs) else None
+            runs = self.browser.runs(key)
         except ValueError:
-            run = None
-        if run is None:
             return ""
+        index = selected_key(event)
+        if not index.isdecimal() or int(index) >= len(runs):
+            return ""
+        run = runs[int(index)]
+        picture = f'<img src="{_address(key, run)}" alt="{escape(_title(run))}">'
         return (
-            f'<div class="stage"><div class="frame"><img src="{_address(key, run)}" alt="{escape(_alt(run))}"></div>'
+            f'<div class="canvas"><div class="frame">{picture}</div>'
             f'<p class="status">{escape(_caption(run))}</p><div class="curves">{curves_svg(run.curve)}</div></div>'
         )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="table" tabindex="0"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(key: str, number: int, run: Run) -> Cell:
-    return Cell(str(number), _address(key, run), _alt(run), _caption(run))
+def _cell(key: str, index: int, run: Run) -> GridCell:
+    return GridCell(str(index), _address(key, run), _title(run), _caption(run))
 
 
 def _address(key: str, run: Run) -> str:
     return f"experiments/{key}/{run.picture}" if run.picture else ""
 
 
-def _alt(run: Run) -> str:
-    return f"{name_of(run.task.content)} after {name_of(run.task.style)}, {run.task.variant}"
+def _title(run: Run) -> str:
+    return f"{display_name(run.task.content)} stylized with {display_name(run.task.style)}, {run.task.variant}"
 
 
 def _caption(run: Run) -> str:
-    how = run.error or (run.status if run.status != "done" else f"{run.seconds or 0:.1f} s")
-    return f"{_alt(run)} · {how}"
+    status = run.error or (run.status if run.status != "done" else f"{run.seconds or 0:.1f} s")
+    return f"{_title(run)} · {status}"

@@ -1,4 +1,4 @@
-"""Settings as fields of the page: one for every setting that any method has; a choice of method shows its own."""
+"""Build the form of settings: one field per setting of any method, of which the fields of one method are visible."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Any
 import gradio as gr
 
 from impasto.methods import METHODS
-from impasto.studio.controls import FIRST, Control, controls_of, settings_from, values_for
+from impasto.studio.controls import Control, controls_of, settings_from, values_for
 
 
 @dataclass(frozen=True)
-class Fields:
-    """The fields of all methods, in one order."""
+class SettingFields:
+    """The fields of the settings of all methods."""
 
     names: tuple[str, ...]
+    """Names of the settings, in the order of `components`."""
     components: tuple[Any, ...]
     groups: tuple[tuple[Any, frozenset[str]], ...]
-    """What holds some of them together, and their names."""
+    """Container and names of the settings of each group of advanced settings."""
 
     @property
     def outputs(self) -> list[Any]:
-        """What `shown` updates, in its order."""
-        return [*self.components, *(group for group, _ in self.groups)]
+        """Return the components that `updates` changes, in its order."""
+        return [*self.components, *(container for container, _ in self.groups)]
 
     def settings(self, method: str, values: Sequence[Any]) -> dict[str, Any]:
-        """What the fields, given in the order of `components`, say for a method."""
+        """Return the settings of a method from the values of `components`."""
         return settings_from(method, dict(zip(self.names, values, strict=True)))
 
-    def shown(self, method: str, settings: Mapping[str, Any]) -> list[Any]:
-        """Updates that show a method's own fields with the given settings, and hide the others."""
+    def updates(self, method: str, settings: Mapping[str, Any]) -> list[Any]:
+        """Return updates that show the fields of a method with the given settings and hide all others."""
         controls = {control.name: control for control in controls_of(method)}
         values = values_for(method, settings)
         fields = [
@@ -41,43 +42,51 @@ class Fields:
         return [*fields, *(gr.update(visible=not names.isdisjoint(controls)) for _, names in self.groups)]
 
 
-def lay_out(method: str) -> Fields:
-    """Puts the fields into the page that is being built: a few first, the rest behind "more"."""
-    first = {control.name: control for control in controls_of(method)}
-    every = {control.name: control for name in METHODS for control in controls_of(name)} | first
-    made = {name: _field(every[name], name in first) for name in FIRST if name in every}
-    with gr.Accordion("More settings", open=False):
-        groups = []
-        for group in dict.fromkeys(control.group for control in every.values() if control.group != "first"):
-            members = [control for control in every.values() if control.group == group]
+def add_fields(method: str) -> SettingFields:
+    """Add the fields to the page that is being built: main settings first, advanced settings in a fold by group.
+
+    Args:
+        method: Method whose fields are visible at first.
+    """
+    visible = {control.name: control for control in controls_of(method)}
+    controls = visible | {
+        control.name: control for name in METHODS for control in controls_of(name) if control.name not in visible
+    }
+    main = [control for control in controls.values() if control.tier == "main"]
+    advanced = [control for control in controls.values() if control.tier != "main"]
+    fields = {control.name: _field(control, control.name in visible) for control in main}
+    groups = []
+    with gr.Accordion("Advanced settings", open=False):
+        for heading in dict.fromkeys(control.group for control in advanced):
+            members = [control for control in advanced if control.group == heading]
             names = frozenset(control.name for control in members)
-            with gr.Group(visible=not names.isdisjoint(first)) as box:
-                groups.append((box, names))
-                gr.Markdown(f"**{group}**", elem_classes="group")
-                made |= {control.name: _field(control, control.name in first) for control in members}
-    return Fields(tuple(made), tuple(made.values()), tuple(groups))
+            with gr.Group(visible=not names.isdisjoint(visible)) as container:
+                groups.append((container, names))
+                gr.Markdown(f"**{heading}**", elem_classes="group")
+                fields |= {control.name: _field(control, control.name in visible) for control in members}
+    return SettingFields(tuple(fields), tuple(fields.values()), tuple(groups))
 
 
 def _field(control: Control, visible: bool) -> Any:
-    said: dict[str, Any] = {"label": control.label, "info": control.help, "visible": visible, "interactive": True}
-    said |= {"value": control.shown, "elem_id": f"setting-{control.name}"}
+    options: dict[str, Any] = {"label": control.label, "info": control.help, "visible": visible, "interactive": True}
+    options |= {"value": control.initial, "elem_id": f"setting-{control.name}"}
     if control.kind == "choice":
-        return gr.Dropdown(list(control.choices), **said)
-    if control.kind == "switch":
-        return gr.Checkbox(**said)
+        return gr.Dropdown(list(control.choices), **options)
+    if control.kind == "checkbox":
+        return gr.Checkbox(**options)
     if control.kind == "slider":
-        step = 1 if control.whole or control.maximum == 100 else 0.01
-        return gr.Slider(control.minimum or 0, control.maximum or 1, step=step, buttons=["reset"], **said)
-    if control.kind == "number" and control.shown is not None:
-        return gr.Number(precision=0 if control.whole else None, **said)
-    # an optional number is a text too: a field of numbers shows 0 where there is nothing
-    return gr.Textbox(placeholder="several, with spaces between" if control.kind == "list" else "not set", **said)
+        step = 1 if control.is_integer or control.maximum == 100 else 0.01
+        return gr.Slider(control.minimum or 0, control.maximum or 1, step=step, buttons=["reset"], **options)
+    if control.kind == "number" and control.initial is not None:
+        return gr.Number(precision=0 if control.is_integer else None, **options)
+    # an optional number is a text field, because gradio shows an empty number field as 0
+    return gr.Textbox(placeholder="values separated by spaces" if control.kind == "list" else "automatic", **options)
 
 
 def _update(control: Control, value: Any) -> Any:
-    own: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if control.kind == "slider":
-        own = {"minimum": control.minimum, "maximum": control.maximum}
+        options = {"minimum": control.minimum, "maximum": control.maximum}
     elif control.kind == "choice":
-        own = {"choices": list(control.choices)}
-    return gr.update(visible=True, value=value, info=control.help, **own)
+        options = {"choices": list(control.choices)}
+    return gr.update(visible=True, value=value, info=control.help, **options)

@@ -1,4 +1,4 @@
-"""Pictures in a grid, each a button."""
+"""Show pictures in a grid of buttons."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ element.addEventListener('click', event => {
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """One picture of a grid."""
 
     key: str
     source: str
-    """Address of the picture on this page; empty where there is none yet."""
+    """Address of the picture on this page; empty while there is no picture."""
     alt: str
     caption: str
 
 
-def grid(cells: Sequence[Cell], *, empty: str) -> str:
-    """The cells, or a sentence where there are none."""
+def grid_html(cells: Sequence[GridCell], *, empty: str) -> str:
+    """Return the grid, or the text `empty` for no cells."""
     if not cells:
         return f'<p class="empty">{escape(empty)}</p>'
     return f'<div class="grid">{"".join(map(_button, cells))}</div>'
 
 
-def grid_component(value: str, name: str) -> gr.HTML:
-    """A grid in the page that is being built; choosing a cell is its event `select`."""
-    return gr.HTML(value, js_on_load=SCRIPT, apply_default_css=False, elem_id=name)
+def grid_component(value: str, element_id: str) -> gr.HTML:
+    """Add a grid to the page that is being built; a click on a cell is its event `select`."""
+    return gr.HTML(value, js_on_load=SCRIPT, apply_default_css=False, elem_id=element_id)
 
 
-def key_of(event: gr.EventData) -> str:
-    """Which cell was chosen, as the visitor's page says: to be looked up, never trusted."""
-    key = getattr(event, "_data", None)
-    return str(key.get("key", "")) if isinstance(key, dict) else ""
+def selected_key(event: gr.EventData) -> str:
+    """Return the key of the selected cell. It comes from the client, so that callers must check it."""
+    data = getattr(event, "_data", None)
+    return str(data.get("key", "")) if isinstance(data, dict) else ""
 
 
-def _button(cell: Cell) -> str:
+def _button(cell: GridCell) -> str:
     picture = f'<img src="{escape(cell.source)}" alt="{escape(cell.alt)}" loading="lazy">' if cell.source else ""
     pending = '<span class="pending"></span>' if not cell.source else ""
     return (

@@ -1,4 +1,4 @@
-"""The tab History: every painting that was kept, to look at, to paint again, and to delete."""
+"""The tab History: show, edit, replay and delete stored results."""
 
 from __future__ import annotations
 
@@ -8,95 +8,95 @@ from typing import Any
 
 import gradio as gr
 
-from impasto.studio.page import canvas as stages
-from impasto.studio.page.grid import Cell, grid, grid_component, key_of
+from impasto.studio.page import canvas
+from impasto.studio.page.grid import GridCell, grid_component, grid_html, selected_key
 from impasto.studio.page.paint import PaintTab
-from impasto.studio.page.streaming import AT_ONCE, STREAMED
-from impasto.studio.requests import order_of
-from impasto.studio.service import Workshop
+from impasto.studio.page.streaming import IMMEDIATE, STREAMED
+from impasto.studio.requests import request_from_record
+from impasto.studio.service import StudioService
 
 HIDDEN = gr.update(visible=False)
-EMPTY = "Nothing was painted yet. Whatever is painted here is kept, with its record."
+EMPTY = "No results yet. Every result of the studio is stored here with its record."
 
 
 class HistoryTab:
-    """The components of the tab, and what they do."""
+    """Components and event handlers of the tab."""
 
-    def __init__(self, workshop: Workshop, paint: PaintTab, tabs: gr.Tabs, tab: gr.Tab) -> None:
-        self.workshop, self.paint, self.tabs = workshop, paint, tabs
-        self.chosen = gr.State("")
-        self.shown = gr.HTML("", js_on_load=stages.SCRIPT, apply_default_css=False, elem_id="history-shown")
-        with gr.Row(visible=False, elem_classes="acts") as self.acts:
-            self.send = gr.Button("Send to Paint", elem_id="history-send")
-            self.again = gr.Button("Replay", elem_id="history-replay")
+    def __init__(self, service: StudioService, paint: PaintTab, tabs: gr.Tabs, tab: gr.Tab) -> None:
+        self.service, self.paint, self.tabs = service, paint, tabs
+        self.selected = gr.State("")
+        self.viewer = gr.HTML("", js_on_load=canvas.SCRIPT, apply_default_css=False, elem_id="history-viewer")
+        with gr.Row(visible=False, elem_classes="actions") as self.actions:
+            self.edit = gr.Button("Edit in Paint", elem_id="history-edit")
+            self.replay_button = gr.Button("Replay", elem_id="history-replay")
             self.delete = gr.Button("Delete", elem_id="history-delete")
-            self.sure = gr.Button("Delete for good", variant="stop", visible=False, elem_id="history-sure")
+            self.confirm = gr.Button("Yes, delete", variant="stop", visible=False, elem_id="history-confirm")
         self.grid = grid_component("", "history-grid")
-        tab.select(self.shelf, None, self.grid, **AT_ONCE)
-        self.grid.select(self.look, None, [self.chosen, self.shown, self.acts, self.sure], **AT_ONCE)
-        restored = [*paint.restored, tabs]
-        self.send.click(self.restore, [self.chosen, paint.photograph, paint.styles], restored, **AT_ONCE)
-        inputs = [self.chosen, paint.photograph, paint.styles]
-        self.again.click(self.replay, inputs, [*restored, *paint.seen], **STREAMED)
-        self.delete.click(lambda: gr.update(visible=True), None, self.sure, **AT_ONCE)
-        outputs = [self.chosen, self.shown, self.acts, self.sure, self.grid]
-        self.sure.click(self.remove, self.chosen, outputs, **AT_ONCE)
+        self._connect(tab)
 
-    def shelf(self) -> str:
-        """All paintings, the newest first."""
-        return grid(
+    def _connect(self, tab: gr.Tab) -> None:
+        inputs = [self.selected, self.paint.content, self.paint.styles]
+        restored = [*self.paint.restored, self.tabs]
+        viewer = [self.selected, self.viewer, self.actions, self.confirm]
+        tab.select(self.refresh, None, self.grid, **IMMEDIATE)
+        self.grid.select(self.show, None, viewer, **IMMEDIATE)
+        self.edit.click(self.restore, inputs, restored, **IMMEDIATE)
+        self.replay_button.click(self.replay, inputs, [*restored, *self.paint.job_outputs], **STREAMED)
+        self.delete.click(lambda: gr.update(visible=True), None, self.confirm, **IMMEDIATE)
+        self.confirm.click(self.remove, self.selected, [*viewer, self.grid], **IMMEDIATE)
+
+    def refresh(self) -> str:
+        """Return the grid of all results, the newest first."""
+        return grid_html(
             [
-                Cell(entry.key, f"pictures/{entry.key}.jpg", entry.title, f"{entry.title} · {entry.written()}")
-                for entry in self.workshop.history.entries()
+                GridCell(entry.key, f"pictures/{entry.key}.jpg", entry.title, f"{entry.title} · {entry.created()}")
+                for entry in self.service.history.entries()
             ],
             empty=EMPTY,
         )
 
-    def look(self, event: gr.EventData) -> tuple[str, str, Any, Any]:
-        """Shows one painting."""
+    def show(self, event: gr.EventData) -> tuple[str, str, Any, Any]:
+        """Show the selected result."""
         try:
-            entry = self.workshop.history.entry(key_of(event))
+            entry = self.service.history.entry(selected_key(event))
             record = entry.record()
-            order = order_of(record)
+            request = request_from_record(record)
         except ValueError as error:
-            return "", f'<p class="refused" role="alert">{escape(str(error))}</p>', HIDDEN, HIDDEN
-        before = f"sources/{self.workshop.name(order.content)}"
-        picture = stages.compared(before, f"pictures/{entry.key}.png", f"The painting: {entry.title}")
-        facts = f"<p class='status'>{escape(figures(record))}</p>"
-        return (
-            entry.key,
-            f"<div class='stage'>{picture}{facts}</div>{stages.take_away(entry.key, order)}",
-            gr.update(visible=True),
-            HIDDEN,
-        )
+            return "", canvas.error_html(error), HIDDEN, HIDDEN
+        before = f"sources/{self.service.page_name(request.content)}"
+        picture = canvas.before_after_html(before, f"pictures/{entry.key}.png", f"Result: {entry.title}")
+        status = f"<p class='status'>{escape(summary(record))}</p>"
+        downloads = canvas.downloads_html(entry.key, request)
+        return entry.key, f"<div class='canvas'>{picture}{status}</div>{downloads}", gr.update(visible=True), HIDDEN
 
-    def restore(self, key: str, photograph: Any, styles: Any) -> list[Any]:
-        """Shows pictures and settings of a painting in the tab Paint."""
-        updates = self.paint.restore(self.workshop.history.entry(key).record(), photograph, styles)
+    def restore(self, key: str, content: Any, styles: Any) -> list[Any]:
+        """Show the images and settings of a result in the tab Paint."""
+        updates = self.paint.restore(self.service.history.entry(key).record(), content, styles)
         return [*updates, gr.update(selected="paint-tab")]
 
-    def replay(self, request: gr.Request, key: str, photograph: Any, styles: Any) -> Iterator[dict[Any, Any]]:
-        """Paints a painting again from its record."""
-        record = self.workshop.history.entry(key).record()
-        order = order_of(record)
-        updates = self.restore(key, photograph, styles)
+    def replay(self, request: gr.Request, key: str, content: Any, styles: Any) -> Iterator[dict[Any, Any]]:
+        """Compute a result again from its record, in the tab Paint."""
+        replayed = request_from_record(self.service.history.entry(key).record())
+        updates = self.restore(key, content, styles)
         yield dict(zip([*self.paint.restored, self.tabs], updates, strict=True))
-        yield from self.paint.run(request, lambda: order, self.workshop.name(order.content))
+        yield from self.paint.run(request, lambda: replayed, self.service.page_name(replayed.content))
 
     def remove(self, key: str) -> tuple[str, str, Any, Any, str]:
-        """Deletes a painting."""
+        """Delete a result."""
         if key:
-            self.workshop.history.delete(key)
-        return "", "", HIDDEN, HIDDEN, self.shelf()
+            self.service.history.delete(key)
+        return "", "", HIDDEN, HIDDEN, self.refresh()
 
 
-def figures(record: Mapping[str, Any]) -> str:
-    """What a record says, in a line."""
-    order = order_of(record)
-    own = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in order.settings.items() if name not in ("start", "mask")
+def summary(record: Mapping[str, Any]) -> str:
+    """Return method, steps, time and changed settings of a record in one line."""
+    request = request_from_record(record)
+    settings = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in request.settings.items() if name not in ("start", "mask")
     )
-    before = len(record.get("segments", ()))
-    went_on = f" · went on from {before} painting{'s' if before > 1 else ''}" if before else ""
-    steps = f"{record['steps']} steps in {record.get('seconds', 0):.1f} s"
-    return f"{order.method} · {steps}{f' · {own}' if own else ''}{went_on}"
+    parts = [request.method, f"{record['steps']} steps in {record.get('seconds', 0):.1f} s"]
+    if settings:
+        parts.append(settings)
+    if count := len(record.get("segments", ())):
+        parts.append(f"continued from {count} earlier {'result' if count == 1 else 'results'}")
+    return " · ".join(parts)

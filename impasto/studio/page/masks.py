@@ -1,4 +1,4 @@
-"""The tab Masks: regions painted over the photograph, each after a style of its own."""
+"""The tab Masks: draw regions over the content image, one for each style image."""
 
 from __future__ import annotations
 
@@ -10,88 +10,99 @@ import gradio as gr
 import PIL.Image
 
 from impasto.samples import resolve
+from impasto.studio.page.canvas import error_html
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.page.picker import chosen_in
-from impasto.studio.page.streaming import AT_ONCE
-from impasto.studio.regions import PALETTE, as_png, colors_used, label_map
-from impasto.studio.requests import name_of
-from impasto.studio.service import Workshop
+from impasto.studio.page.streaming import IMMEDIATE
+from impasto.studio.regions import PALETTE, colors_used, encode_png, label_map
+from impasto.studio.requests import display_name
+from impasto.studio.service import StudioService
 
-SIDE = 768
-"""Pixels of the longer side on which regions are painted."""
-FIRST, PHOTOGRAPH = "takes after the first style", "stays a photograph"
+EDITOR_SIZE = 768
+"""Longer side of the image in the editor in pixels."""
+FIRST_STYLE, UNCHANGED = "use the first style", "keep the content image"
 
 
 class MasksTab:
-    """The components of the tab, and what they do."""
+    """Components and event handlers of the tab."""
 
-    def __init__(self, workshop: Workshop, paint: PaintTab, tabs: gr.Tabs, tab: gr.Tab) -> None:
-        self.workshop, self.paint = workshop, paint
+    def __init__(self, service: StudioService, paint: PaintTab, tabs: gr.Tabs, tab: gr.Tab) -> None:
+        self.service, self.paint = service, paint
         self.loaded = gr.State("")
         self.legend = gr.HTML("", apply_default_css=False, elem_id="masks-legend")
-        self.canvas = gr.ImageEditor(
+        self.editor = gr.ImageEditor(
             type="pil",
             image_mode="RGBA",
             sources=(),
             transforms=(),
             brush=gr.Brush(default_size=40, colors=list(PALETTE), default_color=PALETTE[1], color_mode="fixed"),
             layers=False,
-            label="Paint each region in the color of its style",
-            elem_id="masks-canvas",
+            label="Regions",
+            elem_id="masks-editor",
             height=560,
         )
-        self.rest = gr.Radio([FIRST, PHOTOGRAPH], value=FIRST, label="What is left unpainted", elem_id="masks-rest")
-        with gr.Row(elem_classes="acts"):
-            self.use = gr.Button("Use these regions in Paint", variant="primary", elem_id="masks-use")
-            self.clear = gr.Button("Start again", elem_id="masks-clear")
-        self.told = gr.HTML("", apply_default_css=False, elem_id="masks-told")
-        seen = [self.loaded, self.canvas, self.legend]
-        tab.select(self.load, [self.loaded, paint.photograph, paint.styles], seen, **AT_ONCE)
-        self.clear.click(self.load_again, [paint.photograph, paint.styles], seen, **AT_ONCE)
-        inputs = [self.canvas, self.rest, paint.photograph, paint.styles]
-        self.use.click(self.keep, inputs, [paint.regions, paint.use_regions, self.told, tabs], **AT_ONCE)
+        self.rest = gr.Radio(
+            [FIRST_STYLE, UNCHANGED], value=FIRST_STYLE, label="Areas without a region", elem_id="masks-rest"
+        )
+        with gr.Row(elem_classes="actions"):
+            self.use = gr.Button("Use regions", variant="primary", elem_id="masks-use")
+            self.clear = gr.Button("Clear", elem_id="masks-clear")
+        self.message = gr.HTML("", apply_default_css=False, elem_id="masks-message")
+        self._connect(tabs, tab)
 
-    def load(self, loaded: str, photograph: Any, styles: Any) -> tuple[str, Any, str]:
-        """Puts the chosen photograph under the brush, unless it lies there already."""
-        content = next(iter(chosen_in(photograph)), "")
+    def _connect(self, tabs: gr.Tabs, tab: gr.Tab) -> None:
+        images = [self.paint.content, self.paint.styles]
+        outputs = [self.loaded, self.editor, self.legend]
+        tab.select(self.load, [self.loaded, *images], outputs, **IMMEDIATE)
+        self.clear.click(self.reload, images, outputs, **IMMEDIATE)
+        used = [self.paint.regions, self.paint.use_regions, self.message, tabs]
+        self.use.click(self.use_regions, [self.editor, self.rest, *images], used, **IMMEDIATE)
+
+    def load(self, loaded: str, content: Any, styles: Any) -> tuple[str, Any, str]:
+        """Put the content image into the editor, unless it is there already."""
+        name = next(iter(chosen_in(content)), "")
         legend = _legend(chosen_in(styles))
-        if not content or content == loaded:
+        if not name or name == loaded:
             return loaded, gr.skip(), legend
-        return content, self._canvas(content), legend
+        return name, self._editor_value(name), legend
 
-    def load_again(self, photograph: Any, styles: Any) -> tuple[str, Any, str]:
-        """Puts it there anew, unpainted."""
-        return self.load("", photograph, styles)
+    def reload(self, content: Any, styles: Any) -> tuple[str, Any, str]:
+        """Put the content image into the editor again, without regions."""
+        return self.load("", content, styles)
 
-    def keep(self, painted: Any, rest: str, photograph: Any, styles: Any) -> tuple[Any, Any, str, Any]:
-        """Makes a label map of what was painted, and lets Paint use it."""
+    def use_regions(self, drawn: Any, rest: str, content: Any, styles: Any) -> tuple[Any, Any, str, Any]:
+        """Store the regions as a label map and select it in the tab Paint."""
         try:
-            content, names = next(iter(chosen_in(photograph)), ""), chosen_in(styles)
-            if not painted or painted.get("background") is None:
-                raise ValueError("choose a photograph first, and paint over a part of it")
-            mask = label_map(painted["layers"], painted["background"].size, rest=rest == FIRST)
+            name, style_names = next(iter(chosen_in(content)), ""), chosen_in(styles)
+            if not drawn or drawn.get("background") is None:
+                raise ValueError("choose a content image in Paint first, then draw over a part of it")
+            mask = label_map(drawn["layers"], drawn["background"].size, fill=rest == FIRST_STYLE)
             used = colors_used(mask)
-            if max(used) >= len(names):
-                raise ValueError(f"color {max(used) + 1} has no style: {len(names)} chosen in Paint; choose more there")
-            key = self.workshop.uploads.keep(as_png(mask), "regions.png")
+            if max(used) >= len(style_names):
+                raise ValueError(
+                    f"color {max(used) + 1} has no style: {len(style_names)} style images are selected; "
+                    "select more in Paint"
+                )
+            key = self.service.uploads.add(encode_png(mask), "regions.png")
         except ValueError as error:
-            refused = f'<p class="refused" role="alert">{escape(str(error))}</p>'
-            return gr.skip(), gr.skip(), refused, gr.skip()
-        regions = {"content": content, "mask": key, "styles": [names[k] for k in used]}
+            return gr.skip(), gr.skip(), error_html(error), gr.skip()
+        regions = {"content": name, "mask": key, "styles": [style_names[k] for k in used]}
         return regions, gr.update(visible=True, value=True), "", gr.update(selected="paint-tab")
 
-    def _canvas(self, content: str) -> dict[str, Any]:
-        with PIL.Image.open(resolve(self.workshop.source(content))) as file:
+    def _editor_value(self, name: str) -> dict[str, Any]:
+        with PIL.Image.open(resolve(self.service.source(name))) as file:
             background = PIL.ImageOps.exif_transpose(file).convert("RGB")
-        background.thumbnail((SIDE, SIDE))
+        background.thumbnail((EDITOR_SIZE, EDITOR_SIZE))
         return {"background": background, "layers": [], "composite": None}
 
 
 def _legend(names: Sequence[str]) -> str:
-    """Which color is which style's."""
+    """Return a list of the color of each style image, and a hint."""
     rows = "".join(
-        f'<li><span class="swatch" style="background:{color}"></span>{k + 1}. {escape(name_of(name))}</li>'
+        f'<li><span class="swatch" style="background:{color}"></span>{k + 1}. {escape(display_name(name))}</li>'
         for k, (color, name) in enumerate(zip(PALETTE, names, strict=False))
     )
-    hint = "" if len(names) > 1 else "<p>Choose two styles or more in Paint, one for each region.</p>"
-    return f'<ol class="colors">{rows}</ol>{hint}'
+    hint = "Draw each region in the color of its style image."
+    if len(names) < 2:
+        hint = "Select two or more style images in Paint, one for each region."
+    return f'<ol class="colors">{rows}</ol><p>{hint}</p>'

@@ -1,9 +1,8 @@
-"""The tab Paint: choose, watch, stop, continue, steer."""
+"""The tab Paint: choose images and settings, and start, watch, stop, change and continue a job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -11,159 +10,179 @@ import gradio as gr
 from impasto.methods import METHODS
 from impasto.samples import CONTENTS, STYLES
 from impasto.studio.jobs import JobState
-from impasto.studio.page import canvas as stages
-from impasto.studio.page.fields import lay_out
-from impasto.studio.page.picker import choosing, chosen_in, picker
-from impasto.studio.page.streaming import AT_ONCE, STREAMED, Followers
-from impasto.studio.requests import Order, as_asked, order_of
-from impasto.studio.service import Workshop
+from impasto.studio.page import canvas
+from impasto.studio.page.fields import add_fields
+from impasto.studio.page.picker import add_picker, chosen_in, with_chosen
+from impasto.studio.page.streaming import IMMEDIATE, STREAMED, PanelStreams
+from impasto.studio.requests import StylizeRequest, request_from_record, without_continuation
+from impasto.studio.service import StudioService
 
-FIRST_METHOD = "gatys"
-FIRST_PHOTOGRAPH, FIRST_STYLE = "chelsea", "brushstrokes"
+DEFAULT_METHOD = "gatys"
+DEFAULT_CONTENT, DEFAULT_STYLE = "chelsea", "brushstrokes"
 
 
 class PaintTab:
-    """The components of the tab, and what they do; made while a page is being built."""
+    """Components and event handlers of the tab."""
 
-    def __init__(self, workshop: Workshop, followers: Followers) -> None:
-        self.workshop, self.followers = workshop, followers
+    def __init__(self, service: StudioService, streams: PanelStreams) -> None:
+        self.service, self.streams = service, streams
         self.current = gr.State("")
         self.regions = gr.State(None)
-        with gr.Row(elem_classes="easel"):
-            with gr.Column(scale=3, elem_classes="picture"):
-                self.stage = gr.HTML(
-                    stages.nothing_yet(FIRST_PHOTOGRAPH), js_on_load=stages.SCRIPT, apply_default_css=False
-                )
-                self.told = gr.HTML("", apply_default_css=False)
-                self._buttons()
-                self.take = gr.HTML("", js_on_load=stages.SCRIPT, apply_default_css=False)
-            with gr.Column(scale=2, elem_classes="choices"):
-                self.photograph = picker("Photograph", list(CONTENTS), [FIRST_PHOTOGRAPH], many=False)
-                self.styles = picker("Styles", list(STYLES), [FIRST_STYLE], many=True)
-                self.use_regions = gr.Checkbox(
-                    True, label="Use the regions painted under Masks", visible=False, elem_id="use-regions"
-                )
-                self.method = gr.Dropdown(
-                    list(METHODS),
-                    value=FIRST_METHOD,
-                    label="Method",
-                    info=METHODS[FIRST_METHOD].summary,
-                    elem_id="method",
-                )
-                self.fields = lay_out(FIRST_METHOD)
-                self.bits = gr.Radio([8, 16], value=8, label="Bits a channel of the download", elem_id="bits")
-        self._events()
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(scale=3, elem_classes="canvas-column"):
+                self._add_canvas()
+            with gr.Column(scale=2):
+                self._add_settings()
+        self._connect()
 
-    def _buttons(self) -> None:
-        with gr.Row(elem_classes="acts"):
-            self.paint = gr.Button("Paint", variant="primary", elem_id="paint")
-            self.stop = gr.Button("Stop", interactive=False, elem_id="stop")
-            self.steer = gr.Button("Steer", interactive=False, elem_id="steer")
-            self.go_on = gr.Button("Continue", interactive=False, elem_id="continue")
+    def _add_canvas(self) -> None:
+        content = canvas.content_html(DEFAULT_CONTENT)
+        self.canvas = gr.HTML(content, js_on_load=canvas.SCRIPT, apply_default_css=False)
+        self.message = gr.HTML("", apply_default_css=False)
+        with gr.Row(elem_classes="actions"):
+            self.start = gr.Button("Paint", variant="primary", elem_id="paint")
+            self.stop = gr.Button("Stop and keep", interactive=False, elem_id="stop")
+            self.apply = gr.Button("Apply changes", interactive=False, elem_id="apply")
+            self.continue_button = gr.Button("Continue", interactive=False, elem_id="continue")
+        self.downloads = gr.HTML("", js_on_load=canvas.SCRIPT, apply_default_css=False)
 
-    @property
-    def asked(self) -> list[Any]:
-        """The components that say what is to be painted."""
-        own = [self.photograph, self.styles, self.method, self.bits, self.regions, self.use_regions]
-        return [*own, *self.fields.components]
+    def _add_settings(self) -> None:
+        self.content = add_picker("Content image", list(CONTENTS), [DEFAULT_CONTENT], multiple=False)
+        self.styles = add_picker("Style images", list(STYLES), [DEFAULT_STYLE], multiple=True)
+        self.use_regions = gr.Checkbox(
+            True, label="Use the regions drawn in Masks", visible=False, elem_id="use-regions"
+        )
+        self.method = gr.Dropdown(
+            list(METHODS),
+            value=DEFAULT_METHOD,
+            label="Method",
+            info=METHODS[DEFAULT_METHOD].summary,
+            elem_id="method",
+        )
+        self.fields = add_fields(DEFAULT_METHOD)
+        self.bits = gr.Radio([8, 16], value=8, label="Bits per channel of the PNG file", elem_id="bits")
 
     @property
-    def seen(self) -> list[Any]:
-        """The components that a job changes."""
-        return [self.current, self.stage, self.told, self.take, self.paint, self.stop, self.steer, self.go_on]
+    def request_inputs(self) -> list[Any]:
+        """Return the components that `make_request` reads, in its order."""
+        images = [self.content, self.styles]
+        return [*images, self.method, self.bits, self.regions, self.use_regions, *self.fields.components]
+
+    @property
+    def job_outputs(self) -> list[Any]:
+        """Return the components that a job changes."""
+        buttons = [self.start, self.stop, self.apply, self.continue_button]
+        return [self.current, self.canvas, self.message, self.downloads, *buttons]
 
     @property
     def restored(self) -> list[Any]:
-        """The components that `restore` changes."""
-        return [self.photograph, self.styles, self.method, *self.fields.outputs]
+        """Return the components that `restore` changes, in its order."""
+        return [self.content, self.styles, self.method, *self.fields.outputs]
 
-    def order(self, *asked: Any) -> Order:
-        """What the components say. Raises `ValueError`, in one line, for what is wrong."""
-        photograph, styles, method, bits, regions, use_regions, *values = asked
-        content = next(iter(chosen_in(photograph)), "")
-        names = chosen_in(styles)
+    def make_request(self, *inputs: Any) -> StylizeRequest:
+        """Return the request that the components describe.
+
+        Raises:
+            ValueError: In one line, for an invalid input.
+        """
+        content, styles, method, bits, regions, use_regions, *values = inputs
+        content_name = next(iter(chosen_in(content)), "")
+        style_names = chosen_in(styles)
         masks = {}
-        if regions and use_regions and regions["content"] == content:
-            masks, names = {"mask": [regions["mask"]]}, regions["styles"]
+        if regions and use_regions and regions["content"] == content_name:
+            masks, style_names = {"mask": [regions["mask"]]}, regions["styles"]
         settings = self.fields.settings(method, values)
-        return self.workshop.order(content, names, method, settings, bits, masks)
+        return self.service.make_request(content_name, style_names, method, settings, bits, masks)
 
-    def restore(self, record: Mapping[str, Any], photograph: Any, styles: Any) -> list[Any]:
-        """Updates that show a record's pictures, method and settings."""
-        order = order_of(record)
+    def restore(self, record: Mapping[str, Any], content: Any, styles: Any) -> list[Any]:
+        """Return updates that show the images, the method and the settings of a record."""
+        request = request_from_record(record)
         return [
-            choosing(photograph, [self.workshop.name(order.content)]),
-            choosing(styles, [self.workshop.name(style) for style in order.styles]),
-            gr.update(value=order.method, info=METHODS[order.method].summary),
-            *self.fields.shown(order.method, as_asked(order.settings)),
+            with_chosen(content, [self.service.page_name(request.content)]),
+            with_chosen(styles, [self.service.page_name(style) for style in request.styles]),
+            gr.update(value=request.method, info=METHODS[request.method].summary),
+            *self.fields.updates(request.method, without_continuation(request.settings)),
         ]
 
-    def begin(self, request: gr.Request, current: str, *asked: Any) -> Iterator[dict[Any, Any]]:
-        """Paints from the photograph."""
-        yield from self.run(request, lambda: self.order(*asked), _content_of(asked[0]))
+    def start_new(self, request: gr.Request, current: str, *inputs: Any) -> Iterator[dict[Any, Any]]:
+        """Start a job from the content image."""
+        yield from self.run(request, lambda: self.make_request(*inputs), _content_name(inputs[0]))
 
-    def begin_from_here(self, request: gr.Request, current: str, *asked: Any) -> Iterator[dict[Any, Any]]:
-        """Paints from the picture on the stage: continues it, or steers it where it is being painted."""
-        yield from self.run(request, lambda: self.order(*asked), _content_of(asked[0]), after=current)
+    def start_from_current(self, request: gr.Request, current: str, *inputs: Any) -> Iterator[dict[Any, Any]]:
+        """Start a job from the image on the canvas: apply changes to a running job, or continue an ended one."""
+        yield from self.run(request, lambda: self.make_request(*inputs), _content_name(inputs[0]), parent=current)
 
-    def halt(self, current: str) -> None:
-        """Stops what is on the stage."""
+    def stop_current(self, current: str) -> None:
+        """Stop the job on the canvas."""
         if current:
-            self.workshop.line.stop(current)
+            self.service.queue.stop(current)
 
     def run(
-        self, request: gr.Request, order: Callable[[], Order], content: str, *, after: str | None = None
+        self,
+        request: gr.Request,
+        make_request: Callable[[], StylizeRequest],
+        content: str,
+        *,
+        parent: str | None = None,
     ) -> Iterator[dict[Any, Any]]:
-        """Submits an order and shows how it gets on."""
+        """Submit a job and update the canvas until it has ended.
+
+        Args:
+            request: The request of the page.
+            make_request: Returns what to stylize; a `ValueError` becomes a message.
+            content: Name of the content image on the page.
+            parent: Key of the job to continue.
+        """
         try:
-            key = self.workshop.line.submit(order(), after=after)
+            key = self.service.queue.submit(make_request(), parent=parent)
         except ValueError as error:
-            yield {self.told: f'<p class="refused" role="alert">{escape(str(error))}</p>'}
+            yield {self.message: canvas.error_html(error)}
             return
-        begun = {self.current: key, self.told: "", self.take: ""} | self._allowed(is_live=True, has_picture=False)
-        for view in self.followers.follow(request.session_hash or "", key):
-            yield begun | {self.stage: stages.stage(view, content, after)} | self._ended(view)
-            begun = {}
-        yield dict.fromkeys(self.seen, gr.skip())
+        first = {self.current: key, self.message: "", self.downloads: ""}
+        first |= self._button_updates(is_live=True, has_picture=False)
+        for job in self.streams.follow(request.session_hash or "", key):
+            yield first | {self.canvas: canvas.job_html(job, content, parent)} | self._end_updates(job)
+            first = {}
+        yield dict.fromkeys(self.job_outputs, gr.skip())
 
-    def _ended(self, view: JobState) -> dict[Any, Any]:
-        if view.is_live:
+    def _end_updates(self, job: JobState) -> dict[Any, Any]:
+        if job.is_live:
             return {}
-        has_picture = view.status in ("done", "stopped")
-        allowed = self._allowed(is_live=False, has_picture=has_picture)
-        if not has_picture:
-            return allowed
-        record = self.workshop.history.entry(view.key).record()
-        return allowed | {self.take: stages.take_away(view.key, order_of(record, bits=view.order.bits))}
+        updates = self._button_updates(is_live=False, has_picture=job.has_picture)
+        if not job.has_picture:
+            return updates
+        record = self.service.history.entry(job.key).record()
+        request = request_from_record(record, bits=job.request.bits)
+        return updates | {self.downloads: canvas.downloads_html(job.key, request)}
 
-    def _allowed(self, *, is_live: bool, has_picture: bool) -> dict[Any, Any]:
+    def _button_updates(self, *, is_live: bool, has_picture: bool) -> dict[Any, Any]:
         return {
-            self.paint: gr.update(interactive=not is_live),
+            self.start: gr.update(interactive=not is_live),
             self.stop: gr.update(interactive=is_live),
-            self.steer: gr.update(interactive=is_live),
-            self.go_on: gr.update(interactive=has_picture),
+            self.apply: gr.update(interactive=is_live),
+            self.continue_button: gr.update(interactive=has_picture),
         }
 
-    def _events(self) -> None:
-        asked = [self.current, *self.asked]
-        self.paint.click(self.begin, asked, self.seen, **STREAMED)
-        for button in (self.steer, self.go_on):
-            button.click(self.begin_from_here, asked, self.seen, **STREAMED)
-        self.stop.click(self.halt, self.current, None, **AT_ONCE)
+    def _connect(self) -> None:
+        inputs = [self.current, *self.request_inputs]
+        self.start.click(self.start_new, inputs, self.job_outputs, **STREAMED)
+        for button in (self.apply, self.continue_button):
+            button.click(self.start_from_current, inputs, self.job_outputs, **STREAMED)
+        self.stop.click(self.stop_current, self.current, None, **IMMEDIATE)
         self.method.input(
-            lambda method: [gr.update(info=METHODS[method].summary), *self.fields.shown(method, {})],
+            lambda method: [gr.update(info=METHODS[method].summary), *self.fields.updates(method, {})],
             self.method,
             [self.method, *self.fields.outputs],
-            **AT_ONCE,
+            **IMMEDIATE,
         )
-        self.photograph.input(
-            lambda value: stages.nothing_yet(_content_of(value)), self.photograph, self.stage, **AT_ONCE
+        self.content.input(
+            lambda value: canvas.content_html(_content_name(value)), self.content, self.canvas, **IMMEDIATE
         )
 
 
-def _content_of(photograph: Any) -> str:
-    """The photograph's name on the page, or nothing."""
+def _content_name(content: Any) -> str:
+    """Return the name of the content image on the page, or nothing where none is chosen."""
     try:
-        return next(iter(chosen_in(photograph)), "")
+        return next(iter(chosen_in(content)), "")
     except ValueError:
         return ""

@@ -1,4 +1,4 @@
-"""A row of pictures to choose from, to which visitors add their own by dropping them."""
+"""Choose images from the samples, or upload them by a click or by drag and drop."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 import gradio as gr
 
 from impasto.samples import CONTENTS, STYLES
-from impasto.studio.requests import name_of
+from impasto.studio.requests import display_name
 
 TEMPLATE = """
-<fieldset class="picker" data-many="{{value.many}}">
+<fieldset class="picker">
 <legend>{{value.legend}}</legend>
 <div class="options">
 {{#each value.options}}
 <label title="{{this.alt}}"><input type="{{../value.kind}}" name="{{../value.legend}}" value="{{this.name}}">
 <img src="sources/{{this.name}}" alt="{{this.alt}}" loading="lazy"><span>{{this.label}}</span></label>
 {{/each}}
-<label class="drop"><input type="file" accept="image/*" {{value.multiple}}>
-<span>Drop a picture here, or choose one</span></label>
+<label class="drop-zone"><input type="file" accept="image/*" {{value.multiple}}>
+<span>Drop an image here, or click to choose a file</span></label>
 </div>
-<p class="refused" role="alert">{{value.error}}</p>
+<p class="error-message" role="alert">{{value.error}}</p>
 </fieldset>
 """
 
 SCRIPT = """
-const show = () => {
+const showChosen = () => {
   for (const input of element.querySelectorAll('input:not([type=file])'))
     input.checked = props.value.chosen.includes(input.value);
 };
@@ -35,41 +35,49 @@ const choose = () => {
   props.value = {...props.value, chosen, error: ''};
   setTimeout(() => trigger('input'), 0);
 };
-const bring = async files => {
+const uploadFiles = async files => {
   for (const file of files) {
-    let said;
+    let result;
     try {
-      const answer = await fetch('uploads?name=' + encodeURIComponent(file.name), {method: 'POST', body: file});
-      said = await answer.json();
-    } catch (error) { said = {error: file.name + ': it did not arrive; try again'}; }
-    if (said.error) { props.value = {...props.value, error: said.error}; continue; }
-    const others = props.value.options.filter(option => option.name !== said.name);
-    const chosen = props.value.kind === 'radio' ? [said.name] : [...props.value.chosen, said.name];
-    props.value = {...props.value, options: [...others, said], chosen: [...new Set(chosen)], error: ''};
-    setTimeout(() => { show(); trigger('input'); }, 50);
+      const address = 'uploads?name=' + encodeURIComponent(file.name);
+      const response = await fetch(address, {method: 'POST', body: file});
+      result = await response.json();
+    } catch (error) { result = {error: file.name + ': the upload failed; try again'}; }
+    if (result.error) { props.value = {...props.value, error: result.error}; continue; }
+    const others = props.value.options.filter(option => option.name !== result.name);
+    const chosen = props.value.kind === 'radio' ? [result.name] : [...props.value.chosen, result.name];
+    props.value = {...props.value, options: [...others, result], chosen: [...new Set(chosen)], error: ''};
+    setTimeout(() => { showChosen(); trigger('input'); }, 50);
   }
 };
 element.addEventListener('change', event => {
-  if (event.target.type === 'file') { bring([...event.target.files]); event.target.value = ''; } else choose();
+  if (event.target.type === 'file') { uploadFiles([...event.target.files]); event.target.value = ''; } else choose();
 });
 for (const name of ['dragover', 'drop'])
   element.addEventListener(name, event => {
     event.preventDefault();
-    element.querySelector('.drop').classList.toggle('over', name === 'dragover');
-    if (name === 'drop') bring([...event.dataTransfer.files]);
+    element.querySelector('.drop-zone').classList.toggle('drag-over', name === 'dragover');
+    if (name === 'drop') uploadFiles([...event.dataTransfer.files]);
   });
-element.addEventListener('dragleave', () => element.querySelector('.drop').classList.remove('over'));
-watch('value', show);
-show();
+element.addEventListener('dragleave', () => element.querySelector('.drop-zone').classList.remove('drag-over'));
+watch('value', showChosen);
+showChosen();
 """
 
 
-def picker(legend: str, samples: Sequence[str], chosen: Sequence[str], *, many: bool) -> gr.HTML:
-    """A picker; its value is read by `chosen_in`."""
+def add_picker(legend: str, samples: Sequence[str], chosen: Sequence[str], *, multiple: bool) -> gr.HTML:
+    """Add a picker to the page that is being built; `chosen_in` reads its value.
+
+    Args:
+        legend: Heading of the picker.
+        samples: Names of the samples to choose from.
+        chosen: Names that are chosen at first.
+        multiple: Whether several images can be chosen.
+    """
     value = {
         "legend": legend,
-        "kind": "checkbox" if many else "radio",
-        "multiple": "multiple" if many else "",
+        "kind": "checkbox" if multiple else "radio",
+        "multiple": "multiple" if multiple else "",
         "options": [option(name) for name in samples],
         "chosen": list(chosen),
         "error": "",
@@ -78,21 +86,25 @@ def picker(legend: str, samples: Sequence[str], chosen: Sequence[str], *, many: 
 
 
 def option(name: str) -> dict[str, str]:
-    """A sample or an upload, as a picker and its script know it."""
+    """Return the name, the label and the alternative text of a sample or an upload."""
     sample = CONTENTS.get(name) or STYLES.get(name)
-    return {"name": name, "label": name_of(name), "alt": sample.summary if sample else name_of(name)}
+    return {"name": name, "label": display_name(name), "alt": sample.summary if sample else display_name(name)}
 
 
 def chosen_in(value: Any) -> list[str]:
-    """The names chosen in a picker; whatever else a visitor may have sent is refused with a `ValueError`."""
+    """Return the names that are chosen in a picker.
+
+    Raises:
+        ValueError: For a malformed value from a client.
+    """
     chosen = value.get("chosen") if isinstance(value, dict) else None
     if not isinstance(chosen, list) or not all(isinstance(name, str) for name in chosen):
-        raise ValueError("the choice of pictures cannot be read; load the page again")
+        raise ValueError("the selection of images is malformed; reload the page")
     return chosen
 
 
-def choosing(value: Any, names: Sequence[str]) -> dict[str, Any]:
-    """The value of a picker in which these names are chosen, added where they are not there yet."""
+def with_chosen(value: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the value of a picker in which the given names are chosen; missing options are added."""
     known = [each for each in value["options"] if isinstance(each, dict)]
     missing = [option(name) for name in names if name not in {each.get("name") for each in known}]
     return {**value, "options": [*known, *missing], "chosen": list(names), "error": ""}

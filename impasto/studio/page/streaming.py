@@ -1,4 +1,4 @@
-"""How the page is answered, at once or in a stream; and following a job until it ends or another one is looked at."""
+"""Options of the page's events, and streams of updates: one stream at a time writes to a panel of the page."""
 
 from __future__ import annotations
 
@@ -7,72 +7,76 @@ from collections.abc import Iterator
 from typing import Any
 
 from impasto.studio.jobs import JobState
-from impasto.studio.queue import Line
+from impasto.studio.queue import JobQueue
 
 _EVENT: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-AT_ONCE = _EVENT | {"queue": False}
-"""Options of an event with one answer. Gradio's queue would answer in a stream that it closes when nothing is under
-way: what is asked in that moment, as by a choice left for a button, would never be heard of again."""
+IMMEDIATE = _EVENT | {"queue": False}
+"""Options of an event with one answer. gradio's queue would answer in a stream that it closes when no event is pending;
+an event that starts in that moment, as when a click on a button ends an edit, would never get its answer."""
 STREAMED = _EVENT | {"concurrency_limit": None}
-"""Options of an event with many answers."""
-LOOK = 0.15
-"""Seconds between two looks."""
-PATIENCE = 2.0
-"""Seconds in which whoever has a stage leaves it to the next one."""
+"""Options of an event with several answers."""
+POLL_INTERVAL = 0.15
+"""Seconds between two checks of a job."""
+HANDOVER_TIMEOUT = 2.0
+"""Seconds that a stream waits for the previous stream of its panel to end."""
 
 
-class Turn:
-    """The time in which one event writes to a stage."""
+class _Stream:
+    """Two flags of one stream: `replaced` asks it to end, `ended` confirms that it has."""
 
     def __init__(self) -> None:
-        self.left, self.over = threading.Event(), threading.Event()
+        self.replaced, self.ended = threading.Event(), threading.Event()
 
 
-class Followers:
-    """Which event writes to which stage of an open page: one begun later takes the stage from the one before."""
+class PanelStreams:
+    """The stream that writes to each panel of each open page; a new stream replaces the previous one."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
         self._lock = threading.Lock()
-        self._turns: dict[tuple[str, str], Turn] = {}
+        self._streams: dict[tuple[str, str], _Stream] = {}
 
-    def looks(self, session: str, stage: str) -> Iterator[None]:
-        """Yields every `LOOK` seconds until another event takes the stage; begins when the one before has gone.
+    def ticks(self, session: str, panel: str) -> Iterator[None]:
+        """Yield every `POLL_INTERVAL` seconds until another stream takes the panel or the page is closed.
 
-        That one has then sent all that it had to say. But gradio sends the last message of a stream again when the
-        stream ends: whoever leaves a stage says something empty last.
+        The first tick comes after the previous stream of the panel has ended, so that its last update is not late.
+        When a stream ends, gradio sends its last message again; a stream must therefore end with an empty update.
+
+        Args:
+            session: Identifies the open page.
+            panel: Name of the part of the page.
         """
-        turn = Turn()
+        stream = _Stream()
         with self._lock:
-            before = self._turns.get((session, stage))
-            self._turns[session, stage] = turn
-        if before is not None:
-            before.left.set()
-            before.over.wait(PATIENCE)
+            previous = self._streams.get((session, panel))
+            self._streams[session, panel] = stream
+        if previous is not None:
+            previous.replaced.set()
+            previous.ended.wait(HANDOVER_TIMEOUT)
         try:
-            while not turn.left.is_set():
+            while not stream.replaced.is_set():
                 yield
-                turn.left.wait(LOOK)
+                stream.replaced.wait(POLL_INTERVAL)
         finally:
-            turn.over.set()
+            stream.ended.set()
             with self._lock:
-                if self._turns.get((session, stage)) is turn:
-                    del self._turns[session, stage]
+                if self._streams.get((session, panel)) is stream:
+                    del self._streams[session, panel]
 
     def follow(self, session: str, key: str) -> Iterator[JobState]:
-        """Yields a view of a job whenever there is something new to see; the last one is of the end."""
-        seen: tuple[object, ...] | None = None
-        for _ in self.looks(session, "paint"):
-            view = self._line.view(key)
-            now = (view.status, view.place, view.version)
-            if now != seen:
-                yield view
-                seen = now
-            if not view.is_live:
+        """Yield the state of a job on the panel `paint` whenever it changes, until it has ended."""
+        shown: tuple[object, ...] | None = None
+        for _ in self.ticks(session, "paint"):
+            job = self._queue.state(key)
+            state = (job.status, job.queue_position, job.version)
+            if state != shown:
+                yield job
+                shown = state
+            if not job.is_live:
                 return
 
-    def leave(self, session: str) -> None:
-        """The page was closed."""
+    def close(self, session: str) -> None:
+        """End all streams of a page that was closed."""
         with self._lock:
-            for place in [place for place in self._turns if place[0] == session]:
-                self._turns.pop(place).left.set()
+            for panel in [each for each in self._streams if each[0] == session]:
+                self._streams.pop(panel).replaced.set()
