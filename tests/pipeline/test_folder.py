@@ -332,10 +332,13 @@ ERRORS = {
     "style": (["photos", "photos/notes.txt", "-o", "out"], "'photos/notes.txt': it is not an image"),
     "start": (
         ["photos", "style.png", "-o", "out", "--start", "no"],
-        "--start: choose content, style, noise, a method",
+        "--start: give content, style, noise, a feed",
     ),
     "setting": (["photos", "style.png", "-o", "out", "--steps", "0"], "--steps: input should be greater"),
-    "first picture": (["photos", "style.png", "-o", "out", "--sizes", "16", "24", "32"], "--steps: 2 cannot be shar"),
+    "first picture": (
+        ["photos", "style.png", "-o", "out", "--sizes", "16", "24", "32"],
+        "--steps: 2 is less than the n",
+    ),
     "no weights": (["photos", "style.png", "-o", "out", "--backbone", "vgg19"], "IMPASTO_OFFLINE is set; searched for"),
 }
 
