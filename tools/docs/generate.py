@@ -87,10 +87,15 @@ def backbones() -> str:
 def losses() -> str:
     """Return every loss with its summary."""
     rows = [
-        [f"`{name}`", (LOSSES[name].__doc__ or "").split("\n\n")[0], "yes" if LOSSES[name].is_spatial_mean else "no"]
+        [
+            f"`{name}`",
+            LOSSES[name].role,
+            (LOSSES[name].__doc__ or "").split("\n\n")[0],
+            "yes" if LOSSES[name].is_spatial_mean else "no",
+        ]
         for name in LOSSES
     ]
-    return table(["name", "description", "spatial mean"], rows)
+    return table(["name", "role", "description", "spatial mean"], rows)
 
 
 def metrics() -> str:
