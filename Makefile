@@ -32,7 +32,7 @@ check: .venv/test.stamp  ## check style, docstrings, spelling and types
 bench: .venv/test.stamp  ## measure the figures of the README (an hour; needs IMPASTO_WEIGHTS)
 	$(BIN)/python benchmarks/time_to_loss.py
 	$(BIN)/python benchmarks/paper_table.py
-	$(BIN)/python benchmarks/lite_gate.py
+	$(BIN)/python benchmarks/lite_quality.py
 
 golden: .venv/test.stamp  ## record the outputs of 83 small runs, or compare with an existing record
 	if [ -e build/golden.json ]; then $(BIN)/python tools/golden.py check build/golden.json; \

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the pictures, the graded loss of a saved picture, and what the machine is."""
+"""Functions that the benchmarks share: images, graded losses of a saved image, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SIX = (
     *(("tubingen", "starry_night"), ("golden_gate", "shipwreck"), ("flowers", "mosaic")),
     *(("lion", "wave_crop"), ("taj_mahal", "the_scream"), ("tubingen", "vg_wheat_field")),
 )
-"""Pairs of test pictures that the benchmarks have in common."""
+"""Pairs of a content image and a style image that most benchmarks use."""
 
 
 def picture(name: str) -> Path:
-    """A path, a sample's name, or a test picture's name below IMPASTO_TEST_IMAGES."""
+    """Return the file of a path, of a bundled sample, or of a test image below IMPASTO_TEST_IMAGES."""
     for kind in ("content", "style"):
         file = Path(os.environ.get("IMPASTO_TEST_IMAGES", "")) / kind / f"{name}.jpg"
         if file.is_file():
@@ -36,14 +36,14 @@ def picture(name: str) -> Path:
 
 
 def pair(content: str, style: str, size: int) -> Pictures:
-    """Content and style, `(1, 3, H, W)`, longer side `size`."""
+    """Return a content image and a style image `(1, 3, H, W)` with a longer side of `size` pixels."""
     pictures = [load_image(picture(name)) for name in (content, style)]
     first, second = (resize(image, fit((image.shape[-2], image.shape[-1]), size)) for image in pictures)
     return first, second
 
 
 def load_chain(name: str, dtype: torch.dtype) -> ChainBackbone:
-    """A backbone that is a chain of convolutions, on the CPU."""
+    """Load a backbone that is a chain of convolutions, on the CPU."""
     backbone = load_backbone(name, dtype=dtype)
     if not isinstance(backbone, ChainBackbone):
         raise ValueError(f"backbone {name!r} is not a chain of convolutions; choose vgg19-caffe or tiny")
@@ -52,7 +52,7 @@ def load_chain(name: str, dtype: torch.dtype) -> ChainBackbone:
 
 @torch.no_grad()
 def gatys_objective(backbone: ChainBackbone, pictures: Pictures, style_weight: float) -> Objective:
-    """The default objective of the method `gatys`."""
+    """Return the default objective of the method `gatys`."""
     content, style = pictures
     layers, deep = backbone.style_layers, backbone.content_layers
     return Objective(
@@ -66,7 +66,7 @@ def gatys_objective(backbone: ChainBackbone, pictures: Pictures, style_weight: f
 
 @torch.no_grad()
 def graded(objective: Objective, image: Image) -> dict[str, float]:
-    """Content, style and total loss of `image` as it is saved, with 8 bits."""
+    """Return the content, style and total loss of an image quantized to 8 bits, as it is saved."""
     losses = {name: loss.item() for name, loss in objective(quantize(image.clamp(0, 1))).items()}
     content = sum(loss for name, loss in losses.items() if name.startswith("content/"))
     total = sum(losses.values())
@@ -74,7 +74,7 @@ def graded(objective: Objective, image: Image) -> dict[str, float]:
 
 
 def machine() -> str:
-    """The processor, its threads, and the version of torch, in one line."""
+    """Return processor, number of threads and version of PyTorch in one line."""
     name = str(torch.cpu.get_capabilities().get("cpu_name", platform.machine()))
     features = torch.cpu.get_capabilities()
     bf16 = "AMX bf16" if features.get("amx_bf16") else "AVX-512 bf16" if features.get("avx512_bf16") else "no bf16"
@@ -82,11 +82,11 @@ def machine() -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def flat(tensor: Tensor) -> Tensor:
-    """Contiguous in memory as `(B, C, H, W)`: the layout everyone begins with."""
+    """Return a tensor in the default memory layout `(B, C, H, W)`."""
     return tensor.contiguous(memory_format=torch.contiguous_format)

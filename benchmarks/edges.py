@@ -1,4 +1,4 @@
-"""What the term `edge_weight` holds of faces and lines, and what it costs in style; graded by VGG-19 in fp32.
+"""Measure how many edges `edge_weight` preserves and how much style it costs, graded with VGG-19 in fp32.
 
 IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/edges.py [--sheet edges.png]
 """
@@ -31,27 +31,27 @@ def main() -> None:
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.backbone}, {options.size} pixels", sep="")
     chain, loss = load_chain("vgg19-caffe", torch.float32), LaplacianLoss()
-    rows, pictures = [], []
+    rows, images = [], []
     for content, style in PAIRS:
-        judge = gatys_objective(chain, pair(content, style, options.size), 1.0)
-        photograph = pair(content, style, options.size)[0]
-        own = graded(judge, photograph)["style"]
-        row: list[Image | None] = [photograph]
+        evaluator = gatys_objective(chain, pair(content, style, options.size), 1.0)
+        original = pair(content, style, options.size)[0]
+        original_loss = graded(evaluator, original)["style"]
+        row: list[Image | None] = [original]
         for weight in WEIGHTS:
             result = stylize(
                 picture(content), picture(style), size=options.size, backbone=options.backbone, edge_weight=weight
             )
-            edges = loss.distance(loss.statistic(result.image), loss.statistic(photograph)).item()
+            edges = loss.distance(loss.statistic(result.image), loss.statistic(original)).item()
             ssim = evaluate(picture(content), picture(style), result.image, metrics=["ssim"])["ssim"]
-            share = graded(judge, result.image)["style"] / own
+            share = graded(evaluator, result.image)["style"] / original_loss
             rows.append([f"{content} x {style}", f"{weight:g}", f"{1000 * edges:.2f}", f"{ssim:.3f}", f"{share:.1%}"])
             print(*rows[-1], flush=True)
             row.append(result.image)
-        pictures.append([*row, load_image(picture(style), size=options.size)])
+        images.append([*row, load_image(picture(style), size=options.size)])
     print(table(["pair", "edge_weight", "edges lost (x 1000)", "SSIM", "style share"], rows))
     if options.sheet:
-        names = ["photograph", *(f"edge_weight {weight:g}" for weight in WEIGHTS), "style"]
-        save_image(contact_sheet(pictures, column_names=names, cell=options.size), options.sheet)
+        names = ["content", *(f"edge_weight {weight:g}" for weight in WEIGHTS), "style"]
+        save_image(contact_sheet(images, column_names=names, cell=options.size), options.sheet)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What an experiment adds to its paintings: `python benchmarks/experiment_overhead.py`.
+"""Measure the overhead of an experiment: `python benchmarks/experiment_overhead.py [--runs 1000]`.
 
-Many tiny paintings (48 pixels, one step, random features), each judged, saved and filed. Overhead is the wall time less
-that of the steps themselves, as each painting counts them. The last line also writes the report, if there is one.
+The runs are tiny (48 pixels, one step, random features); each result is graded, saved and recorded. The overhead is the
+wall time minus the time of the steps as each run measures it. The last line is the time to write the report.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ PAIRS = [["woodcut", "mosaic"], ["geometric", "inkwash"], ["inkwash", "woodcut"]
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=1000)
-    arguments.add_argument("--evaluation-network", default="tiny", help="network of the metrics")
-    asked = arguments.parse_args()
-    runs = asked.runs
+    arguments.add_argument("--evaluation-network", default="tiny", help="network that grades the results")
+    options = arguments.parse_args()
+    runs = options.runs
     grid = {
         "name": "overhead",
-        "evaluation_network": asked.evaluation_network,
+        "evaluation_network": options.evaluation_network,
         "settings": {"size": 48, "steps": 1, "backbone": "tiny"},
         "variants": [{"method": "gatys", "name": "tiny"}],
         "pairs": PAIRS,
         "seeds": list(range(runs // len(PAIRS))),
     }
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
+        started = time.perf_counter()
         experiment = experiment_of(Document(grid, Path(folder)))
         store = Store(folder, create=True)
         store.register(experiment)
-        enrolled, busy = time.perf_counter(), time.process_time()
+        registered, busy = time.perf_counter(), time.process_time()
         run_experiment(folder, experiment)
         busy = 1000 * (time.process_time() - busy) / len(experiment.tasks)
-        wall = time.perf_counter() - enrolled
+        wall = time.perf_counter() - registered
         done = store.runs()
         assert all(run.status == "done" for run in done)
-        painting = sum(run.seconds or 0 for run in done)
-        print(f"{len(done)} runs: to check and enrol them {enrolled - began:.2f} s, to run them {wall:.1f} s")
-        each = [1000 * seconds / len(done) for seconds in (wall - painting, painting)]
-        print(f"overhead {each[0]:.1f} ms a run, beside {each[1]:.1f} ms; processor {busy:.1f} ms for both")
-        began = time.perf_counter()
+        steps = sum(run.seconds or 0 for run in done)
+        print(f"{len(done)} runs: check and register {registered - started:.2f} s, run {wall:.1f} s")
+        each = [1000 * seconds / len(done) for seconds in (wall - steps, steps)]
+        print(f"overhead {each[0]:.1f} ms per run, steps {each[1]:.1f} ms; processor time {busy:.1f} ms for both")
+        started = time.perf_counter()
         run_experiment(folder, experiment)
-        print(f"nothing left to do: {time.perf_counter() - began:.2f} s")
+        print(f"repeated without missing runs: {time.perf_counter() - started:.2f} s")
         if find_spec("impasto.experiments.report") is not None:
-            began = time.perf_counter()
+            started = time.perf_counter()
             page = import_module("impasto.experiments.report").write(Path(folder), done, experiment.name, "")
             size = page.stat().st_size / 2**20
-            print(f"report: {time.perf_counter() - began:.1f} s, {size:.1f} MiB")
+            print(f"report: {time.perf_counter() - started:.1f} s, {size:.1f} MiB")
         store.close()
 
 

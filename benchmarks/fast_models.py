@@ -1,17 +1,17 @@
-"""The models of one pass: what they paint, graded by VGG-19, and what a large picture costs, in seconds and memory.
+"""Grade the feed-forward models with VGG-19, and measure their time and memory for large images.
 
     export IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=...
     python benchmarks/fast_models.py [--grade] [--sheet FILE] [--large] [--cost] [--faithful] [--tiles]
 
-`--grade` paints six pairs at 512 pixels; the saved picture is graded by VGG-19 in fp32: style loss (Gram matrices of
-relu1_1 to relu5_1) as a share of the photograph's own, content loss (relu4_2), and CFSD. `--large` grades three of them
-at 1024, 2048 and 4096 pixels, in bf16 where the processor has it; CFSD, which compares each place with each, on the
-painting reduced to 512. `--cost` paints noise at 4:3, each size and model in a process of its own, beside a plain
-network of MicroAST's layers (Wang et al., AAAI 2023) with random weights, in fp32 as published: it is there to be
-timed, and paints nothing. `--faithful` prints what is left of twenty pictures, at 512 pixels, where nothing is to
-change: at strength 0 (PSNR in dB), and where the style is the picture itself (PSNR, also to the one at strength 0, and
-SSIM). `--tiles` paints noise of 2048x1536 in tiles and at once, in fp32, and 8192x8192 by `micro`: how far the two are
-apart, and how much memory is used above the picture and the painting.
+`--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32: style share (style loss with
+Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss (relu4_2) and CFSD. `--large`
+grades three pairs at 1024, 2048 and 4096 pixels, in bf16 where the processor supports it; CFSD, which compares all
+pairs of positions, is computed on the output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3,
+each size and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI
+2023) and random weights, in fp32 as published. `--faithful` measures how well twenty images at 512 pixels are preserved
+at strength 0 (PSNR in dB), and with the image itself as the style (PSNR, also against the output at strength 0, and
+SSIM). `--tiles` stylizes noise of 2048x1536 pixels with and without tiles, in fp32, and 8192x8192 pixels with `micro`:
+it prints the largest difference, and the memory in addition to the input and the output.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ CPU = torch.device("cpu")
 MODELS = ("micro", "adain", "wct")
 PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
-PLAIN = "MicroAST's layers"
+PLAIN = "layers of MicroAST"
 
 
 class Plain(nn.Module):
-    """The layers of MicroAST at inference, without its weights."""
+    """Network with the layers of MicroAST at inference, with random weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,8 +66,8 @@ class Plain(nn.Module):
             x = up(F.interpolate(x, scale_factor=2.0, mode="bilinear"))
         return self.leave(x)  # type: ignore[no-any-return]
 
-    def _levels(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.encoder(picture)
+    def _levels(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.encoder(image)
         first = x + self.levels[0](x)
         return first, first + self.levels[1](first)
 
@@ -82,60 +82,61 @@ def _separable(inputs: int, outputs: int, stride: int = 2) -> list[nn.Module]:
 
 
 def _adain(content: Tensor, style: Tensor) -> Tensor:
-    deviation, mean = torch.std_mean(style, (2, 3), keepdim=True)
-    own, own_mean = torch.std_mean(content, (2, 3), keepdim=True)
-    return (content - own_mean) / (own + 1e-5) * deviation + mean
+    style_std, style_mean = torch.std_mean(style, (2, 3), keepdim=True)
+    content_std, content_mean = torch.std_mean(content, (2, 3), keepdim=True)
+    return (content - content_mean) / (content_std + 1e-5) * style_std + style_mean
 
 
 def grade_all(sheet: Path | None) -> None:
-    eye = load_chain("vgg19-caffe", torch.float32)
+    evaluator = load_chain("vgg19-caffe", torch.float32)
     rows: list[list[str]] = []
     figures: dict[str, list[tuple[float, float, float]]] = {model: [] for model in MODELS}
-    painted: list[list[Image | None]] = []
+    images: list[list[Image | None]] = []
     for content, style in SIX:
         pictures = pair(content, style, 512)
-        objective = gatys_objective(eye, pictures, 100.0)
-        own = graded(objective, pictures[0])["style"]
-        painted.append([*pictures])
+        objective = gatys_objective(evaluator, pictures, 100.0)
+        original_loss = graded(objective, pictures[0])["style"]
+        images.append([*pictures])
         row = [f"{content} x {style}"]
         for model in MODELS:
             image = impasto.stylize(picture(content), picture(style), model, size=512).image
             losses = graded(objective, image)
-            cfsd = evaluate(picture(content), picture(style), image, backbone=eye, metrics=["cfsd"])["cfsd"]
-            figures[model].append((losses["style"] / own, losses["content"], cfsd))
-            row.append(_told(figures[model][-1]))
-            painted[-1].append(image)
+            cfsd = evaluate(picture(content), picture(style), image, backbone=evaluator, metrics=["cfsd"])["cfsd"]
+            figures[model].append((losses["style"] / original_loss, losses["content"], cfsd))
+            row.append(_summary(figures[model][-1]))
+            images[-1].append(image)
         rows.append(row)
     medians = {model: tuple(map(statistics.median, zip(*values, strict=True))) for model, values in figures.items()}
-    rows.append(["median", *(_told(medians[model]) for model in MODELS)])
+    rows.append(["median", *(_summary(medians[model]) for model in MODELS)])
     print(table(["pair", *MODELS], rows))
     if sheet is not None:
-        save_image(contact_sheet(painted, column_names=["content", "style", *MODELS], cell=384), sheet)
+        save_image(contact_sheet(images, column_names=["content", "style", *MODELS], cell=384), sheet)
 
 
 def grade_large() -> None:
-    eye, small_eye = (load_chain("vgg19-caffe", dtype) for dtype in (pick_dtype("auto", CPU), torch.float32))
+    evaluator = load_chain("vgg19-caffe", pick_dtype("auto", CPU))
+    exact = load_chain("vgg19-caffe", torch.float32)
     rows = []
     for size in LONGER_SIDES[1:]:
         figures: dict[str, list[tuple[float, float, float]]] = {model: [] for model in MODELS}
         for content, style in SIX[:3]:
             pictures = pair(content, style, size)
-            objective = gatys_objective(eye, pictures, 100.0)
-            own = graded(objective, pictures[0])["style"]
+            objective = gatys_objective(evaluator, pictures, 100.0)
+            original_loss = graded(objective, pictures[0])["style"]
             for model in MODELS:
                 image = impasto.stylize(picture(content), picture(style), model, size=size).image
                 losses = graded(objective, image)
-                seen = resize(quantize(image), fit(pictures[0].shape[-2:], LONGER_SIDES[0]))
-                cfsd = evaluate(picture(content), picture(style), seen, backbone=small_eye, metrics=["cfsd"])["cfsd"]
-                figures[model].append((losses["style"] / own, losses["content"], cfsd))
+                reduced = resize(quantize(image), fit(pictures[0].shape[-2:], LONGER_SIDES[0]))
+                cfsd = evaluate(picture(content), picture(style), reduced, backbone=exact, metrics=["cfsd"])["cfsd"]
+                figures[model].append((losses["style"] / original_loss, losses["content"], cfsd))
         rows.append(
-            [size, *(_told(tuple(map(statistics.median, zip(*figures[model], strict=True)))) for model in MODELS)]
+            [size, *(_summary(tuple(map(statistics.median, zip(*figures[model], strict=True)))) for model in MODELS)]
         )
         print(*rows[-1], flush=True)
     print(table(["longer side", *MODELS], rows))
 
 
-def _told(figures: tuple[float, ...]) -> str:
+def _summary(figures: tuple[float, ...]) -> str:
     share, content, cfsd = figures
     return f"{share:.1%} / {content:.2f} / {cfsd:.2e}"
 
@@ -150,11 +151,16 @@ def faithful() -> None:
         photo = load_image(name, size=512)
         cells = [name.stem]
         for model in MODELS:
-            mild = impasto.stylize(photo, other, model, size=512, strength=0).image
-            own = impasto.stylize(photo, photo, model, size=512).image
-            ssim = evaluate(photo, photo, own, metrics=["ssim"])["ssim"]
-            found = {"0": psnr(mild, photo), "itself": psnr(own, photo), "itself to 0": psnr(own, mild), "SSIM": ssim}
-            for what, value in found.items():
+            unstyled = impasto.stylize(photo, other, model, size=512, strength=0).image
+            itself = impasto.stylize(photo, photo, model, size=512).image
+            ssim = evaluate(photo, photo, itself, metrics=["ssim"])["ssim"]
+            values = {
+                "0": psnr(unstyled, photo),
+                "itself": psnr(itself, photo),
+                "itself to 0": psnr(itself, unstyled),
+                "SSIM": ssim,
+            }
+            for what, value in values.items():
                 columns.setdefault(f"{model}: {what}", []).append(value)
                 cells.append(f"{value:.3f}" if what == "SSIM" else f"{value:.1f}")
         rows.append(cells)
@@ -180,16 +186,16 @@ def cost_all() -> None:
 
 @torch.no_grad()
 def cost_one(model: str, longer: int) -> None:
-    """Prints the seconds of the second of two paintings, and the peak of memory."""
+    """Print the time of the second of two runs and the peak memory."""
     photo, style = torch.rand(1, 3, longer * 3 // 4, longer), torch.rand(1, 3, longer * 3 // 4, longer)
     plain = Plain().eval()
     for _ in range(2):
-        began = time.perf_counter()
+        started = time.perf_counter()
         if model == PLAIN:
             plain(photo, style)
         else:
             impasto.stylize(photo, style, model, size=longer)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
     print(f"{seconds:.2f} s, {peak_memory_mib(torch.device('cpu')):.0f} MiB")
 
 
@@ -198,11 +204,11 @@ def tiles_all() -> None:
     for model in (*MODELS, "johnson"):
         blobs = F.interpolate(torch.rand(1, 3, 96, 128), size=(1536, 2048), mode="bicubic")
         photo = (blobs + 0.05 * torch.randn(blobs.shape)).clamp(0, 1)
-        at_once, in_tiles = (
+        untiled, tiled = (
             impasto.stylize(photo, resolve("mosaic"), model, size=2048, tile=tile, precision="fp32").image
             for tile in (0, 768)
         )
-        rows.append([model, f"{(at_once - in_tiles).abs().max().item():.1e}"])
+        rows.append([model, f"{(untiled - tiled).abs().max().item():.1e}"])
     print(table(["model", "largest difference, 2048x1536"], rows))
     command = [sys.executable, __file__, "--huge"]
     print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
@@ -213,12 +219,12 @@ def huge() -> None:
     photo = torch.rand(1, 3, 8192, 8192)
     impasto.stylize(photo[..., :64, :64].clone(), resolve("mosaic"), "micro", size=64)
     before = peak_memory_mib(CPU)
-    began = time.perf_counter()
-    painted = impasto.stylize(photo, resolve("mosaic"), "micro", size=0, max_pixels=2**27).image
-    pictures = painted.numel() * painted.element_size() / 2**20
-    seconds, above = time.perf_counter() - began, peak_memory_mib(CPU) - before - pictures
-    height, width = painted.shape[-2:]
-    print(f"micro, {width}x{height}: {above:.0f} MiB above picture and painting, {seconds:.0f} s")
+    started = time.perf_counter()
+    output = impasto.stylize(photo, resolve("mosaic"), "micro", size=0, max_pixels=2**27).image
+    output_size = output.numel() * output.element_size() / 2**20
+    seconds, above = time.perf_counter() - started, peak_memory_mib(CPU) - before - output_size
+    height, width = output.shape[-2:]
+    print(f"micro, {width}x{height}: {above:.0f} MiB in addition to input and output, {seconds:.0f} s")
 
 
 def main() -> None:
@@ -240,16 +246,16 @@ def main() -> None:
         return
     print(machine())
     chosen = (arguments.grade, arguments.large, arguments.cost, arguments.faithful, arguments.tiles)
-    every = not any(chosen)
-    if arguments.grade or every:
+    run_all = not any(chosen)
+    if arguments.grade or run_all:
         grade_all(arguments.sheet)
-    if arguments.large or every:
+    if arguments.large or run_all:
         grade_large()
-    if arguments.cost or every:
+    if arguments.cost or run_all:
         cost_all()
-    if arguments.faithful or every:
+    if arguments.faithful or run_all:
         faithful()
-    if arguments.tiles or every:
+    if arguments.tiles or run_all:
         tiles_all()
 
 

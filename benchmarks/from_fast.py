@@ -1,7 +1,7 @@
-"""What a fast model saves as the start of an optimization: `gatys` from what it painted, against from the photograph.
+"""Measure how many steps a feed-forward model saves as the start of `gatys`, compared with the content image.
 
-Six pairs at 512 pixels by default settings, from the photograph until converged, from the others in as many steps.
-Printed are the steps after which the loss (the best so far) is the one that the photograph leads to after so many.
+Six pairs at 512 pixels with the default settings. The run from the content image stops when converged, the others after
+the same number of steps. Printed is the number of steps until the best loss so far reaches that of the content start.
 
     IMPASTO_TEST_IMAGES=... python benchmarks/from_fast.py [--backbone lite] [--size 512]
 """
@@ -20,11 +20,11 @@ from impasto.cli.memory import keep_freed_memory
 from impasto.types import Step
 
 STARTS = ("micro", "adain", "wct")
-SHARES = (0.1, 0.25, 0.5, 1.0)
+FRACTIONS = (0.1, 0.25, 0.5, 1.0)
 
 
 def curve(content: str, style: str, start: str, backbone: str, size: int, steps: int | None) -> list[float]:
-    """The least loss so far, step by step."""
+    """Return the best loss so far after each step."""
     losses: list[float] = []
 
     def listen(step: Step) -> bool:
@@ -37,11 +37,11 @@ def curve(content: str, style: str, start: str, backbone: str, size: int, steps:
     return list(itertools.accumulate(losses, min))
 
 
-def sooner(start: Sequence[float], photograph: Sequence[float], share: float) -> float:
-    """Steps from another start as a share of those from the photograph to the same loss; infinite if never."""
-    steps = max(1, round(share * len(photograph)))
-    goal = photograph[steps - 1]
-    return next((i / steps for i, loss in enumerate(start, 1) if loss <= goal), float("inf"))
+def relative_steps(losses: Sequence[float], reference: Sequence[float], fraction: float) -> float:
+    """Return the steps to the loss of the reference after a fraction of its steps, relative to those."""
+    steps = max(1, round(fraction * len(reference)))
+    goal = reference[steps - 1]
+    return next((i / steps for i, loss in enumerate(losses, 1) if loss <= goal), float("inf"))
 
 
 def main() -> None:
@@ -56,21 +56,21 @@ def main() -> None:
     ends: dict[str, list[float]] = {start: [] for start in STARTS}
     lengths = []
     for content, style in SIX[: options.pairs]:
-        photograph = curve(content, style, "content", options.backbone, options.size, None)
-        lengths.append(len(photograph))
+        reference = curve(content, style, "content", options.backbone, options.size, None)
+        lengths.append(len(reference))
         for start in STARTS:
-            other = curve(content, style, start, options.backbone, options.size, len(photograph))
-            found[start].append([sooner(other, photograph, share) for share in SHARES])
-            ends[start].append(other[-1] / photograph[-1])
-        told = ", ".join(f"{start} {found[start][-1]}, {ends[start][-1]:.3f}" for start in STARTS)
-        print(f"{content} x {style}, {lengths[-1]} steps: {told}", flush=True)
-    print(f"from the photograph: {statistics.median(lengths):.0f} steps until converged (median)")
+            other = curve(content, style, start, options.backbone, options.size, len(reference))
+            found[start].append([relative_steps(other, reference, fraction) for fraction in FRACTIONS])
+            ends[start].append(other[-1] / reference[-1])
+        summary = ", ".join(f"{start} {found[start][-1]}, {ends[start][-1]:.3f}" for start in STARTS)
+        print(f"{content} x {style}, {lengths[-1]} steps: {summary}", flush=True)
+    print(f"from the content image: {statistics.median(lengths):.0f} steps until converged (median)")
     rows = []
     for start in STARTS:
         medians = [statistics.median(column) for column in zip(*found[start], strict=True)]
         cells = ["never" if value == float("inf") else f"{value:.2f}" for value in medians]
         rows.append([start, *cells, f"{statistics.median(ends[start]):.3f}"])
-    print(table(["start", *(f"steps to the loss after {share:.0%}" for share in SHARES), "loss at the end"], rows))
+    print(table(["start", *(f"steps to the loss after {fraction:.0%}" for fraction in FRACTIONS), "final loss"], rows))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What more steps bring: pictures that `lite` judges, graded by VGG-19 on their way.
+"""Grade the intermediate images of `gatys` with `lite` by VGG-19, for different numbers of steps and tolerances.
 
-A small network can be pleased without VGG-19 being pleased. Each of six pairs is painted once by `impasto stylize` with
-its default settings but for the steps. Printed are, for several numbers of steps, the medians of the loss (as a share
-of the one after all steps), and of VGG-19's style share and content loss of the picture then; and the same where each
-tolerance would have ended the painting.
+The loss of a small network can decrease while the loss of VGG-19 does not. Each of six pairs is stylized once with the
+default settings except for the number of steps. Printed are the medians of the loss (relative to the final one), of the
+style share and of the content loss of VGG-19 after several numbers of steps, and at the step at which each tolerance
+would have stopped the run.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/lite_steps.py [--size 512] [--start noise]
 """
@@ -26,11 +26,11 @@ STEPS = (60, 80, 100, 150, 200, 300, 400)
 TOLERANCES = (0.03, 0.02, 0.01)
 
 Mark = tuple[int, float, float, float]
-"""Steps, loss, and VGG-19's style share and content loss."""
+"""Steps, loss, and the style share and content loss of VGG-19."""
 
 
 def watch(content: str, style: str, size: int, start: str) -> tuple[list[float], dict[int, Image], dict[float, int]]:
-    """The losses of all steps, the pictures of some, and the step at which each tolerance would have ended."""
+    """Return the losses of all steps, the images of some, and the step at which each tolerance would have stopped."""
     losses: list[float] = []
     pictures: dict[int, Image] = {}
     rules = {tolerance: Convergence(tolerance=tolerance) for tolerance in TOLERANCES}
@@ -61,16 +61,16 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     plain = load_chain("vgg19-caffe", torch.float32)
-    print(machine(), f"; {options.size} pixels, from {options.start}", sep="", flush=True)
+    print(machine(), f"; {options.size} pixels, start {options.start}", sep="", flush=True)
     rows: dict[str, list[Mark]] = {}
     for content, style in SIX:
         scaled = pair(content, style, options.size)
-        judge = gatys_objective(plain, scaled, 1.0)
-        identity = graded(judge, scaled[0])["style"]
+        evaluator = gatys_objective(plain, scaled, 1.0)
+        identity = graded(evaluator, scaled[0])["style"]
         losses, pictures, ends = watch(content, style, options.size, options.start)
         marks = {}
         for steps, image in pictures.items():
-            grades = graded(judge, image)
+            grades = graded(evaluator, image)
             marks[steps] = steps, losses[steps - 1] / losses[-1], grades["style"] / identity, grades["content"]
         for steps in STEPS:
             rows.setdefault(f"{steps} steps", []).append(marks[steps])

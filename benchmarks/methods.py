@@ -1,7 +1,7 @@
-"""All methods side by side: a contact sheet, or a table of metrics on layers that none of them optimizes.
+"""Compare all methods: a contact sheet, or a table of metrics on layers that no method optimizes.
 
-The table grades the saved pictures of six pairs with VGG-19 in fp32, shows medians, and says for each style weight of
-`gatys` which other rows are no worse in content and in style and better in one of them.
+The table grades the saved images of six pairs with VGG-19 in fp32 and shows medians. For each style weight of `gatys`
+it lists the other rows that are at least as good in content and in style, and better in one of them.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --sheet methods.png [--backbone lite]
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --table [--backbone lite]
@@ -27,7 +27,7 @@ from impasto.metrics.evaluate import evaluate_with_baselines
 from impasto.types import Image
 
 UNSEEN = {"content": ("relu3_3", "relu4_3"), "style": ("relu1_2", "relu2_2", "relu3_2", "relu4_3")}
-"""Layers to grade on: no method optimizes them by default, but for strotss, whose hypercolumns hold some."""
+"""Layers for the metrics: no method optimizes them by default, except strotss, whose hypercolumns contain some."""
 GRADED = {"content": ("content", "ssim"), "style": ("sliced_wasserstein", "style", "gram")}
 WEIGHTS = ("gatys 10", "gatys 100", "gatys 1000")
 ROWS: dict[str, dict[str, Any]] = {
@@ -41,37 +41,40 @@ ROWS: dict[str, dict[str, Any]] = {
     "nnst": {"method": "nnst"},
     "gpdm": {"method": "gpdm"},
 }
-"""What is painted: the matching methods in as many steps as each other, the others shortened too."""
+"""Settings of the rows: the matching methods have the same number of steps, the others are shortened too."""
 Grades = dict[str, float]
 
 
-def paint(content: str, style: str, size: int, settings: Mapping[str, Any], backbone: str) -> tuple[Image, float]:
-    known = METHODS[settings["method"]].Config.__dataclass_fields__
-    network = {"backbone": backbone} if "backbone" in known else {}
-    began = time.perf_counter()
-    result = stylize(picture(content), picture(style), size=size, **settings, **network)
-    return result.image, time.perf_counter() - began
+def stylize_pair(
+    content: str, style: str, size: int, settings: Mapping[str, Any], backbone: str
+) -> tuple[Image, float]:
+    """Return the stylized image and the time in seconds; settings that the method does not have are left out."""
+    names = {"method", *METHODS[settings["method"]].Config.__dataclass_fields__}
+    known = {name: value for name, value in {"backbone": backbone, **settings}.items() if name in names}
+    started = time.perf_counter()
+    result = stylize(picture(content), picture(style), size=size, **known)
+    return result.image, time.perf_counter() - started
 
 
 def sheet(file: Path, backbone: str, size: int, pairs: int, steps: int | None) -> None:
+    names = [name for name in METHODS if METHODS[name].any_style]
     rows = []
     for content, style in SIX[:pairs]:
         row: list[Image | None] = [load_image(picture(style), size=size)]
-        for name in METHODS:
-            image, seconds = paint(
-                content, style, size, {"method": name} | ({"steps": steps} if steps else {}), backbone
-            )
+        for name in names:
+            settings = {"method": name} | ({"steps": steps} if steps else {})
+            image, seconds = stylize_pair(content, style, size, settings, backbone)
             row.append(image)
             print(f"{content} x {style}, {name}: {seconds:.1f} s", flush=True)
         rows.append(row)
-    save_image(contact_sheet(rows, column_names=["style", *METHODS], cell=size), file)
+    save_image(contact_sheet(rows, column_names=["style", *names], cell=size), file)
 
 
-def grades(content: str, style: str, output: Image, judge: Any) -> dict[str, Grades]:
-    """Of the output, the content itself and the style itself."""
+def grades(content: str, style: str, output: Image, evaluator: Any) -> dict[str, Grades]:
+    """Return the metrics of the output, of the content image itself and of the style image itself."""
     parts = [
         evaluate_with_baselines(
-            picture(content), picture(style), output, backbone=judge, layers=UNSEEN[kind], metrics=GRADED[kind]
+            picture(content), picture(style), output, backbone=evaluator, layers=UNSEEN[kind], metrics=GRADED[kind]
         )
         for kind in UNSEEN
     ]
@@ -79,13 +82,13 @@ def grades(content: str, style: str, output: Image, judge: Any) -> dict[str, Gra
 
 
 def compare(backbone: str, size: int, pairs: int, only: Sequence[str]) -> None:
-    judge = load_backbone("vgg19-caffe")
+    evaluator = load_backbone("vgg19-caffe")
     found: dict[str, list[Grades]] = {}
     for content, style in SIX[:pairs]:
         for name in only or ROWS:
             settings = ROWS[name]
-            image, seconds = paint(content, style, size, settings, backbone)
-            graded = grades(content, style, image, judge)
+            image, seconds = stylize_pair(content, style, size, settings, backbone)
+            graded = grades(content, style, image, evaluator)
             found.setdefault(name, []).append({**graded["output"], "seconds": seconds})
             if name == WEIGHTS[0]:
                 for role in ("identity", "style_copy"):
@@ -101,22 +104,22 @@ def report(medians: Mapping[str, Grades]) -> None:
     columns = [name for names in GRADED.values() for name in names]
     print(
         table(
-            ["painted with", *columns, "seconds"],
+            ["method", *columns, "seconds"],
             [[name, *(f"{row[key]:.3f}" for key in columns), f"{row['seconds']:.1f}"] for name, row in medians.items()],
         )
     )
     for weight in (weight for weight in WEIGHTS if weight in medians):
-        mine = medians[weight]
+        reference = medians[weight]
         better = [
             name
             for name, row in medians.items()
             if name in ROWS
             and not name.startswith("gatys")
-            and row["content"] <= mine["content"]
-            and row["sliced_wasserstein"] <= mine["sliced_wasserstein"]
-            and (row["content"] < mine["content"] or row["sliced_wasserstein"] < mine["sliced_wasserstein"])
+            and row["content"] <= reference["content"]
+            and row["sliced_wasserstein"] <= reference["sliced_wasserstein"]
+            and (row["content"] < reference["content"] or row["sliced_wasserstein"] < reference["sliced_wasserstein"])
         ]
-        print(f"no worse than {weight} in content and in style, and better in one: {', '.join(better) or 'none'}")
+        print(f"at least as good as {weight} in content and in style, and better in one: {', '.join(better) or 'none'}")
 
 
 def main() -> None:
@@ -124,10 +127,10 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--backbone", default="lite")
-    parser.add_argument("--size", type=int, help="384 for the sheet, 256 for the table unless given")
-    parser.add_argument("--pairs", type=int, help="3 for the sheet, 6 for the table unless given")
+    parser.add_argument("--size", type=int, help="longer side in pixels (default: 384, 256 for the table)")
+    parser.add_argument("--pairs", type=int, help="number of pairs (default: 3 for the sheet, 6 for the table)")
     parser.add_argument("--only", nargs="+", choices=list(ROWS), default=[], help="rows of the table")
-    parser.add_argument("--steps", type=int, help="for the sheet; the methods' own unless given")
+    parser.add_argument("--steps", type=int, help="steps of every method in the sheet (default: those of the method)")
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.backbone}", sep="")

@@ -1,8 +1,8 @@
-"""The table of the paper implementations: Adam against L-BFGS, from noise and from the content picture.
+"""Reproduce the table of the published implementations: Adam and L-BFGS, from noise and from the content image.
 
-Adam: lr 0.1 in ImageNet-normalized units (0.0226 of the pixel range), 900 steps. L-BFGS: lr 1, 200 iterations, ours;
-and torch's, 200 calls of up to 20 iterations each, as such programs call it. Losses are those of the picture saved
-with 8 bits, in fp32. Noise starts are the mean of several seeds.
+Adam: 900 steps with lr 0.1 in ImageNet-normalized units (0.0226 of the pixel range). L-BFGS: 200 iterations of impasto
+with lr 1; and 200 calls of the L-BFGS of PyTorch with up to 20 iterations each, as many programs call it. The losses
+are those of the image saved with 8 bits, in fp32. Noise starts are averaged over several seeds.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/paper_table.py [torch]
 """
@@ -24,23 +24,23 @@ from impasto.objectives.objective import Objective
 from impasto.optim.descent import descend, evaluate
 from impasto.types import Image
 
-IMAGENET_DEVIATION = 0.226
-Stylizer = Callable[[Objective, Image], Image]
+IMAGENET_STD = 0.226
+Optimizer = Callable[[Objective, Image], Image]
 
 
 def adam(objective: Objective, start: Image) -> Image:
-    """900 steps of lr 0.1 in ImageNet-normalized units; the last picture."""
-    lr = 0.1 * IMAGENET_DEVIATION
-    return list(descend(objective, start, optimizer="adam", lr=lr, steps=900))[-1].image
+    """Return the image after 900 steps with lr 0.1 in ImageNet-normalized units."""
+    lr = 0.1 * IMAGENET_STD
+    return list(descend(objective, start, optimizer="adam", lr=lr, steps=900))[-1].image()
 
 
 def lbfgs(objective: Objective, start: Image) -> Image:
-    """200 iterations of ours, lr 1; the last picture."""
-    return list(descend(objective, start, optimizer="lbfgs", lr=1.0, steps=200))[-1].image
+    """Return the image after 200 iterations of impasto with lr 1."""
+    return list(descend(objective, start, optimizer="lbfgs", lr=1.0, steps=200))[-1].image()
 
 
 def torch_lbfgs(objective: Objective, start: Image) -> Image:
-    """200 calls of torch's L-BFGS, each of up to 20 iterations, pixels clamped in the closure."""
+    """Return the image after 200 calls of torch.optim.LBFGS of up to 20 iterations; the closure clamps the pixels."""
     pixels = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([pixels], lr=1)
 
@@ -56,7 +56,7 @@ def torch_lbfgs(objective: Objective, start: Image) -> Image:
     return pixels.detach().clamp(0, 1)
 
 
-PAINTERS: dict[str, Stylizer] = {
+OPTIMIZERS: dict[str, Optimizer] = {
     "Adam, 900 steps": adam,
     "L-BFGS, 200 iterations": lbfgs,
     "torch L-BFGS, 200 calls of 20": torch_lbfgs,
@@ -68,16 +68,16 @@ def noise(like: Image, seed: int) -> Image:
 
 
 def row(
-    name: str, start: str, objective: Objective, judge: Objective, pictures: Pictures, seeds: int
+    name: str, start: str, objective: Objective, evaluator: Objective, pictures: Pictures, seeds: int
 ) -> tuple[list[str], float]:
-    """A line of the table, and its mean total loss."""
+    """Return a row of the table and its mean total loss."""
     starts = [pictures[0]] if start == "content" else [noise(pictures[0], seed) for seed in range(seeds)]
     losses, seconds = [], []
     for first in starts:
-        began = time.perf_counter()
-        image = PAINTERS[name](objective, first)
-        seconds.append(time.perf_counter() - began)
-        losses.append(graded(judge, image))
+        started = time.perf_counter()
+        image = OPTIMIZERS[name](objective, first)
+        seconds.append(time.perf_counter() - started)
+        losses.append(graded(evaluator, image))
     means = {kind: statistics.mean(each[kind] for each in losses) for kind in ("content", "style", "total")}
     totals = [each["total"] for each in losses]
     spread = f" ({min(totals):.2f} to {max(totals):.2f})" if len(totals) > 1 else ""
@@ -92,18 +92,20 @@ def main() -> None:
     parser.add_argument("--backbone", default="vgg19-caffe")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("also", nargs="?", choices=["torch"], help="torch's 200 calls of 20 too: 4000 evaluations each")
+    parser.add_argument(
+        "also", nargs="?", choices=["torch"], help="include torch.optim.LBFGS: 4000 evaluations per run"
+    )
     options = parser.parse_args()
     pictures = pair(options.content, options.style, options.size)
     fast = load_chain(options.backbone, pick_dtype("auto", torch.device("cpu")))
     objective = gatys_objective(fast, pictures, 100.0)
-    judge = gatys_objective(load_chain(options.backbone, torch.float32), pictures, 100.0)
+    evaluator = gatys_objective(load_chain(options.backbone, torch.float32), pictures, 100.0)
     print(machine(), f"; {options.content} x {options.style}, {pictures[0].shape[-1]}x{pictures[0].shape[-2]}", sep="")
-    names = [name for name in PAINTERS if options.also or not name.startswith("torch")]
+    names = [name for name in OPTIMIZERS if options.also or not name.startswith("torch")]
     rows, totals = [], {}
     for name in names:
         for start in ("noise", "content"):
-            cells, totals[name, start] = row(name, start, objective, judge, pictures, options.seeds)
+            cells, totals[name, start] = row(name, start, objective, evaluator, pictures, options.seeds)
             rows.append(cells)
             print(" ".join(cells), flush=True)
     print(table(["optimizer", "start", "content", "style", "total", "seconds"], rows))

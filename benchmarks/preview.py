@@ -1,7 +1,7 @@
-"""Whether a preview at 256 pixels predicts the picture at 1024: the large one, reduced, against the small one.
+"""Measure how well a preview at 256 pixels predicts the result at 1024 pixels: the reduced result against the preview.
 
-Graded by VGG-19 in fp32 at 256 pixels. Stroke: the wavelength of what painting added to the photograph's luminance, as
-a share of the longer side: the geometric mean over its power spectrum.
+Graded with VGG-19 in fp32 at 256 pixels. The scale of the strokes is the geometric mean wavelength of the power
+spectrum of the luminance difference between output and content image, relative to the longer side.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/preview.py [--method gatys] [--loss-scales 1]
     [--near-scales 2]
@@ -23,16 +23,16 @@ from impasto.images import luminance, resize
 from impasto.types import Image
 
 
-def style_scale(painted: Image, content: Image) -> float:
-    """Wavelength of the strokes, as a share of the longer side."""
-    added = (luminance(painted) - luminance(content))[0, 0]
+def stroke_wavelength(output: Image, content: Image) -> float:
+    """Return the mean wavelength of the strokes relative to the longer side."""
+    added = (luminance(output) - luminance(content))[0, 0]
     power = torch.fft.rfft2(added - added.mean()).abs().square()
     height, width = added.shape
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)
-    frequency = (down.square() + across.square()).sqrt()  # cycles a pixel
-    seen = frequency > 0
-    weight: Tensor = power[seen]
-    mean = (weight * frequency[seen].log()).sum() / weight.sum()
+    frequency = (down.square() + across.square()).sqrt()  # cycles per pixel
+    nonzero = frequency > 0
+    weight: Tensor = power[nonzero]
+    mean = (weight * frequency[nonzero].log()).sum() / weight.sum()
     return math.exp(-mean.item()) / max(height, width)
 
 
@@ -40,9 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", default="gatys")
     parser.add_argument("--backbone", default="lite")
-    parser.add_argument("--loss-scales", type=int, help="sizes at which the large picture is judged")
+    parser.add_argument("--loss-scales", type=int, help="number of scales for the loss of the large image")
     parser.add_argument(
-        "--near-scales", type=int, default=1, help="how often the preview is judged at nearly its own size"
+        "--near-scales", type=int, default=1, help="number of scales near the output size for the preview"
     )
     parser.add_argument("--large", type=int, default=1024)
     parser.add_argument("--pairs", type=int, default=3)
@@ -56,7 +56,7 @@ def main() -> None:
     rows = []
     for content, style in SIX[: options.pairs]:
         pictures = pair(content, style, 256)
-        judge = gatys_objective(chain, pictures, 1.0)
+        evaluator = gatys_objective(chain, pictures, 1.0)
         numbers = []
         for size in (256, options.large):
             more: dict[str, Any] = preview if size == 256 else full
@@ -70,14 +70,14 @@ def main() -> None:
                 **more,
             )
             reduced = resize(result.image, (pictures[0].shape[-2], pictures[0].shape[-1]))
-            losses = graded(judge, reduced)
-            numbers.append([losses["content"], 100 * losses["style"], style_scale(reduced, pictures[0])])
+            losses = graded(evaluator, reduced)
+            numbers.append([losses["content"], 100 * losses["style"], stroke_wavelength(reduced, pictures[0])])
             print(f"{content} x {style}, {size}: {result.seconds:.0f} s", flush=True)
         small, large = numbers
         rows.append(
             [f"{content} x {style}", *(f"{a:.3f}, {b:.3f}: {b / a:.2f}" for a, b in zip(small, large, strict=True))]
         )
-    print(table(["pair", "content loss", "100 style loss", "style_scale"], rows))
+    print(table(["pair", "content loss", "100 style loss", "stroke wavelength"], rows))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Whether a recipe can be run again: the first steps of a new run against the curve of the shipped one.
+"""Check whether a recipe is reproducible: compare the first steps of a new training with the recorded curve.
 
     IMPASTO_WEIGHTS=... python benchmarks/recipe.py lite --photos DIR --paintings DIR -o FOLDER [--steps 200]
 
-Trains with the settings of the first leg into FOLDER until so many steps are done, and compares the losses with those
-of `docs/measurements/NAME-curve.json`. On the same machine with as many processes (one, on one thread; `lite`: two, by
-`torchrun --nproc-per-node 2`) they are the same; elsewhere they differ by rounding, which grows.
+Trains with the settings of the first session into FOLDER for a number of steps, and compares the losses with those of
+`docs/measurements/NAME-curve.json`. On the same machine with the same number of processes (one process with one thread;
+two for `lite`: `torchrun --nproc-per-node 2`) they are identical. On another machine they differ by rounding, which
+grows.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ def main() -> None:
     if not this_process().is_first:
         return
     print(machine())
-    recorded, again = (
+    recorded, repeated = (
         {point["step"]: point["losses"] for point in points}
         for points in (shipped["points"], json.loads((options.output / "curve.json").read_text()))
     )
-    shared = [step for step in recorded if step in again and step <= options.steps]
+    shared = [step for step in recorded if step in repeated and step <= options.steps]
     rows, worst = [], 0.0
     for step in shared:
-        a, b = sum(recorded[step].values()), sum(again[step].values())
+        a, b = sum(recorded[step].values()), sum(repeated[step].values())
         worst = max(worst, abs(a - b) / a)
         rows.append([step, f"{a:.5f}", f"{b:.5f}"])
     print(table(["step", "recorded loss", "this run"], rows[:: max(1, len(rows) // 12)]))

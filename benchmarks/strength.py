@@ -1,8 +1,8 @@
-"""What one strength gives over networks, sizes and starts, graded by VGG-19 in fp32 at the size of the picture.
+"""Measure the effect of one `strength` with different networks, sizes and starts, graded with VGG-19 in fp32.
 
-Style share: the style loss of the picture as part of the photograph's own. Content share: its content loss as part of
-that of the style stretched over the photograph. Both say how far the picture went, at any size. Beside each stands its
-ratio to the mean.
+Style share: style loss of the output relative to that of the content image. Content share: content loss of the output
+relative to that of the style image stretched to the size of the content image. The table also shows the ratio of each
+value to the mean of its column.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/strength.py [--strength 50] [--sizes 256 512 1024]
 """
@@ -23,13 +23,13 @@ from impasto.types import Image
 NETWORKS, STARTS = ("lite", "vgg19-caffe"), ("content", "noise")
 
 
-def shares(pictures: Pictures, painted: Image) -> tuple[float, float, float, float]:
-    """Content and style loss, and both as shares."""
+def shares(pictures: Pictures, output: Image) -> tuple[float, float, float, float]:
+    """Return content loss, style loss, content share and style share of an output."""
     content, style = pictures
-    judge = gatys_objective(load_chain("vgg19-caffe", torch.float32), pictures, 1.0)
-    mine, identity = graded(judge, painted), graded(judge, content)
-    copy = graded(judge, resize(style, (content.shape[-2], content.shape[-1])))
-    return mine["content"], mine["style"], mine["content"] / copy["content"], mine["style"] / identity["style"]
+    evaluator = gatys_objective(load_chain("vgg19-caffe", torch.float32), pictures, 1.0)
+    losses, identity = graded(evaluator, output), graded(evaluator, content)
+    copy = graded(evaluator, resize(style, (content.shape[-2], content.shape[-1])))
+    return losses["content"], losses["style"], losses["content"] / copy["content"], losses["style"] / identity["style"]
 
 
 def main() -> None:
@@ -57,8 +57,8 @@ def main() -> None:
                     strength=options.strength,
                     tolerance=0.01,
                 )
-                found[network, size, start] = graded_now = shares(pictures, result.image)
-                print(network, size, start, *(f"{value:.4f}" for value in graded_now), flush=True)
+                found[network, size, start] = values = shares(pictures, result.image)
+                print(network, size, start, *(f"{value:.4f}" for value in values), flush=True)
     means = [statistics.mean(column) for column in zip(*found.values(), strict=True)]
     rows = [
         [*key, *(f"{value:.3g} ({value / mean:.2f})" for value, mean in zip(values, means, strict=True))]

@@ -1,15 +1,16 @@
-"""How soon the same objective is painted: the loop everyone writes against ours, in one run.
+"""Compare the time that the usual implementation and impasto need to reach the same loss, in one run.
 
-(a) fp32, NCHW, one scale, pixels clamped in the closure, torch's L-BFGS (lr 1, history 100, no line search), one step =
-    one evaluation.
-(b) ours: what `impasto stylize` runs.
+(a) The usual implementation: fp32, NCHW, one scale, pixels clamped in the closure, torch.optim.LBFGS (lr 1, history
+    100, no line search), one evaluation per step.
+(b) impasto: what `impasto stylize` runs.
 
-Both are judged by the fp32 loss of the picture as saved with 8 bits; judging is not timed, the optimizer is.
+Both are graded by the fp32 loss of the image as saved with 8 bits. The time of the optimizer is measured, not that of
+the grading.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/time_to_loss.py [--speed] [--precision fp32]
 
-`--speed` stops after the seconds of an evaluation. With ONEDNN_MAX_CPU_ISA=avx512_core_bf16 in the environment the
-convolutions do without the processor's tiles.
+`--speed` only measures the time of an evaluation. The environment variable ONEDNN_MAX_CPU_ISA=avx512_core_bf16 disables
+the matrix units (AMX) of the processor.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ STYLE_WEIGHT = 100.0
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a run stood after so many evaluations and seconds."""
+    """Loss of a run after a number of evaluations and seconds."""
 
     evaluations: int
     seconds: float
@@ -48,7 +49,7 @@ class Mark:
 
 
 def naive_encode(backbone: ChainBackbone, image: Image, names: set[str]) -> dict[str, Tensor]:
-    """VGG the plain way: one PyTorch call after the other."""
+    """Return features of VGG by one PyTorch call per layer."""
     x, features = image - flat(torch.tensor(backbone.mean).view(1, 3, 1, 1)), {}
     for layer in backbone.chain.layers:
         if isinstance(layer, Convolution):
@@ -63,7 +64,7 @@ def naive_encode(backbone: ChainBackbone, image: Image, names: set[str]) -> dict
 
 
 def naive_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image], Tensor]:
-    """The objective of `gatys`, written down directly."""
+    """Return the objective of `gatys`, written directly."""
     deep, layers = backbone.content_layers[0], backbone.style_layers
 
     def gram(features: Tensor) -> Tensor:
@@ -71,12 +72,12 @@ def naive_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image],
         return columns @ columns.T / columns.shape[1]
 
     with torch.no_grad():
-        kept = naive_encode(backbone, pictures[0], {deep})[deep]
+        content_features = naive_encode(backbone, pictures[0], {deep})[deep]
         targets = {k: gram(v) for k, v in naive_encode(backbone, pictures[1], set(layers)).items()}
 
     def loss(image: Image) -> Tensor:
         features = naive_encode(backbone, image, {deep, *layers})
-        content = (features[deep] - kept).square().mean()
+        content = (features[deep] - content_features).square().mean()
         style = sum((gram(features[k]) - g).square().sum() / (4 * g.shape[0] ** 2) for k, g in targets.items())
         return content + STYLE_WEIGHT * style / len(layers)
 
@@ -84,7 +85,7 @@ def naive_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image],
 
 
 def naive(backbone: ChainBackbone, pictures: Pictures, steps: int) -> Iterator[tuple[int, float, Image]]:
-    """(a), after every step: evaluations, seconds, picture."""
+    """Run (a); yield evaluations, seconds and image after each step."""
     loss = naive_loss(backbone, pictures)
     pixels = pictures[0].clone().requires_grad_()
     optimizer = torch.optim.LBFGS([pixels], lr=1, max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0)
@@ -99,27 +100,26 @@ def naive(backbone: ChainBackbone, pictures: Pictures, steps: int) -> Iterator[t
 
     seconds = 0.0
     for step in range(1, steps + 1):
-        began = time.perf_counter()
+        started = time.perf_counter()
         optimizer.step(closure)
-        seconds += time.perf_counter() - began
+        seconds += time.perf_counter() - started
         yield step, seconds, pixels.detach().clamp(0, 1)
 
 
-def ours(objective: Objective, start: Image, steps: int) -> Iterator[tuple[int, float, Image]]:
-    """(b), after every step: evaluations, seconds, picture."""
-    iterates = descend(objective, start, steps=steps)
-    seconds, began = 0.0, time.perf_counter()
-    for iterate in iterates:
-        seconds += time.perf_counter() - began
-        yield iterate.evaluations, seconds, iterate.image
-        began = time.perf_counter()
+def impasto_run(objective: Objective, start: Image, steps: int) -> Iterator[tuple[int, float, Image]]:
+    """Run (b); yield evaluations, seconds and image after each step."""
+    seconds, started = 0.0, time.perf_counter()
+    for step in descend(objective, start, steps=steps):
+        seconds += time.perf_counter() - started
+        yield step.evaluations, seconds, step.image()
+        started = time.perf_counter()
 
 
-def watch(run: Iterator[tuple[int, float, Image]], judge: Objective, every: int) -> list[Mark]:
+def watch(run: Iterator[tuple[int, float, Image]], evaluator: Objective, every: int) -> list[Mark]:
     marks = []
     for evaluations, seconds, image in run:
         if evaluations % every == 0:
-            marks.append(Mark(evaluations, seconds, graded(judge, image)["total"]))
+            marks.append(Mark(evaluations, seconds, graded(evaluator, image)["total"]))
     return marks
 
 
@@ -128,7 +128,7 @@ def first_below(marks: list[Mark], loss: float) -> Mark | None:
 
 
 def flops(backbone: ChainBackbone, height: int, width: int) -> float:
-    """Floating-point operations of one evaluation's convolutions, forwards and back to the pixels."""
+    """Return the floating-point operations of the convolutions of one evaluation, forward and backward."""
     total, names = 0.0, {*backbone.style_layers, *backbone.content_layers}
     for layer in backbone.chain.layers:
         if isinstance(layer, Convolution):
@@ -142,7 +142,7 @@ def flops(backbone: ChainBackbone, height: int, width: int) -> float:
 
 
 def best_rate(backbone: ChainBackbone, image: Image, rounds: int = 7) -> tuple[str, float]:
-    """The convolution that reaches most GFLOP/s, forwards or backwards, when all are run one after the other."""
+    """Return name and GFLOP/s of the fastest convolution, forward or backward, when all are run in sequence."""
     times: dict[str, list[float]] = {}
     work: dict[str, float] = {}
     for _ in range(rounds):
@@ -153,11 +153,11 @@ def best_rate(backbone: ChainBackbone, image: Image, rounds: int = 7) -> tuple[s
                 x = F.max_pool2d(x, 2)
                 continue
             packed = backbone.chain.packed(layer)
-            began = time.perf_counter()
+            started = time.perf_counter()
             x = packed.relu(x)
             middle = time.perf_counter()
             packed.input_gradient(x, None)
-            times.setdefault(layer.name, []).append(middle - began)
+            times.setdefault(layer.name, []).append(middle - started)
             times.setdefault(f"{layer.name} back", []).append(time.perf_counter() - middle)
             work[layer.name] = work[f"{layer.name} back"] = 2 * layer.weight.numel() * x.shape[-1] * x.shape[-2]
     rates = {name: work[name] / statistics.median(seconds) / 1e9 for name, seconds in times.items()}
@@ -168,9 +168,9 @@ def best_rate(backbone: ChainBackbone, image: Image, rounds: int = 7) -> tuple[s
 def seconds_per_evaluation(run: Callable[[], object], rounds: int = 9) -> float:
     times = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        started = time.perf_counter()
         run()
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - started)
     return statistics.median(times)
 
 
@@ -182,7 +182,7 @@ def compare_evaluations(plain: ChainBackbone, fast: ChainBackbone, pictures: Pic
         loss(pixels).backward()
 
     slow, quick = [], []
-    for _ in range(2):  # in turns, so that both see the same neighbors on the machine
+    for _ in range(2):  # alternating, so that other processes disturb both equally
         slow.append(seconds_per_evaluation(naive_evaluation, 5))
         quick.append(seconds_per_evaluation(lambda: evaluate(objective, pictures[0])))
     a, b = min(slow), min(quick)
@@ -203,47 +203,49 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--naive-steps", type=int, default=1000)
     parser.add_argument("--our-steps", type=int, default=600)
-    parser.add_argument("--speed", action="store_true", help="compare single evaluations alone")
-    parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="of (b)")
+    parser.add_argument("--speed", action="store_true", help="only compare the time of single evaluations")
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="precision of (b)")
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     pictures = pair(options.content, options.style, options.size)
     plain = load_chain(options.backbone, torch.float32)
     fast = load_chain(options.backbone, pick_dtype(options.precision, torch.device("cpu")))
-    judge = gatys_objective(plain, pictures, STYLE_WEIGHT)
+    evaluator = gatys_objective(plain, pictures, STYLE_WEIGHT)
     print(machine(), f"; {options.content} x {options.style}, {pictures[0].shape[-1]}x{pictures[0].shape[-2]}", sep="")
     compare_evaluations(plain, fast, pictures)
     if options.speed:
         return
 
-    mine = watch(ours(gatys_objective(fast, pictures, STYLE_WEIGHT), pictures[0], options.our_steps), judge, 5)
-    theirs = watch(naive(plain, pictures, options.naive_steps), judge, 20)
-    report(theirs, mine)
+    ours = watch(
+        impasto_run(gatys_objective(fast, pictures, STYLE_WEIGHT), pictures[0], options.our_steps), evaluator, 5
+    )
+    usual = watch(naive(plain, pictures, options.naive_steps), evaluator, 20)
+    report(usual, ours)
 
 
-def report(theirs: list[Mark], mine: list[Mark]) -> None:
-    wanted = (20, 40, 60, 100, 160, 200, 300, 400, 500, 600, 800, 1000)
+def report(usual: list[Mark], ours: list[Mark]) -> None:
+    selected = (20, 40, 60, 100, 160, 200, 300, 400, 500, 600, 800, 1000)
     rows = []
-    for count in wanted:
+    for count in selected:
         cells: list[str] = [str(count)]
-        for marks in (theirs, mine):
+        for marks in (usual, ours):
             mark = next((m for m in marks if m.evaluations == count), None)
             cells += [f"{mark.loss:.3f}", f"{mark.seconds:.1f}"] if mark else ["", ""]
         if any(cells[1:]):
             rows.append(cells)
     print(table(["evaluations", "(a) loss", "(a) seconds", "(b) loss", "(b) seconds"], rows))
     for text, factor, until in (
-        ("(a)'s loss after 300 steps", 1.0, 300),
-        ("within 5% of the best that (a) reaches in all its steps", 1.05, theirs[-1].evaluations),
+        ("loss of (a) after 300 steps", 1.0, 300),
+        ("within 5% of the best loss of (a) in all its steps", 1.05, usual[-1].evaluations),
     ):
-        if until > theirs[-1].evaluations:
+        if until > usual[-1].evaluations:
             continue
-        done = [mark for mark in theirs if mark.evaluations <= until]
-        a = replace(done[-1], loss=min(mark.loss for mark in done))  # it jumps at times: there is no line search
-        b = first_below(mine, factor * a.loss)
+        done = [mark for mark in usual if mark.evaluations <= until]
+        a = replace(done[-1], loss=min(mark.loss for mark in done))  # without a line search it can increase
+        b = first_below(ours, factor * a.loss)
         goal = f"{text} ({factor * a.loss:.3f})"
         if b is None:
-            print(f"{goal}: (b) did not get there in {mine[-1].evaluations} evaluations")
+            print(f"{goal}: (b) did not reach it in {ours[-1].evaluations} evaluations")
             continue
         print(f"{goal}: (a) {a.evaluations} evaluations, {a.seconds:.0f} s; (b) {b.evaluations}, {b.seconds:.1f} s:")
         print(f"    {a.seconds / b.seconds:.1f}x sooner")

@@ -1,13 +1,13 @@
-"""The gate of the bundled network: what `lite` paints, graded by VGG-19, beside random features and VGG-19 itself.
+"""Grade the results of the bundled network `lite` with VGG-19, beside random features and VGG-19 itself.
 
-Each pair is painted by `impasto stylize` with its default settings, and the picture as saved with 8 bits is graded by
-VGG-19 in fp32: style loss (Gram matrices of relu1_1 to relu5_1) as a share of the content picture's own, and content
-loss (relu4_2).
+Each pair is stylized by `impasto stylize` with the default settings. The image as saved with 8 bits is graded with
+VGG-19 in fp32: style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image)
+and content loss (relu4_2).
 
-    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/lite_gate.py [--all] [--sheet FILE]
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/lite_quality.py [--all] [--sheet FILE]
 
-`--all` paints all pairs of the test pictures. `--weights FILE` tries other weights, of any widths, that
-`impasto train lite` left behind; `--stamp` writes the medians into the metadata of the weights that were graded.
+`--all` stylizes all pairs of the test images. `--weights FILE` uses other weights that `impasto train lite` wrote, of
+any widths; `--stamp` writes the medians into the metadata of the graded weights.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Grades = tuple[float, float, float]
 
 @BACKBONES.add("random")
 class Random(Lite):
-    """`lite` with nothing learned: random weights (He et al. 2015), brought to a mean activation of 1."""
+    """`lite` with random weights (He et al. 2015), scaled to a mean activation of 1."""
 
     summary = "random weights in the shape of lite"
     mean_activations = None
@@ -65,25 +65,25 @@ class Random(Lite):
         ]
 
 
-def grade(judge: Objective, content: Image, painted: Image, seconds: float) -> Grades:
-    mine, identity = graded(judge, painted), graded(judge, content)
-    return mine["style"] / identity["style"], mine["content"], seconds
+def grade(evaluator: Objective, content: Image, output: Image, seconds: float) -> Grades:
+    losses, identity = graded(evaluator, output), graded(evaluator, content)
+    return losses["style"] / identity["style"], losses["content"], seconds
 
 
-def paint(backbone: str, content: str, style: str, size: int, near_scales: int) -> tuple[Image, float]:
-    """The picture and its seconds, weights being loaded already."""
-    began = time.perf_counter()
+def stylize_pair(backbone: str, content: str, style: str, size: int, near_scales: int) -> tuple[Image, float]:
+    """Return the stylized image and the time in seconds, including the time to load the weights."""
+    started = time.perf_counter()
     image = stylize(picture(content), picture(style), backbone=backbone, size=size, near_scales=near_scales).image
-    return image, time.perf_counter() - began
+    return image, time.perf_counter() - started
 
 
 def seconds_per_evaluation(backbone: str, pictures: Pictures, precision: Precision) -> float:
     objective = gatys_objective(load_chain(backbone, pick_dtype(precision, torch.device("cpu"))), pictures, 100.0)
     times = []
     for _ in range(9):
-        began = time.perf_counter()
+        started = time.perf_counter()
         evaluate(objective, pictures[0])
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - started)
     return min(times)
 
 
@@ -100,15 +100,18 @@ def medians(column: Sequence[Grades]) -> Grades:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--all", action="store_true", help="every content with every style")
+    parser.add_argument("--all", action="store_true", help="stylize all content images with all style images")
     parser.add_argument("--only-lite", action="store_true")
     parser.add_argument(
-        "--near-scales", type=int, default=1, help="how often a picture is judged at nearly its own size"
+        "--near-scales",
+        type=int,
+        default=1,
+        help="number of scales near the output size for the loss",
     )
-    parser.add_argument("--weights", type=Path, help="a lite.safetensors to use in place of the bundled one")
-    parser.add_argument("--speed", action="store_true", help="compare single evaluations alone")
+    parser.add_argument("--weights", type=Path, help="lite.safetensors to use instead of the bundled one")
+    parser.add_argument("--speed", action="store_true", help="only compare the time of single evaluations")
     parser.add_argument("--stamp", action="store_true")
-    parser.add_argument("--sheet", type=Path, help="where to save all pictures side by side")
+    parser.add_argument("--sheet", type=Path, help="file of a contact sheet of all images")
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     if options.weights:
@@ -124,33 +127,33 @@ def main() -> None:
     plain = load_chain("vgg19-caffe", torch.float32)
     print(machine(), f"; {options.size} pixels, style share / content loss / seconds", sep="", flush=True)
     columns: dict[str, list[Grades]] = {name: [] for name in networks}
-    rows, pictures = [], []
+    rows, images = [], []
     for content, style in pairs:
         scaled = pair(content, style, options.size)
-        judge = gatys_objective(plain, scaled, 1.0)
-        painted = []
+        evaluator = gatys_objective(plain, scaled, 1.0)
+        outputs = []
         for name in networks:
-            image, seconds = paint(name, content, style, options.size, options.near_scales)
-            columns[name].append(grade(judge, scaled[0], image, seconds))
-            painted.append(image)
+            image, seconds = stylize_pair(name, content, style, options.size, options.near_scales)
+            columns[name].append(grade(evaluator, scaled[0], image, seconds))
+            outputs.append(image)
         rows.append([f"{content} x {style}", *(cell(columns[name][-1]) for name in networks)])
-        pictures.append([load_image(picture(style), size=options.size), *painted])
+        images.append([load_image(picture(style), size=options.size), *outputs])
         print(" | ".join(rows[-1]), flush=True)
     rows.append(["median", *(cell(medians(columns[name])) for name in networks)])
     print(table(["pair", *networks], rows))
     if options.stamp:
         stamp(Lite.bundled, {name: medians(columns[name]) for name in networks}, len(pairs), options.size)
     if options.sheet:
-        save_image(contact_sheet(pictures, column_names=["style", *networks], cell=384), options.sheet)
+        save_image(contact_sheet(images, column_names=["style", *networks], cell=384), options.sheet)
     if not options.only_lite:
-        verdict(medians(columns["lite"]), medians(columns["vgg19-caffe"]), pair(*pairs[0], options.size))
+        print_comparison(medians(columns["lite"]), medians(columns["vgg19-caffe"]), pair(*pairs[0], options.size))
 
 
 def stamp(path: Path, found: dict[str, Grades], pairs: int, size: int) -> None:
-    """Writes the medians into the metadata of a weights file."""
+    """Write the medians into the metadata of a weights file."""
     with safe_open(path, "pt") as stored:
-        about, state = stored.metadata(), {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-    about["gate"] = json.dumps(
+        metadata, state = stored.metadata(), {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    metadata["gate"] = json.dumps(
         {
             "pictures": f"{pairs} pairs at {size} pixels, graded by VGG-19",
             **{
@@ -159,25 +162,25 @@ def stamp(path: Path, found: dict[str, Grades], pairs: int, size: int) -> None:
             },
         }
     )
-    write_atomically(path, save(state, metadata=about))
+    write_atomically(path, save(state, metadata=metadata))
 
 
 def speed(pictures: Pictures) -> None:
-    """Seconds of one evaluation, in turns, so that both see the same neighbors on the machine."""
+    """Print the time of one evaluation; the networks alternate, so that other processes disturb both equally."""
     for precision in PRECISIONS:
         pairs = [
             [seconds_per_evaluation(name, pictures, precision) for name in ("vgg19-caffe", "lite")] for _ in range(3)
         ]
         slow, fast = map(min, zip(*pairs, strict=True))
-        told = f"VGG-19 {slow:.3f}, lite {fast:.3f}: {slow / fast:.1f}x faster"
-        print(f"seconds per evaluation, precision {precision}: {told}", flush=True)
+        summary = f"VGG-19 {slow:.3f}, lite {fast:.3f}: {slow / fast:.1f}x faster"
+        print(f"seconds per evaluation, precision {precision}: {summary}", flush=True)
 
 
-def verdict(mine: Grades, vgg: Grades, pictures: Pictures) -> None:
-    print(f"median style share {mine[0]:.1%}: at most 6% {mine[0] <= 0.06}, at most 3% {mine[0] <= 0.03}")
-    print(f"content loss {mine[1] / vgg[1]:.2f}x that of VGG-19: at most 1.3x {mine[1] <= 1.3 * vgg[1]}")
+def print_comparison(lite: Grades, vgg: Grades, pictures: Pictures) -> None:
+    print(f"median style share {lite[0]:.1%}: at most 6% {lite[0] <= 0.06}, at most 3% {lite[0] <= 0.03}")
+    print(f"content loss {lite[1] / vgg[1]:.2f}x that of VGG-19: at most 1.3x {lite[1] <= 1.3 * vgg[1]}")
     speed(pictures)
-    print(f"seconds until converged, medians: {vgg[2]:.0f} and {mine[2]:.1f}: {vgg[2] / mine[2]:.1f}x sooner")
+    print(f"seconds until converged, medians: {vgg[2]:.0f} and {lite[2]:.1f}: {vgg[2] / lite[2]:.1f}x sooner")
 
 
 if __name__ == "__main__":
