@@ -28,7 +28,7 @@ def add_outputs(parser: CommandParser) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="Image to write: .png, .jpg, .webp, .tif, .avif or .bmp; its record is FILE as .json (required).",
+        help="Image to write (required); its record is written to FILE as .json.",
     )
     add_json(parser)
     parser.add_argument("--curves", metavar="FILE", help="Write the losses of all steps: .svg, .csv or .json.")

@@ -55,20 +55,20 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
     """
     parser = CommandParser(
         "stylize",
-        f"{METHODS[method].summary}. `impasto methods` lists the methods.",
+        f"{METHODS[method].summary}.",
         show_all=show_all,
     )
     parser.add_argument(
         "pictures",
         nargs="*",
         metavar="CONTENT STYLE",
-        help="Content image, or a folder of them (-o is a folder then), and style images: files or names of samples.",
+        help="Content image or folder, and style images: files or names of samples.",
     )
     parser.add_argument(
         "--method",
         metavar="NAME",
         default=method,
-        help=f"Method, which determines the settings: {', '.join(METHODS)} (default: {DEFAULT_METHOD}).",
+        help=f"`impasto methods` lists the methods (default: {DEFAULT_METHOD}).",
     )
     add_outputs(parser)
     add_folder_outputs(parser)

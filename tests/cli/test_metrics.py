@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from impasto.backbones import BACKBONES
 from impasto.cli import main
 from impasto.images import load_image, save_image
 from impasto.metrics import METRICS
@@ -51,10 +52,7 @@ def test_the_table_has_a_row_per_metric_with_its_direction_and_the_baseline_colu
     status, out, err = run("woodcut", "mosaic", "out.png", "--backbone", "tiny")
     title, head, *lines = out.splitlines()
     assert (status, err) == (0, "")
-    assert (
-        title == "out.png, evaluation network tiny: " + "random convolutions, nothing learned: for tests, and for a "
-        "first look without any weights"
-    )
+    assert title == f"out.png, evaluation network tiny: {BACKBONES['tiny'].summary}"
     assert re.split(r" {2,}", head) == ["metric", "measures", "better", "output", "identity", "style copy", "layers"]
     assert [line.split()[0] for line in lines] == sorted(METRICS)
     cells = {line.split()[0]: re.split(r" {2,}", line) for line in lines}
