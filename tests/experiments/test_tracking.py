@@ -153,7 +153,7 @@ def test_a_database_that_mlflow_cannot_read_is_a_one_line_error(
     export: Export, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("invalid.db").write_text("this is not a database, and long enough to be checked " * 40)
-    where = f"sqlite:///{Path('no.db').absolute()}"
+    where = f"sqlite:///{Path('invalid.db').absolute()}"
     assert main(["experiment", "export", "out", "--mlflow", where]) == 2
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
