@@ -45,6 +45,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "Open the studio, a web application to stylize images, follow and steer the runs, and compare the results. "
         "Ctrl-C stops it.",
     )
+    _add_server_flags(parser)
+    _add_limits(parser)
+    return parser.parse(arguments)
+
+
+def _add_server_flags(parser: CommandParser) -> None:
     parser.add_argument(
         "--port",
         metavar="INT",
@@ -77,6 +83,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         default=Path(),
         help="Folder that is searched for experiments, two levels deep (default: the current folder).",
     )
+
+
+def _add_limits(parser: CommandParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="INT",
@@ -98,7 +107,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         default=50_000_000,
         help="Largest accepted image, in pixels (default: 50000000).",
     )
-    return parser.parse(arguments)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,3 +1,5 @@
+"""Match means and covariances of features by the Bures distance."""
+
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar

@@ -1,3 +1,5 @@
+"""Match Gram matrices of features (Gatys et al. 2016)."""
+
 from __future__ import annotations
 
 from typing import Any, ClassVar

@@ -1,3 +1,5 @@
+"""Match the distribution of patches of pixels (GPDM, Elnekave and Weiss 2022)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Match patches of features (Li and Wand 2016)."""
+
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar

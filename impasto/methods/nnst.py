@@ -1,3 +1,5 @@
+"""Match nearest-neighbor features (NNST, Kolkin et al. 2022)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Match features by the sliced Wasserstein distance (Heitz et al. 2021)."""
+
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar

@@ -1,3 +1,5 @@
+"""Match features by relaxed optimal transport (STROTSS, Kolkin et al. 2019)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

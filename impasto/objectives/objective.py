@@ -107,7 +107,7 @@ def match(
         weight: sum of the weights of the terms.
         mix: weights of the target images; they sum to 1.
 
-    Other arguments:
+    Other Arguments:
         guides: weights of the positions of each target image.
         where: weights of the positions of the image.
         suffix: last part of the names, such as "/sky".

@@ -107,9 +107,12 @@ def descend(
     Args:
         objective: named scalar losses of an image.
         start: first image; clamped to [0, 1].
-        optimizer, lr, history, pyramid: see `OptimizerSettings`.
+        optimizer: see `OptimizerSettings`.
+        lr: see `OptimizerSettings`.
         steps: number of iterations; None stops when converged.
         tolerance: a run has converged when 25 iterations lower its loss by less than this fraction.
+        history: see `OptimizerSettings`.
+        pyramid: see `OptimizerSettings`.
 
     Raises:
         ValueError: if the loss of the start is not finite.

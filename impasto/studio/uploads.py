@@ -101,9 +101,9 @@ class Uploads:
 
 
 def printable_name(name: str) -> str:
-    """Return the last part of a file name without characters that are not printable, at most 60 characters.
+    r"""Return the last part of a file name without characters that are not printable, at most 60 characters.
 
-    >>> printable_name("../../etc/pass\\nwd")
+    >>> printable_name("../../etc/pass\nwd")
     'passwd'
     """
     last = re.split(r"[/\\]", name)[-1]
