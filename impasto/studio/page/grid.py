@@ -25,7 +25,7 @@ class GridCell:
 
     key: str
     source: str
-    """Address of the picture on this page; empty while there is no picture."""
+    """Address of the picture on this page; empty as long as the job has none."""
     alt: str
     caption: str
 
