@@ -21,7 +21,8 @@ MODULES_OF_EXTRAS = {
     "track": ["experiments/tracking.py"],
     "scale": ["experiments/cluster.py"],
 }
-DISTRIBUTIONS = packages_distributions()
+# The extra `docs` is not installed with the tests.
+DISTRIBUTIONS = {"griffe": ["griffelib"], **packages_distributions()}
 LOCAL = {path.stem for folder in ("benchmarks", "tests", "tools") for path in (ROOT / folder).glob("*")} | {"impasto"}
 
 

@@ -121,6 +121,7 @@ def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(
     assert {path.name for path in folder.iterdir()} == {"content.png", "style.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 def test_a_process_killed_at_any_moment_leaves_no_incomplete_output(folder: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
