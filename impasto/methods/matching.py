@@ -82,9 +82,8 @@ class Matching(PixelMethod):
     def _objective(
         self, backbones: Sequence[Backbone], subject: Subject, stage: Stage, start: Image
     ) -> MultiscaleObjective:
-        """Return the objective of a stage at all its loss scales."""
+        """Return the objective of a stage; content and styles are resized once for each of its loss scales."""
         config, device = self.config, pick_device(self.config.device)
-        subject = subject.resized(stage.shape, style_scale=config.style_scale, device=device)
         shortest_side = subject.shortest_side(config.style_scale)
         shapes = loss_scale_shapes(stage.shape, config.loss_scales, shortest_side)
         shapes += near_scale_shapes(stage.shape, config.near_scales)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
+from impasto.backbones import load_backbone
 from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.methods.gatys import Gatys, GatysConfig
+from impasto.objectives.matching import MatchingObjective
 from impasto.objectives.multiscale import loss_scale_shapes, near_scale_shapes
-from impasto.regions.subject import single_region
+from impasto.regions.subject import Subject, single_region
 from impasto.samples import resolve
 from impasto.types import Step
 
 
-def paint(of: int | None = None, **settings: object) -> list[Step]:
-    """The steps of a painting of sample pictures, made so small first."""
+def paint(**settings: object) -> list[Step]:
+    """The steps of a run on sample images."""
     asked = {"backbone": "tiny", "device": "cpu", "precision": "fp32", "steps": 1, **settings}
     stylizer = Gatys(check_settings(GatysConfig, "gatys", asked))
-    woodcut, mosaic = (load_image(resolve(name), size=of) for name in ("woodcut", "mosaic"))
+    woodcut, mosaic = (load_image(resolve(name)) for name in ("woodcut", "mosaic"))
     return list(stylizer.run(single_region(woodcut, [mosaic])))
 
 
@@ -39,12 +43,34 @@ def test_sizes_are_halved_to_that_of_the_preview(shape: tuple[int, int], count: 
     assert [max(each) for each in loss_scale_shapes(shape, count)] == longer_sides
 
 
+def loss_at(step: Step, shape: tuple[int, int]) -> dict[str, float]:
+    """The losses of the image of a step at another shape, with content and styles resized once."""
+    config = check_settings(GatysConfig, "gatys", {"backbone": "tiny"})
+    woodcut, mosaic = (load_image(resolve(name)) for name in ("woodcut", "mosaic"))
+    objective = MatchingObjective(load_backbone("tiny"), single_region(woodcut, [mosaic]).resized(shape), config)
+    return {name: loss.item() for name, loss in objective(resize(step.image(), shape)).items()}
+
+
 def test_the_loss_is_the_mean_of_those_at_the_sizes() -> None:
-    both = paint(size=128, loss_scales=2)[0].losses
-    large, small = paint(size=128, loss_scales=1)[0].losses, paint(size=64)[0].losses
+    both, large = paint(size=128, loss_scales=2)[0], paint(size=128, loss_scales=1)[0].losses
+    small = loss_at(both, loss_scale_shapes(both.size, 2)[1])
     for layer in ("relu1_1", "relu3_1"):
-        assert both[f"style/{layer}"] == pytest.approx(large[f"style/{layer}"] / 2, rel=1e-4)
-        assert both[f"style/{layer}@64"] == pytest.approx(small[f"style/{layer}"] / 2, rel=0.05)  # resized twice
+        assert both.losses[f"style/{layer}"] == pytest.approx(large[f"style/{layer}"] / 2, rel=1e-4)
+        assert both.losses[f"style/{layer}@64"] == pytest.approx(small[f"style/{layer}"] / 2, rel=1e-4)
+
+
+def test_styles_are_resized_once_for_each_loss_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    resized = Subject.resized
+
+    def record(self: Subject, *args: Any, **settings: Any) -> Subject:
+        shapes.append(tuple(self.regions[0].styles[0].image.shape))
+        return resized(self, *args, **settings)
+
+    monkeypatch.setattr(Subject, "resized", record)
+    paint(size=128, loss_scales=2, near_scales=3)
+    own = tuple(load_image(resolve("mosaic")).shape)
+    assert shapes == [own] * 4
 
 
 def test_a_large_picture_reduced_is_nearer_to_its_preview_when_judged_at_both_sizes() -> None:
@@ -64,12 +90,12 @@ def test_a_large_picture_reduced_is_nearer_to_its_preview_when_judged_at_both_si
 def test_further_looks_at_nearly_its_own_size_have_equal_parts() -> None:
     assert near_scale_shapes((96, 128), 1) == []
     assert [max(shape) for shape in near_scale_shapes((96, 128), 3)] == [160, 102]
-    thrice = paint(size=128, near_scales=3)[0].losses
-    own, enlarged = paint(size=128)[0].losses, paint(size=160, of=128)[0].losses
+    thrice, own = paint(size=128, near_scales=3)[0], paint(size=128)[0].losses
+    enlarged = loss_at(thrice, near_scale_shapes(thrice.size, 3)[0])
     for name in ("style/relu1_1", "style/relu3_1"):
-        assert thrice[name] == pytest.approx(own[name] / 3, rel=1e-4)
-        assert thrice[f"{name}@160"] == pytest.approx(enlarged[name] / 3, rel=1e-3)
-    assert {name.partition("@")[2] for name in thrice} == {"", "160", "102"}
+        assert thrice.losses[name] == pytest.approx(own[name] / 3, rel=1e-4)
+        assert thrice.losses[f"{name}@160"] == pytest.approx(enlarged[name] / 3, rel=1e-4)
+    assert {name.partition("@")[2] for name in thrice.losses} == {"", "160", "102"}
 
 
 @pytest.mark.parametrize("near_scales", [2, 3])
