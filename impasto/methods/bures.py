@@ -1,4 +1,4 @@
-"""Match means and covariances of features by the Bures distance."""
+"""Stylize by optimal transport between Gaussians of features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Match Gram matrices of features (Gatys et al. 2016)."""
+"""Stylize by matching Gram matrices."""
 
 from __future__ import annotations
 

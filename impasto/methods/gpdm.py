@@ -1,4 +1,4 @@
-"""Match the distribution of patches of pixels (GPDM, Elnekave and Weiss 2022)."""
+"""Stylize by matching the distribution of patches of pixels (GPDM)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Match patches of features (Li and Wand 2016)."""
+"""Stylize by matching patches of features."""
 
 from __future__ import annotations
 

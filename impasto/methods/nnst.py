@@ -1,4 +1,4 @@
-"""Match nearest-neighbor features (NNST, Kolkin et al. 2022)."""
+"""Stylize by nearest neighbors of feature vectors (NNST)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Match features by the sliced Wasserstein distance (Heitz et al. 2021)."""
+"""Stylize by the sliced Wasserstein distance of features."""
 
 from __future__ import annotations
 

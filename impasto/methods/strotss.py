@@ -1,4 +1,4 @@
-"""Match features by relaxed optimal transport (STROTSS, Kolkin et al. 2019)."""
+"""Stylize by relaxed optimal transport and self-similarity (STROTSS)."""
 
 from __future__ import annotations
 

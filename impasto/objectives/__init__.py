@@ -1,1 +1,1 @@
-"""Objectives: weighted sums of losses."""
+"""Objectives: sums of weighted losses that a method minimizes."""

@@ -96,34 +96,28 @@ def match(
 ) -> list[Term]:
     """Return terms `kind/layer` that compare an image with the features of one or several target images.
 
-    A statistic that is a spatial mean is averaged over the target images into one target; any other statistic gets one
-    term per target image.
-
     Args:
         kind: first part of the names.
-        loss: statistic and distance.
+        loss: a spatial mean is averaged over the target images; any other statistic gets one term per target image.
         targets: features of each target image.
         layers: they share `weight` equally.
         weight: sum of the weights of the terms.
         mix: weights of the target images; they sum to 1.
-
-    Other Arguments:
         guides: weights of the positions of each target image.
         where: weights of the positions of the image.
-        suffix: last part of the names, such as "/sky".
+        suffix: last part of the names.
     """
     guides, where = guides or [{}] * len(targets), where or {}
     terms = []
     for layer in layers:
-        statistics = [
-            loss.statistic(features[layer], guide.get(layer)) for features, guide in zip(targets, guides, strict=True)
-        ]
-        share, guide_of_image = weight / len(layers), where.get(layer)
+        pairs = zip(targets, guides, strict=True)
+        statistics = [loss.statistic(features[layer], guide.get(layer)) for features, guide in pairs]
+        name, share, guide_of_image = f"{kind}/{layer}{suffix}", weight / len(layers), where.get(layer)
         if loss.is_spatial_mean:
             blend = torch.stack([m * statistic for m, statistic in zip(mix, statistics, strict=True)]).sum(0)
-            terms.append(Term(f"{kind}/{layer}{suffix}", layer, loss, share, blend, guide_of_image))
+            terms.append(Term(name, layer, loss, share, blend, guide_of_image))
             continue
-        for i, (part, statistic) in enumerate(zip(mix, statistics, strict=True), 1):
-            name = f"{kind}/{layer}{suffix}" if len(statistics) == 1 else f"{kind}/{layer}{suffix}/{i}"
-            terms.append(Term(name, layer, loss, share * part, statistic, guide_of_image))
+        names = [name] if len(statistics) == 1 else [f"{name}/{i + 1}" for i in range(len(statistics))]
+        for each, part, statistic in zip(names, mix, statistics, strict=True):
+            terms.append(Term(each, layer, loss, share * part, statistic, guide_of_image))
     return terms

@@ -1,1 +1,1 @@
-"""Optimizers whose parameters are the pixels."""
+"""Optimizers of the pixels, and the schedule of a run."""

@@ -101,27 +101,25 @@ def descend(
 ) -> Iterator[Step]:
     """Yield one step per iteration, from `start` `(1, 3, H, W)` on; the image of each is in [0, 1].
 
-    Each step evaluates the objective once: there is no line search. Where the loss stops being finite or grows
-    threefold, the run returns to its best image with half the step length.
+    Each step evaluates the objective once. A run that diverges returns to its best image with half the step length.
 
     Args:
         objective: named scalar losses of an image.
-        start: first image; clamped to [0, 1].
-        optimizer: see `OptimizerSettings`.
-        lr: see `OptimizerSettings`.
+        start: first image.
+        optimizer: lbfgs, adam or rmsprop.
+        lr: step length; None takes that of `DEFAULT_LR`.
         steps: number of iterations; None stops when converged.
         tolerance: a run has converged when 25 iterations lower its loss by less than this fraction.
-        history: see `OptimizerSettings`.
-        pyramid: see `OptimizerSettings`.
+        history: number of past steps that L-BFGS keeps.
+        pyramid: levels of a Laplacian pyramid that is optimized; below 2 the pixels are.
 
     Raises:
-        ValueError: if the loss of the start is not finite.
-        DivergedError: if the loss grows at every step length.
+        ValueError, DivergedError: if the loss of the start is not finite, or grows at every step length.
     """
     began = time.perf_counter()
-    make_update = partial(_make_update, optimizer, history, pyramid)
     image = start.clamp(0, 1)
-    safeguard = _Safeguard(image, DEFAULT_LR[optimizer] if lr is None else lr, make_update)
+    make_update = partial(_make_update, optimizer, history, pyramid)
+    safeguard = _Safeguard(image, lr or DEFAULT_LR[optimizer], make_update)
     convergence = Convergence(tolerance=tolerance)
     for i in range(1, (LIMIT if steps is None else steps) + 1):
         now = at_step(objective, i)

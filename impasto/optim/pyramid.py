@@ -1,7 +1,8 @@
-"""A picture as a Laplacian pyramid: other variables, in which a step moves what is coarse as easily as what is fine.
+"""Represent an image as a Laplacian pyramid: a change of variables for the optimizer.
 
-Descent on the levels instead of the pixels is how STROTSS (Kolkin, Salavon & Shakhnarovich, CVPR 2019) and NNST (Kolkin
-et al. 2022) keep the colors of large areas from lagging behind the texture.
+With the levels as variables, one step changes coarse and fine structures equally fast. STROTSS (Kolkin, Salavon &
+Shakhnarovich, CVPR 2019) and NNST (Kolkin et al. 2022) use it so that the colors of large areas converge as fast as the
+texture.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from impasto.types import Image
 
 
 def decompose(image: Image, count: int) -> list[Tensor]:
-    """The levels of `image` `(1, 3, H, W)`, fine to coarse; what is left at the end is a small picture.
+    """Return the levels of `image` `(1, 3, H, W)`, fine to coarse; the last one is a small image.
 
-    Each level is half as high and wide as the one before (Burt & Adelson, IEEE Trans. Communications 31, 1983; means
-    of four pixels and bilinear enlargement instead of their kernel). Linear. Fewer than `count` levels where a side
-    comes down to one pixel.
+    Each level has half the height and width of the one before (Burt & Adelson, IEEE Trans. Communications 31, 1983;
+    with means of four pixels and bilinear enlargement instead of their kernel). The decomposition is linear.
+
+    Args:
+        image: any size.
+        count: number of levels; fewer are returned where a side has only one pixel left.
     """
     levels = []
     for _ in range(count - 1):
@@ -33,7 +37,7 @@ def decompose(image: Image, count: int) -> list[Tensor]:
 
 
 def collapse(levels: Sequence[Tensor]) -> Image:
-    """The picture of these levels: the inverse of `decompose`, for any size. Linear."""
+    """Return the image of these levels: the inverse of `decompose`, linear, for any size."""
     image = levels[-1]
     for level in reversed(levels[:-1]):
         image = level + _enlarge(image, level)
@@ -45,34 +49,34 @@ def _enlarge(image: Tensor, like: Tensor) -> Tensor:
 
 
 class Pyramid:
-    """The change of variables for pictures of one shape: all levels in one vector.
+    """The change of variables for images of one shape: all levels in one vector of length n.
 
     Args:
-        image: any picture of that shape, `(1, 3, H, W)`.
-        count: number of levels, at most.
+        image: any image of that shape, `(1, 3, H, W)`.
+        count: maximum number of levels.
     """
 
     def __init__(self, image: Image, count: int) -> None:
         self._count = count
         levels = decompose(image, count)
         self._shapes = [level.shape for level in levels]
-        self._blank = image.new_zeros(sum(level.numel() for level in levels))
+        self._zeros = image.new_zeros(sum(level.numel() for level in levels))
 
     def zeros(self) -> Tensor:
-        """The levels of a black picture, flat, `(n,)`."""
-        return self._blank.clone()
+        """Return the levels of a black image, `(n,)`."""
+        return self._zeros.clone()
 
     def levels(self, image: Image) -> Tensor:
-        """The levels of a picture, flat, `(n,)`."""
+        """Return the levels of an image, `(n,)`."""
         return torch.cat([level.flatten() for level in decompose(image, self._count)])
 
     def image(self, levels: Tensor) -> Image:
-        """The picture of flat levels `(n,)`."""
+        """Return the image of levels `(n,)`."""
         parts = torch.split(levels, [shape.numel() for shape in self._shapes])
         return collapse([part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)])
 
     def gradient(self, gradient: Tensor) -> Tensor:
-        """From the gradient of the pixels to that of the levels, `(n,)`: the adjoint of `image`."""
+        """Return the gradient of the levels, `(n,)`, from that of the pixels: the adjoint of `image`."""
         levels = self.zeros().requires_grad_()
         with torch.enable_grad():
             image = self.image(levels)
