@@ -37,11 +37,12 @@ def losses(arguments: list[str]) -> int:
         {
             "name": name,
             "summary": (inspect.getdoc(LOSSES[name]) or "").partition("\n")[0],
+            "role": LOSSES[name].role,
             "is_spatial_mean": LOSSES[name].is_spatial_mean,
         }
         for name in LOSSES
     ]
-    print_rows(rows, as_json=as_json, columns=("name", "summary"))
+    print_rows(rows, as_json=as_json, columns=("name", "role", "summary"))
     return 0
 
 

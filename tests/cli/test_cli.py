@@ -456,7 +456,7 @@ def test_a_closed_pipe_causes_no_traceback(folder: Path) -> None:
     ("command", "keys"),
     [
         ("methods", {"name", "summary", "any_style"}),
-        ("losses", {"name", "summary", "is_spatial_mean"}),
+        ("losses", {"name", "role", "summary", "is_spatial_mean"}),
         (
             "backbones",
             {"name", "layers", "style_layers", "content_layers", "weights", "available", "license"},
