@@ -42,7 +42,7 @@ def paint(styles: Sequence[Image] | None = None, mix: Sequence[float] = (1.0,), 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(precision: str, optimizer: str) -> None:
+def test_the_style_loss_decreases_and_the_pixels_stay_within_the_bounds(precision: str, optimizer: str) -> None:
     steps = paint(precision=precision, optimizer=optimizer)
     best = min(steps, key=lambda step: step.loss)
     assert loss_of("style", best) < 0.5 * loss_of("style", steps[0])
@@ -125,7 +125,7 @@ def test_an_unknown_backbone_is_refused_with_the_choices() -> None:
         gatys(backbone="vgg99")
 
 
-def test_nothing_to_paint_after_is_refused_in_one_line() -> None:
+def test_weights_of_zero_only_are_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match=r"^every weight is 0.*$"):
         paint(content_weight=0, style_weight=0)
 

@@ -48,7 +48,7 @@ def best(steps: Sequence[Step]) -> Step:
     return min((step for step in steps if step.stage == steps[-1].stage), key=lambda step: step.loss)
 
 
-def test_the_patches_come_nearer_to_the_style_and_the_picture_stays_in_the_box() -> None:
+def test_the_patch_distance_decreases_and_the_pixels_stay_within_the_bounds() -> None:
     subject = single_region(content(), [style()]).resized((36, 48))
     exam = PatchObjective(
         PatchProjections(7, 200, 1, torch.float32), subject, seed=99
@@ -145,7 +145,7 @@ def test_bf16_paints_as_near_as_fp32() -> None:
     assert nearness[1] < 1.3 * nearness[0]
 
 
-def test_it_asks_for_no_network_and_no_weights() -> None:
+def test_it_needs_no_network_and_no_weights() -> None:
     result = impasto.stylize("woodcut", "mosaic", "gpdm", size=32, steps=2)
     assert result.weights == {}
     with pytest.raises(ValueError, match=r"^method 'gpdm' has no setting 'polish'"):

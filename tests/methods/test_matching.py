@@ -45,7 +45,7 @@ def best(steps: list[Step]) -> Step:
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(method: str) -> None:
+def test_the_style_loss_decreases_and_the_pixels_stay_within_the_bounds(method: str) -> None:
     steps = paint(method)
     assert loss_of("style", best(steps)) < 0.8 * loss_of("style", steps[0])
     image = best(steps).image()
@@ -65,7 +65,7 @@ def test_a_mixture_of_two_styles_lies_between_them(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_a_region_takes_after_its_own_style_only(method: str) -> None:
+def test_a_region_takes_its_own_style_only(method: str) -> None:
     left = torch.zeros(1, 1, 96, 160)
     left[..., :80] = 1
 
@@ -84,7 +84,7 @@ def test_a_region_takes_after_its_own_style_only(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_more_strength_paints_nearer_to_the_style_and_farther_from_the_content(method: str) -> None:
+def test_more_strength_lowers_the_style_loss_and_raises_the_content_loss(method: str) -> None:
     mild, strong = (best(paint(method, strength=s, steps=30)) for s in (20, 80))
     ten_times = 10 ** ((80 - 20) / 25)
     assert loss_of("style", strong) / ten_times < loss_of("style", mild)
@@ -134,9 +134,9 @@ def test_settings_that_contradict_each_other_are_refused_in_one_line(settings: d
 
 
 @pytest.mark.parametrize(("backbone", "own"), [("lite", 0.02), ("tiny", 0.01)])
-def test_the_network_says_when_a_picture_is_finished_unless_a_tolerance_is_given(backbone: str, own: float) -> None:
+def test_the_network_sets_the_tolerance_unless_one_is_given(backbone: str, own: float) -> None:
     def length(tolerance: float | None) -> int:
-        return len(paint("gatys", backbone=backbone, steps=None, tolerance=tolerance, style_weight=10))
+        return len(paint("gatys", backbone=backbone, size=40, steps=None, tolerance=tolerance, style_weight=10))
 
     assert length(None) == length(own)
     assert length(0.5) < length(0.02) < length(0.01)
@@ -145,7 +145,7 @@ def test_the_network_says_when_a_picture_is_finished_unless_a_tolerance_is_given
 # Layers and edges
 
 
-def test_layer_weights_share_out_the_pull() -> None:
+def test_layer_weights_divide_the_style_weight() -> None:
     equal, shared = paint("gatys", steps=1)[0].losses, paint("gatys", steps=1, layer_weights=[4, 3, 2, 1, 0])[0].losses
     assert shared["style/relu1_1"] == pytest.approx(2 * equal["style/relu1_1"])
     assert shared["style/relu4_1"] == pytest.approx(0.5 * equal["style/relu4_1"])

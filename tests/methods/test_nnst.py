@@ -86,7 +86,7 @@ def test_a_picture_is_nearest_to_itself_and_turns_add_vectors(load_random) -> No
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_distance_to_the_style_falls_at_every_stage_and_the_picture_stays_in_the_box(precision: str) -> None:
+def test_the_distance_to_the_style_falls_at_every_stage_and_the_pixels_stay_within_the_bounds(precision: str) -> None:
     steps = paint(precision=precision)
     for stage in {step.stage for step in steps}:
         losses = [step.loss for step in steps if step.stage == stage]

@@ -47,7 +47,7 @@ def halves(first: Sequence[Style], second: Sequence[Style], *, strength: float =
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "lbfgs"])
-def test_the_style_comes_nearer_and_the_picture_stays_in_the_box(optimizer: str) -> None:
+def test_the_style_loss_decreases_and_the_pixels_stay_within_the_bounds(optimizer: str) -> None:
     steps = paint(optimizer=optimizer, steps=40, content_weight=0.01)
     image = steps[-1].image()
     assert losses_by_kind(steps[0].losses_of(image))["style"] < 0.6 * steps[0].by_kind()["style"]
@@ -81,13 +81,13 @@ def objective_of(resample_every: int) -> StrotssObjective:
 
 
 @pytest.mark.parametrize(("resample_every", "changes"), [(0, []), (1, [1, 2, 3, 4, 5]), (3, [3])])
-def test_other_places_are_looked_at_after_as_many_steps_as_asked(resample_every: int, changes: list[int]) -> None:
+def test_positions_are_resampled_after_the_given_number_of_steps(resample_every: int, changes: list[int]) -> None:
     objective, image = objective_of(resample_every), content(seed=2)
     losses = [sum(objective.at_step(step)(image).values()).item() for step in range(1, 7)]
     assert [i for i in range(1, 6) if losses[i] != losses[i - 1]] == changes
 
 
-def test_a_picture_is_graded_at_the_same_places_whenever_it_is_asked() -> None:
+def test_the_loss_of_an_image_is_always_measured_at_the_first_positions() -> None:
     objective, image = objective_of(1), content(seed=2)
     with torch.no_grad():
         early = objective(image)
@@ -96,7 +96,7 @@ def test_a_picture_is_graded_at_the_same_places_whenever_it_is_asked() -> None:
         assert at_steps[1] == at_steps[3] != at_steps[2]
 
 
-def test_lbfgs_keeps_its_places() -> None:
+def test_lbfgs_keeps_its_positions() -> None:
     step = paint(optimizer="lbfgs", steps=4, resample_every=1)[-1]
     assert step.losses_of(step.image()) == pytest.approx(step.losses, rel=1e-4)
 
@@ -127,7 +127,7 @@ def test_a_region_without_strength_has_only_its_content_kept() -> None:
     assert names == {"content/self_similarity/a", "content/self_similarity/b", *(f"style/{kind}/a" for kind in kinds)}
 
 
-def test_styles_count_by_their_share() -> None:
+def test_styles_count_by_their_weight() -> None:
     red, blue = (torch.zeros(1, 3, 64, 64) for _ in range(2))
     red[:, 0], blue[:, 2] = 1, 1
 

@@ -1,4 +1,4 @@
-"""A picture judged at several sizes."""
+"""Test the loss at several sizes of an image."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def test_styles_are_resized_once_for_each_loss_scale(monkeypatch: pytest.MonkeyP
     assert shapes == [own] * 4
 
 
-def test_a_large_picture_reduced_is_nearer_to_its_preview_when_judged_at_both_sizes() -> None:
+def test_a_large_picture_reduced_is_nearer_to_its_preview_with_a_loss_at_both_sizes() -> None:
     def best(**settings: object) -> torch.Tensor:
-        steps = paint(steps=60, **settings)
+        steps = paint(steps=30, **settings)
         return min(steps, key=lambda step: step.loss).image()
 
     preview = paint(size=64)[0]
@@ -87,7 +87,7 @@ def test_a_large_picture_reduced_is_nearer_to_its_preview_when_judged_at_both_si
     assert style_of(best(size=256, loss_scales=3)) < 0.6 * style_of(best(size=256, loss_scales=1))
 
 
-def test_further_looks_at_nearly_its_own_size_have_equal_parts() -> None:
+def test_near_scales_have_equal_parts() -> None:
     assert near_scale_shapes((96, 128), 1) == []
     assert [max(shape) for shape in near_scale_shapes((96, 128), 3)] == [160, 102]
     thrice, own = paint(size=128, near_scales=3)[0], paint(size=128)[0].losses
@@ -99,7 +99,7 @@ def test_further_looks_at_nearly_its_own_size_have_equal_parts() -> None:
 
 
 @pytest.mark.parametrize("near_scales", [2, 3])
-def test_looks_come_on_top_of_loss_scales(near_scales: int) -> None:
+def test_near_scales_are_added_to_loss_scales(near_scales: int) -> None:
     names = paint(size=128, loss_scales=2, near_scales=near_scales)[0].losses
     assert {name.partition("@")[2] for name in names} == {"", "64", "160", "102"} - (
         {"102"} if near_scales == 2 else set()
@@ -108,7 +108,9 @@ def test_looks_come_on_top_of_loss_scales(near_scales: int) -> None:
 
 def test_a_large_picture_is_painted_from_the_size_of_its_preview_on() -> None:
     def sizes(**settings: object) -> list[int]:
-        return list(dict.fromkeys(max(step.size) for step in paint(size=600, **settings)))
+        config = check_settings(GatysConfig, "gatys", {"backbone": "tiny", "size": 600, **settings})
+        woodcut, mosaic = (load_image(resolve(name)) for name in ("woodcut", "mosaic"))
+        return [max(stage.shape) for stage in Gatys(config).schedule(single_region(woodcut, [mosaic])).stages]
 
     assert sizes(steps=3) == [150, 300, 600]
     assert sizes(steps=2) == [300, 600]  # no more sizes than steps
@@ -116,7 +118,7 @@ def test_a_large_picture_is_painted_from_the_size_of_its_preview_on() -> None:
     assert sizes(steps=2, sizes=[100, 600]) == [100, 600]
 
 
-def test_no_style_is_looked_at_where_it_would_be_too_small_to_see() -> None:
+def test_scales_with_too_small_styles_are_left_out() -> None:
     steps = paint(size=600, style_scale=0.08, steps=2)  # at 150 pixels the style would be 12 pixels long
     assert [max(step.size) for step in steps] == [600, 600]
     assert not any("@" in name for name in steps[-1].losses)

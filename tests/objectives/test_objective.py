@@ -80,7 +80,7 @@ def test_terms_of_weight_zero_are_left_out_and_their_layers_not_computed(tiny: B
     assert recorder.asked == [["relu1_1"]]
 
 
-def test_nothing_to_paint_after_is_refused_in_one_line(tiny: Backbone) -> None:
+def test_weights_of_zero_only_are_refused_in_one_line(tiny: Backbone) -> None:
     with pytest.raises(ValueError, match=r"^every weight is 0, .*$"):
         Objective(tiny, content_terms(tiny, 0.0))
 

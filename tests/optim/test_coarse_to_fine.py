@@ -71,7 +71,7 @@ def first_picture(paint: Paint, **settings: Any) -> Tensor:
 # Sizes and steps
 
 
-def test_each_size_is_painted_in_turn_with_its_share_of_the_steps(paint: Paint) -> None:
+def test_each_size_is_optimized_in_turn_with_its_part_of_the_steps(paint: Paint) -> None:
     steps = paint(sizes=[20, 30, 45], steps=11)
     assert [step.size for step in steps] == [(16, 20)] * 3 + [(24, 30)] * 3 + [(36, 45)] * 5
     assert all(step.image().shape == (1, 3, *step.size) for step in steps)
