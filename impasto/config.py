@@ -78,15 +78,15 @@ class CommonSettings:
     """Settings of every method."""
 
     size: Annotated[int, Ge(0), Le(65536), MAIN] = 512
-    """Longer side of the output, and of every style image, in pixels; 0 keeps the size of the content image."""
+    """Longer side of the output and of every style image in pixels; 0 keeps that of the content image."""
     strength: Annotated[Annotated[float, Ge(0), Le(100)] | None, MAIN] = None
-    """Degree of stylization from 0 to 100; 50 balances style and content for every method, backbone and size."""
+    """Degree of stylization from 0 to 100; 50 balances style and content for every method and backbone."""
     style_scale: Annotated[float, Ge(1 / 16), Le(16), MAIN] = 1.0
     """Size of the style image relative to the output: 2 doubles the size of its strokes, 0.5 halves it."""
     style_mix: Annotated[tuple[Annotated[float, Ge(0)], ...], MAIN] = ()
     """Weight of each style image, one per style. Default: equal weights."""
     color: Annotated[Colors, MAIN] = "style"
-    """Source of the colors: the style image, or the content image matched by luminance, moments or histogram."""
+    """Source of the colors: the style, or the content matched by luminance, moments or histogram."""
     preset: Literal["impasto", "paper"] = "impasto"
     """Defaults of the settings that are not given: those of impasto, or those of the paper of the method."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1), MAIN] = 0
@@ -102,13 +102,13 @@ class RegionSettings:
     """Regions and masks."""
 
     mask: Annotated[Files, MAIN] = ()
-    """Regions of the content image: one label map with a color per region, or one soft gray mask per style image."""
+    """Regions of the content: one label map with a color per region, or one gray mask per style."""
     style_mask: Annotated[Files, MAIN] = ()
     """One label map per style image: a region takes its style from the positions with the same color."""
     feather: Annotated[float, Ge(0), Le(0.5)] = 0.02
     """Width of the transition between the regions of a label map, as a fraction of the longer side."""
     region_strength: tuple[Annotated[float, Ge(0), Le(1000)], ...] = ()
-    """Factor on the style weight of each region, in the order of the regions: from dark to light, or by file."""
+    """Factor on the style weight of each region, in their order: from dark to light, or by file."""
     region_style_scale: tuple[Annotated[float, Ge(1 / 16), Le(16)], ...] = ()
     """Factor on the style scale of each region, in the same order."""
 

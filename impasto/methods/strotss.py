@@ -41,7 +41,7 @@ class StrotssConfig(PolishSettings, PixelConfig):
     steps: Annotated[int, Ge(1), Le(1_000_000)] | None = 400
     """Number of optimizer iterations over all sizes, in equal parts."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
-    """Longer sides that are optimized in turn, coarse to fine. Default: size, halved down to 64 pixels or more."""
+    """Longer sides that are optimized in turn, coarse to fine. Default: size, halved down to 64 pixels."""
     optimizer: Optimizer = "rmsprop"
     """Optimizer of the pixels: L-BFGS without line search, Adam or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None

@@ -53,7 +53,7 @@ class ObjectiveSettings:
     style_mix_fine: tuple[Annotated[float, Ge(0)], ...] = ()
     """Weights of the styles at the finest layer; style_mix then holds at the coarsest. Default: style_mix."""
     edge_weight: Weight = 0.0
-    """Weight of the edge loss (Laplacian of the pixels), which keeps lines and faces; 10 to 100 is visible."""
+    """Weight of the edge loss (Laplacian), which keeps lines and faces; 10 to 100 is visible."""
     tv_weight: Weight = 0.0
     """Weight of the smoothness loss (total variation of the pixels)."""
     tv_loss: Annotated[str, OneOf(smoothness_losses)] = "total_variation"

@@ -35,9 +35,9 @@ class ScaleSettings:
     """Loss scales."""
 
     loss_scales: Annotated[int, Ge(1), Le(8)] | None = None
-    """Number of scales of the loss, each half the one before. Default: down to 256 pixels above size 512, else 1."""
+    """Number of loss scales, each half the one before. Default: down to 256 pixels above size 512."""
     near_scales: Annotated[int, Ge(1), Le(3)] = 1
-    """Scales near the output size: 1, 2 (adds 1.25x) or 3 (adds 0.8x). Better with small networks; 2-3x slower."""
+    """Scales near the output size: 1, 2 (adds 1.25x) or 3 (adds 0.8x); better, but 2-3x slower."""
 
 
 @plain_dataclass(frozen=True)
