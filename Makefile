@@ -38,8 +38,9 @@ golden: .venv/test.stamp  ## record the outputs of 83 small runs, or compare wit
 	if [ -e build/golden.json ]; then $(BIN)/python tools/golden.py check build/golden.json; \
 	else $(BIN)/python tools/golden.py record build/golden.json; fi
 
-docs: .venv/test.stamp  ## generate the tables and help texts of docs/
+docs: .venv/test.stamp  ## generate the tables and help texts of docs/ and the diagram of ARCHITECTURE.md
 	$(BIN)/python tools/docs/generate.py
+	$(BIN)/python tools/docs/architecture.py
 
 site: .venv/docs.stamp  ## build the documentation site into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
