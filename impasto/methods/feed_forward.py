@@ -1,4 +1,4 @@
-"""Stylize an image in one pass of a trained network: settings and functions that the one-pass methods share."""
+"""Stylize an image in one pass of a trained network: settings and functions that the feed-forward methods share."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ Code = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class OnePassSettings:
-    """One-pass methods."""
+class FeedForwardSettings:
+    """Feed-forward methods."""
 
     weights: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] | None = None
     """Weights file written by `impasto train`. Default: the file bundled with impasto."""
@@ -41,8 +41,8 @@ class OnePassSettings:
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class FeedForwardConfig(OnePassSettings, MethodConfig):
-    """Settings of every one-pass method."""
+class FeedForwardConfig(FeedForwardSettings, MethodConfig):
+    """Settings of every feed-forward method."""
 
 
 class FeedForward(Method):
@@ -79,7 +79,7 @@ StylizeRegion = Callable[[Image, Region], Image]
 """Stylizes the whole content image with the styles of one region."""
 
 
-def one_pass(
+def run_cascade(
     config: FeedForwardConfig,
     networks: Sequence[Network],
     subject: Subject,

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.base import METHODS
-from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, one_pass
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, run_cascade
 from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
 from impasto.networks.weights_io import load_weights
 from impasto.regions.subject import Subject
@@ -44,7 +44,7 @@ class MicroMethod(FeedForward):
         def add_noise(piece: Image, top: int, left: int) -> Image:
             return add_input_noise(piece, noise, top, left)
 
-        yield from one_pass(self.config, [self.network], subject, add_noise)
+        yield from run_cascade(self.config, [self.network], subject, add_noise)
 
     @cached_property
     def network(self) -> Micro:

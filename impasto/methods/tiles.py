@@ -1,6 +1,6 @@
 """Run a network over a large image in tiles, with the output of a single pass.
 
-A one-pass network is local, except for means over the whole image (`impasto.networks.statistics`). These means are
+A feed-forward network is local, except for means over the whole image (`impasto.networks.statistics`). These means are
 computed one after the other: all tiles run up to the first mean that is not known yet, and the mean over the image
 follows from those over the tiles. With all means known, a last pass computes the output. The memory is that of one
 tile; the time is that of about half as many passes as there are means.

@@ -15,7 +15,7 @@ from impasto.backbones import load_chain
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import METHODS
-from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, one_pass
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, run_cascade
 from impasto.networks.decoder import Decoder
 from impasto.networks.wct import LAYERS, WCT, Transform
 from impasto.networks.weights_io import backbone_of, load_weights
@@ -59,7 +59,7 @@ class WCTMethod(FeedForward):
 
     def run(self, subject: Subject) -> Iterator[Step]:
         """Stylize the subject."""
-        yield from one_pass(self.config, self.networks, subject)
+        yield from run_cascade(self.config, self.networks, subject)
 
     @cached_property
     def networks(self) -> list[WCT]:

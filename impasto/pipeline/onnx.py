@@ -1,4 +1,4 @@
-"""Export the networks of the one-pass methods as ONNX files."""
+"""Export the networks of the feed-forward methods as ONNX files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class OnnxModel(nn.Module):
         """Wrap a network.
 
         Args:
-            network: a network of a one-pass method.
+            network: a network of a feed-forward method.
             noise: input noise `(1, 1, h, w)` that is added to the content image, or None.
         """
         super().__init__()

@@ -1,4 +1,4 @@
-"""Compute the training loss of the one-pass networks: the loss of `gatys`, relative to the content image.
+"""Compute the training loss of the feed-forward networks: the loss of `gatys`, relative to the content image.
 
 The style loss of an output is divided by that of its content image (a style share, as the metric of that name).
 Without this, the few pairs with the largest differences, which are hundreds of times larger, would dominate.

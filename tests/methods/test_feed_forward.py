@@ -1,4 +1,4 @@
-"""Test the one-pass methods: tiles, receptive fields, codes, masks, weights, and the recipes that train them."""
+"""Test the feed-forward methods: tiles, receptive fields, codes, masks, weights, and the recipes that train them."""
 
 from collections.abc import Callable
 from functools import cache
@@ -207,7 +207,7 @@ def test_micro_has_fewer_than_500_000_parameters() -> None:
     assert sum(weight.numel() for weight in Micro().parameters()) < 500_000
 
 
-def test_a_run_can_start_from_the_output_of_a_one_pass_method() -> None:
+def test_a_run_can_start_from_the_output_of_a_feed_forward_method() -> None:
     started = impasto.stylize("woodcut", "mosaic", size=96, steps=1, lr=1e-6, start="micro", **FP32)
     stylized = impasto.stylize("woodcut", "mosaic", "micro", size=96, **FP32)
     assert (started.image - stylized.image).abs().max() < 1e-3

@@ -1,4 +1,4 @@
-"""Define the contract of a recipe and what the recipes of one-pass networks share.
+"""Define the contract of a recipe and what the recipes of feed-forward networks share.
 
 To add a recipe, write a file in this folder with a configuration and a class under `@RECIPES.add("name")`.
 """
@@ -127,7 +127,7 @@ class Recipe(ABC):
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class FeedForwardTrainingConfig(TrainingConfig):
-    """Settings of every recipe of a one-pass network."""
+    """Settings of every recipe of a feed-forward network."""
 
     batch: Annotated[int, Ge(1), Le(65536)] = 4
     """Samples per step, over all processes together: a photograph each, and a painting for any-style networks."""
@@ -150,7 +150,7 @@ class FeedForwardTrainingConfig(TrainingConfig):
 
 
 class FeedForwardRecipe(Recipe):
-    """A one-pass network trained with the loss of `gatys` on its output (`impasto.training.perceptual`)."""
+    """A feed-forward network trained with the loss of `gatys` on its output (`impasto.training.perceptual`)."""
 
     config: FeedForwardTrainingConfig
     autocast = True
