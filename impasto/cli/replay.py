@@ -5,6 +5,7 @@ from __future__ import annotations
 import impasto.pipeline.replay
 from impasto.cli.flags import CommandParser
 from impasto.cli.outputs import add_outputs, stylize_to_file
+from impasto.pipeline.replay import load_record
 from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep
 
@@ -20,6 +21,7 @@ def replay(arguments: list[str]) -> int:
         return impasto.pipeline.replay.replay(
             options.pictures[0],
             content=options.content,
+            start=options.start,
             styles=options.style,
             masks=options.mask,
             style_masks=options.style_mask,
@@ -27,7 +29,9 @@ def replay(arguments: list[str]) -> int:
             max_pixels=options.max_pixels,
         )
 
-    inputs = [options.pictures[0], options.content or "", *options.style, *options.mask, *options.style_mask]
+    given = [options.pictures[0], options.content or "", options.start or ""]
+    recorded = [str(entry["path"] or "") for entry in load_record(options.pictures[0])["inputs"]]
+    inputs = [*given, *options.style, *options.mask, *options.style_mask, *recorded]
     return stylize_to_file(run, options, inputs, title="replay")
 
 
@@ -41,6 +45,7 @@ def _parser() -> CommandParser:
     add_outputs(parser)
     moved = parser.add_argument_group("inputs that were moved since")
     moved.add_argument("--content", metavar="FILE", help="Content image.")
+    moved.add_argument("--start", metavar="FILE", help="Start image.")
     moved.add_argument("--style", metavar="FILE", nargs="+", default=(), help="Style images.")
     moved.add_argument("--mask", metavar="FILE", nargs="+", default=(), help="Masks of the content image.")
     moved.add_argument("--style-mask", metavar="FILE", nargs="+", default=(), help="Label maps of the style images.")

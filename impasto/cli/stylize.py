@@ -10,7 +10,7 @@ from impasto.cli.flags import CommandParser, add_settings, given_settings, named
 from impasto.cli.folders import add_folder_outputs, is_folder, stylize_folder
 from impasto.cli.memory import keep_freed_memory
 from impasto.cli.outputs import add_outputs, stylize_to_file
-from impasto.methods import METHODS
+from impasto.methods import METHODS, configure
 from impasto.methods.feed_forward import FeedForwardConfig
 from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep
@@ -27,7 +27,6 @@ def stylize(arguments: list[str]) -> int:
         raise ValueError("give a CONTENT and at least one STYLE; see impasto stylize --help")
     content, *styles = options.pictures
     settings = given_settings(options, config)
-    inputs = [*options.pictures, settings.get("start", ""), *settings.get("mask", ()), *settings.get("style_mask", ())]
     if not issubclass(config, FeedForwardConfig):
         keep_freed_memory(of_any_size=True)  # pays off over many steps
 
@@ -41,6 +40,8 @@ def stylize(arguments: list[str]) -> int:
             return stylize_folder(options, content, styles, settings)
         if options.suffix is not None:
             raise ValueError("--suffix is for a folder of images; -o FILE determines the format of a single image")
+        files = METHODS[method].inputs(configure(method, settings))
+        inputs = [*options.pictures, *(file for each in files.values() for file in each)]
         return stylize_to_file(run, options, inputs, title=method)
     except ValueError as error:
         raise ValueError(named_as_flag(str(error), [*config.__dataclass_fields__, "overwrite"])) from error

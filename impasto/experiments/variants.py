@@ -14,9 +14,10 @@ from impasto.experiments.run import Task
 from impasto.experiments.schema import Specification, Variant
 from impasto.experiments.yaml_source import KeyPath
 from impasto.methods import METHODS
+from impasto.optim.schedule import Start
 
-FILE_SETTINGS = ("start", "mask", "style_mask")
-"""Settings whose values may be file names."""
+MASKS = ("mask", "style_mask")
+"""Settings whose values are file names."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,18 @@ def _located(message: str, variant: ResolvedVariant, spec: Specification) -> Val
 
 
 def _absolute(name: str, value: Any, folder: Path) -> Any:
-    """Make a file name absolute if the setting may be a file and the file exists in the folder of the experiment."""
-    if name not in FILE_SETTINGS:
-        return value
+    """Make the file names of a setting absolute if the files exist in the folder of the experiment."""
     if isinstance(value, list | tuple):
         return [_absolute(name, each, folder) for each in value]
-    return str((folder / value).absolute()) if isinstance(value, str) and (folder / value).is_file() else value
+    if not isinstance(value, str) or name not in (*MASKS, "start"):
+        return value
+    file = value
+    if name == "start":
+        start = Start.parse(value, METHODS)
+        if start.kind != "file":
+            return value
+        file = start.name
+    return str((folder / file).absolute()) if (folder / file).is_file() else value
 
 
 def _as_text(value: Any) -> str:

@@ -1,5 +1,5 @@
 """Style transfer methods: one file per method."""
 
-from impasto.methods.base import METHODS, Method
+from impasto.methods.base import METHODS, Method, configure
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "Method", "configure"]

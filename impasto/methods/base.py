@@ -6,11 +6,12 @@ To add one, write a file here with a configuration and a class under `@METHODS.a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from impasto.backbones import Backbone
+from impasto.config import check_settings
 from impasto.optim.schedule import Start, fitted_shape
 from impasto.regions.subject import Subject
 from impasto.registry import Registry
@@ -88,3 +89,18 @@ class Method(ABC):
 
 
 METHODS: Registry[Method] = Registry("method", "impasto.methods")
+
+
+def configure(method: str, settings: Mapping[str, Any]) -> Any:
+    """Return the checked configuration of a method, with the defaults that the setting `preset` selects.
+
+    Args:
+        method: name of the method.
+        settings: values by name.
+
+    Raises:
+        ValueError: in one line, for an unknown method or a wrong setting.
+    """
+    kind = METHODS[method]
+    preset = kind.paper if settings.get("preset") == "paper" else {}
+    return check_settings(kind.Config, method, {**preset, **settings})

@@ -14,7 +14,7 @@ from impasto.pipeline.stylizer import OnStep, stylize
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Step
 
-ROLES = ("content", "style", "start", "mask", "style_mask")
+ROLES = ("content", "start", "style", "mask", "style_mask")
 
 
 def load_record(picture: str | Path) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def replay(
     picture: str | Path,
     *,
     content: str | Path | None = None,
+    start: str | Path | None = None,
     styles: Sequence[str | Path] = (),
     masks: Sequence[str | Path] = (),
     style_masks: Sequence[str | Path] = (),
@@ -61,6 +62,7 @@ def replay(
     Args:
         picture: an output with its record inside or beside it, or the record.
         content: new path of the content image, if it was moved.
+        start: new path of the start image, if it was moved.
         styles: new paths of the style images, if they were moved.
         masks: new paths of the masks, if they were moved.
         style_masks: new paths of the masks of the style images, if they were moved.
@@ -71,12 +73,13 @@ def replay(
         ValueError: if the record or an input is missing, or an input has changed.
     """
     record = load_record(picture)
-    moved: list[Sequence[str | Path]] = [[] if content is None else [content], styles, [], masks, style_masks]
+    single = ([] if path is None else [path] for path in (content, start))
+    moved: list[Sequence[str | Path]] = [*single, styles, masks, style_masks]
     paths = _input_paths(record, dict(zip(ROLES, moved, strict=True)), max_pixels)
     _warn_of_other_versions(record)
     settings = dict(record["settings"])
     if paths["start"]:
-        settings["start"] = str(paths["start"][0])
+        settings["start"] = _start_setting(paths["start"][0])
     settings |= {role: [str(path) for path in paths[role]] for role in ("mask", "style_mask") if paths[role]}
     last = record["steps"] if record["stopped"] == "cancelled" else None
 
@@ -86,6 +89,11 @@ def replay(
 
     (source,), method = paths["content"], record["method"]
     return stylize(source, paths["style"], method, on_step=until_last, max_pixels=max_pixels, **settings)
+
+
+def _start_setting(path: str | Path) -> str:
+    """Return the value of the setting `start` for a file or a sample; an absolute path is never read as a method."""
+    return str(path.absolute()) if isinstance(path, Path) else path
 
 
 def _has_valid_types(record: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
 from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize
-from impasto.methods import METHODS, Method
+from impasto.methods import METHODS, Method, configure
 from impasto.optim.descent import DivergedError
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start
 from impasto.pipeline.result import Input, Result, Stopped
@@ -84,14 +84,12 @@ class Stylizer:
         max_pixels: int = MAX_PIXELS,
         **settings: Any,
     ) -> None:
-        kind = METHODS[method]
-        preset = kind.paper if settings.get("preset") == "paper" else {}
         self.method, self.max_pixels = method, max_pixels
-        self.config: MethodConfig = check_settings(kind.Config, method, preset | settings)
-        self._method = kind(self.config)
+        self.config: MethodConfig = configure(method, settings)
+        self._method = METHODS[method](self.config)
         self._start_method = start_method(self._method)
         self._device = pick_device(self.config.device)
-        self._files = kind.inputs(self.config)
+        self._files = self._method.inputs(self.config)
         sources = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
         self._mix = _mix(self.config.style_mix, len(sources))
         check_masks(self.config, len(sources))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from impasto.config import check_settings, names_files, setting_schemas, settings_of
+from impasto.config import names_files, setting_schemas, settings_of
 from impasto.images import Bits, check_output
-from impasto.methods import METHODS
+from impasto.methods import METHODS, configure
 from impasto.optim.schedule import STARTS
 from impasto.samples import CONTENTS, STYLES
 
@@ -55,9 +55,7 @@ def check_request(request: StylizeRequest, folder: Path) -> None:
         raise ValueError("content: choose a content image")
     if not request.styles:
         raise ValueError("style: choose at least one style image")
-    method = METHODS[request.method]
-    preset = method.paper if request.settings.get("preset") == "paper" else {}
-    method(check_settings(method.Config, request.method, {**preset, **request.settings}))
+    METHODS[request.method](configure(request.method, request.settings))
     check_output(folder / "picture.png", request.bits)
 
 

@@ -219,6 +219,24 @@ def test_replay_finds_inputs_that_were_moved(run: Run, folder: Path) -> None:
     assert (pixels("a.png") == pixels("b.png")).all()
 
 
+def test_replay_finds_a_start_image_that_was_moved(run: Run, folder: Path) -> None:
+    run("stylize", "content.png", "style.png", "-o", "a.png", "--start", "other.png", *QUICK)
+    (folder / "other.png").rename("micro")  # the name of a method
+    assert run("replay", "a.png", "-o", "b.png")[2].endswith("is missing; give its new path as --start\n")
+    assert run("replay", "a.png", "-o", "b.png", "--start", "micro")[0] == 0
+    assert (pixels("a.png") == pixels("b.png")).all()
+
+
+@pytest.mark.parametrize("name", ["content.png", "style.png", "other.png"])
+def test_replay_does_not_overwrite_an_input_of_the_record(run: Run, folder: Path, name: str) -> None:
+    run("stylize", "content.png", "style.png", "-o", "a.png", "--start", "file:other.png", *QUICK)
+    before = (folder / name).read_bytes()
+    assert run("replay", "a.png", "-o", name)[2] == (
+        f"impasto: {name} is an input and would be overwritten: give another name\n"
+    )
+    assert (folder / name).read_bytes() == before
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such a name")
 def test_file_names_that_are_not_valid_text_are_read_written_and_replayed(run: Run, folder: Path) -> None:
     name = os.fsdecode(b"caf\xe9.png")
@@ -314,6 +332,7 @@ USER_ERRORS = {
     "region strength alone": [*STYLIZE, "--region-strength", "1"],
     "feather": [*STYLIZE, "--feather", "2"],
     "output is the mask": ["stylize", "content.png", "style.png", "-o", "other.png", "--mask", "other.png"],
+    "output is the start": ["stylize", "content.png", "style.png", "-o", "other.png", "--start", "file:other.png"],
     "color": [*STYLIZE, "--color", "sepia"],
     "start missing": [*STYLIZE, "--start", "nowhere.png"],
     "start broken": [*STYLIZE, "--start", "truncated.png"],
@@ -376,6 +395,8 @@ def test_a_user_error_is_one_line_and_leaves_no_files(run: Run, folder: Path, wo
         ("mask of a shape", "--mask: 'thread.png' is 1x5000 pixels and the content "),
         ("style mask alone", "--style-mask: there are no regions; give mask too"),
         ("output is the content", "content.png is an input and would be overwritten"),
+        ("output is the mask", "other.png is an input and would be overwritten"),
+        ("output is the start", "other.png is an input and would be overwritten"),
     ],
 )
 def test_an_error_names_the_flag_the_value_and_the_valid_values(

@@ -97,6 +97,17 @@ def test_an_image_beside_the_file_takes_precedence_over_a_sample(read: Read, tmp
     assert (task.content, task.style) == (str(tmp_path / "own.png"), "mosaic")
 
 
+def test_a_start_image_beside_the_file_is_found_with_and_without_a_tag(read: Read, tmp_path: Path) -> None:
+    save_image(torch.rand(1, 3, 32, 32), tmp_path / "own.png")
+    for name in ("noise", "micro"):  # a start of this name is not a file, unless it is tagged
+        (tmp_path / name).write_bytes((tmp_path / "own.png").read_bytes())
+    files = {"own.png": "own.png", "file:own.png": "own.png", "file:micro": "micro"}
+    expected = {start: str(tmp_path / name) for start, name in files.items()} | {"noise": "noise", "micro": "micro"}
+    for start, value in expected.items():
+        task = read(old="backbone: tiny}", new=f"backbone: tiny, start: '{start}'}}").tasks[0]
+        assert task.settings["start"] == value
+
+
 QUICK = GRID + "quick:\n  contents: [geometric, inkwash]\n  styles: [mosaic]\n  settings: {size: 32, alpha: 0.25}\n"
 
 
