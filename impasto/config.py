@@ -88,7 +88,7 @@ class CommonSettings:
     color: Annotated[Colors, MAIN] = "style"
     """Source of the colors: the style, or the content matched by luminance, moments or histogram."""
     preset: Literal["impasto", "paper"] = "impasto"
-    """Defaults of the settings that are not given: those of impasto, or those of the paper of the method."""
+    """Defaults of settings that are not given: those of impasto, or those of the paper of the method."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1), MAIN] = 0
     """Seed of the random numbers: the same seed on the same machine gives the same image."""
     device: Annotated[str, MAIN] = "auto"
@@ -108,9 +108,9 @@ class RegionSettings:
     feather: Annotated[float, Ge(0), Le(0.5)] = 0.02
     """Width of the transition between the regions of a label map, as a fraction of the longer side."""
     region_strength: tuple[Annotated[float, Ge(0), Le(1000)], ...] = ()
-    """Factor on the style weight of each region, in their order: from dark to light, or by file."""
+    """Factor on the style weight of each region, from dark to light or by mask. Default: 1."""
     region_style_scale: tuple[Annotated[float, Ge(1 / 16), Le(16)], ...] = ()
-    """Factor on the style scale of each region, in the same order."""
+    """Factor on the style scale of each region, from dark to light or by mask. Default: 1."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)

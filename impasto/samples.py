@@ -71,7 +71,7 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     """Return the image file of a path or of a sample's name.
 
     A file in the current folder takes precedence over a sample of the same name. A suffix `~N` selects a blurred copy:
-    a Gaussian with a standard deviation of N thousandths of the longer side. The copy is kept in the cache.
+    a Gaussian with a standard deviation of N thousandths of the longer side. The copy is stored in the cache.
 
     Args:
         name_or_path: a path, or a name from `STYLES` or `CONTENTS`.

@@ -233,8 +233,8 @@ def relu_gradient(gradient: Tensor, output: Tensor, *, in_place: bool) -> Tensor
     dtype = gradient.dtype
     gradient, output = as_comparable(gradient), as_comparable(output)
     run = torch.ops.aten.threshold_backward
-    kept = run.grad_input(gradient, output, 0, grad_input=gradient) if in_place else run(gradient, output, 0)
-    return kept.view(dtype)  # type: ignore[no-any-return]
+    result = run.grad_input(gradient, output, 0, grad_input=gradient) if in_place else run(gradient, output, 0)
+    return result.view(dtype)  # type: ignore[no-any-return]
 
 
 def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:

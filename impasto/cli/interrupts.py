@@ -41,6 +41,6 @@ class Interrupts:
             raise KeyboardInterrupt
         if self.phase == "running":  # os.write, because the signal may have interrupted a print
             newline = b"\n" if os.isatty(2) else b""  # a terminal shows ^C first
-            text = f"impasto: stopping after this {self._unit}; Ctrl-C again stops at once\n"
+            text = f"impasto: stopping after this {self._unit}; Ctrl-C again stops immediately\n"
             os.write(2, newline + text.encode())
         self.requested = True

@@ -101,7 +101,7 @@ def _train(recipe: str, options: argparse.Namespace, settings: dict[str, Any]) -
             if not (Path(options.output) / CHECKPOINT).exists():
                 raise
             if is_first:
-                _print_message("stopped at once; the same command continues from the last checkpoint")
+                _print_message("stopped immediately; the same command continues from the last checkpoint")
             return 130
     if is_first:
         _report(trained, options)

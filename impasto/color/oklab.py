@@ -41,7 +41,7 @@ def from_oklab(lab: Tensor) -> Tensor:
 def into_gamut(lab: Tensor) -> Image:
     """Return the sRGB image of (L, a, b), reducing the chroma of colors outside the gamut.
 
-    Lightness and hue of these colors are kept.
+    Lightness and hue of these colors are preserved.
 
     Args:
         lab: OKLab values `(B, 3, H, W)`.

@@ -1,6 +1,6 @@
 """Apply the setting `color`: keep the colors of the style or of the content.
 
-The pipeline transforms the images before the method runs and its output afterwards; methods do not know the setting.
+The pipeline transforms the images before the method runs and its output afterwards; methods do not read the setting.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def take_chroma(stylized: Image, content: Image) -> Image:
     """Return the luminance of the stylized image with the chroma (I and Q of YIQ) of the content image.
 
     Reference: Gatys, Ecker, Bethge, Hertzmann & Shechtman, CVPR 2017. Departs from the paper: where the color is
-    outside the RGB cube the chroma is reduced instead of clipping the channels, so that luminance and hue are kept.
+    outside the RGB cube the chroma is reduced instead of clipping the channels, which preserves luminance and hue.
 
     Args:
         stylized: `(1, 3, H, W)`.

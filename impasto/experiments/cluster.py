@@ -85,7 +85,7 @@ def run_on_ray(
         on_run: called with every run that finishes.
 
     Raises:
-        ValueError: if Ray is not installed, if there is no cluster at the address, or if the cluster is too small.
+        ValueError: if Ray is not installed, if no cluster answers at the address, or if the cluster is too small.
     """
     store = Store(folder)
     try:

@@ -54,16 +54,16 @@ def bootstrap_median(
     if not 0 < level < 1:
         raise ValueError(f"level: {level} is not between 0 and 1")
     finite = [[value for value in group if math.isfinite(value)] for group in groups]
-    kept = [group for group in finite if group]
-    if not kept:
+    nonempty = [group for group in finite if group]
+    if not nonempty:
         return None
-    median = float(np.median([np.median(group) for group in kept]))
-    if sum(map(len, kept)) == 1:
+    median = float(np.median([np.median(group) for group in nonempty]))
+    if sum(map(len, nonempty)) == 1:
         return Estimate(median, None, None, 1)
-    medians = _resampled_medians(kept, resamples, np.random.default_rng(seed))  # (R, G)
+    medians = _resampled_medians(nonempty, resamples, np.random.default_rng(seed))  # (R, G)
     tail = 50 * (1 - level)
     low, high = np.percentile(np.median(medians, axis=1), [tail, 100 - tail])
-    return Estimate(median, float(low), float(high), len(kept))
+    return Estimate(median, float(low), float(high), len(nonempty))
 
 
 @dataclass(frozen=True)

@@ -92,11 +92,11 @@ class _SecondMoment(torch.autograd.Function):
         batch, channels, height, width = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
         length = max(1, min(BLOCK_POSITIONS, height * width // BLOCKS))
-        whole = height * width // length * length
-        blocks = rows[:, :whole].reshape(-1, length, channels)  # (B*blocks, length, C)
+        covered = height * width // length * length  # positions in full blocks
+        blocks = rows[:, :covered].reshape(-1, length, channels)  # (B*blocks, length, C)
         products = torch.bmm(blocks.mT, blocks).view(batch, -1, channels, channels)
         moment = products.sum(1, dtype=torch.float32)  # (B, C, C)
-        rest = rows[:, whole:]
+        rest = rows[:, covered:]
         return (moment + (rest.mT @ rest).float()) / (height * width)
 
     @staticmethod

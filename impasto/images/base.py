@@ -1,7 +1,7 @@
 """Read image files into tensors.
 
-Only this package knows image files: `decoding` turns the bytes of a file into pixels, `encoding` a tensor into a file,
-`profiles` converts colors to sRGB, `hires` handles 16 bits per channel and `pixels` images in memory.
+Only this package reads and writes image files: `decoding` turns the bytes of a file into pixels, `encoding` a tensor
+into a file, `profiles` converts colors to sRGB, `hires` handles 16 bits per channel and `pixels` images in memory.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class _Format:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-# Chroma at full resolution ("4:4:4") keeps thin colored strokes.
+# Chroma at full resolution ("4:4:4") preserves thin colored strokes.
 _JPEG = _Format("JPEG", alpha=False, lossy=True, options={"subsampling": "4:4:4"})
 _TIFF = _Format("TIFF", deep=True, options={"compression": "tiff_adobe_deflate"})
 _FORMATS = {

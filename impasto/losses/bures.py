@@ -16,7 +16,7 @@ EPSILON = 1e-4  # added to every variance: keeps the gradient finite where featu
 class BuresLoss(FeatureLoss):
     """Bures-Wasserstein distance between the Gaussians of the features (crowsonkb; Bhatia, Jain & Lim, 2019).
 
-    The statistic holds the raw first and second moments, `(B, C + 1, C)`. The distance is
+    The statistic contains the raw first and second moments, `(B, C + 1, C)`. The distance is
     (|μ - μ̂|² + tr(Σ + Σ̂ - 2 (Σ̂^½ Σ Σ̂^½)^½))/C, with 0.0001 added to each variance: the least cost of transporting
     one Gaussian to the other. Its gradient is larger than that of `covariance` where channels vary little. Moments are
     computed in float32 also for bf16 features, since the root is sensitive to small eigenvalues.

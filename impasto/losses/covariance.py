@@ -12,7 +12,7 @@ from impasto.losses.base import LOSSES, FeatureLoss
 class CovarianceLoss(FeatureLoss):
     """Channel means and covariance, compared by |μ - μ̂|²/C + |Σ - Σ̂|²/(4 C²) (after CORAL, Sun & Saenko, 2016).
 
-    The statistic holds the raw first and second moments, `(B, C + 1, C)`, which combine over tiles and images; the
+    The statistic contains the raw first and second moments, `(B, C + 1, C)`, which combine over tiles and images; the
     covariance is computed in the distance. Unlike the Gram matrix, it separates the mean of a channel from its
     variation.
 

@@ -14,7 +14,7 @@ class HistogramLoss(FeatureLoss):
     """Histogram of each channel, compared by |O - R(O)|² (Risser, Wilmot & Barnes, 2017; arXiv 1701.08893).
 
     R is histogram matching: it replaces the value of rank r by the target's value of rank r, without gradient. The
-    statistic holds the sorted values of each channel, `(B, C, N)`. From 65536 positions on a channel uses only every
+    statistic contains the sorted values of each channel, `(B, C, N)`. From 65536 positions on a channel uses only every
     s-th position, see `impasto.features.sorting`. A guide selects the positions where it is at least half of its
     maximum.
 

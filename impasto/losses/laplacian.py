@@ -21,7 +21,7 @@ class LaplacianLoss(FeatureLoss):
     square. A guide weights the squared differences, each by the minimum of the guide over the pixels of its 3x3
     pools; both images must have the same guide.
 
-    Departs from the paper: the mean instead of the sum, and both poolings at once.
+    Departs from the paper: the mean instead of the sum, and both poolings in one loss.
     """
 
     role = "content"

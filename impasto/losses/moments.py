@@ -16,7 +16,7 @@ EPSILON = 1e-8  # keeps the square root's gradient finite where a channel is con
 class MomentsLoss(FeatureLoss):
     """Mean and standard deviation of each channel (Li, Wang, Liu & Hou, IJCAI 2017; arXiv 1701.01036).
 
-    The statistic holds the raw first and second moments of each channel, `(B, 2, C)`, which combine over tiles and
+    The statistic contains the raw first and second moments of each channel, `(B, 2, C)`, which combine over tiles and
     images; the standard deviation is computed in the distance and is 0 for a map of one position.
     """
 

@@ -24,8 +24,8 @@ class PatchesLoss(FeatureLoss):
     patch of the target may be matched many times. A patch of zeros matches an arbitrary patch, and proportional
     patches are not distinguished.
 
-    The statistic holds the features and the guide as one more channel, `(B, C + 1, H, W)`, extended by their border to
-    at least one patch. A guide selects the patches with the largest part inside it, where inside means a guide of at
+    The statistic contains the features and the guide as one more channel, `(B, C + 1, H, W)`, extended by their border
+    to at least one patch. A guide selects the patches with the largest part inside it, where inside means a guide of at
     least half of its maximum; features outside are replaced by 0.
     """
 

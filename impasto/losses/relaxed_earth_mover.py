@@ -18,7 +18,7 @@ class RelaxedEarthMoverLoss(FeatureLoss):
     """Relaxed earth mover's distance with the cosine distance (STROTSS; Kolkin, Salavon & Shakhnarovich, CVPR 2019).
 
     Each feature vector is matched to the nearest of the other image, in both directions; the larger of the two mean
-    cosine distances is the loss. The statistic holds the feature vectors of at most 2048 positions, a fixed random
+    cosine distances is the loss. The statistic contains the feature vectors of at most 2048 positions, a fixed random
     choice, `(B, C, N)`. The loss is invariant to the length of feature vectors, to which `moments` is sensitive. It is
     meant for layers with a large receptive field, from relu3_1 on. A guide selects the positions where it is at least
     half of its maximum.
@@ -45,7 +45,7 @@ def _relaxed_distance(own: Tensor, other: Tensor) -> Tensor:
     """Return the relaxed earth mover's distance of unit vectors `(C, N)` and `(C, M)`.
 
     The cosine distance is half the squared distance, which is exactly 0 for equal vectors. The nearest vectors are
-    found without gradient, so that the N x M matrix is not kept.
+    found without gradient, so that the N x M matrix is not stored.
     """
     to_other, to_own = _nearest(own, other), _nearest(other, own)
     forward = (own - other[:, to_other]).square().sum(0).mean() / 2

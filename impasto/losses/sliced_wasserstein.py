@@ -17,10 +17,10 @@ SEED = 0
 class SlicedWassersteinLoss(FeatureLoss):
     """Sliced Wasserstein distance of the feature vectors (Heitz et al., CVPR 2021; arXiv 2006.07229).
 
-    The statistic holds the sorted projections onto random unit vectors, as many as channels, `(B, C, N)`: the complete
-    distribution of the features, not only its moments. Where the maps differ in size, the target's sorted values are
-    interpolated. From 65536 positions on a projection uses only every s-th position, see `impasto.features.sorting`. A
-    guide selects the positions where it is at least half of its maximum.
+    The statistic contains the sorted projections onto random unit vectors, as many as channels, `(B, C, N)`: the
+    complete distribution of the features, not only its moments. Where the maps differ in size, the target's sorted
+    values are interpolated. From 65536 positions on a projection uses only every s-th position, see
+    `impasto.features.sorting`. A guide selects the positions where it is at least half of its maximum.
 
     Departs from the paper: the directions are always the same, since L-BFGS needs a deterministic loss.
     """

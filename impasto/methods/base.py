@@ -1,4 +1,4 @@
-"""Define what a method is.
+"""Define the contract of a method.
 
 To add one, write a file here with a configuration and a class under `@METHODS.add("name")`.
 """
@@ -23,7 +23,7 @@ class Method(ABC):
     """A stylization method with one checked configuration.
 
     The constructor checks the settings and reads no network. `run` reads the networks that it needs, the first time
-    only, and changes nothing else of the instance, so that each result is the same as if it were the only one.
+    only, and changes nothing else of the instance, so that a result does not depend on earlier runs.
     """
 
     summary: ClassVar[str]
@@ -32,7 +32,7 @@ class Method(ABC):
     Config: ClassVar[type[Any]]
     """Settings of the method: a subclass of `MethodConfig`."""
     bundled: ClassVar[Path | None] = None
-    """Weights of the network of the method that come with the package, if there is one."""
+    """Weights of the network of the method that come with the package; None where there are none."""
     paper: ClassVar[dict[str, Any]] = {}
     """Settings of the preset `paper`: those of the paper that differ from the defaults."""
 

@@ -37,7 +37,7 @@ class FeedForwardSettings:
     weights: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] | None = None
     """Weights file written by `impasto train`. Default: the file bundled with impasto."""
     tile: Annotated[int, Ge(0), Le(65536)] | None = None
-    """Side of the tiles in pixels, which bound the memory; 0 disables them. Default: 1024 for large images."""
+    """Side of the tiles in pixels, which limit memory; 0 disables tiles. Default: 1024 for large images."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -74,7 +74,7 @@ class Network(Protocol):
 
 
 Preprocess = Callable[[Image, int, int], Image]
-"""Transforms a piece of the content image, whose top and left are given in pixels, before the network sees it."""
+"""Transforms a piece of the content image, whose top and left are given in pixels, before the network receives it."""
 StylizeRegion = Callable[[Image, Region], Image]
 """Stylizes the whole content image with the styles of one region."""
 

@@ -42,7 +42,7 @@ class ShrinkingSettings(ScheduleSettings):
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
     """Number of steps at each size. Ignored with `--steps`."""
     coarsest: Annotated[int, Ge(16), Le(65536)] | None = None
-    """Longer side of the first size; a smaller one stylizes more. Default: 0.4 of size, or by strength."""
+    """Longer side of the first size in pixels; smaller stylizes more. Default: 0.4 of size, or by strength."""
     ratio: Annotated[float, Gt(0), Le(0.95)] = 0.8
     """Ratio of each size to the next. Ignored with `--sizes`."""
 

@@ -68,7 +68,7 @@ class NNSTConfig(BackboneSettings, RematchSettings, PixelConfig):
     layers: tuple[str, ...] = ()
     """Layers of the feature vectors. Default: those of the backbone without its fifth block."""
     alpha: Annotated[float, Ge(0), Le(1)] | None = None
-    """Image whose features are matched: 1 is the content, 0 the current image. Default: 0.75, or by strength."""
+    """Weight of the content in the image whose features are matched. Default: 0.75, or by strength."""
     rotations: Annotated[int, Ge(1), Le(4)] = 4
     """Number of rotations of the style (0, 90, 180, 270 degrees) whose vectors are available."""
     vectors: Annotated[int, Ge(0), Le(10_000_000)] = 8192

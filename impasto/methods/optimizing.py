@@ -1,4 +1,4 @@
-"""Hold what the methods share that optimize the pixels: groups of settings, the start and the output size."""
+"""Define what all methods that optimize the pixels share: groups of settings, the start and the output size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BackboneSettings:
     """Loss network."""
 
     backbone: Annotated[str, MAIN] = "lite"
-    """Loss network whose features are compared. `impasto backbones` lists them."""
+    """Loss network, whose features are compared; `impasto backbones` lists the choices."""
     pooling: Pooling = "max"
     """Pooling of the loss network: max, or average as in Gatys et al."""
 

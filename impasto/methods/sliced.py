@@ -34,8 +34,8 @@ class Sliced(Matching):
     As `gatys`, but the features are projected onto random directions and the sorted projections are compared. The
     distance is 0 only where the distributions are the same.
 
-    Departs from the paper: it synthesizes textures without content; here content features are kept too, and the style
-    layers are those of `gatys`. The preset `paper` has its twelve layers of VGG.
+    Departs from the paper: it synthesizes textures without content; here content features are matched too, and the
+    style layers are those of `gatys`. The preset `paper` has its twelve layers of VGG.
     """
 
     summary = "Match distributions of features by sorted random projections (Heitz et al. 2021)"

@@ -41,7 +41,7 @@ class StrotssConfig(PolishSettings, PixelConfig):
     steps: Annotated[int, Ge(1), Le(1_000_000)] | None = 400
     """Number of optimizer iterations over all sizes, in equal parts."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
-    """Longer sides that are optimized in turn, coarse to fine. Default: size, halved down to 64 pixels."""
+    """Longer sides in pixels, optimized in turn from coarse to fine. Default: size, halved down to 64."""
     optimizer: Optimizer = "rmsprop"
     """Optimizer of the pixels: L-BFGS without line search, Adam or RMSprop."""
     lr: Annotated[float, Gt(0), Le(100)] | None = None
@@ -49,7 +49,7 @@ class StrotssConfig(PolishSettings, PixelConfig):
     pyramid: Annotated[int, Ge(0), Le(16)] = 5
     """Levels of a Laplacian pyramid that is optimized instead of the pixels; 0 optimizes the pixels."""
     content_weight: Annotated[float, Ge(0), Le(1e6), MAIN] = 1.0
-    """Weight of the content loss: 0.5 changes shapes more, 1 is that of the paper, 2 keeps them better."""
+    """Weight of the content loss: 0.5 changes shapes more, 1 is the paper's, 2 preserves shapes better."""
     layers: tuple[str, ...] = ()
     """Layers of the hypercolumns. Default: relu1_1 to relu4_3, or those of the backbone."""
     positions: Annotated[int, Ge(16), Le(1024)] = 1024

@@ -76,7 +76,7 @@ def _spans(length: int, side: int) -> Iterator[tuple[int, int]]:
 
 
 def masked_measure(mask: Tensor | None) -> Measure:
-    """Return the `Measure` of a network that sees the whole image at once.
+    """Return the `Measure` of a network that runs on the whole image.
 
     Args:
         mask: weights of the pixels, `(1, 1, H, W)`; None: equal weights.

@@ -28,7 +28,7 @@ class WCTConfig(FeedForwardConfig):
     """Settings of `wct`."""
 
     transform: Transform = "optimal"
-    """Map to the covariance of the style: optimal transport (least change) or whitening and coloring (paper)."""
+    """Transform to the style covariance: optimal (moves features least) or whitening (as in the paper)."""
     layers: tuple[str, ...] = LAYERS[1:]
     """Layers whose features are matched, from coarse to fine. Default: relu4_1 to relu1_1."""
 

@@ -9,7 +9,7 @@ from impasto.backbones import Backbone
 from impasto.metrics.base import METRICS, Metric, available_layers
 
 CHUNK = 2**23
-"""Similarities that are held in memory at a time: 64 MiB in float64."""
+"""Number of similarities in memory at a time: 64 MiB in float64."""
 
 
 @METRICS.add("cfsd")

@@ -1,6 +1,6 @@
 """Find the available networks of the method `johnson` and select one by its style image.
 
-Each network is a file `johnson-*.safetensors`, whose metadata hold the name and the fingerprint of its style image.
+Each network is a file `johnson-*.safetensors`, whose metadata contain the name and the fingerprint of its style image.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def find_style_models(weights: Path | None, bundled: Path) -> list[StyleModel]:
         bundled: the folder of the files that come with the package.
 
     Raises:
-        ValueError: in one line, for a file that cannot be read or that holds something else.
+        ValueError: in one line, for a file that cannot be read or that contains something else.
     """
     if weights is not None:
         return [_read_model(weights)]
@@ -84,4 +84,6 @@ def _read_model(file: Path) -> StyleModel:
             return model
     except (KeyError, ValueError, RuntimeError):
         pass
-    raise ValueError(f"weights: {str(file)!r} holds no network of one style; give a file of `impasto train johnson`")
+    raise ValueError(
+        f"weights: {str(file)!r} does not contain a network for one style; give a file of `impasto train johnson`"
+    )

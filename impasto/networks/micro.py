@@ -15,7 +15,7 @@ HALF, QUARTER, EIGHTH = 24, 48, 64
 CODE_SIZE = 96
 
 NOISE_SCALES, NOISE_STD = (2, 4, 8), 0.03
-"""Grain sizes of the input noise in pixels, and the standard deviation of each, in units of the pixel range."""
+"""Scales of the input noise in pixels, and the standard deviation of each, in units of the pixel range."""
 NOISE_SIZE = (512, 440)
 """Height and width of the noise map that is repeated over a content image, in pixels."""
 
@@ -128,7 +128,7 @@ class AdaptiveResidualBlock(nn.Module):
 
 
 def input_noise(height: int, width: int, seed: int) -> Tensor:
-    """Return a periodic map of noise of several grain sizes.
+    """Return a periodic map of noise of several scales.
 
     Args:
         height: pixels, a multiple of 8.
@@ -153,7 +153,7 @@ def add_input_noise(content: Image, noise: Tensor, top: int = 0, left: int = 0) 
 
     Convolutions give every position of a uniform area, such as a clear sky, the same output: a plain color or a
     checkerboard; and normalization has no standard deviation to divide by in a uniform image. The noise gives the
-    network something to make strokes of.
+    network structures to turn into strokes.
 
     The noise is added twice, upright and transposed. Where h and w differ, the sum has the period of their least
     common multiple, so that uniform areas do not show the repetition.

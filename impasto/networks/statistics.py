@@ -14,7 +14,7 @@ from torch import Tensor
 
 EPSILON = 1e-5
 STRIP_SIZE = 2**20
-"""Values of a map that are squared at a time: as many as a processor cache holds."""
+"""Values of a map that are squared at a time: as many as fit into a processor cache."""
 
 SpatialMean = Callable[[Tensor, Tensor | None], Tensor]
 """Function of features `(B, C, h, w)` and position weights `(1, 1, h, w)` (None: all 1). It returns the mean over all

@@ -29,14 +29,14 @@ def load_weights(network: nn.Module, file: Path) -> None:
     """Load the weights of a network from a safetensors file.
 
     Raises:
-        ValueError: in one line, for a file that is missing or corrupt, or that holds the weights of another network.
+        ValueError: in one line, for a file that is missing or corrupt, or that contains the weights of another network.
     """
     with _opened(file) as opened:
         state = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     if {name: tensor.shape for name, tensor in state.items()} != expected:
         raise ValueError(
-            f"weights: {str(file)!r} holds another network, not {type(network).__name__}; "
+            f"weights: {str(file)!r} contains another network, not {type(network).__name__}; "
             "give a file that `impasto train` wrote for this method"
         )
     network.load_state_dict(state)

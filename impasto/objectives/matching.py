@@ -41,19 +41,19 @@ class ObjectiveSettings:
     content_weight: Annotated[Weight, MAIN] = 1.0
     """Weight of the content loss."""
     style_weight: Annotated[Weight, MAIN] = 100.0
-    """Weight of the style loss: a tenth of the default is mild, ten times the default removes most of the content."""
+    """Weight of the style loss: a tenth of the default is mild, ten times removes most of the content."""
     style_loss: Annotated[str, OneOf(style_losses)] = "gram"
     """Loss between the style features; `impasto losses` describes them."""
     content_layers: tuple[str, ...] = ()
-    """Layers whose features are kept. Default: those of the backbone, relu4_2 for VGG."""
+    """Layers of the content loss. Default: those of the backbone, relu4_2 for VGG."""
     style_layers: tuple[str, ...] = ()
-    """Layers whose statistics are matched. Default: those of the backbone, relu1_1 to relu5_1 for VGG."""
+    """Layers of the style loss. Default: those of the backbone, relu1_1 to relu5_1 for VGG."""
     layer_weights: tuple[Annotated[float, Ge(0)], ...] = ()
     """Weight of each style layer relative to the others. Default: equal weights."""
     style_mix_fine: tuple[Annotated[float, Ge(0)], ...] = ()
-    """Weights of the styles at the finest layer; style_mix then holds at the coarsest. Default: style_mix."""
+    """Weights of the styles at the finest layer; style_mix applies at the coarsest. Default: style_mix."""
     edge_weight: Weight = 0.0
-    """Weight of the edge loss (Laplacian), which keeps lines and faces; 10 to 100 is visible."""
+    """Weight of the edge loss (Laplacian), which preserves lines and faces; 10 to 100 is visible."""
     tv_weight: Weight = 0.0
     """Weight of the smoothness loss (total variation of the pixels)."""
     tv_loss: Annotated[str, OneOf(smoothness_losses)] = "total_variation"

@@ -1,7 +1,7 @@
 """Average one objective over several sizes of the image, so that large strokes stay large in a large output.
 
-A network sees a fixed number of pixels: at 1024 pixels it misses the structures that it sees at 256. With both sizes in
-the loss, the large output keeps the structures of its preview.
+The receptive field of a network is a fixed number of pixels: at 1024 pixels it misses structures that it covers at 256.
+With both sizes in the loss, the large output keeps the structures of its preview.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def loss_scale_shapes(shape: tuple[int, int], count: int | None, shortest_side: 
 def near_scale_shapes(shape: tuple[int, int], near_scales: int) -> list[tuple[int, int]]:
     """Return the shapes of the near scales of an image, without its own.
 
-    A structure that deceives a network at one size does not at the next: the style loss of a small network can be
-    almost zero where VGG-19 still measures a considerable part of it.
+    The optimizer exploits errors of a small network: its style loss can be almost zero where VGG-19 still measures a
+    considerable part of it. A structure that exploits an error at one size does not at a similar size.
 
     >>> near_scale_shapes((192, 256), 1), near_scale_shapes((192, 256), 3)
     ([], [(240, 320), (154, 205)])

@@ -16,7 +16,7 @@ from impasto.types import Image
 CELL = 4
 """Distance between two positions of the feature vectors, in pixels."""
 CHUNK = 2**23
-"""Number of similarities in memory at once: 32 MiB in fp32."""
+"""Number of similarities in memory at a time: 32 MiB in fp32."""
 
 
 @dataclass(frozen=True)

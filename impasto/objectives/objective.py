@@ -112,12 +112,12 @@ def match(
     for layer in layers:
         pairs = zip(targets, guides, strict=True)
         statistics = [loss.statistic(features[layer], guide.get(layer)) for features, guide in pairs]
-        name, share, guide_of_image = f"{kind}/{layer}{suffix}", weight / len(layers), where.get(layer)
+        name, layer_weight, guide_of_image = f"{kind}/{layer}{suffix}", weight / len(layers), where.get(layer)
         if loss.is_spatial_mean:
             blend = torch.stack([m * statistic for m, statistic in zip(mix, statistics, strict=True)]).sum(0)
-            terms.append(Term(name, layer, loss, share, blend, guide_of_image))
+            terms.append(Term(name, layer, loss, layer_weight, blend, guide_of_image))
             continue
         names = [name] if len(statistics) == 1 else [f"{name}/{i + 1}" for i in range(len(statistics))]
         for each, part, statistic in zip(names, mix, statistics, strict=True):
-            terms.append(Term(each, layer, loss, share * part, statistic, guide_of_image))
+            terms.append(Term(each, layer, loss, layer_weight * part, statistic, guide_of_image))
     return terms

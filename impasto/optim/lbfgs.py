@@ -24,7 +24,7 @@ class InverseHessian:
     """Approximate the inverse Hessian from the last steps and the changes of the gradient along them.
 
     Args:
-        history: number of pairs that are kept.
+        history: number of pairs that are stored.
         size: number of variables.
         device: device of the vectors; the small linear systems are solved in float64 on the CPU.
     """

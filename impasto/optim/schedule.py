@@ -126,8 +126,8 @@ def make_schedule(
         steps = steps_per_size * len(sizes)
     lr = config.lr if config.lr is not None else {**DEFAULT_LR, **default_lr}[config.optimizer]
     shapes = [fitted_shape(content, size) for size in sizes]
-    shares = zip(shapes, _divided(steps, len(sizes)), strict=True)
-    stages = [Stage(shape, each, lr, tolerance) for shape, each in shares]
+    steps_of = _divided(steps, len(sizes))
+    stages = [Stage(shape, each, lr, tolerance) for shape, each in zip(shapes, steps_of, strict=True)]
     if final_steps:
         stages.append(Stage(shapes[-1], final_steps, lr, tolerance, is_final=True))
     return Schedule(tuple(stages))

@@ -1,1 +1,1 @@
-"""From inputs to a saved result."""
+"""Load the inputs, run a method, and save the result with its record."""

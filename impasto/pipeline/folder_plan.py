@@ -17,7 +17,7 @@ from impasto.pipeline.stylizer import Stylizer
 from impasto.weights import sha256_of
 
 SUFFIX = ".png"
-"""Default format of the outputs: it holds the record."""
+"""Default format of the outputs: a PNG file contains its record."""
 IGNORED_SETTINGS = ("device",)
 """Settings that may differ between outputs that count as the same."""
 
@@ -52,8 +52,8 @@ def plan_folder(
         overwrite: whether to replace files that are not outputs of the same inputs and settings.
 
     Raises:
-        ValueError: if there is no content image, an output cannot be written, or an output would replace an input or,
-            without `overwrite`, another file.
+        ValueError: if the folder has no content image, an output cannot be written, or an output would replace an input
+            or, without `overwrite`, another file.
     """
     _check_no_masks(stylizer)
     source, target = Path(content), Path(output)

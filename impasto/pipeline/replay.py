@@ -21,7 +21,7 @@ def load_record(picture: str | Path) -> dict[str, Any]:
     """Return the record inside a PNG, else the one beside the picture; a `.json` file is a record itself.
 
     Raises:
-        ValueError: if there is no record, or it is corrupt.
+        ValueError: if the record is missing or corrupt.
     """
     picture = Path(picture)
     text = None

@@ -1,4 +1,4 @@
-"""Hold a stylized image and its record, from which the image can be computed again."""
+"""Define the result of a run: a stylized image and the record from which it can be computed again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Result:
     curve: tuple[Step, ...] = field(repr=False)
     """Losses of every step."""
     best: int
-    """Index of the step with the lowest loss, which made the image."""
+    """Index of the step with the lowest loss, whose image is the result."""
     stopped: Stopped
     seconds: float
     device: str
@@ -152,8 +152,8 @@ class Result:
 
 def segment_of(record: dict[str, Any]) -> dict[str, Any]:
     """Return the part of the record of a run that the record of a run that continues it includes."""
-    kept = ("method", "settings", "steps", "seconds", "stopped", "losses", "inputs")
-    return {name: record[name] for name in kept if name in record}
+    names = ("method", "settings", "steps", "seconds", "stopped", "losses", "inputs")
+    return {name: record[name] for name in names if name in record}
 
 
 def record_path(path: Path) -> Path:

@@ -63,8 +63,8 @@ def settings_from(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings whose control differs from its initial value.
 
     Args:
-        method: Name of the method.
-        values: Value of each control by the name of the setting; lists and optional numbers are text.
+        method: name of the method.
+        values: value of each control by the name of the setting; lists and optional numbers are text.
 
     Returns:
         The settings by name. Text that should be a number but is none stays text, for the check of the settings.

@@ -37,7 +37,7 @@ class ExperimentBrowser:
         """Return the folder of an experiment.
 
         Raises:
-            ValueError: For an unknown key.
+            ValueError: for an unknown key.
         """
         names = self.find()
         if key not in names:
@@ -59,11 +59,11 @@ class ExperimentBrowser:
         """Return the path of a picture of an experiment.
 
         Args:
-            key: Key of the experiment.
-            path: Path of the picture relative to the folder of the experiment.
+            key: key of the experiment.
+            path: path of the picture relative to the folder of the experiment.
 
         Raises:
-            ValueError: If the path leaves the folder, is missing, or is not a picture.
+            ValueError: if the path leaves the folder, is missing, or is not a picture.
         """
         folder = self.folder(key).resolve()
         file = (folder / path).resolve()

@@ -40,7 +40,7 @@ class HistoryEntry:
         """Return the record of the result.
 
         Raises:
-            ValueError: If the record is missing or corrupt.
+            ValueError: if the record is missing or corrupt.
         """
         return load_record(self.picture.with_suffix(".json"))
 
@@ -60,10 +60,10 @@ class History:
         """Store a result with its record and a thumbnail.
 
         Args:
-            key: Key from `new_key`.
-            result: The result.
-            title: Text for lists and alternative texts.
-            bits: Bits per channel of the PNG file, 8 or 16.
+            key: key from `new_key`.
+            result: the result.
+            title: text for lists and alternative texts.
+            bits: bits per channel of the PNG file, 8 or 16.
         """
         folder = self._folder_of(key)
         result.save(folder / "picture.png", bits=bits)
@@ -75,7 +75,7 @@ class History:
         """Return the entry with a key.
 
         Raises:
-            ValueError: If the key is malformed, or no complete entry has it.
+            ValueError: if the key is malformed, or no complete entry has it.
         """
         folder = self._folder_of(key)
         try:

@@ -22,7 +22,7 @@ POLL_INTERVAL = 0.1
 """Seconds between two checks of a job that a client waits for."""
 NO_STORE = {"cache-control": "no-store"}
 FILE_FIELDS = ("content", "style", "mask", "style_mask")
-"""Form fields that hold images."""
+"""Form fields that contain images."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -82,7 +82,7 @@ class HttpApi:
         return JSONResponse({"name": name, "label": label, "alt": label})
 
     async def stylize(self, request: Request) -> Response:
-        """Submit a job and return its PNG, or with `wait=0` its state at once with status 202."""
+        """Submit a job and return its PNG, or with `wait=0` its state immediately, with status 202."""
         async with request.form(max_files=MAX_FILES, max_fields=100) as form:
             key = await run_in_threadpool(self._submit, form, await self._images(form))
         if form.get("wait") == "0":

@@ -18,7 +18,7 @@ def curves_svg(curve: Sequence[Step]) -> str:
     """Return an SVG of every kind of loss over the steps on a logarithmic axis, with a description for screen readers.
 
     Args:
-        curve: The steps; a loss that is not positive and finite is left out.
+        curve: the steps; a loss that is not positive and finite is left out.
 
     Returns:
         The SVG and its legend as HTML, or nothing for fewer than two points.

@@ -16,7 +16,7 @@ def encode_jpeg(image: Image, max_size: int) -> bytes:
 
     Args:
         image: `(1, 3, H, W)`, values in [0, 1].
-        max_size: Largest longer side in pixels; a larger image is reduced, a smaller one keeps its size.
+        max_size: largest longer side in pixels; a larger image is reduced, a smaller one keeps its size.
     """
     height, width = image.shape[-2:]
     small = resize(image, fit((height, width), min(max_size, max(height, width))))

@@ -23,16 +23,16 @@ MAX_WAITING = 1000
 WARM_UP_DELAY = 1.0
 """Seconds without a job before the warm-up starts, so that the page loads first."""
 MAX_ENDED = 500
-"""Number of ended jobs that the queue still knows; the history keeps their pictures."""
+"""Number of ended jobs that the queue remembers; the history stores their pictures."""
 
 
 class JobQueue:
     """A first-in, first-out queue of jobs with worker threads; every method is thread-safe.
 
     Args:
-        history: Where the results are stored.
-        workers: Number of jobs that run at a time.
-        max_pixels: Largest input image in pixels.
+        history: where the results are stored.
+        workers: number of jobs that run at a time.
+        max_pixels: largest input image in pixels.
     """
 
     def __init__(self, history: History, *, workers: int = 1, max_pixels: int = 50_000_000) -> None:
@@ -50,12 +50,12 @@ class JobQueue:
         """Append a job and return its key, which is also the key of its result in the history.
 
         Args:
-            request: What to stylize.
-            parent: Key of a job or a result to continue from. A parent that has not ended is stopped, its best image
+            request: what to stylize.
+            parent: key of a job or a result to continue from. A parent that has not ended is stopped, its best image
                 is the start, and the new job goes to the head of the queue.
 
         Raises:
-            ValueError: If the request is invalid, the parent is unknown, or the queue is full.
+            ValueError: if the request is invalid, the parent is unknown, or the queue is full.
         """
         check_request(request, self._history.folder)
         job = Job(new_key(), request, parent)
@@ -92,7 +92,7 @@ class JobQueue:
         """Return the current state of a job.
 
         Raises:
-            ValueError: For an unknown key.
+            ValueError: for an unknown key.
         """
         with self._condition:
             job = self._job(key)
@@ -103,7 +103,7 @@ class JobQueue:
         """Return the last preview of a job as a JPEG, or None if it has none.
 
         Raises:
-            ValueError: For an unknown key.
+            ValueError: for an unknown key.
         """
         with self._condition:
             return self._job(key).preview

@@ -19,9 +19,9 @@ def label_map(layers: Sequence[PIL.Image.Image], size: tuple[int, int], *, fill:
     """Return the label map of drawn layers, the last layer on top.
 
     Args:
-        layers: Images with transparency; a pixel with alpha below 128 counts as not drawn.
-        size: Width and height of the label map in pixels.
-        fill: Whether pixels that are not drawn get the first color. Otherwise they are transparent, and the
+        layers: images with transparency; a pixel with alpha below 128 counts as not drawn.
+        size: width and height of the label map in pixels.
+        fill: whether pixels that are not drawn get the first color. Otherwise they are transparent, and the
             stylization keeps the content image there.
 
     Returns:
@@ -45,7 +45,7 @@ def colors_used(mask: PIL.Image.Image) -> list[int]:
     """Return the indices of the palette colors that are regions of a label map; tiny regions are ignored.
 
     Raises:
-        ValueError: If one color covers the whole map.
+        ValueError: if one color covers the whole map.
     """
     labels = read_label_map(open_picture(mask))
     palette = np.array([_rgb(color) for color in PALETTE])

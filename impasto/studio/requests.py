@@ -45,11 +45,11 @@ def check_request(request: StylizeRequest, folder: Path) -> None:
     """Check everything that can be checked before a job runs.
 
     Args:
-        request: The request.
-        folder: Folder that the result is written to.
+        request: the request.
+        folder: folder that the result is written to.
 
     Raises:
-        ValueError: In one line, for a missing image, an unknown method, an invalid setting or an unwritable folder.
+        ValueError: in one line, for a missing image, an unknown method, an invalid setting or an unwritable folder.
     """
     if not request.content:
         raise ValueError("content: choose a content image")
@@ -63,7 +63,7 @@ def check_no_paths(method: str, settings: Mapping[str, Any]) -> None:
     """Reject settings that would make the studio read a file chosen by the client.
 
     Raises:
-        ValueError: For a path as a value.
+        ValueError: for a path as a value.
     """
     schemas = setting_schemas(METHODS[method].Config)
     for name, value in settings.items():
@@ -77,7 +77,7 @@ def continue_from(request: StylizeRequest, picture: Path, longer_side: int) -> S
     """Return a request that starts from a picture, at the size of the picture only: coarser sizes would blur it.
 
     Raises:
-        ValueError: If the method cannot start from a picture.
+        ValueError: if the method cannot start from a picture.
     """
     names = METHODS[request.method].Config.__dataclass_fields__
     if missing := [name for name in CONTINUATION_SETTINGS if name not in names]:

@@ -18,9 +18,9 @@ def make_app(service: StudioService, *, token: str | None, experiments: Path) ->
     """Return the studio as an ASGI application.
 
     Args:
-        service: Uploads, history and queue.
-        token: Token that every request needs, or None for this machine only.
-        experiments: Folder whose experiments the page shows.
+        service: uploads, history and queue.
+        token: token that every request needs, or None for this machine only.
+        experiments: folder whose experiments the page shows.
     """
     _configure_gradio(service.folder)
     import gradio as gr
@@ -56,11 +56,11 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Args:
-        host: Address to listen at.
-        port: Port from 0 to 65535; 0 selects a free port.
+        host: address to listen at.
+        port: port from 0 to 65535; 0 selects a free port.
 
     Raises:
-        ValueError: If the address is invalid or in use.
+        ValueError: if the address is invalid or in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

@@ -44,10 +44,10 @@ class StudioService:
         """Open or create a folder, start the workers, and delete uploads that no result refers to.
 
         Args:
-            folder: Folder of the studio.
-            workers: Number of jobs that run at a time.
-            max_bytes: Largest upload in bytes.
-            max_pixels: Largest image in pixels.
+            folder: folder of the studio.
+            workers: number of jobs that run at a time.
+            max_bytes: largest upload in bytes.
+            max_pixels: largest image in pixels.
         """
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class StudioService:
         """Return the name of a sample, or the path of an upload; a name from a client is never used as a path.
 
         Raises:
-            ValueError: For any other name.
+            ValueError: for any other name.
         """
         return name if name in {*CONTENTS, *STYLES} else str(self.uploads.path(name))
 
@@ -85,15 +85,15 @@ class StudioService:
         """Return a request made of names from a client.
 
         Args:
-            content: Name of a sample or an upload, or nothing.
-            styles: Names of samples or uploads.
-            method: Name of the method.
-            settings: Settings of the method.
-            bits: Bits per channel of the PNG file, 8 or 16.
-            masks: Names of uploads for the settings `mask` and `style_mask`.
+            content: name of a sample or an upload, or nothing.
+            styles: names of samples or uploads.
+            method: name of the method.
+            settings: settings of the method.
+            bits: bits per channel of the PNG file, 8 or 16.
+            masks: names of uploads for the settings `mask` and `style_mask`.
 
         Raises:
-            ValueError: In one line, for an unknown name or a setting that is a path.
+            ValueError: in one line, for an unknown name or a setting that is a path.
         """
         check_no_paths(method, settings)
         files = {role: [str(self.uploads.path(name)) for name in names] for role, names in (masks or {}).items()}

@@ -50,14 +50,14 @@ class Uploads:
         """Check that an upload decodes as an image, and store it.
 
         Args:
-            data: Content of the file.
-            name: Name that the client gave to the file, for messages only.
+            data: content of the file.
+            name: name that the client gave to the file, for messages only.
 
         Returns:
             The key of the upload, which is the name of the stored file.
 
         Raises:
-            ValueError: In one line, if the file is not an image, is damaged, too small or too large.
+            ValueError: in one line, if the file is not an image, is damaged, too small or too large.
         """
         shown = repr(printable_name(name))
         if not data:
@@ -87,7 +87,7 @@ class Uploads:
         """Return the stored file of an upload.
 
         Raises:
-            ValueError: If the key is malformed or unknown.
+            ValueError: if the key is malformed or unknown.
         """
         if not KEY.fullmatch(key) or not (self.folder / key).is_file():
             raise ValueError(f"{printable_name(key)!r} is neither a sample nor an upload; upload the image again")

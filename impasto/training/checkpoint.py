@@ -1,4 +1,4 @@
-"""Write and read checkpoints, which hold everything that a training needs to resume."""
+"""Write and read checkpoints, which contain everything that a training needs to resume."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path, expected: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what `write_checkpoint` wrote, on the CPU, or None if there is no file.
+    """Return what `write_checkpoint` wrote, on the CPU, or None if the file does not exist.
 
     Args:
         path: the file.

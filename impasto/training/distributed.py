@@ -39,7 +39,7 @@ class Processes:
         return range(self.rank * size, (self.rank + 1) * size)
 
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Replace every tensor by its mean over all processes, which hold the same tensors, of one dtype."""
+        """Replace every tensor by its mean over all processes, which have the same tensors, of one dtype."""
         tensors = list(tensors)
         if self.count == 1 or not tensors:
             return

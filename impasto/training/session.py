@@ -64,8 +64,8 @@ class TrainingSession:
                 if time.monotonic() - self._saved >= self._interval:
                     self._save()
         except NotFiniteError as error:
-            kept = f"{str(self._checkpoint)!r} is from before" if self._checkpoint.exists() else "nothing was written"
-            raise ValueError(f"{error}; {kept}; try a lower lr in another folder") from error
+            saved = f"{str(self._checkpoint)!r} is from before" if self._checkpoint.exists() else "nothing was written"
+            raise ValueError(f"{error}; {saved}; try a lower lr in another folder") from error
         return "finished"  # all steps were done in an earlier session
 
     def export(self) -> Path:

@@ -63,12 +63,12 @@ def download(file: WeightFile, folder: Path, *, progress: bool = True) -> Path:
                     return _retrieve(file, folder, url, console)
                 except (requests.RequestException, ValueError) as error:
                     problems.append(f"{url}: {_reason(error)}")
-            kept = _size(_part(target)) / MIB
+            partial = _size(_part(target)) / MIB
     except OSError as error:
         reason = error.strerror or error
         message = f"cannot write to the cache {folder}: {reason}; set IMPASTO_CACHE to another folder"
         raise ValueError(message) from error
-    resume = f"; {kept:.1f} MiB are kept, and the next attempt resumes there" if kept else ""
+    resume = f"; {partial:.1f} MiB are kept, and the next attempt resumes there" if partial else ""
     raise ValueError(f"could not download {file.filename}: {'; '.join(problems) or 'it has no URL'}{resume}")
 
 

@@ -116,7 +116,7 @@ def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(
     monkeypatch.setattr("impasto.cli.progress.Bar.__call__", interrupt_twice)
     assert main(["stylize", *STYLIZE, "-o", "out.png"]) == 130
     lines = capfd.readouterr().err.splitlines()
-    assert lines[0] == "impasto: stopping after this step; Ctrl-C again stops at once"
+    assert lines[0] == "impasto: stopping after this step; Ctrl-C again stops immediately"
     assert lines[-1] == "impasto: stopped; nothing was written"
     assert {path.name for path in folder.iterdir()} == {"content.png", "style.png"}
 

@@ -267,7 +267,7 @@ def test_moments_of_a_large_feature_map_in_strips_equal_those_at_once(masked: bo
     [
         (lambda file: file.write_bytes(file.read_bytes()[:1000]), "cannot be read"),
         (lambda file: file.unlink(), "cannot be read"),
-        (lambda file: save_weights(Decoder("relu1_1", [4]), file, {}), "holds another network"),
+        (lambda file: save_weights(Decoder("relu1_1", [4]), file, {}), "contains another network"),
     ],
 )
 def test_invalid_weights_give_an_error_of_one_line(

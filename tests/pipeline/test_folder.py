@@ -303,7 +303,7 @@ def test_ctrl_c_finishes_the_current_picture_and_a_second_one_does_not(
     interrupt(monkeypatch, signal.SIGINT, times)
     assert main([*STYLIZE, "--steps", "5"]) == 130
     err = capfd.readouterr().err
-    assert "impasto: stopping after this picture; Ctrl-C again stops at once\n" in err
+    assert "impasto: stopping after this picture; Ctrl-C again stops immediately\n" in err
     assert err.endswith(f"impasto: stopped after {last} pictures; the same command continues\n")
     assert files() == kept
     assert {json.loads(Path(name).read_text())["steps"] for name in kept if name.endswith(".json")} == {5}

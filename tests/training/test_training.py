@@ -232,7 +232,7 @@ def test_a_second_ctrl_c_stops_at_once_and_names_the_last_checkpoint(
 ) -> None:
     monkeypatch.setenv("SMALL_INTERRUPT", "4 4")
     assert main([*WORDS, "-o", str(tmp_path), "--save-every", "0"]) == 130
-    assert "stopped at once; the same command continues from the last checkpoint\n" in capsys.readouterr().err
+    assert "stopped immediately; the same command continues from the last checkpoint\n" in capsys.readouterr().err
     assert checkpoint(tmp_path)["step"] == 4
 
 

@@ -11,7 +11,7 @@ from impasto.images import load_image
 from impasto.types import Image
 
 Cells = tuple[str | float | None, ...]
-"""A row of a table: a name, then numbers; None where there is no value."""
+"""A row of a table: a name, then numbers; None for a missing value."""
 
 
 @dataclass(frozen=True)
@@ -35,5 +35,5 @@ def output_image(run: Run, folder: Path) -> Image:
 
 
 def no_answer(title: str, reason: str) -> Finding:
-    """Return a finding without a table, which says why the runs give no answer."""
+    """Return a finding without a table, which gives the reason."""
     return Finding(title, (f"No answer: {reason}.",), (), ())

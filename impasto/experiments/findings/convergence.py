@@ -80,7 +80,7 @@ def _row(variant: str, found: Sequence[Differences]) -> Cells:
 
 
 def _visual_convergence(found: Sequence[Differences]) -> list[str]:
-    """Say from how many steps on the outputs of each pair look like the output of the longest run."""
+    """Return a sentence: from how many steps on an output is visually equal to that of the longest run."""
     converged = []
     for differences in found:
         fixed = sorted((run.task.settings["steps"], value) for run, value in differences if _has_steps(run))
@@ -89,13 +89,14 @@ def _visual_convergence(found: Sequence[Differences]) -> list[str]:
     spread = f"{min(converged)} to {max(converged)}" if min(converged) < max(converged) else f"{converged[0]}"
     last = max(run.task.settings["steps"] for differences in found for run, _ in differences if _has_steps(run))
     return [
-        f"The output looks like that of {last} steps (mean CIEDE2000 below {VISIBLE}) from {median(converged):g} steps"
-        f" on, among the numbers of steps that were run (median of {len(found)} pairs; {spread})."
+        f"The output is visually equal to that of {last} steps (mean CIEDE2000 below {VISIBLE}) from"
+        f" {median(converged):g} steps on, among the numbers of steps that were run (median of {len(found)} pairs;"
+        f" {spread})."
     ]
 
 
 def _savings(found: Sequence[Differences]) -> list[str]:
-    """Say how many steps the stopping rule saved, and the difference it caused."""
+    """Return a sentence: how many steps the stopping rule saved, and the difference that it caused."""
     stopped = [(run, value, differences) for differences in found for run, value in differences if not _has_steps(run)]
     if not stopped:
         return []

@@ -21,11 +21,11 @@ STYLESHEET = Path(__file__).with_name("page.css")
 
 
 def build(service: StudioService, browser: ExperimentBrowser) -> gr.Blocks:
-    """Return the whole page.
+    """Return the complete page.
 
     Args:
-        service: Uploads, history and queue.
-        browser: Experiments that the page shows.
+        service: uploads, history and queue.
+        browser: experiments that the page shows.
     """
     streams = PanelStreams(service.queue)
     page: gr.Blocks

@@ -46,9 +46,9 @@ def job_html(job: JobState, content: str, parent: str | None = None) -> str:
     """Return the canvas of a job.
 
     Args:
-        job: Current state of the job.
-        content: Name of the content image on the page.
-        parent: Key of the job that it continues, whose image is shown until the first preview.
+        job: current state of the job.
+        content: name of the content image on the page.
+        parent: key of the job that it continues, whose image is shown until the first preview.
     """
     body = _pictures(job, content, parent)
     if job.error:
@@ -76,9 +76,9 @@ def before_after_html(before: str, after: str, title: str) -> str:
     """Return two pictures on top of each other with a slider between them.
 
     Args:
-        before: Address of the content image.
-        after: Address of the stylized image.
-        title: Alternative text of the stylized image.
+        before: address of the content image.
+        after: address of the stylized image.
+        title: alternative text of the stylized image.
     """
     return (
         '<div class="frame">'

@@ -112,17 +112,17 @@ def combinations(
     """Return every combination of method, strength and style scale.
 
     Args:
-        methods: Names of methods.
-        strengths: Numbers, separated by spaces or commas.
-        style_scales: Numbers, separated by spaces or commas.
-        size: Longer side in pixels; None for the default.
-        steps: Number of steps; empty until converged.
+        methods: names of methods.
+        strengths: numbers, separated by spaces or commas.
+        style_scales: numbers, separated by spaces or commas.
+        size: longer side in pixels; None for the default.
+        steps: number of steps; empty until converged.
 
     Returns:
         Method and settings of each job.
 
     Raises:
-        ValueError: For text that is not a number, and for more than `MAX_JOBS` combinations.
+        ValueError: for text that is not a number, and for more than `MAX_JOBS` combinations.
     """
     if not methods:
         raise ValueError("methods: choose at least one")

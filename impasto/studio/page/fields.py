@@ -46,7 +46,7 @@ def add_fields(method: str) -> SettingFields:
     """Add the fields to the page that is being built: main settings first, advanced settings in a fold by group.
 
     Args:
-        method: Method whose fields are visible at first.
+        method: method whose fields are visible at first.
     """
     visible = {control.name: control for control in controls_of(method)}
     controls = visible | {

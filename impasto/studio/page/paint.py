@@ -83,7 +83,7 @@ class PaintTab:
         """Return the request that the components describe.
 
         Raises:
-            ValueError: In one line, for an invalid input.
+            ValueError: in one line, for an invalid input.
         """
         content, styles, method, bits, regions, use_regions, *values = inputs
         content_name = next(iter(chosen_in(content)), "")
@@ -128,10 +128,10 @@ class PaintTab:
         """Submit a job and update the canvas until it has ended.
 
         Args:
-            request: The request of the page.
-            make_request: Returns what to stylize; a `ValueError` becomes a message.
-            content: Name of the content image on the page.
-            parent: Key of the job to continue.
+            request: the request of the page.
+            make_request: returns what to stylize; a `ValueError` becomes a message.
+            content: name of the content image on the page.
+            parent: key of the job to continue.
         """
         try:
             key = self.service.queue.submit(make_request(), parent=parent)

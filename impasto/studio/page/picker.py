@@ -69,10 +69,10 @@ def add_picker(legend: str, samples: Sequence[str], chosen: Sequence[str], *, mu
     """Add a picker to the page that is being built; `chosen_in` reads its value.
 
     Args:
-        legend: Heading of the picker.
-        samples: Names of the samples to choose from.
-        chosen: Names that are chosen at first.
-        multiple: Whether several images can be chosen.
+        legend: heading of the picker.
+        samples: names of the samples to choose from.
+        chosen: names that are chosen at first.
+        multiple: whether several images can be chosen.
     """
     value = {
         "legend": legend,
@@ -95,7 +95,7 @@ def chosen_in(value: Any) -> list[str]:
     """Return the names that are chosen in a picker.
 
     Raises:
-        ValueError: For a malformed value from a client.
+        ValueError: for a malformed value from a client.
     """
     chosen = value.get("chosen") if isinstance(value, dict) else None
     if not isinstance(chosen, list) or not all(isinstance(name, str) for name in chosen):

@@ -22,7 +22,7 @@ HANDOVER_TIMEOUT = 2.0
 
 
 class _Stream:
-    """Two flags of one stream: `replaced` asks it to end, `ended` confirms that it has."""
+    """Two flags of one stream: `replaced` requests its end, `ended` confirms that it has."""
 
     def __init__(self) -> None:
         self.replaced, self.ended = threading.Event(), threading.Event()
@@ -43,8 +43,8 @@ class PanelStreams:
         When a stream ends, gradio sends its last message again; a stream must therefore end with an empty update.
 
         Args:
-            session: Identifies the open page.
-            panel: Name of the part of the page.
+            session: identifies the open page.
+            panel: name of the part of the page.
         """
         stream = _Stream()
         with self._lock:

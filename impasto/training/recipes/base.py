@@ -62,7 +62,7 @@ class TrainingConfig:
 
 
 class Recipe(ABC):
-    """What is trained. An instance holds one checked configuration and no state of a training."""
+    """What is trained. An instance has one checked configuration and no state of a training."""
 
     summary: ClassVar[str]
     """One line for the command line and the documentation."""
@@ -130,7 +130,7 @@ class FeedForwardTrainingConfig(TrainingConfig):
     """Settings of every recipe of a feed-forward network."""
 
     batch: Annotated[int, Ge(1), Le(65536)] = 4
-    """Samples per step, over all processes together: a photograph each, and a painting for any-style networks."""
+    """Samples per step over all processes: photographs, for any-style networks each with a painting."""
     lr: Annotated[float, Gt(0), Le(10)] = 1e-3
     """Maximum learning rate of AdamW."""
     warmup: Annotated[int, Ge(0)] = 200
@@ -140,7 +140,7 @@ class FeedForwardTrainingConfig(TrainingConfig):
     initial_weights: str | None = None
     """Weights file of an earlier training to start from. Default: random weights."""
     backbone: str = "lite"
-    """Loss network."""
+    """Loss network; `impasto backbones` lists the choices."""
     content_weight: Annotated[float, Ge(0)] = 0.04
     """Weight of the content loss, relative to a style share of 1."""
     layers_weight: Annotated[float, Ge(0)] = 1.0

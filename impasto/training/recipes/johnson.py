@@ -77,7 +77,7 @@ class JohnsonRecipe(FeedForwardRecipe):
         """Find the style image.
 
         Raises:
-            ValueError: if there is no such image, or the crop is not a multiple of the stride.
+            ValueError: if the image does not exist, or the crop is not a multiple of the stride.
         """
         super().__init__(config)
         try:

@@ -66,13 +66,13 @@ class LiteRecipeConfig(TrainingConfig):
     feature_weight: Annotated[float, Ge(0)] = 1.0
     """Weight of the distance to the features of the teacher, in units of their variance."""
     gram_weight: Annotated[float, Ge(0)] = 1.0
-    """Weight of the distance to the Gram matrices of the teacher, in units of their distance between images."""
+    """Weight of the distance to the teacher's Gram matrices, in units of that between two images."""
     stylized_weight: Annotated[float, Ge(0)] = 3.0
-    """Factor of both weights for images that are optimized with the network."""
+    """Factor on both weights for images that are optimized with the network."""
     stylized_fraction: Annotated[float, Ge(0), Le(1)] = 0.25
     """Fraction of the samples for which an image is optimized with the network."""
     stylized_steps: Annotated[int, Ge(3), Le(1000)] = 30
-    """Steps of L-BFGS for such an image; three of its states are used."""
+    """Steps of L-BFGS for each optimized image; three of its states are used."""
 
 
 @RECIPES.add("lite")

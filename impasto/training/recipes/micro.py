@@ -28,7 +28,7 @@ class MicroRecipeConfig(FeedForwardTrainingConfig):
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 16000
     """Optimizer steps of the whole training."""
     crop: Annotated[int, Ge(24), Le(4096)] = 176
-    """Side of the training crops in pixels, a multiple of 8; the loss network sees 8 pixels less."""
+    """Side of the training crops in pixels, a multiple of 8; the loss network receives 8 pixels less."""
     pixels_weight: Annotated[float, Ge(0)] = 30.0
     """Weight of the pixel loss for samples whose style image is their content image."""
     checkerboard_weight: Annotated[float, Ge(0)] = 500.0
@@ -42,8 +42,8 @@ class MicroRecipe(FeedForwardRecipe):
     Some samples have their content image as style image, with a pixel loss.
 
     The network computes 2x2 pixels per position, and the loss network pools 2x2 pixels. With both grids aligned, the
-    output would contain a fixed pattern of 2x2 pixels. The loss network therefore sees every sample at a random offset,
-    and checkerboard artifacts have a loss of their own.
+    output would contain a fixed pattern of 2x2 pixels. The loss network therefore receives every sample at a random
+    offset, and checkerboard artifacts have a loss of their own.
     """
 
     summary = "the small network of the method micro, for any style image"
