@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,7 @@ def replay(
     moved: list[Sequence[str | Path]] = [*single, styles, masks, style_masks]
     paths = _input_paths(record, dict(zip(ROLES, moved, strict=True)), max_pixels)
     _warn_of_other_versions(record)
-    settings = dict(record["settings"])
-    if paths["start"]:
-        settings["start"] = _start_setting(paths["start"][0])
-    settings |= {role: [str(path) for path in paths[role]] for role in ("mask", "style_mask") if paths[role]}
+    settings = {**record["settings"], **_file_settings(paths)}
     last = record["steps"] if record["stopped"] == "cancelled" else None
 
     def until_last(step: Step) -> bool:
@@ -91,9 +88,11 @@ def replay(
     return stylize(source, paths["style"], method, on_step=until_last, max_pixels=max_pixels, **settings)
 
 
-def _start_setting(path: str | Path) -> str:
-    """Return the value of the setting `start` for a file or a sample; an absolute path is never read as a method."""
-    return str(path.absolute()) if isinstance(path, Path) else path
+def _file_settings(paths: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
+    """Return the settings that name files: absolute paths, which are never read as the name of a method, or samples."""
+    names = {role: [str(path.absolute()) if isinstance(path, Path) else path for path in paths[role]] for role in ROLES}
+    masks = {role: names[role] for role in ("mask", "style_mask") if names[role]}
+    return {**masks, **({"start": names["start"][0]} if names["start"] else {})}
 
 
 def _has_valid_types(record: dict[str, Any]) -> bool:
