@@ -21,6 +21,9 @@ from impasto.pipeline.result import Result, record_path
 from impasto.pipeline.stylizer import OnStep
 from impasto.types import Step
 
+STOPPED = {"converged": "converged", "steps": "all steps done", "cancelled": "stopped", "diverged": "diverged"}
+"""Why a run ended, for people."""
+
 
 def add_outputs(parser: CommandParser) -> None:
     """Add the flags of the output files."""
@@ -92,7 +95,8 @@ def summary_line(output: str, record: dict[str, Any]) -> str:
     """Return one line about a result from its record."""
     total = record["losses"]["total"]
     loss = "" if total is None else f", loss {total:.4g}"
-    return f"{output}: {record['steps']} steps in {record['seconds']:.1f} s{loss} ({record['stopped']})"
+    steps = f"{record['steps']} step{'' if record['steps'] == 1 else 's'}"
+    return f"{output}: {steps} in {record['seconds']:.1f} s{loss} ({STOPPED[record['stopped']]})"
 
 
 def _files(options: argparse.Namespace) -> list[Path]:

@@ -153,4 +153,4 @@ def _warn_of_other_versions(record: dict[str, Any]) -> None:
     here = {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()}
     there = record.get("versions", {})
     if changed := [f"{name} {there.get(name)} -> {now}" for name, now in here.items() if there.get(name) != now]:
-        warnings.warn(f"the picture was made with other versions ({', '.join(changed)})", stacklevel=3)
+        warnings.warn(f"the picture was computed with other versions ({', '.join(changed)})", stacklevel=3)

@@ -16,6 +16,8 @@ from impasto.studio.requests import request_from_record
 from impasto.studio.service import StudioService
 
 HIDDEN = gr.update(visible=False)
+FILE_SETTINGS = ("start", "mask", "style_mask")
+"""Settings that a summary leaves out, because their values are paths."""
 EMPTY = "No results yet. Every result of the studio is stored here with its record."
 
 
@@ -92,7 +94,7 @@ def summary(record: Mapping[str, Any]) -> str:
     """Return method, steps, time and changed settings of a record in one line."""
     request = request_from_record(record)
     settings = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in request.settings.items() if name not in ("start", "mask")
+        f"{name.replace('_', ' ')} {value}" for name, value in request.settings.items() if name not in FILE_SETTINGS
     )
     parts = [request.method, f"{record['steps']} steps in {record.get('seconds', 0):.1f} s"]
     if settings:
