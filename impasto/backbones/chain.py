@@ -92,7 +92,7 @@ class Chain:
         if min(pixels.shape[-2:]) < 2**pools:
             raise ValueError(
                 f"a picture of {pixels.shape[-1]}x{pixels.shape[-2]} pixels is too small for layer "
-                f"{layers[-1].name}, which needs at least {2**pools} on each side"
+                f"{layers[-1].name}, which needs at least {2**pools} on each side; choose a larger size or other layers"
             )
         pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
         if self._fused and not torch.compiler.is_exporting():

@@ -49,7 +49,8 @@ def mean_activations(encode: Callable[[Image], Features], parameters: Iterable[T
             totals[name] = totals.get(name, 0.0) + features.mean().item() / len(paths)
     for name, mean in totals.items():
         if not mean > 0:
-            raise ValueError(f"layer {name} has a mean of {mean} on the bundled images: the weights are not valid")
+            problem = f"layer {name} has a mean of {mean} on the bundled images: the weights are not valid"
+            raise ValueError(f"{problem}; run `impasto weights verify`")
     with contextlib.suppress(OSError, ValueError):
         write_atomically(file, json.dumps(totals).encode())
     return totals

@@ -137,7 +137,7 @@ def carry_out(experiment: Any, options: argparse.Namespace) -> int:
         raise ValueError("the output is missing; give -o FOLDER")
     for flag, value in (("--ray-address", options.ray_address), ("--gpus", options.gpus)):
         if value is not None and options.runner != "ray":
-            raise ValueError(f"{flag} is for --runner ray")
+            raise ValueError(f"{flag} is for --runner ray; add it, or leave {flag} out")
     store = Store(options.output, create=True)
     store.register(experiment)
     if options.retry:

@@ -85,7 +85,7 @@ def _output(options: argparse.Namespace, folder: str) -> str:
         raise ValueError(f"{folder!r} is a folder, and the output must be one too: -o FOLDER, not {options.output!r}")
     for flag, value in (("curves", options.curves), ("preview", options.preview)):
         if value is not None:
-            raise ValueError(f"--{flag} is for a single image, and {folder!r} is a folder")
+            raise ValueError(f"--{flag} is for a single image, and {folder!r} is a folder; leave --{flag} out")
     return str(options.output)
 
 

@@ -36,10 +36,11 @@ def load_record(picture: str | Path) -> dict[str, Any]:
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{str(picture)!r}: its record is not JSON: {error}") from None
+        raise ValueError(f"{str(picture)!r}: its record is not JSON: {error}; give an output of impasto") from None
     missing = {"method", "settings", "inputs", "steps", "stopped"} - set(record if isinstance(record, dict) else ())
     if missing:
-        raise ValueError(f"{str(picture)!r}: not a record of impasto: it lacks {', '.join(sorted(missing))}")
+        lacking = ", ".join(sorted(missing))
+        raise ValueError(f"{str(picture)!r}: not a record of impasto: it lacks {lacking}; give an output of impasto")
     assert isinstance(record, dict)
     if not _has_valid_types(record):
         raise ValueError(f"{str(picture)!r}: its record is corrupt; give an output of impasto")

@@ -95,7 +95,9 @@ def _gray_masks(masks: Sequence[Picture], shape: tuple[int, int]) -> list[Tensor
         gray = luminance(mask.image) * (1 if mask.alpha is None else mask.alpha)
         area = resize(gray, shape)
         if area.max() < 0.5:
-            raise ValueError(f"mask: {mask.name!r} is empty: no pixel is lighter than middle gray")
+            raise ValueError(
+                f"mask: {mask.name!r} is empty: no pixel is lighter than middle gray; make the region white"
+            )
         areas.append(area)
     return areas
 

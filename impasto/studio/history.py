@@ -117,5 +117,5 @@ class History:
 
     def _folder_of(self, key: str) -> Path:
         if not KEY.fullmatch(key):
-            raise ValueError(f"{key[:40]!r} is not the key of a result")
+            raise ValueError(f"{key[:40]!r} is not the key of a result; choose one in the history")
         return self.folder / key
