@@ -23,16 +23,18 @@ WEIGHTS = (0.0, 100.0, 1000.0)
 
 
 def main() -> None:
+    """Print the edges lost and the style share for each weight, and save a contact sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--backbone", default="lite")
-    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--pairs", type=int, default=len(PAIRS), help="number of pairs")
+    parser.add_argument("--sheet", type=Path, help="file of a contact sheet of all images")
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.backbone}, {options.size} pixels", sep="")
     chain, loss = load_chain("vgg19-caffe", torch.float32), LaplacianLoss()
     rows, images = [], []
-    for content, style in PAIRS:
+    for content, style in PAIRS[: options.pairs]:
         evaluator = gatys_objective(chain, pair(content, style, options.size), 1.0)
         original = pair(content, style, options.size)[0]
         original_loss = graded(evaluator, original)["style"]

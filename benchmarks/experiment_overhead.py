@@ -22,18 +22,18 @@ PAIRS = [["woodcut", "mosaic"], ["geometric", "inkwash"], ["inkwash", "woodcut"]
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--runs", type=int, default=1000)
-    arguments.add_argument("--evaluation-network", default="tiny", help="network that grades the results")
-    options = arguments.parse_args()
-    runs = options.runs
+    """Run the experiment and print its overhead."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--evaluation-network", default="tiny", help="network that grades the results")
+    options = parser.parse_args()
     grid = {
         "name": "overhead",
         "evaluation_network": options.evaluation_network,
         "settings": {"size": 48, "steps": 1, "backbone": "tiny"},
         "variants": [{"method": "gatys", "name": "tiny"}],
         "pairs": PAIRS,
-        "seeds": list(range(runs // len(PAIRS))),
+        "seeds": list(range(options.runs // len(PAIRS))),
     }
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

@@ -42,10 +42,10 @@ CPU = torch.device("cpu")
 MODELS = ("micro", "adain", "wct")
 PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
-PLAIN = "layers of MicroAST"
+MICRO_AST = "layers of MicroAST"
 
 
-class Plain(nn.Module):
+class MicroAst(nn.Module):
     """Network with the layers of MicroAST at inference, with random weights."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Plain(nn.Module):
         self.levels = nn.ModuleList(nn.Sequential(_conv(64), nn.ReLU(), _conv(64)) for _ in range(2))
         self.decoder = nn.ModuleList(nn.Sequential(_conv(64), nn.ReLU(), _conv(64)) for _ in range(2))
         self.up = nn.ModuleList(nn.Sequential(*_separable(64 // 2**i, 32 // 2**i, stride=1)) for i in range(2))
-        self.leave = nn.Conv2d(16, 3, 9, padding=4, padding_mode="reflect")
+        self.output = nn.Conv2d(16, 3, 9, padding=4, padding_mode="reflect")
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         (first, x), (style_first, style_second) = self._levels(content), self._levels(style)
@@ -64,7 +64,7 @@ class Plain(nn.Module):
             x = block(_adain(own, other) + x)
         for up in self.up:
             x = up(F.interpolate(x, scale_factor=2.0, mode="bilinear"))
-        return self.leave(x)  # type: ignore[no-any-return]
+        return self.output(x)  # type: ignore[no-any-return]
 
     def _levels(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.encoder(image)
@@ -88,6 +88,7 @@ def _adain(content: Tensor, style: Tensor) -> Tensor:
 
 
 def grade_all(sheet: Path | None) -> None:
+    """Print the figures of six pairs at 512 pixels, and save a contact sheet."""
     evaluator = load_chain("vgg19-caffe", torch.float32)
     rows: list[list[str]] = []
     figures: dict[str, list[tuple[float, float, float]]] = {model: [] for model in MODELS}
@@ -114,6 +115,7 @@ def grade_all(sheet: Path | None) -> None:
 
 
 def grade_large() -> None:
+    """Print the medians of three pairs at each larger size."""
     evaluator = load_chain("vgg19-caffe", pick_dtype("auto", CPU))
     exact = load_chain("vgg19-caffe", torch.float32)
     rows = []
@@ -142,6 +144,7 @@ def _summary(figures: tuple[float, ...]) -> str:
 
 
 def faithful() -> None:
+    """Print how well the models preserve images at strength 0, and with the image itself as the style."""
     root = Path(os.environ["IMPASTO_TEST_IMAGES"])
     files = [*sorted((root / "content").glob("*.jpg")), *sorted((root / "style").glob("*.jpg"))]
     names = [*(resolve(name) for name in (*CONTENTS, *STYLES)), *files][:PICTURES]
@@ -170,12 +173,14 @@ def faithful() -> None:
 
 
 def psnr(image: Image, truth: Image) -> float:
+    """Return the peak signal-to-noise ratio in dB of an image quantized to 8 bits."""
     return -10 * math.log10((quantize(image.clamp(0, 1)) - truth).square().mean().item())
 
 
 def cost_all() -> None:
+    """Print time and memory of each model at each size; each runs in a process of its own."""
     rows = []
-    for model in (PLAIN, *MODELS):
+    for model in (MICRO_AST, *MODELS):
         row = [model]
         for longer in LONGER_SIDES:
             command = [sys.executable, __file__, "--one", model, str(longer)]
@@ -188,11 +193,11 @@ def cost_all() -> None:
 def cost_one(model: str, longer: int) -> None:
     """Print the time of the second of two runs and the peak memory."""
     photo, style = torch.rand(1, 3, longer * 3 // 4, longer), torch.rand(1, 3, longer * 3 // 4, longer)
-    plain = Plain().eval()
+    network = MicroAst().eval()
     for _ in range(2):
         started = time.perf_counter()
-        if model == PLAIN:
-            plain(photo, style)
+        if model == MICRO_AST:
+            network(photo, style)
         else:
             impasto.stylize(photo, style, model, size=longer)
         seconds = time.perf_counter() - started
@@ -200,6 +205,7 @@ def cost_one(model: str, longer: int) -> None:
 
 
 def tiles_all() -> None:
+    """Print how much tiles change the output, and the memory for a very large image."""
     rows = []
     for model in (*MODELS, "johnson"):
         blobs = F.interpolate(torch.rand(1, 3, 96, 128), size=(1536, 2048), mode="bicubic")
@@ -216,6 +222,7 @@ def tiles_all() -> None:
 
 @torch.no_grad()
 def huge() -> None:
+    """Print time and memory for 8192x8192 pixels with `micro`."""
     photo = torch.rand(1, 3, 8192, 8192)
     impasto.stylize(photo[..., :64, :64].clone(), resolve("mosaic"), "micro", size=64)
     before = peak_memory_mib(CPU)
@@ -228,15 +235,15 @@ def huge() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grade", action="store_true")
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--faithful", action="store_true")
     parser.add_argument("--tiles", action="store_true")
     parser.add_argument("--huge", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--one", nargs=2)
+    parser.add_argument("--sheet", type=Path, help="file of a contact sheet of the graded images")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         cost_one(arguments.one[0], int(arguments.one[1]))

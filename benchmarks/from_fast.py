@@ -27,13 +27,12 @@ def curve(content: str, style: str, start: str, backbone: str, size: int, steps:
     """Return the best loss so far after each step."""
     losses: list[float] = []
 
-    def listen(step: Step) -> bool:
-        losses.append(sum(step.losses.values()))
-        return True
+    def record(step: Step) -> None:
+        losses.append(step.loss)
 
     until = {"tolerance": 0.01} if steps is None else {"steps": steps}
     settings = {"backbone": backbone, "size": size, "start": start, **until}
-    stylize(picture(content), picture(style), on_step=listen, **settings)
+    stylize(picture(content), picture(style), on_step=record, **settings)
     return list(itertools.accumulate(losses, min))
 
 
@@ -45,10 +44,11 @@ def relative_steps(losses: Sequence[float], reference: Sequence[float], fraction
 
 
 def main() -> None:
+    """Print the relative numbers of steps for each pair, and their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="lite")
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--pairs", type=int, default=len(SIX))
+    parser.add_argument("--pairs", type=int, default=len(SIX), help="number of pairs")
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.backbone}, {options.size} pixels", sep="", flush=True)

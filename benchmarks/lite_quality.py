@@ -44,6 +44,8 @@ PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
 
 Grades = tuple[float, float, float]
 """Style share (0 to 1), content loss, seconds."""
+Columns = dict[str, list[Grades]]
+"""Grades of all pairs for each network."""
 
 
 @BACKBONES.add("random")
@@ -97,36 +99,10 @@ def medians(column: Sequence[Grades]) -> Grades:
     return share, content, seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--all", action="store_true", help="stylize all content images with all style images")
-    parser.add_argument("--only-lite", action="store_true")
-    parser.add_argument(
-        "--near-scales",
-        type=int,
-        default=1,
-        help="number of scales near the output size for the loss",
-    )
-    parser.add_argument("--weights", type=Path, help="lite.safetensors to use instead of the bundled one")
-    parser.add_argument("--speed", action="store_true", help="only compare the time of single evaluations")
-    parser.add_argument("--stamp", action="store_true")
-    parser.add_argument("--sheet", type=Path, help="file of a contact sheet of all images")
-    options = parser.parse_args()
-    keep_freed_memory(of_any_size=True)  # as the command does
-    if options.weights:
-        Lite.bundled = options.weights
-    if options.speed:
-        print(machine(), f"; {options.size} pixels", sep="", flush=True)
-        speed(pair(*SIX[0], options.size))
-        return
-    folder = Path(os.environ["IMPASTO_TEST_IMAGES"])
-    contents, styles = (sorted(path.stem for path in (folder / kind).glob("*.jpg")) for kind in ("content", "style"))
-    pairs = list(itertools.product(contents, styles)) if options.all else SIX
-    networks = ["lite"] if options.only_lite else ["lite", "random", "vgg19-caffe"]
+def grade_pairs(pairs: Sequence[tuple[str, str]], networks: Sequence[str], options: argparse.Namespace) -> Columns:
+    """Print a table of all pairs and save their contact sheet; return the grades of each network."""
     plain = load_chain("vgg19-caffe", torch.float32)
-    print(machine(), f"; {options.size} pixels, style share / content loss / seconds", sep="", flush=True)
-    columns: dict[str, list[Grades]] = {name: [] for name in networks}
+    columns: Columns = {name: [] for name in networks}
     rows, images = [], []
     for content, style in pairs:
         scaled = pair(content, style, options.size)
@@ -141,10 +117,43 @@ def main() -> None:
         print(" | ".join(rows[-1]), flush=True)
     rows.append(["median", *(cell(medians(columns[name])) for name in networks)])
     print(table(["pair", *networks], rows))
-    if options.stamp:
-        stamp(Lite.bundled, {name: medians(columns[name]) for name in networks}, len(pairs), options.size)
     if options.sheet:
         save_image(contact_sheet(images, column_names=["style", *networks], cell=384), options.sheet)
+    return columns
+
+
+def all_pairs() -> list[tuple[str, str]]:
+    """Return all pairs of a content image and a style image below IMPASTO_TEST_IMAGES."""
+    folder = Path(os.environ["IMPASTO_TEST_IMAGES"])
+    contents, styles = (sorted(path.stem for path in (folder / kind).glob("*.jpg")) for kind in ("content", "style"))
+    return list(itertools.product(contents, styles))
+
+
+def main() -> None:
+    """Grade the pairs, or only measure the time of an evaluation."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--all", action="store_true", help="stylize all content images with all style images")
+    parser.add_argument("--pairs", type=int, help="number of pairs (default: all six, or all with --all)")
+    parser.add_argument("--only-lite", action="store_true")
+    parser.add_argument("--near-scales", type=int, default=1, help="scales near the output size for the loss")
+    parser.add_argument("--weights", type=Path, help="lite.safetensors to use instead of the bundled one")
+    parser.add_argument("--speed", action="store_true", help="only compare the time of single evaluations")
+    parser.add_argument("--stamp", action="store_true")
+    parser.add_argument("--sheet", type=Path, help="file of a contact sheet of all images")
+    options = parser.parse_args()
+    keep_freed_memory(of_any_size=True)  # as the command does
+    if options.weights:
+        Lite.bundled = options.weights
+    print(machine(), f"; {options.size} pixels", sep="", flush=True)
+    if options.speed:
+        speed(pair(*SIX[0], options.size))
+        return
+    pairs = (all_pairs() if options.all else SIX)[: options.pairs]
+    print("style share / content loss / seconds", flush=True)
+    columns = grade_pairs(pairs, ["lite"] if options.only_lite else ["lite", "random", "vgg19-caffe"], options)
+    if options.stamp:
+        stamp(Lite.bundled, {name: medians(grades) for name, grades in columns.items()}, len(pairs), options.size)
     if not options.only_lite:
         print_comparison(medians(columns["lite"]), medians(columns["vgg19-caffe"]), pair(*pairs[0], options.size))
 

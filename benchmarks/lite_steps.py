@@ -36,7 +36,7 @@ def watch(content: str, style: str, size: int, start: str) -> tuple[list[float],
     rules = {tolerance: Convergence(tolerance=tolerance) for tolerance in TOLERANCES}
     ends = dict.fromkeys(TOLERANCES, STEPS[-1])
 
-    def listen(step: Step) -> None:
+    def record(step: Step) -> None:
         losses.append(step.loss)
         reached = [tolerance for tolerance, rule in rules.items() if rule.reached(step.loss)]
         for tolerance in reached:
@@ -45,7 +45,7 @@ def watch(content: str, style: str, size: int, start: str) -> tuple[list[float],
         if step.index in STEPS or reached:
             pictures[step.index] = step.image()
 
-    stylize(picture(content), picture(style), size=size, start=start, steps=STEPS[-1], on_step=listen)
+    stylize(picture(content), picture(style), size=size, start=start, steps=STEPS[-1], on_step=record)
     return losses, pictures, ends
 
 
@@ -55,15 +55,17 @@ def medians(marks: Sequence[Mark]) -> list[str]:
 
 
 def main() -> None:
+    """Print the medians for each number of steps and each tolerance."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--start", default="content")
+    parser.add_argument("--pairs", type=int, default=len(SIX), help="number of pairs")
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     plain = load_chain("vgg19-caffe", torch.float32)
     print(machine(), f"; {options.size} pixels, start {options.start}", sep="", flush=True)
     rows: dict[str, list[Mark]] = {}
-    for content, style in SIX:
+    for content, style in SIX[: options.pairs]:
         scaled = pair(content, style, options.size)
         evaluator = gatys_objective(plain, scaled, 1.0)
         identity = graded(evaluator, scaled[0])["style"]

@@ -150,10 +150,10 @@ def leak(name: str, content: Path, styles: list[Path], other: Path, k: int, **se
     outside = (mask < 0.5)[0, 0]
     replaced = [*styles[:k], other, *styles[k + 1 :]]
     before = stylize(content, styles, **settings).image
-    nudge = tuple(1 + 0.001 * (each is subject.regions[k]) for each in subject.regions)
+    stronger = tuple(1 + 0.001 * (each is subject.regions[k]) for each in subject.regions)
     after = [
         stylize(content, replaced, **settings).image,
-        stylize(content, styles, **settings, region_strength=nudge).image,
+        stylize(content, styles, **settings, region_strength=stronger).image,
     ]
     changes = [(before - image).abs().mean((0, 1)) for image in after]  # (H, W) each
     distance = distance_to(~outside)

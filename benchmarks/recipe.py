@@ -23,6 +23,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "measurements"
 
 
 def main() -> None:
+    """Train, and print the recorded and the repeated losses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", choices=["lite", "micro", "adain", "wct", "johnson"])
     parser.add_argument("--photos", type=Path, required=True)
@@ -31,20 +32,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
 
-    def listen(step: Step) -> bool:
+    def continues(step: Step) -> bool:
         return step.index < options.steps
 
-    shipped = json.loads((DOCS / f"{options.recipe}-curve.json").read_text())
+    reference = json.loads((DOCS / f"{options.recipe}-curve.json").read_text())
     folders = {"output": options.output, "photos": options.photos, "paintings": options.paintings}
-    train(options.recipe, on_step=listen, **folders, **shipped["settings"])
+    train(options.recipe, on_step=continues, **folders, **reference["settings"])
     if not this_process().is_first:
         return
     print(machine())
     recorded, repeated = (
         {point["step"]: point["losses"] for point in points}
-        for points in (shipped["points"], json.loads((options.output / "curve.json").read_text()))
+        for points in (reference["points"], json.loads((options.output / "curve.json").read_text()))
     )
     shared = [step for step in recorded if step in repeated and step <= options.steps]
+    if not shared:
+        raise SystemExit(f"no recorded step within --steps {options.steps}; the first one is {min(recorded)}")
     rows, worst = [], 0.0
     for step in shared:
         a, b = sum(recorded[step].values()), sum(repeated[step].values())

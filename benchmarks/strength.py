@@ -33,20 +33,23 @@ def shares(pictures: Pictures, output: Image) -> tuple[float, float, float, floa
 
 
 def main() -> None:
+    """Print the losses and shares of each network, size and start."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--content", default="tubingen")
     parser.add_argument("--style", default="starry_night")
     parser.add_argument("--method", default="gatys")
     parser.add_argument("--strength", type=float, default=50)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=STARTS)
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.content} x {options.style}, {options.method}, strength {options.strength:g}", sep="")
     found: dict[tuple[str, int, str], tuple[float, float, float, float]] = {}
     for size in options.sizes:
         pictures = pair(options.content, options.style, size)
-        for network in NETWORKS:
-            for start in STARTS:
+        for network in options.networks:
+            for start in options.starts:
                 result = stylize(
                     picture(options.content),
                     picture(options.style),

@@ -48,7 +48,7 @@ class Mark:
     loss: float
 
 
-def naive_encode(backbone: ChainBackbone, image: Image, names: set[str]) -> dict[str, Tensor]:
+def usual_encode(backbone: ChainBackbone, image: Image, names: set[str]) -> dict[str, Tensor]:
     """Return features of VGG by one PyTorch call per layer."""
     x, features = image - flat(torch.tensor(backbone.mean).view(1, 3, 1, 1)), {}
     for layer in backbone.chain.layers:
@@ -60,10 +60,10 @@ def naive_encode(backbone: ChainBackbone, image: Image, names: set[str]) -> dict
             features[layer.name] = x
         if len(features) == len(names):
             return features
-    raise AssertionError(f"no such layers: {names - set(features)}")
+    raise AssertionError(f"the network lacks the layers {names - set(features)}")
 
 
-def naive_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image], Tensor]:
+def usual_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image], Tensor]:
     """Return the objective of `gatys`, written directly."""
     deep, layers = backbone.content_layers[0], backbone.style_layers
 
@@ -72,11 +72,11 @@ def naive_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image],
         return columns @ columns.T / columns.shape[1]
 
     with torch.no_grad():
-        content_features = naive_encode(backbone, pictures[0], {deep})[deep]
-        targets = {k: gram(v) for k, v in naive_encode(backbone, pictures[1], set(layers)).items()}
+        content_features = usual_encode(backbone, pictures[0], {deep})[deep]
+        targets = {k: gram(v) for k, v in usual_encode(backbone, pictures[1], set(layers)).items()}
 
     def loss(image: Image) -> Tensor:
-        features = naive_encode(backbone, image, {deep, *layers})
+        features = usual_encode(backbone, image, {deep, *layers})
         content = (features[deep] - content_features).square().mean()
         style = sum((gram(features[k]) - g).square().sum() / (4 * g.shape[0] ** 2) for k, g in targets.items())
         return content + STYLE_WEIGHT * style / len(layers)
@@ -84,9 +84,9 @@ def naive_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image],
     return loss
 
 
-def naive(backbone: ChainBackbone, pictures: Pictures, steps: int) -> Iterator[tuple[int, float, Image]]:
+def usual_run(backbone: ChainBackbone, pictures: Pictures, steps: int) -> Iterator[tuple[int, float, Image]]:
     """Run (a); yield evaluations, seconds and image after each step."""
-    loss = naive_loss(backbone, pictures)
+    loss = usual_loss(backbone, pictures)
     pixels = pictures[0].clone().requires_grad_()
     optimizer = torch.optim.LBFGS([pixels], lr=1, max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0)
 
@@ -175,15 +175,15 @@ def seconds_per_evaluation(run: Callable[[], object], rounds: int = 9) -> float:
 
 
 def compare_evaluations(plain: ChainBackbone, fast: ChainBackbone, pictures: Pictures) -> None:
-    loss, objective = naive_loss(plain, pictures), gatys_objective(fast, pictures, STYLE_WEIGHT)
+    loss, objective = usual_loss(plain, pictures), gatys_objective(fast, pictures, STYLE_WEIGHT)
 
-    def naive_evaluation() -> None:
+    def usual_evaluation() -> None:
         pixels = pictures[0].clone().requires_grad_()
         loss(pixels).backward()
 
     slow, quick = [], []
     for _ in range(2):  # alternating, so that other processes disturb both equally
-        slow.append(seconds_per_evaluation(naive_evaluation, 5))
+        slow.append(seconds_per_evaluation(usual_evaluation, 5))
         quick.append(seconds_per_evaluation(lambda: evaluate(objective, pictures[0])))
     a, b = min(slow), min(quick)
     work = flops(fast, pictures[0].shape[-2], pictures[0].shape[-1]) / 1e9
@@ -201,8 +201,8 @@ def main() -> None:
     parser.add_argument("--style", default="starry_night")
     parser.add_argument("--backbone", default="vgg19-caffe")
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--naive-steps", type=int, default=1000)
-    parser.add_argument("--our-steps", type=int, default=600)
+    parser.add_argument("--usual-steps", type=int, default=1000)
+    parser.add_argument("--impasto-steps", type=int, default=600)
     parser.add_argument("--speed", action="store_true", help="only compare the time of single evaluations")
     parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="precision of (b)")
     options = parser.parse_args()
@@ -217,9 +217,9 @@ def main() -> None:
         return
 
     ours = watch(
-        impasto_run(gatys_objective(fast, pictures, STYLE_WEIGHT), pictures[0], options.our_steps), evaluator, 5
+        impasto_run(gatys_objective(fast, pictures, STYLE_WEIGHT), pictures[0], options.impasto_steps), evaluator, 5
     )
-    usual = watch(naive(plain, pictures, options.naive_steps), evaluator, 20)
+    usual = watch(usual_run(plain, pictures, options.usual_steps), evaluator, 20)
     report(usual, ours)
 
 
