@@ -12,12 +12,14 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support import ForkedProcess
 
 from impasto.cli import main
 from impasto.experiments.expand import Experiment, experiment_of, read_experiment
@@ -29,8 +31,19 @@ from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 from impasto.images import load_image, read_record, save_image
 from impasto.metrics.evaluate import evaluate_with_baselines
+from impasto.pipeline.stylizer import stylize
 
 SMALL = {"size": 48, "steps": 2, "backbone": "tiny"}
+PAUSE = 0.1
+"""Seconds after every step in a process that is interrupted or shares its experiment; a pause takes no CPU time."""
+SLOW_COMMAND = """
+import functools, sys, time
+from impasto.cli import main
+from impasto.experiments import runner
+pause = float(sys.argv.pop())
+runner.stylize = functools.partial(runner.stylize, on_step=lambda step: time.sleep(pause))
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def grid(folder: Path, **fields: Any) -> Experiment:
@@ -61,6 +74,11 @@ def run(folder: Path, experiment: Experiment) -> list[Run]:
     return ran
 
 
+def start_slow(folder: Path, file: Path) -> ForkedProcess:
+    """Start `impasto experiment run` in a new process and a new session, with a pause after every step."""
+    return ForkedProcess(file.parent, SLOW_COMMAND, "experiment", "run", file, "-o", folder, str(PAUSE))
+
+
 def start(folder: Path, file: Path, *words: str) -> subprocess.Popen[str]:
     """Start `impasto experiment run` in a new process and a new session."""
     return subprocess.Popen(
@@ -73,12 +91,12 @@ def start(folder: Path, file: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_until_done(folder: Path, count: int, *processes: subprocess.Popen[str]) -> None:
+def wait_until_done(folder: Path, count: int, process: subprocess.Popen[str] | ForkedProcess) -> None:
     """Wait until `count` runs are done."""
     deadline = time.monotonic() + 180
     while True:
         assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in processes), [p.communicate() for p in processes]
+        assert process.poll() is None, process.communicate(timeout=60)
         if (folder / "experiment.sqlite").is_file():
             try:
                 store = Store(folder)
@@ -325,8 +343,8 @@ def test_two_workers_give_the_results_of_one_process_and_a_killed_one_is_replace
 def test_after_kill_9_the_same_command_runs_only_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, folder = file_of(tmp_path, seeds=6, steps=60), tmp_path / "out"
-    process = start(folder, file)
+    file, folder = file_of(tmp_path, seeds=6, steps=4), tmp_path / "out"
+    process = start_slow(folder, file)
     wait_until_done(folder, 2, process)
     process.kill()
     process.communicate(timeout=60)
@@ -348,9 +366,13 @@ def test_after_kill_9_the_same_command_runs_only_what_is_missing(
     store.close()
 
 
-def test_two_processes_share_an_experiment_and_no_run_is_computed_twice(tmp_path: Path) -> None:
-    file, folder = file_of(tmp_path, seeds=12, steps=40), tmp_path / "out"
-    process = start(folder, file)
+def test_two_processes_share_an_experiment_and_no_run_is_computed_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, folder = file_of(tmp_path, seeds=12, steps=2), tmp_path / "out"
+    slow = partial(stylize, on_step=lambda step: time.sleep(PAUSE))
+    monkeypatch.setattr("impasto.experiments.runner.stylize", slow)
+    process = start_slow(folder, file)
     wait_until_done(folder, 1, process)
     own: list[Run] = []
     run_experiment(folder, read_experiment(file), on_run=own.append)
@@ -365,10 +387,21 @@ def test_two_processes_share_an_experiment_and_no_run_is_computed_twice(tmp_path
     assert attempts == {1: 12}
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
-def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Path, workers: str) -> None:
+def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Path) -> None:
+    file, folder = file_of(tmp_path, seeds=6, steps=4), tmp_path / "out"
+    check_that_ctrl_c_keeps_finished_runs(start_slow(folder, file), folder, seeds=6)
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_finished_runs_of_two_workers_and_the_same_command_continues(tmp_path: Path) -> None:
     file, folder = file_of(tmp_path, seeds=8, steps=60), tmp_path / "out"
-    process = start(folder, file, "--workers", workers)
+    check_that_ctrl_c_keeps_finished_runs(start(folder, file, "--workers", "2"), folder, seeds=8)
+
+
+def check_that_ctrl_c_keeps_finished_runs(
+    process: subprocess.Popen[str] | ForkedProcess, folder: Path, seeds: int
+) -> None:
+    """Interrupt a process and run the rest of its experiment in this one."""
     wait_until_done(folder, 1, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=60)
@@ -376,10 +409,10 @@ def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Pat
     assert err.splitlines()[-1] == "impasto: stopped; the same command continues"
     assert "Traceback" not in err
     store = Store(folder)
-    left = 8 - store.counts()["done"]
-    assert 0 < left < 8
+    left = seeds - store.counts()["done"]
+    assert 0 < left < seeds
     ran: list[Run] = []
     run_experiment(folder, store.experiment(), on_run=ran.append)
     assert len(ran) == left
-    assert store.counts()["done"] == 8
+    assert store.counts()["done"] == seeds
     store.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from support import ForkedProcess
 
 import impasto
 from impasto.backbones.tiny import Tiny
@@ -62,28 +61,28 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals, times: int = 1) -> None:
-    """Let this process send itself a signal at the third step of the second picture."""
+def interrupt(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let this process send itself Ctrl-C at the third step of the second picture."""
 
     def send(bar: Bar, step: Step) -> None:
         if bar._title.startswith("2/") and step.index == 3:
             for _ in range(times):
-                os.kill(os.getpid(), signal_number)
+                os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Bar, "__call__", send)
 
 
-def run_and_kill(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process that kills itself at the third step of the second picture."""
-    code = (
-        "import signal, sys, pytest\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
-        "from test_folder import interrupt, main\n"
-        "interrupt(pytest.MonkeyPatch(), signal.SIGKILL)\n"
-        f"sys.exit(main({words!r}))"
-    )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+# Runs a command in a process that kills itself at the third step of the second picture.
+KILLED = """
+import os, signal, sys
+from impasto.cli import main
+from impasto.cli.progress import Bar
+def kill(bar, step):
+    if bar._title.startswith("2/") and step.index == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+Bar.__call__ = kill
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def files(folder: str = "out") -> list[str]:
@@ -192,9 +191,11 @@ def test_the_name_of_a_sample_takes_precedence_over_a_folder(run: Run) -> None:
 # ------------------------------------------------------------------------------------------------ existing outputs
 
 
-def test_a_killed_process_resumes_without_stylizing_anything_twice(run: Run) -> None:
+def test_a_killed_process_resumes_without_stylizing_anything_twice(run: Run, tmp_path: Path) -> None:
     words = [*STYLIZE, "--steps", "5"]
-    assert run_and_kill(*words).returncode == -signal.SIGKILL
+    process = ForkedProcess(tmp_path, KILLED, *words)
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
     assert files() == ["out/a.json", "out/a.png"]
     before = state("out")
     status, out, err = run(*words, "--json")
@@ -300,7 +301,7 @@ def test_an_output_that_cannot_be_saved_leaves_no_record(run: Run, monkeypatch: 
 def test_ctrl_c_finishes_the_current_picture_and_a_second_one_does_not(
     times: int, kept: list[str], last: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    interrupt(monkeypatch, signal.SIGINT, times)
+    interrupt(monkeypatch, times)
     assert main([*STYLIZE, "--steps", "5"]) == 130
     err = capfd.readouterr().err
     assert "impasto: stopping after this picture; Ctrl-C again stops immediately\n" in err

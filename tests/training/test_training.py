@@ -15,6 +15,7 @@ import PIL.Image
 import pytest
 import torch
 from small_recipe import Small, SmallConfig
+from support import ForkedProcess
 from torch import Tensor, nn
 
 import impasto.curves
@@ -35,6 +36,7 @@ FOLDERS = ["--photos", "photos", "--paintings", "paintings"]
 WORDS = ["train", "small", *FOLDERS, "--steps", "12", "--batch", "4", "--crop", "32", "--lr", "0.01"]
 DRAW = impasto.curves._svg
 SCRIPT = Path(__file__).parents[1] / "small_recipe.py"
+TRAIN = "import runpy; runpy.run_module('small_recipe', run_name='__main__')"
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +134,10 @@ def straight(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_and_resumed_training_is_identical_to_an_uninterrupted_one(
     straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = start(sys.executable, SCRIPT, *WORDS, "-o", tmp_path, "--save-every", "0", SMALL_PAUSE="0.3")
+    process = ForkedProcess(tmp_path, TRAIN, *WORDS, "-o", tmp_path, "--save-every", "0", SMALL_PAUSE="0.3")
     deadline = time.monotonic() + 60
     while not (tmp_path / "checkpoint.pt").exists():
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=60)
         assert time.monotonic() < deadline
         time.sleep(0.02)
     time.sleep(0.7)
