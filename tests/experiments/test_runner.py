@@ -387,6 +387,20 @@ def test_two_processes_share_an_experiment_and_no_run_is_computed_twice(
     assert attempts == {1: 12}
 
 
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_and_the_command_succeeds(tmp_path: Path) -> None:
+    file, folder = file_of(tmp_path, seeds=8, steps=100), tmp_path / "out"
+    process = start(folder, file, "--workers", "2", "--json")
+    wait_until_done(folder, 1, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+    assert len(workers) == 2
+    os.kill(int(workers[0]), signal.SIGKILL)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["done"] == 8
+
+
 def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Path) -> None:
     file, folder = file_of(tmp_path, seeds=6, steps=4), tmp_path / "out"
     check_that_ctrl_c_keeps_finished_runs(start_slow(folder, file), folder, seeds=6)
