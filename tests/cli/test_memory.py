@@ -21,7 +21,7 @@ def steps(size, keep):
     if keep:
         keep_freed_memory()
     counts = []
-    stylize("woodcut", "mosaic", size=size, steps=12, on_step=lambda step: counts.append(faults()))
+    stylize("woodcut", "mosaic", backbone="tiny", size=size, steps=12, on_step=lambda step: counts.append(faults()))
     return counts
 def allocations(of_any_size):
     keep_freed_memory(of_any_size=of_any_size)
@@ -30,7 +30,7 @@ def allocations(of_any_size):
         torch.empty(10 * 2**20).fill_(1)  # 40 MiB
         counts.append(faults())
     return counts
-for run, options in ((steps, (256, False)), (steps, (256, True)), (allocations, (False,)), (allocations, (True,))):
+for run, options in ((steps, (384, False)), (steps, (384, True)), (allocations, (False,)), (allocations, (True,))):
     child = os.fork()
     if child == 0:
         counts = run(*options)
