@@ -133,7 +133,13 @@ def test_an_error_is_one_line_and_leaves_no_file(run: Run, words: list[str], mes
     assert [path.name for path in Path().iterdir()] == ["grid.yaml"]
 
 
-@pytest.mark.parametrize("name", sorted(bundled()))
+QUICKEST = {"backbones", "normalization", "pooling", "resolution", "speed-quality"}
+"""Five of the bundled experiments; each of the others takes two to five seconds."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICKEST else pytest.mark.slow) for name in sorted(bundled())]
+)
 def test_a_bundled_experiment_runs_in_its_quick_version(run: Run, name: str, shared_cache: None) -> None:
     summary = json.loads(run("experiment", "run", name, "--quick", "-o", "out", "--json")[1])
     assert summary["done"] == summary["runs"] >= 4
