@@ -1,4 +1,4 @@
-"""What is asked of every method."""
+"""Test the properties that every method has."""
 
 from __future__ import annotations
 
@@ -15,85 +15,89 @@ from impasto.metrics.evaluate import evaluate
 from impasto.pipeline.stylizer import Stylizer
 
 EVERY = list(METHODS)
-SEEN = {"strotss": 128}  # at 64 pixels its content outweighs all else
-LOSSY = ("adain",)  # at no strength does it give back a woodcut
+SIZES = {"strotss": 128}
+"""Pixels at which runs are compared; with `strotss` the content outweighs the style at 64."""
+RATIOS = {"adain": 0.95}
+"""Bound of the change at low strength over that at high strength; the decoder of `adain` changes every image."""
 
 
 def settings_of(method: str, **more: Any) -> dict[str, Any]:
-    """A quick painting; what a method cannot be told is left out. The style is mosaic, which `johnson` knows."""
-    wanted = {"size": 64, "device": "cpu", "precision": "fp32"} | more
+    """Return settings for a quick run, without those that the method lacks."""
+    quick: dict[str, Any] = {"size": 64, "device": "cpu", "precision": "fp32"}
+    quick |= {"positions": 128, "rematch_steps": 4}  # a fifth of the time of `strotss` and half of that of `nnst`
     known = METHODS[method].Config.__dataclass_fields__
-    return {"method": method, **{name: value for name, value in wanted.items() if name in known}}
+    return {"method": method, **{name: value for name, value in (quick | more).items() if name in known}}
 
 
-def changed(method: str, **more: Any) -> float:
-    """How far the painting went from the structure of the photograph."""
+def change_of_structure(method: str, **more: Any) -> float:
+    """Return 1 - SSIM of a stylized image and its content image. The style is one that `johnson` has."""
     image = impasto.stylize("woodcut", "mosaic", **settings_of(method, **more)).image
     return 1 - evaluate("woodcut", "mosaic", image, metrics=["ssim"])["ssim"]
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_more_strength_goes_farther_from_the_photograph(method: str) -> None:
-    mild, strong = (changed(method, strength=s, steps=24, size=SEEN.get(method, 64)) for s in (10, 95))
-    assert mild < (0.95 if method in LOSSY else 0.9) * strong
+def test_more_strength_changes_the_content_more(method: str) -> None:
+    low, high = (
+        change_of_structure(method, strength=strength, steps=24, size=SIZES.get(method, 64)) for strength in (10, 95)
+    )
+    assert low < RATIOS.get(method, 0.9) * high
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_stroke_changes_the_picture(method: str) -> None:
+def test_the_style_scale_changes_the_output(method: str) -> None:
     small, large = (
         impasto.stylize(
-            "woodcut", "mosaic", **settings_of(method, style_scale=style_scale, steps=20, size=SEEN.get(method, 64))
+            "woodcut", "mosaic", **settings_of(method, style_scale=scale, steps=10, size=SIZES.get(method, 64))
         ).image
-        for style_scale in (0.5, 2)
+        for scale in (0.5, 2)
     )
     assert (small - large).abs().mean() > 1e-3
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_the_same_seed_gives_the_same_picture(method: str) -> None:
-    first, again = (impasto.stylize("woodcut", "mosaic", **settings_of(method, steps=4)).image for _ in range(2))
-    assert torch.equal(first, again)
+def test_the_same_seed_gives_the_same_image(method: str) -> None:
+    first, second = (impasto.stylize("woodcut", "mosaic", **settings_of(method, steps=4)).image for _ in range(2))
+    assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_the_preset_of_the_paper_paints(method: str) -> None:
-    more = {"steps": 4, "sizes": [64], "style_layers": ["relu1_1"], "layer_weights": [1]}
-    known = METHODS[method].Config.__dataclass_fields__
-    some = {name: value for name, value in more.items() if name in known}
-    result = impasto.stylize("woodcut", "mosaic", preset="paper", **settings_of(method, **some))
+def test_the_preset_of_the_paper_stylizes_with_the_settings_of_the_paper(method: str) -> None:
+    result = impasto.stylize(
+        *("woodcut", "mosaic", method), preset="paper", size=48, precision="fp32", on_step=lambda step: step.index < 4
+    )
     assert result.settings["preset"] == "paper"
+    assert result.image.isfinite().all()
     for name, value in METHODS[method].paper.items():
-        if name not in some:
-            assert result.settings[name] == (list(value) if isinstance(value, tuple) else value), name
+        assert result.settings[name] == (list(value) if isinstance(value, tuple) else value), name
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_every_method_paints_without_weights_from_outside(method: str) -> None:
+def test_every_method_works_with_the_bundled_weights(method: str) -> None:
     result = impasto.stylize("woodcut", "mosaic", **settings_of(method, steps=2, size=48, sizes=[48]))
     assert result.image.shape[-1] == 48
     assert result.settings.get("backbone") in ("lite", None)
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_a_painter_reads_its_network_once_and_each_picture_comes_out_as_if_it_were_the_only_one(
+def test_a_stylizer_loads_its_network_once_and_no_image_depends_on_another(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[Backbone] = []
+    loaded: list[Backbone] = []
     convolutions = Lite.convolutions
 
-    def counted(self: Lite) -> Any:
-        read.append(self)
+    def count_loads(self: Lite) -> Any:
+        loaded.append(self)
         return convolutions(self)
 
-    monkeypatch.setattr(Lite, "convolutions", counted)
+    monkeypatch.setattr(Lite, "convolutions", count_loads)
     settings = settings_of(method, size=40, steps=2)
     stylizer = Stylizer("mosaic", **settings)
-    assert read == []
-    paintings = [stylizer.stylize(photograph) for photograph in ("woodcut", "inkwash", "woodcut")]
-    encodes = method in ("adain", "wct") or "backbone" in METHODS[method].Config.__dataclass_fields__
-    assert len(read) == encodes
+    assert loaded == []
+    results = [stylizer.stylize(content) for content in ("woodcut", "inkwash", "woodcut")]
+    has_network = method in ("adain", "wct") or "backbone" in METHODS[method].Config.__dataclass_fields__
+    assert len(loaded) == has_network
     alone = impasto.stylize("inkwash", "mosaic", **settings)
-    assert torch.equal(paintings[1].image, alone.image)
-    assert paintings[1].losses == alone.losses
-    assert torch.equal(paintings[0].image, paintings[2].image)
-    assert not torch.equal(paintings[0].image, paintings[1].image)
+    assert torch.equal(results[1].image, alone.image)
+    assert results[1].losses == alone.losses
+    assert torch.equal(results[0].image, results[2].image)
+    assert not torch.equal(results[0].image, results[1].image)
