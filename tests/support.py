@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import torch
@@ -16,7 +17,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.config import check_settings
+from impasto.images import load_image, resize
 from impasto.losses import FeatureLoss
+from impasto.methods import METHODS
+from impasto.regions.subject import Subject
+from impasto.samples import resolve
+from impasto.types import Image, Step
 from impasto.weights import MANIFEST
 
 VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4), "vgg19-caffe": (2, 2, 4, 4, 4)}
@@ -134,9 +141,39 @@ def without_root() -> Iterator[None]:
         os.seteuid(0)
 
 
-def noise(*shape: int, seed: int = 0) -> Tensor:
+def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return uniform noise in [0, 1]."""
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+RED = torch.tensor([0.8, 0.2, 0.1]).view(1, 3, 1, 1)
+BLUE = torch.tensor([0.1, 0.2, 0.8]).view(1, 3, 1, 1)
+
+
+def sample(name: str = "mosaic", size: int | None = 96) -> Image:
+    """Return a bundled image with a longer side of `size` pixels, or in its own size."""
+    return load_image(resolve(name), size=size)
+
+
+def smooth_image(height: int, width: int, seed: int = 1) -> Image:
+    """Return an image of large random areas of color."""
+    return resize(noise(1, 3, 4, 5, seed=seed), (height, width))
+
+
+def nearly_uniform(color: Tensor, height: int, width: int) -> Image:
+    """Return an image of one color `(1, 3, 1, 1)` with a little noise."""
+    return (color + 0.05 * noise(1, 3, height, width, seed=2)).clamp(0, 1)
+
+
+def run_method(name: str, subject: Subject, **settings: Any) -> list[Step]:
+    """Return all steps of a method with these settings on a subject."""
+    method = METHODS[name]
+    return list(method(check_settings(method.Config, name, settings)).run(subject))
+
+
+def best_step(steps: Sequence[Step]) -> Step:
+    """Return the step of the last stage with the smallest loss."""
+    return min((step for step in steps if step.stage == steps[-1].stage), key=lambda step: step.loss)
 
 
 def write_pictures(folder: Path, count: int = 4) -> Path:

@@ -1,4 +1,4 @@
-"""Polishing: another network finishes what one has painted."""
+"""Test the setting `polish`: final steps with the losses of VGG-19."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import pytest
 
 from impasto import Step, stylize
 
-
-def paint(listen: Callable[[Step], bool | None] | None = None, **settings: object):
-    return stylize("woodcut", "mosaic", size=48, on_step=listen, backbone="tiny", **settings)  # type: ignore[arg-type]
+QUICK = {"size": 48, "backbone": "tiny"}
 
 
 @pytest.fixture
@@ -20,9 +18,9 @@ def with_vgg(random_weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("with_vgg")
-def test_polishing_goes_on_from_the_best_picture_with_the_losses_of_vgg() -> None:
+def test_the_final_steps_start_from_the_best_image_with_the_losses_of_vgg() -> None:
     steps: list[Step] = []
-    result = paint(lambda step: bool(steps.append(step)) or True, steps=6, polish=4)
+    result = stylize("woodcut", "mosaic", **QUICK, on_step=steps.append, steps=6, polish=4)
     alone = stylize("woodcut", "mosaic", size=48, backbone="vgg19-caffe", steps=1)
 
     assert [step.index for step in steps] == list(range(1, 11))
@@ -30,20 +28,20 @@ def test_polishing_goes_on_from_the_best_picture_with_the_losses_of_vgg() -> Non
     assert [step.stage for step in steps] == [0] * 6 + [1] * 4
     assert result.steps == 10
     assert result.settings["polish"] == 4
-    assert result.best > 6  # although the other network's losses were on another scale
+    assert result.best > 6  # although the losses of the two networks have different scales
     ratio = steps[6].losses["content/relu4_2"] / max(steps[5].losses["content/relu4_2"], 1e-12)
     assert not 0.99 < ratio < 1.01
     assert set(steps[6].losses) == set(alone.losses)
 
 
 @pytest.mark.usefixtures("with_vgg")
-def test_there_is_nothing_to_polish_where_vgg_paints_already() -> None:
+def test_there_are_no_final_steps_if_the_backbone_is_vgg() -> None:
     result = stylize("woodcut", "mosaic", size=48, backbone="vgg19-caffe", steps=2, polish=3)
     assert result.steps == 2
 
 
-def test_missing_weights_are_told_before_anything_is_painted() -> None:
+def test_missing_weights_are_an_error_before_the_first_step() -> None:
     steps: list[Step] = []
     with pytest.raises(ValueError, match="vgg19-caffe"):
-        paint(lambda step: bool(steps.append(step)) or True, polish=3)
+        stylize("woodcut", "mosaic", **QUICK, on_step=steps.append, polish=3)
     assert steps == []

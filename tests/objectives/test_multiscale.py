@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
+from support import best_step, run_method, sample
 
 from impasto.backbones import load_backbone
 from impasto.config import check_settings
-from impasto.images import load_image, resize
+from impasto.images import resize
 from impasto.methods.gatys import Gatys, GatysConfig
 from impasto.objectives.matching import MatchingObjective
 from impasto.objectives.multiscale import loss_scale_shapes, near_scale_shapes
 from impasto.regions.subject import Subject, single_region
-from impasto.samples import resolve
-from impasto.types import Step
+from impasto.types import Step, losses_by_kind
+
+QUICK = {"backbone": "tiny", "device": "cpu", "precision": "fp32", "steps": 1}
 
 
-def paint(**settings: object) -> list[Step]:
-    """The steps of a run on sample images."""
-    asked = {"backbone": "tiny", "device": "cpu", "precision": "fp32", "steps": 1, **settings}
-    stylizer = Gatys(check_settings(GatysConfig, "gatys", asked))
-    woodcut, mosaic = (load_image(resolve(name)) for name in ("woodcut", "mosaic"))
-    return list(stylizer.run(single_region(woodcut, [mosaic])))
+def subject() -> Subject:
+    return single_region(sample("woodcut", size=None), [sample("mosaic", size=None)])
+
+
+def run(**settings: Any) -> list[Step]:
+    return run_method("gatys", subject(), **QUICK | settings)
 
 
 @pytest.mark.parametrize(
@@ -36,23 +37,24 @@ def paint(**settings: object) -> list[Step]:
         ((1536, 2048), None, [2048, 1024, 512, 256]),
         ((1024, 1024), 1, [1024]),
         ((300, 400), 2, [400, 200]),
-        ((40, 400), 5, [400]),  # a halved side would be too short to see
+        ((40, 400), 5, [400]),  # half of the shorter side would be too small
     ],
 )
-def test_sizes_are_halved_to_that_of_the_preview(shape: tuple[int, int], count: int, longer_sides: list[int]) -> None:
+def test_loss_scales_are_halved_to_the_size_of_the_preview(
+    shape: tuple[int, int], count: int, longer_sides: list[int]
+) -> None:
     assert [max(each) for each in loss_scale_shapes(shape, count)] == longer_sides
 
 
 def loss_at(step: Step, shape: tuple[int, int]) -> dict[str, float]:
-    """The losses of the image of a step at another shape, with content and styles resized once."""
+    """Return the losses of the image of a step at another shape, with content and styles resized once."""
     config = check_settings(GatysConfig, "gatys", {"backbone": "tiny"})
-    woodcut, mosaic = (load_image(resolve(name)) for name in ("woodcut", "mosaic"))
-    objective = MatchingObjective(load_backbone("tiny"), single_region(woodcut, [mosaic]).resized(shape), config)
+    objective = MatchingObjective(load_backbone("tiny"), subject().resized(shape), config)
     return {name: loss.item() for name, loss in objective(resize(step.image(), shape)).items()}
 
 
-def test_the_loss_is_the_mean_of_those_at_the_sizes() -> None:
-    both, large = paint(size=128, loss_scales=2)[0], paint(size=128, loss_scales=1)[0].losses
+def test_the_loss_is_the_mean_over_the_loss_scales() -> None:
+    both, large = run(size=128, loss_scales=2)[0], run(size=128, loss_scales=1)[0].losses
     small = loss_at(both, loss_scale_shapes(both.size, 2)[1])
     for layer in ("relu1_1", "relu3_1"):
         assert both.losses[f"style/{layer}"] == pytest.approx(large[f"style/{layer}"] / 2, rel=1e-4)
@@ -68,29 +70,25 @@ def test_styles_are_resized_once_for_each_loss_scale(monkeypatch: pytest.MonkeyP
         return resized(self, *args, **settings)
 
     monkeypatch.setattr(Subject, "resized", record)
-    paint(size=128, loss_scales=2, near_scales=3)
-    own = tuple(load_image(resolve("mosaic")).shape)
+    run(size=128, loss_scales=2, near_scales=3)
+    own = tuple(sample("mosaic", size=None).shape)
     assert shapes == [own] * 4
 
 
-def test_a_large_picture_reduced_is_nearer_to_its_preview_with_a_loss_at_both_sizes() -> None:
-    def best(**settings: object) -> torch.Tensor:
-        steps = paint(steps=30, **settings)
-        return min(steps, key=lambda step: step.loss).image()
+def test_loss_scales_lower_the_style_loss_of_a_large_image_that_is_reduced() -> None:
+    preview = run(size=48)[0]
 
-    preview = paint(size=64)[0]
+    def style_loss(loss_scales: int) -> float:
+        image = best_step(run(size=192, loss_scales=loss_scales, steps=15)).image()
+        return losses_by_kind(preview.losses_of(resize(image, preview.size)))["style"]
 
-    def style_of(image: torch.Tensor) -> float:
-        losses = preview.losses_of(resize(image, preview.size))
-        return sum(loss for name, loss in losses.items() if name.startswith("style/"))
-
-    assert style_of(best(size=256, loss_scales=3)) < 0.6 * style_of(best(size=256, loss_scales=1))
+    assert style_loss(3) < 0.6 * style_loss(1)
 
 
-def test_near_scales_have_equal_parts() -> None:
+def test_near_scales_have_equal_weights() -> None:
     assert near_scale_shapes((96, 128), 1) == []
     assert [max(shape) for shape in near_scale_shapes((96, 128), 3)] == [160, 102]
-    thrice, own = paint(size=128, near_scales=3)[0], paint(size=128)[0].losses
+    thrice, own = run(size=128, near_scales=3)[0], run(size=128)[0].losses
     enlarged = loss_at(thrice, near_scale_shapes(thrice.size, 3)[0])
     for name in ("style/relu1_1", "style/relu3_1"):
         assert thrice.losses[name] == pytest.approx(own[name] / 3, rel=1e-4)
@@ -100,25 +98,24 @@ def test_near_scales_have_equal_parts() -> None:
 
 @pytest.mark.parametrize("near_scales", [2, 3])
 def test_near_scales_are_added_to_loss_scales(near_scales: int) -> None:
-    names = paint(size=128, loss_scales=2, near_scales=near_scales)[0].losses
+    names = run(size=128, loss_scales=2, near_scales=near_scales)[0].losses
     assert {name.partition("@")[2] for name in names} == {"", "64", "160", "102"} - (
         {"102"} if near_scales == 2 else set()
     )
 
 
-def test_a_large_picture_is_painted_from_the_size_of_its_preview_on() -> None:
-    def sizes(**settings: object) -> list[int]:
+def test_the_stages_of_a_large_image_start_at_the_smallest_loss_scale() -> None:
+    def sizes(**settings: Any) -> list[int]:
         config = check_settings(GatysConfig, "gatys", {"backbone": "tiny", "size": 600, **settings})
-        woodcut, mosaic = (load_image(resolve(name)) for name in ("woodcut", "mosaic"))
-        return [max(stage.shape) for stage in Gatys(config).schedule(single_region(woodcut, [mosaic])).stages]
+        return [max(stage.shape) for stage in Gatys(config).schedule(subject()).stages]
 
     assert sizes(steps=3) == [150, 300, 600]
-    assert sizes(steps=2) == [300, 600]  # no more sizes than steps
+    assert sizes(steps=2) == [300, 600]  # at most as many sizes as steps
     assert sizes(steps=2, loss_scales=2) == [600]
     assert sizes(steps=2, sizes=[100, 600]) == [100, 600]
 
 
 def test_scales_with_too_small_styles_are_left_out() -> None:
-    steps = paint(size=600, style_scale=0.08, steps=2)  # at 150 pixels the style would be 12 pixels long
+    steps = run(size=600, style_scale=0.08, steps=2)  # at 150 pixels the style would be 12 pixels long
     assert [max(step.size) for step in steps] == [600, 600]
     assert not any("@" in name for name in steps[-1].losses)

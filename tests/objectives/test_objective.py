@@ -1,4 +1,4 @@
-"""The objective: every term under its name, the picture encoded once and no deeper than needed."""
+"""Test the objective: its terms, targets and gradient, and how often it encodes the image."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from support import noise
 from torch import Tensor
 
 from impasto.backbones import Backbone
@@ -17,14 +18,14 @@ LAYERS = ("relu1_1", "relu2_1")
 
 
 class Recorder:
-    """A backbone that notes which layers it was asked for."""
+    """A backbone that records the layers of each call."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
-        self.asked: list[list[str]] = []
+        self.calls: list[list[str]] = []
 
     def encode(self, image: Image, layers: Sequence[str]) -> Features:
-        self.asked.append(list(layers))
+        self.calls.append(list(layers))
         return self.backbone.encode(image, layers)
 
 
@@ -33,25 +34,25 @@ def tiny(load_random) -> Backbone:
     return load_random("tiny")
 
 
-def picture(seed: int, height: int = 24, width: int = 32) -> Tensor:
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+def image_of(seed: int) -> Tensor:
+    return noise(1, 3, 24, 32, seed=seed)
 
 
 def gram_terms(tiny: Backbone, seeds: Sequence[int], weight: float = 1.0, mix: Sequence[float] = (1.0,)) -> list[Term]:
-    return match("style", LOSSES["gram"](), [tiny.encode(picture(s), LAYERS) for s in seeds], LAYERS, weight, mix)
+    return match("style", LOSSES["gram"](), [tiny.encode(image_of(s), LAYERS) for s in seeds], LAYERS, weight, mix)
 
 
 def content_terms(tiny: Backbone, weight: float = 1.0) -> list[Term]:
-    return match("content", LOSSES["content"](), [tiny.encode(picture(0), ["relu2_1"])], ["relu2_1"], weight)
+    return match("content", LOSSES["content"](), [tiny.encode(image_of(0), ["relu2_1"])], ["relu2_1"], weight)
 
 
-def test_every_term_is_named_and_is_its_weight_times_its_distance(tiny: Backbone) -> None:
-    losses = Objective(tiny, [*content_terms(tiny, 3.0), *gram_terms(tiny, [1], weight=10.0)])(picture(2))
+def test_each_term_is_its_weight_times_its_distance(tiny: Backbone) -> None:
+    losses = Objective(tiny, [*content_terms(tiny, 3.0), *gram_terms(tiny, [1], weight=10.0)])(image_of(2))
 
     gram, content = LOSSES["gram"](), LOSSES["content"]()
-    now, style, kept = (tiny.encode(picture(seed), LAYERS) for seed in (2, 1, 0))
-    expected = {"content/relu2_1": 3 * content.distance(now["relu2_1"], kept["relu2_1"])} | {
-        f"style/{layer}": 10 / 2 * gram.distance(gram.statistic(now[layer]), gram.statistic(style[layer]))
+    own, of_style, of_content = (tiny.encode(image_of(seed), LAYERS) for seed in (2, 1, 0))
+    expected = {"content/relu2_1": 3 * content.distance(own["relu2_1"], of_content["relu2_1"])} | {
+        f"style/{layer}": 10 / 2 * gram.distance(gram.statistic(own[layer]), gram.statistic(of_style[layer]))
         for layer in LAYERS
     }
     assert list(losses) == list(expected)
@@ -60,49 +61,49 @@ def test_every_term_is_named_and_is_its_weight_times_its_distance(tiny: Backbone
         assert loss.item() == pytest.approx(expected[name].item(), rel=1e-5)
 
 
-def test_the_loss_is_zero_at_the_picture_it_was_made_from_and_nowhere_near(tiny: Backbone) -> None:
+def test_the_loss_is_zero_for_the_style_image_and_positive_for_another(tiny: Backbone) -> None:
     objective = Objective(tiny, gram_terms(tiny, [1]))
-    assert sum(loss.item() for loss in objective(picture(1)).values()) < 1e-10
-    assert sum(loss.item() for loss in objective(picture(2)).values()) > 1e-5
+    assert sum(loss.item() for loss in objective(image_of(1)).values()) < 1e-10
+    assert sum(loss.item() for loss in objective(image_of(2)).values()) > 1e-5
 
 
-def test_the_picture_is_encoded_once_for_the_layers_of_all_terms(tiny: Backbone) -> None:
+def test_the_image_is_encoded_once_for_the_layers_of_all_terms(tiny: Backbone) -> None:
     recorder = Recorder(tiny)
     objective = Objective(recorder, [*content_terms(tiny), *gram_terms(tiny, [1])])
-    objective(picture(2))
-    assert [sorted(layers) for layers in recorder.asked] == [["relu1_1", "relu2_1"]]
+    objective(image_of(2))
+    assert [sorted(layers) for layers in recorder.calls] == [["relu1_1", "relu2_1"]]
 
 
-def test_terms_of_weight_zero_are_left_out_and_their_layers_not_computed(tiny: Backbone) -> None:
+def test_terms_of_weight_0_are_left_out_and_their_layers_are_not_computed(tiny: Backbone) -> None:
     recorder = Recorder(tiny)
-    losses = Objective(recorder, [*content_terms(tiny, 0.0), *gram_terms(tiny, [1])[:1]])(picture(2))
+    losses = Objective(recorder, [*content_terms(tiny, 0.0), *gram_terms(tiny, [1])[:1]])(image_of(2))
     assert list(losses) == ["style/relu1_1"]
-    assert recorder.asked == [["relu1_1"]]
+    assert recorder.calls == [["relu1_1"]]
 
 
-def test_weights_of_zero_only_are_refused_in_one_line(tiny: Backbone) -> None:
+def test_weights_of_zero_only_are_an_error_of_one_line(tiny: Backbone) -> None:
     with pytest.raises(ValueError, match=r"^every weight is 0, .*$"):
         Objective(tiny, content_terms(tiny, 0.0))
 
 
-def test_the_gradient_reaches_the_picture(tiny: Backbone) -> None:
-    image = picture(2).requires_grad_()
+def test_the_image_has_a_gradient(tiny: Backbone) -> None:
+    image = image_of(2).requires_grad_()
     (gradient,) = torch.autograd.grad(sum(Objective(tiny, gram_terms(tiny, [1]))(image).values()), image)
     assert gradient.shape == image.shape
     assert gradient.isfinite().all()
     assert (gradient != 0).float().mean() > 0.9
 
 
-def test_targets_carry_no_graph(tiny: Backbone) -> None:
-    style = tiny.encode(picture(1).requires_grad_(), LAYERS)
+def test_targets_have_no_graph(tiny: Backbone) -> None:
+    style = tiny.encode(image_of(1).requires_grad_(), LAYERS)
     terms = match("style", LOSSES["gram"](), [style], LAYERS, 1.0)
     assert not any(term.target.requires_grad for term in terms)
 
 
-# Several pictures
+# Several styles
 
 
-def test_spatial_means_of_several_pictures_are_blended_into_one_target(tiny: Backbone) -> None:
+def test_statistics_that_are_spatial_means_are_averaged_into_one_target(tiny: Backbone) -> None:
     blended = gram_terms(tiny, [1, 2], mix=[0.25, 0.75])
     first, second = gram_terms(tiny, [1]), gram_terms(tiny, [2])
     assert [term.name for term in blended] == ["style/relu1_1", "style/relu2_1"]
@@ -110,9 +111,9 @@ def test_spatial_means_of_several_pictures_are_blended_into_one_target(tiny: Bac
         assert torch.allclose(term.target, 0.25 * first[i].target + 0.75 * second[i].target)
 
 
-def test_another_statistic_gets_a_term_for_each_picture_weighted_by_the_mix(tiny: Backbone) -> None:
-    pictures = [tiny.encode(picture(seed), LAYERS) for seed in (1, 2)]
-    terms = match("content", LOSSES["content"](), pictures, LAYERS, 8.0, [0.25, 0.75])
+def test_other_statistics_have_a_term_for_each_image_weighted_by_the_mix(tiny: Backbone) -> None:
+    features = [tiny.encode(image_of(seed), LAYERS) for seed in (1, 2)]
+    terms = match("content", LOSSES["content"](), features, LAYERS, 8.0, [0.25, 0.75])
     assert {term.name: term.weight for term in terms} == {
         "content/relu1_1/1": 1.0,
         "content/relu1_1/2": 3.0,
@@ -121,12 +122,12 @@ def test_another_statistic_gets_a_term_for_each_picture_weighted_by_the_mix(tiny
     }
 
 
-def test_a_picture_with_no_part_in_the_mix_does_not_matter(tiny: Backbone) -> None:
+def test_a_style_of_weight_0_has_no_effect(tiny: Backbone) -> None:
     alone, mixed = (Objective(tiny, gram_terms(tiny, *args)) for args in [([1],), ([1, 2], 1.0, [1.0, 0.0])])
-    for one, other in zip(alone(picture(3)).values(), mixed(picture(3)).values(), strict=True):
-        assert one.item() == pytest.approx(other.item(), rel=1e-6)
+    for first, second in zip(alone(image_of(3)).values(), mixed(image_of(3)).values(), strict=True):
+        assert first.item() == pytest.approx(second.item(), rel=1e-6)
 
 
-def test_as_many_parts_as_pictures_are_needed(tiny: Backbone) -> None:
+def test_another_number_of_weights_than_styles_is_an_error(tiny: Backbone) -> None:
     with pytest.raises(ValueError, match="zip"):
         gram_terms(tiny, [1, 2], mix=[1.0])
