@@ -1,4 +1,4 @@
-"""The descent: always in the box, never lost, as long as asked, and counted honestly."""
+"""Test the optimizers of pixels: convergence, bounds, number of evaluations, and losses that are not finite."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import noise
 from torch import Tensor
 
 from impasto.optim.descent import DIVERGED, LIMIT, DivergedError, Optimizer, descend
@@ -15,19 +16,22 @@ from impasto.optim.lbfgs import FIRST_STEP
 from impasto.types import Step
 
 SHAPE = (1, 3, 6, 7)
-WAYS = pytest.mark.parametrize(
-    "way",
+EACH = pytest.mark.parametrize(
+    "settings",
     [{"optimizer": name, "pyramid": levels} for name in ("lbfgs", "adam", "rmsprop") for levels in (0, 3)],
-    ids=lambda way: f"{way['optimizer']}-{way['pyramid']}",
+    ids=lambda settings: f"{settings['optimizer']}-{settings['pyramid']}",
 )
 
 
-def random(seed: int = 0) -> Tensor:
-    return torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed))
+def random_image(seed: int = 0) -> Tensor:
+    return noise(*SHAPE, seed=seed)
 
 
-class Bowl:
-    """Squared distance to a target, steeper in some pixels; counts how often it is asked, and fails when told."""
+class Quadratic:
+    """Squared distance to a target, steeper in some pixels.
+
+    Counts its calls; the loss is multiplied by `failure` at the calls `fail_at`.
+    """
 
     def __init__(self, target: Tensor, fail_at: tuple[int, ...] = (), failure: float = math.nan) -> None:
         self.target, self.fail_at, self.failure = target, fail_at, failure
@@ -46,127 +50,130 @@ def losses(iterates: list[Step]) -> list[float]:
     return [iterate.loss for iterate in iterates]
 
 
-def paint(objective: Callable[[Tensor], dict[str, Tensor]], start: Tensor, **settings: Any) -> list[Step]:
+def run(objective: Callable[[Tensor], dict[str, Tensor]], start: Tensor, **settings: Any) -> list[Step]:
     return list(descend(objective, start, **settings))
 
 
-@WAYS
-def test_the_loss_falls_to_the_target(way: dict[str, Any]) -> None:
-    values = losses(paint(Bowl(0.2 + 0.6 * random(1)), random(), **way, steps=100))
+@EACH
+def test_the_loss_converges_to_zero(settings: dict[str, Any]) -> None:
+    values = losses(run(Quadratic(0.2 + 0.6 * random_image(1)), random_image(), **settings, steps=100))
     assert values[-1] < 1e-3 * values[0]
 
 
-def test_a_loss_that_has_fallen_to_nothing_may_grow_there() -> None:
-    for seed in range(1, 13):
-        iterates = paint(Bowl(0.2 + 0.6 * random(seed), fail_at=(40,), failure=100), random(), steps=100)
+def test_a_loss_near_zero_may_increase_without_being_taken_back() -> None:
+    for seed in range(1, 6):
+        iterates = run(Quadratic(0.2 + 0.6 * random_image(seed), fail_at=(40,), failure=100), random_image(), steps=100)
         values = losses(iterates)
         assert DIVERGED * min(values[:39]) < values[39] < 1e-6 * values[0]
-        assert iterates[-1].evaluations == 100  # nothing was taken back
+        assert iterates[-1].evaluations == 100  # no step was taken back
         assert values[-1] < 1e-9 * values[0]
 
 
-@WAYS
+@EACH
 @pytest.mark.parametrize("lr", [None, 3.0, 50.0])
-def test_every_picture_lies_in_the_box_even_where_the_target_does_not(way: dict[str, Any], lr: float | None) -> None:
-    bowl = Bowl(4 * random(1) - 1.5)
-    start = random()
-    values = losses(iterates := paint(bowl, start, **way, lr=lr, steps=40))
+def test_every_image_is_within_the_bounds_even_if_the_target_is_not(settings: dict[str, Any], lr: float | None) -> None:
+    iterates = run(Quadratic(4 * random_image(1) - 1.5), random_image(), **settings, lr=lr, steps=40)
+    values = losses(iterates)
     assert all(iterate.image().min() >= 0 and iterate.image().max() <= 1 for iterate in iterates)
     assert min(values) < values[0]
 
 
 @pytest.mark.parametrize("levels", [0, 3])
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("lbfgs", 0.07), ("adam", 0.001), ("rmsprop", 0.001)])
-def test_the_best_loss_inside_the_box_is_reached_on_its_wall(
+def test_the_smallest_loss_within_the_bounds_is_reached_at_active_bounds(
     optimizer: Optimizer, tolerance: float, levels: int
 ) -> None:
-    target = 4 * random(1) - 1.5
-    optimum = sum(loss.item() for loss in Bowl(target)(target.clamp(0, 1)).values())
-    values = losses(paint(Bowl(target), random(), optimizer=optimizer, pyramid=levels, steps=150))
+    target = 4 * random_image(1) - 1.5
+    optimum = sum(loss.item() for loss in Quadratic(target)(target.clamp(0, 1)).values())
+    values = losses(run(Quadratic(target), random_image(), optimizer=optimizer, pyramid=levels, steps=150))
     assert min(values) < (1 + tolerance) * optimum
 
 
-def test_what_the_box_cuts_off_a_step_of_the_pyramid_is_not_taken_for_curvature() -> None:
+def test_the_clamped_part_of_a_step_of_the_pyramid_is_not_used_as_curvature() -> None:
     excess = 0.0
-    for seed in (1, 2, 3):  # targets so far out that every early step is cut; without taking it back 1.1e-3
-        target = 8 * random(seed) - 3.5
-        optimum = sum(loss.item() for loss in Bowl(target)(target.clamp(0, 1)).values())
-        excess += min(losses(paint(Bowl(target), random(), pyramid=3, steps=10))) / optimum - 1
+    for seed in (1, 2, 3):  # so far outside that every early step is clamped; using it as curvature gives 1.1e-3
+        target = 8 * random_image(seed) - 3.5
+        optimum = sum(loss.item() for loss in Quadratic(target)(target.clamp(0, 1)).values())
+        excess += min(losses(run(Quadratic(target), random_image(), pyramid=3, steps=10))) / optimum - 1
     assert excess < 6e-4
 
 
-def test_a_start_outside_the_box_is_put_into_it_and_left_as_it_was() -> None:
-    start = 3 * random() - 1
+def test_a_start_outside_the_bounds_is_clamped_and_not_changed() -> None:
+    start = 3 * random_image() - 1
     before = start.clone()
-    first = paint(Bowl(random(1)), start, steps=3)[0]
+    first = run(Quadratic(random_image(1)), start, steps=3)[0]
     assert torch.equal(first.image(), before.clamp(0, 1))
     assert torch.equal(start, before)
 
 
-@WAYS
-def test_the_losses_are_those_of_the_picture_they_come_with(way: dict[str, Any]) -> None:
-    bowl = Bowl(random(1))
-    for iterate in paint(bowl, random(), **way, steps=12):  # all kept: none may be overwritten later
-        assert iterate.losses == {name: loss.item() for name, loss in bowl(iterate.image()).items()}
+@EACH
+def test_the_losses_of_a_step_are_those_of_its_image(settings: dict[str, Any]) -> None:
+    objective = Quadratic(random_image(1))
+    for iterate in run(
+        objective, random_image(), **settings, steps=12
+    ):  # all are kept, so that a shared buffer would be noticed
+        assert iterate.losses == {name: loss.item() for name, loss in objective(iterate.image()).items()}
 
 
-@WAYS
+@EACH
 @pytest.mark.parametrize("steps", [1, 2, 37])
-def test_it_takes_exactly_the_steps_that_are_given(way: dict[str, Any], steps: int) -> None:
-    bowl = Bowl(random(1))
-    iterates = paint(bowl, random(), **way, steps=steps)
+def test_the_number_of_steps_is_exact(settings: dict[str, Any], steps: int) -> None:
+    objective = Quadratic(random_image(1))
+    iterates = run(objective, random_image(), **settings, steps=steps)
     assert [iterate.index for iterate in iterates] == list(range(1, steps + 1))
     assert [iterate.evaluations for iterate in iterates] == list(range(1, steps + 1))
-    assert bowl.calls == steps
+    assert objective.calls == steps
 
 
-@WAYS
-def test_without_steps_it_stops_when_converged(way: dict[str, Any]) -> None:
-    target = 3 * random(1) - 1  # on the wall, so that the loss does not go to 0
-    iterates = paint(Bowl(target), random(), **way)
+@EACH
+def test_without_steps_it_stops_when_it_has_converged(settings: dict[str, Any]) -> None:
+    target = 3 * random_image(1) - 1  # outside the bounds, so that the loss does not converge to 0
+    iterates = run(Quadratic(target), random_image(), **settings)
     assert 25 < len(iterates) < LIMIT / 4
-    optimum = sum(loss.item() for loss in Bowl(target)(target.clamp(0, 1)).values())
+    optimum = sum(loss.item() for loss in Quadratic(target)(target.clamp(0, 1)).values())
     assert min(losses(iterates)) < 1.07 * optimum
 
 
-@WAYS
-def test_more_tolerance_stops_sooner_on_the_same_way(way: dict[str, Any]) -> None:
-    bowl = Bowl(3 * random(1) - 1)
-    short, long = (losses(paint(bowl, random(), **way, tolerance=each)) for each in (0.2, 0.01))
+@EACH
+def test_a_higher_tolerance_stops_the_same_run_earlier(settings: dict[str, Any]) -> None:
+    objective = Quadratic(3 * random_image(1) - 1)
+    short, long = (losses(run(objective, random_image(), **settings, tolerance=each)) for each in (0.2, 0.01))
     assert 25 < len(short) < len(long)
     assert short == long[: len(short)]
-    assert min(short[:-25]) - min(short) <= 0.2 * min(short)  # and not a step later than that
+    assert min(short[:-25]) - min(short) <= 0.2 * min(short)  # and not one step later
     assert min(short[:-26]) - min(short[:-1]) > 0.2 * min(short[:-1])
 
 
-def test_a_start_that_cannot_be_better_stops_too() -> None:
-    assert len(paint(Bowl(random()), random())) < 100
+def test_a_start_at_the_minimum_stops_too() -> None:
+    assert len(run(Quadratic(random_image()), random_image())) < 100
 
 
-@WAYS
-def test_the_same_start_gives_the_same_pictures_bit_for_bit(way: dict[str, Any]) -> None:
-    first, again = (paint(Bowl(random(1)), random(), **way, steps=30) for _ in range(2))
-    assert all(torch.equal(a.image(), b.image()) for a, b in zip(first, again, strict=True))
-    assert losses(first) == losses(again)
+@EACH
+def test_the_same_start_gives_the_same_images(settings: dict[str, Any]) -> None:
+    first, second = (run(Quadratic(random_image(1)), random_image(), **settings, steps=30) for _ in range(2))
+    assert all(torch.equal(a.image(), b.image()) for a, b in zip(first, second, strict=True))
+    assert losses(first) == losses(second)
 
 
-def test_closing_the_iterator_stops_the_work() -> None:
-    bowl = Bowl(random(1))
-    iterates = descend(bowl, random(), steps=100)
+def test_closing_the_iterator_ends_the_run() -> None:
+    objective = Quadratic(random_image(1))
+    iterates = descend(objective, random_image(), steps=100)
     next(iterates), next(iterates)
     iterates.close()
-    assert bowl.calls == 2
+    assert objective.calls == 2
     assert list(iterates) == []
 
 
-# When it goes wrong
+# Losses that are not finite
 
 
-@WAYS
+@EACH
 @pytest.mark.parametrize("failure", [math.nan, math.inf, 1e6])
-def test_a_loss_that_fails_once_is_taken_back_and_the_run_goes_on(way: dict[str, Any], failure: float) -> None:
-    bowl = Bowl(random(1), fail_at=(9,), failure=failure)
-    iterates = paint(bowl, random(), **way, steps=60)
+def test_a_step_with_an_invalid_loss_is_taken_back_and_the_run_continues(
+    settings: dict[str, Any], failure: float
+) -> None:
+    objective = Quadratic(random_image(1), fail_at=(9,), failure=failure)
+    iterates = run(objective, random_image(), **settings, steps=60)
     values = losses(iterates)
     assert len(iterates) == 60
     assert all(math.isfinite(value) and value <= 3 * values[0] for value in values)
@@ -175,44 +182,44 @@ def test_a_loss_that_fails_once_is_taken_back_and_the_run_goes_on(way: dict[str,
     assert values[-1] < 0.1 * values[8]
 
 
-def test_a_gradient_that_fails_once_is_taken_back_too() -> None:
-    class Cusp(Bowl):
-        """Its loss is always finite, its gradient once is not."""
+def test_a_step_with_an_invalid_gradient_is_taken_back_too() -> None:
+    class Cusp(Quadratic):
+        """Has a finite loss, and once a gradient that is not finite."""
 
         def __call__(self, image: Tensor) -> dict[str, Tensor]:
             terms = super().__call__(image)
             return terms | {"cusp": (0 * image).abs().sqrt().sum()} if self.calls == 7 else terms
 
-    iterates = paint(Cusp(random(1)), random(), steps=40)
+    iterates = run(Cusp(random_image(1)), random_image(), steps=40)
     assert all(iterate.image().isfinite().all() for iterate in iterates)
-    assert iterates[6].evaluations == 8  # at once, not when the next picture is broken
+    assert iterates[6].evaluations == 8  # immediately, and not after the next image is invalid
     assert losses(iterates)[-1] < 0.01 * losses(iterates)[0]
 
 
-def test_evaluations_count_those_of_failed_steps_too() -> None:
-    bowl = Bowl(random(1), fail_at=(5, 12))
-    counted = [(iterate.evaluations, bowl.calls) for iterate in descend(bowl, random(), steps=20)]
-    assert all(said == done for said, done in counted)
-    assert bowl.calls == 22
+def test_evaluations_include_those_of_steps_that_were_taken_back() -> None:
+    objective = Quadratic(random_image(1), fail_at=(5, 12))
+    counted = [(iterate.evaluations, objective.calls) for iterate in descend(objective, random_image(), steps=20)]
+    assert all(recorded == calls for recorded, calls in counted)
+    assert objective.calls == 22
 
 
-@WAYS
+@EACH
 @pytest.mark.parametrize("lr", [20.0, 100.0])
-def test_a_huge_step_never_leaves_a_black_or_broken_picture(way: dict[str, Any], lr: float) -> None:
-    class Steep(Bowl):
-        """Overflows far away from its target."""
+def test_a_very_long_step_never_gives_a_black_or_invalid_image(settings: dict[str, Any], lr: float) -> None:
+    class Steep(Quadratic):
+        """A loss that overflows far from its target."""
 
         def __call__(self, image: Tensor) -> dict[str, Tensor]:
             return {"steep": (40 * (image - self.target)).square().exp().mean()}
 
-    target = 0.4 + 0.2 * random(1)
-    start = (target + 0.1 * (random(2) - 0.5)).clamp(0, 1)
+    target = 0.4 + 0.2 * random_image(1)
+    start = (target + 0.1 * (random_image(2) - 0.5)).clamp(0, 1)
     iterates: list[Step] = []
     try:
-        for iterate in descend(Steep(target), start, **way, lr=lr, steps=60):
+        for iterate in descend(Steep(target), start, **settings, lr=lr, steps=60):
             iterates.append(iterate)
     except DivergedError:
-        pass  # what was painted before it stands
+        pass  # the steps before it are valid
     values = losses(iterates)
     best = iterates[values.index(min(values))].image()
     assert all(math.isfinite(value) for value in values)
@@ -221,47 +228,49 @@ def test_a_huge_step_never_leaves_a_black_or_broken_picture(way: dict[str, Any],
     assert 0.2 < best.mean() < 0.8
 
 
-@WAYS
+@EACH
 @pytest.mark.parametrize("failure", [math.nan, math.inf])
-def test_a_start_without_a_finite_loss_is_refused_in_one_line(way: dict[str, Any], failure: float) -> None:
+def test_a_start_without_a_finite_loss_is_an_error_of_one_line(settings: dict[str, Any], failure: float) -> None:
     with pytest.raises(ValueError, match=r"^the loss of the start is not finite.*$"):
-        paint(Bowl(random(1), fail_at=(1,), failure=failure), random(), **way, steps=5)
+        run(Quadratic(random_image(1), fail_at=(1,), failure=failure), random_image(), **settings, steps=5)
 
 
-@WAYS
-def test_a_loss_that_fails_at_every_step_ends_the_run_with_an_error(way: dict[str, Any]) -> None:
-    failing = Bowl(random(1), fail_at=tuple(range(10, 1000)))
-    pictures: list[Step] = []
+@EACH
+def test_a_loss_that_fails_at_every_step_ends_the_run_with_an_error(settings: dict[str, Any]) -> None:
+    failing = Quadratic(random_image(1), fail_at=tuple(range(10, 1000)))
+    iterates: list[Step] = []
     with pytest.raises(DivergedError):
-        pictures.extend(descend(failing, random(), **way, steps=500))
-    assert all(picture.image().isfinite().all() for picture in pictures)
+        iterates.extend(descend(failing, random_image(), **settings, steps=500))
+    assert all(iterate.image().isfinite().all() for iterate in iterates)
     assert failing.calls < 40
 
 
-# Against torch
+# Comparison with PyTorch
 
 
-def hilly(image: Tensor) -> dict[str, Tensor]:
-    """A bowl with ripples: its curvature is negative in places."""
-    away = image - torch.linspace(0.35, 0.65, image.numel()).view_as(image)
-    return {"hilly": (away.square() + 0.02 * (14 * away).cos()).sum()}
+def nonconvex(image: Tensor) -> dict[str, Tensor]:
+    """Return a quadratic loss with ripples, whose curvature is negative at some positions."""
+    distance = image - torch.linspace(0.35, 0.65, image.numel()).view_as(image)
+    return {"loss": (distance.square() + 0.02 * (14 * distance).cos()).sum()}
 
 
-def bowl(image: Tensor) -> dict[str, Tensor]:
-    return Bowl(torch.linspace(0.4, 0.6, image.numel()).view_as(image))(image)
+def quadratic(image: Tensor) -> dict[str, Tensor]:
+    return Quadratic(torch.linspace(0.4, 0.6, image.numel()).view_as(image))(image)
 
 
-@pytest.mark.parametrize("objective", [bowl, hilly])
-def test_lbfgs_is_that_of_torch_from_the_same_first_step(objective: Callable[[Tensor], dict[str, Tensor]]) -> None:
-    start = 0.45 + 0.1 * random()
-    ours = paint(objective, start, steps=13, history=6)
+@pytest.mark.parametrize("objective", [quadratic, nonconvex])
+def test_lbfgs_equals_that_of_pytorch_after_the_same_first_step(
+    objective: Callable[[Tensor], dict[str, Tensor]],
+) -> None:
+    start = 0.45 + 0.1 * random_image()
+    ours = run(objective, start, steps=13, history=6)
     assert all(iterate.image().min() > 0 and iterate.image().max() < 1 for iterate in ours)
 
     pixels = start.clone().requires_grad_()
-    torchs = torch.optim.LBFGS([pixels], max_iter=1, history_size=6, tolerance_grad=0, tolerance_change=0)
+    reference = torch.optim.LBFGS([pixels], max_iter=1, history_size=6, tolerance_grad=0, tolerance_change=0)
 
     def closure() -> Tensor:
-        torchs.zero_grad()
+        reference.zero_grad()
         loss = sum(objective(pixels).values())
         loss.backward()
         return loss
@@ -269,8 +278,8 @@ def test_lbfgs_is_that_of_torch_from_the_same_first_step(objective: Callable[[Te
     closure()
     gradient = pixels.grad
     length = FIRST_STEP / gradient.square().mean().sqrt()
-    torchs.param_groups[0]["lr"] = (length / min(1.0, 1 / gradient.abs().sum())).item()
+    reference.param_groups[0]["lr"] = (length / min(1.0, 1 / gradient.abs().sum())).item()
     for iterate in ours[1:]:
-        torchs.step(closure)
-        torchs.param_groups[0]["lr"] = 1
+        reference.step(closure)
+        reference.param_groups[0]["lr"] = 1
         assert torch.allclose(iterate.image(), pixels, atol=1e-4), iterate.index
