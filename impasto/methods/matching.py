@@ -82,15 +82,22 @@ class Matching(PixelMethod):
     def _objective(
         self, backbones: Sequence[Backbone], subject: Subject, stage: Stage, start: Image
     ) -> MultiscaleObjective:
-        """Return the objective of a stage; content and styles are resized once for each of its loss scales."""
+        """Return the objective of a stage at its loss scales and near scales.
+
+        The images are resized once for each loss scale. For a near scale, those at the size of the output are resized
+        again: resized from their own size, they would have finer details than an enlarged output can have, and the
+        output would become grainy to match them (docs/measurements/lite.md).
+        """
         config, device = self.config, pick_device(self.config.device)
         shortest_side = subject.shortest_side(config.style_scale)
         shapes = loss_scale_shapes(stage.shape, config.loss_scales, shortest_side)
-        shapes += near_scale_shapes(stage.shape, config.near_scales)
-        subjects = [subject.resized(shape, style_scale=config.style_scale, device=device) for shape in shapes]
+        near_shapes = near_scale_shapes(stage.shape, config.near_scales)
+        resized = partial(Subject.resized, style_scale=config.style_scale, device=device)
+        subjects = [resized(subject, shape) for shape in shapes]
+        subjects += [resized(subjects[0], shape) for shape in near_shapes]
         backbone = backbones[-1 if stage.is_final else 0]
         return MultiscaleObjective(
-            [MatchingObjective(backbone, each, config, config.strength) for each in subjects], shapes
+            [MatchingObjective(backbone, each, config, config.strength) for each in subjects], shapes + near_shapes
         )
 
     @cached_property

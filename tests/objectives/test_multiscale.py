@@ -46,11 +46,14 @@ def test_loss_scales_are_halved_to_the_size_of_the_preview(
     assert [max(each) for each in loss_scale_shapes(shape, count)] == longer_sides
 
 
-def loss_at(step: Step, shape: tuple[int, int]) -> dict[str, float]:
-    """Return the losses of the image of a step at another shape, with content and styles resized once."""
+def loss_at(step: Step, *shapes: tuple[int, int]) -> dict[str, float]:
+    """Return the losses of the image of a step at the last shape, with all images resized to each shape in turn."""
     config = check_settings(GatysConfig, "gatys", {"backbone": "tiny"})
-    objective = MatchingObjective(load_backbone("tiny"), subject().resized(shape), config)
-    return {name: loss.item() for name, loss in objective(resize(step.image(), shape)).items()}
+    resized = subject()
+    for shape in shapes:
+        resized = resized.resized(shape)
+    objective = MatchingObjective(load_backbone("tiny"), resized, config)
+    return {name: loss.item() for name, loss in objective(resize(step.image(), shapes[-1])).items()}
 
 
 def test_the_loss_is_the_mean_over_the_loss_scales() -> None:
@@ -61,18 +64,18 @@ def test_the_loss_is_the_mean_over_the_loss_scales() -> None:
         assert both.losses[f"style/{layer}@64"] == pytest.approx(small[f"style/{layer}"] / 2, rel=1e-4)
 
 
-def test_styles_are_resized_once_for_each_loss_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes: list[tuple[int, ...]] = []
+def test_only_near_scales_resize_images_of_the_output_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: list[int] = []
     resized = Subject.resized
 
     def record(self: Subject, *args: Any, **settings: Any) -> Subject:
-        shapes.append(tuple(self.regions[0].styles[0].image.shape))
+        sides.append(max(self.regions[0].styles[0].image.shape))
         return resized(self, *args, **settings)
 
     monkeypatch.setattr(Subject, "resized", record)
     run(size=128, loss_scales=2, near_scales=3)
-    own = tuple(sample("mosaic", size=None).shape)
-    assert shapes == [own] * 4
+    own = max(sample("mosaic", size=None).shape)
+    assert sides == [own, own, 128, 128]
 
 
 def test_loss_scales_lower_the_style_loss_of_a_large_image_that_is_reduced() -> None:
@@ -89,7 +92,7 @@ def test_near_scales_have_equal_weights() -> None:
     assert near_scale_shapes((96, 128), 1) == []
     assert [max(shape) for shape in near_scale_shapes((96, 128), 3)] == [160, 102]
     thrice, own = run(size=128, near_scales=3)[0], run(size=128)[0].losses
-    enlarged = loss_at(thrice, near_scale_shapes(thrice.size, 3)[0])
+    enlarged = loss_at(thrice, thrice.size, near_scale_shapes(thrice.size, 3)[0])
     for name in ("style/relu1_1", "style/relu3_1"):
         assert thrice.losses[name] == pytest.approx(own[name] / 3, rel=1e-4)
         assert thrice.losses[f"{name}@160"] == pytest.approx(enlarged[name] / 3, rel=1e-4)
