@@ -26,6 +26,18 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(scope="session")
+def sample_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of the whole session, so that each blurred sample is computed once."""
+    return tmp_path_factory.mktemp("sample_cache")
+
+
+@pytest.fixture
+def shared_cache(sample_cache: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the cache folder of the session instead of an empty one."""
+    monkeypatch.setenv("IMPASTO_CACHE", str(sample_cache))
+
+
+@pytest.fixture(scope="session")
 def real_weights() -> Path:
     """Return the folder with the original VGG-19, or skip the test."""
     for folder in os.environ.get("IMPASTO_WEIGHTS", "").split(os.pathsep):

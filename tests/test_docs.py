@@ -61,7 +61,9 @@ TRIALS = {
         assert "style_weight" in {control.name for control in controls_of("NAME")}
     """,
     "recipes": """
+        import impasto.curves
         from impasto.training import train
+        impasto.curves._svg = lambda points: b""  # the plot takes a second
         folders = {"photos": "impasto/assets/styles", "paintings": "impasto/assets/styles"}
         losses = []
         quick = {"steps": 20, "batch": 4, "crop": 32, "lr": 0.02, "warmup": 0}
@@ -151,7 +153,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     exec(compile(code_of(page), page.name, "exec"), {"__name__": "__main__"})
 
 
-def test_the_generated_parts_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_generated_parts_are_up_to_date(shared_cache: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert generate.main(check=True) == 0, "run `make docs`"
 
