@@ -50,17 +50,31 @@ class Opened:
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(url)
+        self.url = url
+        self.load()
+
+    def load(self) -> None:
+        """Load the page, again if it is open."""
+        self.messages.clear()
+        self.requests.clear()
+        self.page.goto(self.url)
 
     def fetched(self) -> list[str]:
         return [url for url in self.requests if not url.startswith("data:")]
 
 
-@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def opened(request: pytest.FixtureRequest, browser: Browser, report: str) -> Iterator[Opened]:
+@pytest.fixture(scope="module", params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def window(request: pytest.FixtureRequest, browser: Browser, report: str) -> Iterator[Opened]:
+    """One page for all tests of a viewport: a process for each test takes a second of CPU time."""
     opened = Opened(browser, report, request.param)
     yield opened
     opened.page.close()
+
+
+@pytest.fixture
+def opened(window: Opened) -> Opened:
+    window.load()
+    return window
 
 
 def test_the_console_is_empty_and_only_the_page_is_loaded(opened: Opened, report: str) -> None:
