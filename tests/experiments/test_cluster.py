@@ -223,8 +223,8 @@ def test_more_workers_than_gpus_are_a_one_line_error(
     ("words", "message"),
     [
         (["--runner", "raj"], f"--runner: invalid choice: 'raj' (choose from 'processes', 'ray'){HELP}"),
-        (["--gpus", "1"], "--gpus is for --runner ray"),
-        (["--ray-address", "auto"], "--ray-address is for --runner ray"),
+        (["--gpus", "1"], "--gpus is for --runner ray; add it, or leave --gpus out"),
+        (["--ray-address", "auto"], "--ray-address is for --runner ray; add it, or leave --ray-address out"),
         (["--runner", "ray", "--gpus", "-1"], f"--gpus: expected a number from 0 to 16, not '-1'{HELP}"),
         (["--runner", "ray"], "Ray is not installed: pip install impasto[scale]"),
     ],
