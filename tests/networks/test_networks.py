@@ -1,4 +1,4 @@
-"""Networks: the bundled weights files."""
+"""Test the sizes of the networks and the bundled weights files."""
 
 from __future__ import annotations
 
@@ -52,3 +52,13 @@ def test_a_bundled_file_holds_every_parameter_of_its_network_in_fp16_and_nothing
             stored = opened.get_tensor(name)
             assert stored.dtype is torch.float16
             assert torch.equal(stored.float(), parameter)
+
+
+def test_micro_has_fewer_than_500_000_parameters() -> None:
+    assert sum(weight.numel() for weight in Micro().parameters()) < 500_000
+
+
+def test_the_light_network_is_half_as_wide_and_as_large_as_published() -> None:
+    light, full = (sum(weight.numel() for weight in Johnson(width).parameters()) for width in ("light", "full"))
+    assert 420_000 < light < 430_000
+    assert 1_670_000 < full < 1_690_000
