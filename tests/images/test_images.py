@@ -9,7 +9,6 @@ import random
 import signal
 import stat
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -25,7 +24,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageCms
-from support import without_root
+from support import ForkedProcess, without_root
 
 from impasto import files
 from impasto.files import write_atomically
@@ -896,20 +895,12 @@ def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     assert modes[0] == modes[1]
 
 
-# Forks three writers, one after the other, so that torch is imported once.
-WRITERS = """
-import os, signal, sys, torch
-torch.set_num_threads(1)
+WRITER = """
+import sys, torch
 from impasto.images import save_image
-for _ in range(3):
-    writer = os.fork()
-    if writer == 0:
-        signal.alarm(60)  # ends the writer if the test fails before killing it
-    while writer == 0:
-        for shade in (0.0, 1.0):
-            save_image(torch.full((3, 200, 300), shade), sys.argv[1])
-    print(writer, flush=True)
-    os.waitpid(writer, 0)
+while True:
+    for shade in (0.0, 1.0):
+        save_image(torch.full((3, 200, 300), shade), sys.argv[1])
 """
 
 
@@ -917,17 +908,21 @@ def test_a_killed_process_leaves_a_complete_image(tmp_path: Path) -> None:
     path = tmp_path / "a.bmp"  # uncompressed, so that most of the time is spent on writing
     save_image(torch.zeros(3, 200, 300), path)
     delay = random.Random(0)
-    with subprocess.Popen([sys.executable, "-c", WRITERS, str(path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        killed = 0
-        for writer in process.stdout:
+    for _ in range(3):
+        before = path.stat().st_mtime_ns
+        writer = ForkedProcess(tmp_path, WRITER, path)
+        try:
+            while path.stat().st_mtime_ns == before:
+                assert writer.poll() is None
+                time.sleep(0.01)
             time.sleep(delay.uniform(0.02, 0.2))
-            os.kill(int(writer), signal.SIGKILL)
-            killed += 1
-            image = load_image(path)
-            assert image.shape == (1, 3, 200, 300)
-            assert image.min() == image.max()
-    assert killed == 3
+        finally:
+            writer.kill()
+        assert writer.communicate(60) == ("", "")
+        assert writer.returncode == -signal.SIGKILL
+        image = load_image(path)
+        assert image.shape == (1, 3, 200, 300)
+        assert image.min() == image.max()
 
 
 def test_a_concurrent_reader_always_sees_a_complete_image(tmp_path: Path) -> None:
