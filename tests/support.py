@@ -29,7 +29,7 @@ from impasto.weights import MANIFEST
 VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4), "vgg19-caffe": (2, 2, 4, 4, 4)}
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 RESNET_BLOCKS = (3, 4, 6, 3)
-RANDOM_SIZE = 96
+RANDOM_SIZE = 64
 """Pixels at which mean activations of networks with random weights are measured, in place of 256, to save time."""
 # Index in torchvision's `features`, channels in, squeezed and of each of the two expansions.
 FIRES = (

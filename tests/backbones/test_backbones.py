@@ -386,16 +386,22 @@ def test_the_gradient_equals_that_of_the_published_network_up_to_a_factor(name: 
     parts = vgg(name, nn.AvgPool2d(2))
     depth = list(parts).index("relu5_1") + 1
     network = nn.Sequential(*list(parts.values())[:depth])
-    image = picture(32, 40, seed=1).requires_grad_()  # no ReLU near its kink
+    # A rounding error of the folded normalization must not change the sign of an activation: with seed 0 it changes
+    # that of one activation of vgg19 for some normalizations, and with it the gradient by 1e-2. It is 2e-6 else.
+    image = picture(32, 40, seed=1).requires_grad_()
     output = network(prepare(image))
     output_gradient = torch.randn(output.shape, generator=torch.Generator().manual_seed(4))
 
     (truth,) = torch.autograd.grad(output, image, output_gradient)
-    features = load_random(name, pooling="average").encode(image, ["relu5_1"])
+    features = load_random(name, pooling="average").encode(image, list(parts)[:depth])
     (gradient,) = torch.autograd.grad(features["relu5_1"], image, output_gradient)
 
+    activations = prepare(image)
+    for layer, part in list(parts.items())[:depth]:
+        activations = part(activations)
+        assert torch.equal(features[layer] > 0, activations > 0), f"{layer}: choose another seed"
     factor = (gradient.norm() / truth.norm()).item()
-    assert difference(gradient, factor * truth) < 1e-3
+    assert difference(gradient, factor * truth) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["tiny", "vgg19"])
