@@ -1,4 +1,4 @@
-"""The Python interface: what `import impasto` offers, and what its documentation promises."""
+"""Test the Python interface: `stylize`, its callbacks, results, records and errors."""
 
 import doctest
 import importlib
@@ -31,70 +31,72 @@ WITH_DOCTESTS = [
 QUICK = ["--backbone", "tiny", "--size", "64", "--steps", "3"]
 
 
-def paint(content: Any = "woodcut", style: Any = "mosaic", **settings: Any) -> Result:
+def stylize_quickly(content: Any = "woodcut", style: Any = "mosaic", **settings: Any) -> Result:
     return stylize(content, style, **{"backbone": "tiny", "size": 48, "steps": 3, **settings})
 
 
 @pytest.fixture
-def photograph(tmp_path: Path) -> Path:
-    """A file of 64x48 pixels."""
+def content_file(tmp_path: Path) -> Path:
+    """Return a file of 64x48 pixels."""
     generator = torch.Generator().manual_seed(3)
     pixels = torch.rand(48, 64, 3, generator=generator).mul(255).to(torch.uint8).numpy()
-    PIL.Image.fromarray(pixels).save(tmp_path / "photograph.png")
-    return tmp_path / "photograph.png"
+    PIL.Image.fromarray(pixels).save(tmp_path / "content.png")
+    return tmp_path / "content.png"
 
 
 @pytest.mark.parametrize("name", WITH_DOCTESTS)
-def test_the_examples_in_the_docstrings_print_what_they_say(name: str) -> None:
+def test_the_examples_in_the_docstrings_print_the_documented_output(name: str) -> None:
     outcome = doctest.testmod(importlib.import_module(name))
     assert outcome.attempted > 0
     assert outcome.failed == 0
 
 
-def test_importing_is_silent_and_imports_nothing_heavy() -> None:
+def test_importing_prints_nothing_and_loads_no_large_package() -> None:
     code = "import sys, impasto; print({'torch', 'numpy', 'PIL', 'pydantic'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("set()\n", "")
 
 
-def test_every_public_name_is_there_and_no_other() -> None:
+def test_every_public_name_exists_and_another_is_an_error() -> None:
     assert all(getattr(impasto, name) is not None for name in impasto.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'paint_it'"):
-        _ = impasto.paint_it
+    with pytest.raises(AttributeError, match="no attribute 'unknown'"):
+        _ = impasto.unknown
 
 
-def test_a_path_a_pil_picture_and_a_tensor_paint_the_same(photograph: Path) -> None:
-    with PIL.Image.open(photograph) as opened:
+def test_a_path_a_pil_image_and_a_tensor_give_the_same_image(content_file: Path) -> None:
+    with PIL.Image.open(content_file) as opened:
         picture = opened.copy()
-    tensor = impasto.load_image(photograph)
-    first, *others = [paint(source).image for source in (photograph, str(photograph), picture, tensor, tensor[0])]
+    tensor = impasto.load_image(content_file)
+    first, *others = [
+        stylize_quickly(source).image for source in (content_file, str(content_file), picture, tensor, tensor[0])
+    ]
     assert all(torch.equal(first, other) for other in others)
 
 
-def test_a_tensor_that_was_given_is_left_as_it_was(photograph: Path) -> None:
-    tensor = impasto.load_image(photograph)
+def test_a_tensor_argument_is_not_changed(content_file: Path) -> None:
+    tensor = impasto.load_image(content_file)
     before = tensor.clone()
-    paint(tensor, tensor)
+    stylize_quickly(tensor, tensor)
     assert torch.equal(tensor, before)
 
 
-def test_the_picture_has_the_size_asked_for_and_lies_between_0_and_1() -> None:
-    image = paint(size=64).image
+def test_the_image_has_the_requested_size_and_is_in_range() -> None:
+    image = stylize_quickly(size=64).image
     assert image.shape == (1, 3, 51, 64)
     assert image.dtype is torch.float32
     assert 0 <= image.min() < image.max() <= 1
 
 
-def test_painting_twice_in_one_process_gives_the_same_picture_bit_for_bit() -> None:
-    first, again = paint(start="noise"), paint(start="noise")
-    assert torch.equal(first.image, again.image)
-    assert first.losses == again.losses
-    assert not torch.equal(first.image, paint(start="noise", seed=1).image)
+def test_the_same_seed_gives_the_same_image_and_another_seed_another_image() -> None:
+    first, second = stylize_quickly(start="noise"), stylize_quickly(start="noise")
+    assert torch.equal(first.image, second.image)
+    assert first.losses == second.losses
+    assert not torch.equal(first.image, stylize_quickly(start="noise", seed=1).image)
 
 
-def test_every_step_is_told_with_its_losses_and_its_picture() -> None:
+def test_every_step_is_reported_with_its_losses_and_its_image() -> None:
     steps: list[Step] = []
-    result = paint(steps=5, on_step=steps.append)
+    result = stylize_quickly(steps=5, on_step=steps.append)
     assert [step.index for step in steps] == [1, 2, 3, 4, 5]
     assert all(step.image().shape == result.image.shape for step in steps)
     assert all(step.loss == sum(step.losses.values()) > 0 for step in steps)
@@ -103,58 +105,58 @@ def test_every_step_is_told_with_its_losses_and_its_picture() -> None:
     assert result.stopped == "steps"
 
 
-def test_saying_false_stops_and_keeps_the_best_picture_so_far() -> None:
+def test_returning_false_stops_and_keeps_the_best_image() -> None:
     seen: list[Step] = []
 
     def until_the_fourth(step: Step) -> bool:
         seen.append(step)
         return step.index < 4
 
-    result = paint(steps=50, on_step=until_the_fourth)
+    result = stylize_quickly(steps=50, on_step=until_the_fourth)
     assert (result.stopped, result.steps) == ("cancelled", 4)
     best = min(seen, key=lambda step: step.loss)
     assert result.best == best.index
     assert torch.equal(result.image, best.image())
 
 
-def test_stopping_at_a_coarser_size_still_gives_the_size_asked_for() -> None:
-    result = paint(steps=10, sizes=(32, 64), on_step=lambda step: False)
+def test_a_run_stopped_at_a_coarser_size_has_the_requested_size() -> None:
+    result = stylize_quickly(steps=10, sizes=(32, 64), on_step=lambda step: False)
     assert result.image.shape[-1] == 64
 
 
-def test_only_the_answer_false_stops() -> None:
-    assert paint(on_step=lambda step: 0).stopped == "steps"
+def test_only_returning_false_stops() -> None:
+    assert stylize_quickly(on_step=lambda step: 0).stopped == "steps"
 
 
-def test_a_style_of_weight_0_has_no_say_and_a_half_has() -> None:
-    alone = paint(style="mosaic").image
-    weightless = paint(style=["mosaic", "brushstrokes"], style_mix=(2, 0)).image
-    blend = paint(style=["mosaic", "brushstrokes"], style_mix=(1, 1)).image
+def test_a_style_of_weight_0_has_no_effect_and_equal_weights_are_the_default() -> None:
+    alone = stylize_quickly(style="mosaic").image
+    weightless = stylize_quickly(style=["mosaic", "brushstrokes"], style_mix=(2, 0)).image
+    blend = stylize_quickly(style=["mosaic", "brushstrokes"], style_mix=(1, 1)).image
     assert torch.equal(alone, weightless)
     assert not torch.equal(alone, blend)
-    assert torch.equal(blend, paint(style=["mosaic", "brushstrokes"]).image)
+    assert torch.equal(blend, stylize_quickly(style=["mosaic", "brushstrokes"]).image)
 
 
-def test_alpha_is_carried_through_to_the_file(photograph: Path, tmp_path: Path) -> None:
-    with PIL.Image.open(photograph) as opened:
+def test_alpha_is_written_to_the_file(content_file: Path, tmp_path: Path) -> None:
+    with PIL.Image.open(content_file) as opened:
         picture = opened.convert("RGBA")
     picture.putalpha(PIL.Image.linear_gradient("L").resize(picture.size))
-    result = paint(picture, size=0)
+    result = stylize_quickly(picture, size=0)
     assert result.alpha is not None
     assert result.alpha.shape == (1, 1, 48, 64)
     with PIL.Image.open(result.save(tmp_path / "out.png")) as saved:
         assert saved.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
 
 
-def test_an_opaque_picture_gets_no_alpha(photograph: Path, tmp_path: Path) -> None:
-    result = paint(photograph)
+def test_an_opaque_image_has_no_alpha(content_file: Path, tmp_path: Path) -> None:
+    result = stylize_quickly(content_file)
     assert result.alpha is None
     with PIL.Image.open(result.save(tmp_path / "out.png")) as saved:
         assert saved.mode == "RGB"
 
 
-def test_saving_writes_the_picture_and_its_record_inside_and_beside_it(tmp_path: Path) -> None:
-    result = paint()
+def test_saving_writes_the_record_into_the_image_and_beside_it(tmp_path: Path) -> None:
+    result = stylize_quickly()
     path = result.save(tmp_path / "new" / "out.png")
     assert {file.name for file in path.parent.iterdir()} == {"out.png", "out.json"}
     with PIL.Image.open(path) as saved:
@@ -166,16 +168,16 @@ def test_saving_writes_the_picture_and_its_record_inside_and_beside_it(tmp_path:
     assert [entry["path"] for entry in inside["inputs"]] == ["woodcut", "mosaic"]
 
 
-def test_a_saved_picture_is_what_the_losses_were_measured_on(tmp_path: Path) -> None:
-    result = paint(steps=8)
+def test_the_saved_image_is_the_result_and_its_losses_sum_to_the_total(tmp_path: Path) -> None:
+    result = stylize_quickly(steps=8)
     saved = impasto.load_image(result.save(tmp_path / "out.png"))
     assert torch.allclose(saved, result.image, atol=0.5 / 255 + 1e-6)
     summary = result.summary()["losses"]
     assert summary["total"] == pytest.approx(summary["content"] + summary["style"])
 
 
-def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
-    result = paint(start="noise", seed=7)
+def test_a_replay_of_a_record_gives_the_same_image(tmp_path: Path) -> None:
+    result = stylize_quickly(start="noise", seed=7)
     path = result.save(tmp_path / "out.png")
     with warnings.catch_warnings(action="error"):
         again = impasto.replay(path)
@@ -183,7 +185,7 @@ def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"method": "oils"}, "unknown method 'oils'; choose from adain, bures, gatys"),
         ({"backbone": "vgg99"}, "unknown backbone 'vgg99'; choose from"),
@@ -199,9 +201,9 @@ def test_a_picture_is_painted_again_from_its_record(tmp_path: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
-def test_a_mistake_is_a_value_error_of_one_line(wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(said)) as caught:
-        paint(**wrong)
+def test_an_invalid_argument_is_a_value_error_of_one_line(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        stylize_quickly(**wrong)
     assert "\n" not in str(caught.value)
 
 
@@ -219,14 +221,14 @@ def test_an_example_runs(arguments: list[str], tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(str(ROOT / "examples" / arguments[0]), run_name="__main__")
     assert (tmp_path / "out.png").is_file()
-    assert (tmp_path / "out.json").is_file() == (arguments[0] != "interpolate.py")  # a sheet has no record
+    assert (tmp_path / "out.json").is_file() == (arguments[0] != "interpolate.py")  # a contact sheet has no record
 
 
-def test_the_preset_of_the_paper_gives_way_to_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_replace_those_of_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gatys, "paper", {"pooling": "average", "start": "noise"})
-    asked = {"backbone": "tiny", "size": 40, "steps": 1}
-    of_paper = impasto.stylize("woodcut", "mosaic", preset="paper", start="style", **asked).settings
-    ours = impasto.stylize("woodcut", "mosaic", **asked).settings
+    quick = {"backbone": "tiny", "size": 40, "steps": 1}
+    of_paper = impasto.stylize("woodcut", "mosaic", preset="paper", start="style", **quick).settings
+    ours = impasto.stylize("woodcut", "mosaic", **quick).settings
     assert (of_paper["preset"], of_paper["pooling"], of_paper["start"]) == ("paper", "average", "style")
     assert (ours["preset"], ours["pooling"], ours["start"]) == ("impasto", "max", "content")
 
@@ -235,15 +237,15 @@ def test_the_preset_of_the_paper_gives_way_to_what_is_given(monkeypatch: pytest.
 
 
 def first_image(**settings: Any) -> torch.Tensor:
-    """The image of the first step."""
+    """Return the image of the first step."""
     steps: list[Step] = []
-    paint(steps=1, on_step=steps.append, **settings)
+    stylize_quickly(steps=1, on_step=steps.append, **settings)
     return steps[0].image()
 
 
-def test_a_file_or_a_sample_can_be_the_start(photograph: Path) -> None:
-    for start in (str(photograph), f"file:{photograph}"):
-        assert torch.equal(first_image(start=start), resize(impasto.load_image(photograph), (38, 48)))
+def test_a_file_or_a_sample_can_be_the_start(content_file: Path) -> None:
+    for start in (str(content_file), f"file:{content_file}"):
+        assert torch.equal(first_image(start=start), resize(impasto.load_image(content_file), (38, 48)))
     assert torch.equal(first_image(start="mosaic"), resize(impasto.load_image(resolve("mosaic")), (38, 48)))
 
 
@@ -254,16 +256,16 @@ def test_a_feed_forward_method_can_compute_the_start() -> None:
 
 
 def test_a_file_with_the_name_of_a_start_is_found_by_its_tag(
-    photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "noise").write_bytes(photograph.read_bytes())
+    (tmp_path / "noise").write_bytes(content_file.read_bytes())
     monkeypatch.chdir(tmp_path)
-    assert torch.equal(first_image(start="file:noise"), resize(impasto.load_image(photograph), (38, 48)))
+    assert torch.equal(first_image(start="file:noise"), resize(impasto.load_image(content_file), (38, 48)))
     assert not torch.equal(first_image(start="noise"), first_image(start="file:noise"))
 
 
 @pytest.mark.parametrize("start", ["nowhere.png", "contents", "", "file:", "file:nowhere.png"])
-def test_an_unknown_start_is_refused_in_one_line_with_the_choices(start: str) -> None:
+def test_an_unknown_start_is_an_error_of_one_line_with_the_choices(start: str) -> None:
     with pytest.raises(
         ValueError, match=r"^start: give content, style, noise, a feed-forward method or an image: .+$"
     ) as caught:
@@ -272,6 +274,6 @@ def test_an_unknown_start_is_refused_in_one_line_with_the_choices(start: str) ->
 
 
 @pytest.mark.parametrize("start", ["gatys", "method:gatys", "method:nothing"])
-def test_a_start_by_a_method_that_is_not_feed_forward_is_refused_in_one_line(start: str) -> None:
+def test_a_start_by_a_method_that_is_not_feed_forward_is_an_error_of_one_line(start: str) -> None:
     with pytest.raises(ValueError, match=r"^start: '\w+' is not a feed-forward method; choose from adain, .*micro"):
         first_image(start=start)
