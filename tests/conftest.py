@@ -1,4 +1,4 @@
-"""Fixtures of all tests: an empty cache, no downloads, and networks with random weights."""
+"""Fixtures of all tests: a cache of the session, no downloads, and networks with random weights."""
 
 from __future__ import annotations
 
@@ -15,26 +15,19 @@ from impasto.backbones import Backbone, load_backbone
 from impasto.weights import MANIFEST
 
 
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the cache of all tests, so that mean activations and blurred samples are computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set an empty cache, forbid downloads, and hide local weights except for tests of the real weights."""
-    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+def cache(session_cache: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the cache, forbid downloads, and hide local weights except for tests of the real weights."""
+    monkeypatch.setenv("IMPASTO_CACHE", str(session_cache))
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     if "shared" not in request.keywords:
         monkeypatch.delenv("IMPASTO_WEIGHTS", raising=False)
-    return tmp_path / "cache"
-
-
-@pytest.fixture(scope="session")
-def sample_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder of the whole session, so that each blurred sample is computed once."""
-    return tmp_path_factory.mktemp("sample_cache")
-
-
-@pytest.fixture
-def shared_cache(sample_cache: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use the cache folder of the session instead of an empty one."""
-    monkeypatch.setenv("IMPASTO_CACHE", str(sample_cache))
 
 
 @pytest.fixture(scope="session")

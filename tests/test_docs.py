@@ -153,7 +153,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     exec(compile(code_of(page), page.name, "exec"), {"__name__": "__main__"})
 
 
-def test_the_generated_parts_are_up_to_date(shared_cache: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_generated_parts_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert generate.main(check=True) == 0, "run `make docs`"
 

@@ -174,8 +174,10 @@ def test_features_do_not_depend_on_backbones_loaded_before(
     other: dict[str, Any],
     load_random: LoadRandom,
     random_weights: Callable[[str], Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     if name in MANIFEST:
         monkeypatch.setenv("IMPASTO_WEIGHTS", str(random_weights(name)))
         monkeypatch.setattr("impasto.backbones.normalization.SIZE", RANDOM_SIZE)

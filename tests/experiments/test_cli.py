@@ -140,6 +140,6 @@ QUICKEST = {"backbones", "normalization", "pooling", "resolution", "speed-qualit
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICKEST else pytest.mark.slow) for name in sorted(bundled())]
 )
-def test_a_bundled_experiment_runs_in_its_quick_version(run: Run, name: str, shared_cache: None) -> None:
+def test_a_bundled_experiment_runs_in_its_quick_version(run: Run, name: str) -> None:
     summary = json.loads(run("experiment", "run", name, "--quick", "-o", "out", "--json")[1])
     assert summary["done"] == summary["runs"] >= 4

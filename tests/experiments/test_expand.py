@@ -207,7 +207,7 @@ def test_ten_experiments_are_bundled() -> None:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.yaml"))])
-def test_a_bundled_experiment_has_six_pairs_or_more_and_a_quick_version(name: str, shared_cache: None) -> None:
+def test_a_bundled_experiment_has_six_pairs_or_more_and_a_quick_version(name: str) -> None:
     experiment = read_experiment(find_experiment(name))
     quick = read_experiment(find_experiment(name), quick=True)
     assert experiment.name == quick.name == name

@@ -117,7 +117,7 @@ def test_descent_counts_increases_and_steps_until_the_lowest_loss_is_near(tmp_pa
 
 
 def test_texture_is_correlated_and_reported_by_page_and_command(
-    shared_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     styles = ["mosaic", "mosaic~20", "inkwash", "geometric"]
