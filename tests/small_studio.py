@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from PIL import ImageCms
 
 from impasto.experiments.expand import experiment_of
 from impasto.experiments.runner import run_experiment
@@ -67,12 +68,20 @@ def open_studio(folder: Path, *, token: str | None = None, max_bytes: int = 2**2
 
 
 def random_picture(
-    image_format: str = "PNG", size: tuple[int, int] = (40, 30), seed: int = 0, **options: object
+    image_format: str = "PNG", size: tuple[int, int] = (40, 30), seed: int = 0, mode: str = "RGB", **options: object
 ) -> bytes:
-    """A picture of random pixels as the bytes of a file; `size` is width and height."""
+    """A picture of random pixels as the bytes of a file; `size` is width and height, `mode` is Pillow's."""
     levels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    picture = PIL.Image.fromarray(levels)
+    if mode == "LAB":
+        srgb, lab = (ImageCms.createProfile(space) for space in ("sRGB", "LAB"))
+        picture = ImageCms.profileToProfile(picture, srgb, lab, outputMode="LAB")
+    elif mode == "I;16":
+        picture = PIL.Image.fromarray(levels[..., 0].astype(np.uint16) * 257)
+    else:
+        picture = picture.convert(mode)
     file = io.BytesIO()
-    PIL.Image.fromarray(levels).save(file, image_format, **options)
+    picture.save(file, image_format, **options)
     return file.getvalue()
 
 

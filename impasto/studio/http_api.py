@@ -132,7 +132,7 @@ def _parse(text: str) -> Any:
     """Return a setting read as JSON, or unchanged: `70`, `[0.7, 0.3]`, `lbfgs`."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # thousands of brackets are nested too deeply
         return text
 
 

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import PIL.Image
-
 from impasto.files import write_atomically
 from impasto.images import MIN_SIDE, open_picture
-from impasto.images.decoding import FORMATS
 
 MAX_BYTES = 64 * 2**20
 """Default of the largest upload in bytes."""
 MAX_PIXELS = 50_000_000
 """Default of the largest image in pixels: more than the camera of a phone has, 600 MB as float32."""
-SUFFIXES = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "WEBP": ".webp",
-    "TIFF": ".tif",
-    "AVIF": ".avif",
-    "BMP": ".bmp",
-    "GIF": ".gif",
-}
-"""Suffix of the stored file for each supported format of Pillow."""
-KEY = re.compile(r"[0-9a-f]{64}\.(jpg|png|webp|tif|avif|bmp|gif)")
+KEY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -74,8 +60,7 @@ class Uploads:
             height, width = picture.image.shape[-2:]
             if min(height, width) < MIN_SIDE:
                 raise ValueError(f"the image has {width} x {height} pixels; give at least {MIN_SIDE} on each side")
-            image_format = PIL.Image.open(io.BytesIO(data), formats=FORMATS).format or ""
-            key = f"{hashlib.sha256(data).hexdigest()}{SUFFIXES[image_format]}"
+            key = hashlib.sha256(data).hexdigest()  # without a suffix: the content alone decides how a file is read
             trial.replace(self.folder / key)
         except ValueError as error:
             raise ValueError(f"{shown}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None

@@ -113,6 +113,7 @@ def test_a_request_that_does_not_wait_returns_a_key_to_watch_and_stop_the_job(st
         ([("content", "woodcut"), ("style", "mosaic"), ("mask", "/etc/hostname")], "nor an upload"),
         ([("content", "woodcut"), ("style", "mosaic"), ("method", "magic")], "unknown method 'magic'"),
         ([("content", "woodcut"), ("style", "mosaic"), ("strength", "much")], "strength: input should be"),
+        ([("content", "woodcut"), ("style", "mosaic"), ("seed", "[" * 100_000)], "seed: input should be"),
         ([("content", "woodcut"), ("style", "mosaic"), ("bits", "12")], "bits must be 8 or 16"),
     ],
 )
@@ -122,6 +123,14 @@ def test_an_invalid_request_gets_an_error_of_one_line(studio: Studio, fields: Fi
     assert status == 400
     assert re.search(message, error)
     assert "\n" not in error
+
+
+def test_a_stereo_picture_of_a_camera_is_stylized(studio: Studio) -> None:
+    second = PIL.Image.open(io.BytesIO(random_picture(seed=8)))
+    picture = random_picture("MPO", save_all=True, append_images=[second])
+    assert fetch(f"{studio.url}uploads?name=IMG_0001.jpg", method="POST", data=picture)[0] == 200
+    status, body, _ = stylize(studio, [("content", picture), ("style", picture)])
+    assert (status, body[:4]) == (200, b"\x89PNG")
 
 
 def test_ten_clients_get_their_own_results(studio: Studio) -> None:

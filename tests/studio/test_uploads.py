@@ -8,13 +8,16 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from small_studio import random_picture
 
 from impasto.images import load_image
+from impasto.studio.page.masks import editor_value
 from impasto.studio.service import StudioService
 from impasto.studio.uploads import Uploads, printable_name
 
@@ -137,14 +140,42 @@ def test_a_polyglot_is_shown_as_the_same_jpeg_as_the_image_alone(service: Studio
     assert payload not in jpeg
 
 
-@pytest.mark.parametrize("name", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP", "GIF"])
-def test_an_image_is_stored_byte_by_byte_under_its_hash(uploads: Uploads, name: str) -> None:
-    data = random_picture(name)
+def stereo_picture() -> bytes:
+    """A JPEG with a second picture inside (MPO), as phones and stereo cameras write it."""
+    second = PIL.Image.open(io.BytesIO(random_picture(seed=1)))
+    return random_picture("MPO", save_all=True, append_images=[second])
+
+
+# Bytes of files that the command line reads, in every mode of Pillow that their format can store.
+READABLE: dict[str, Callable[[], bytes]] = {
+    **{name: partial(random_picture, name) for name in ("PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")},
+    "MPO": stereo_picture,
+    **{f"TIFF {mode}": partial(random_picture, "TIFF", mode=mode) for mode in ("1", "L", "LA", "P", "PA", "RGBA")},
+    **{f"TIFF {mode}": partial(random_picture, "TIFF", mode=mode) for mode in ("CMYK", "LAB", "I;16")},
+    **{f"PNG {mode}": partial(random_picture, mode=mode) for mode in ("1", "L", "LA", "P", "RGBA", "I;16")},
+    **{f"JPEG {mode}": partial(random_picture, "JPEG", mode=mode) for mode in ("L", "CMYK", "YCbCr")},
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_every_file_that_the_command_line_reads_is_stored_byte_by_byte_under_its_hash(
+    uploads: Uploads, name: str
+) -> None:
+    data = READABLE[name]()
     key = uploads.add(data, f"../{name}.exe")
     assert uploads.path(key).parent == uploads.folder
     assert uploads.path(key).read_bytes() == data
     assert load_image(uploads.path(key)).shape == (1, 3, 30, 40)
     assert uploads.add(data, "again") == key
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_the_page_and_the_editor_of_masks_show_every_upload(service: StudioService, name: str) -> None:
+    key = service.uploads.add(READABLE[name](), name)
+    for shown in (PIL.Image.open(io.BytesIO(service.source_jpeg(key))), editor_value(service, key)["background"]):
+        colors = np.asarray(shown.convert("RGB")) / 255
+        expected = load_image(service.uploads.path(key))[0].permute(1, 2, 0).numpy()
+        assert np.abs(colors.mean((0, 1)) - expected.mean((0, 1))).max() < 0.02
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"optimize": True, "quality": 100}, {"subsampling": 0}])
@@ -158,7 +189,9 @@ def test_a_jpeg_of_a_phone_with_another_file_behind_it_is_accepted(
         assert (load_image(uploads.path(uploads.add(plain + rest, "IMG_0001.jpg"))) == pixels).all()
 
 
-@pytest.mark.parametrize("key", ["../secret.png", "/etc/passwd", "", "x", "a" * 64 + ".png", "a" * 64 + ".svg"])
+@pytest.mark.parametrize(
+    "key", ["../secret.png", "/etc/passwd", "", "x", "a" * 64, "a" * 64 + ".png", "../" + "a" * 61]
+)
 def test_the_key_of_an_upload_is_never_used_as_a_path(uploads: Uploads, key: str) -> None:
     with pytest.raises(ValueError, match="neither a sample nor an upload"):
         uploads.path(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import gradio as gr
 import PIL.Image
 
-from impasto.samples import resolve
 from impasto.studio.page.canvas import error_html
 from impasto.studio.page.paint import PaintTab
 from impasto.studio.page.picker import chosen_in
@@ -64,7 +64,7 @@ class MasksTab:
         legend = _legend(chosen_in(styles))
         if not name or name == loaded:
             return loaded, gr.skip(), legend
-        return name, self._editor_value(name), legend
+        return name, editor_value(self.service, name), legend
 
     def reload(self, content: Any, styles: Any) -> tuple[str, Any, str]:
         """Put the content image into the editor again, without regions."""
@@ -89,11 +89,12 @@ class MasksTab:
         regions = {"content": name, "mask": key, "styles": [style_names[k] for k in used]}
         return regions, gr.update(visible=True, value=True), "", gr.update(selected="paint-tab")
 
-    def _editor_value(self, name: str) -> dict[str, Any]:
-        with PIL.Image.open(resolve(self.service.source(name))) as file:
-            background = PIL.ImageOps.exif_transpose(file).convert("RGB")
-        background.thumbnail((EDITOR_SIZE, EDITOR_SIZE))
-        return {"background": background, "layers": [], "composite": None}
+
+def editor_value(service: StudioService, name: str) -> dict[str, Any]:
+    """Return the value of the editor: a sample or an upload as background, decoded as for a job, without regions."""
+    background = PIL.Image.open(io.BytesIO(service.source_jpeg(name)))
+    background.thumbnail((EDITOR_SIZE, EDITOR_SIZE))
+    return {"background": background, "layers": [], "composite": None}
 
 
 def _legend(names: Sequence[str]) -> str:

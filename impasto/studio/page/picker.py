@@ -18,7 +18,7 @@ TEMPLATE = """
 <label title="{{this.alt}}"><input type="{{../value.kind}}" name="{{../value.legend}}" value="{{this.name}}">
 <img src="sources/{{this.name}}" alt="{{this.alt}}" loading="lazy"><span>{{this.label}}</span></label>
 {{/each}}
-<label class="drop-zone"><input type="file" accept="image/*" {{value.multiple}}>
+<label class="drop-zone"><input type="file" accept="image/*,.mpo" {{value.multiple}}>
 <span>Drop an image here, or click to choose a file</span></label>
 </div>
 <p class="error-message" role="alert">{{value.error}}</p>
