@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ def save_curves(curve: Sequence[Step], path: str | Path) -> None:
     check_curves(path)
     write = {".svg": _svg, ".csv": _csv, ".json": _json}[Path(path).suffix.lower()]
     write_atomically(path, write(curve))
+    if write is _svg:
+        gc.collect()  # matplotlib leaves exceptions in cycles, which keep the variables of all callers: the networks
 
 
 def _json(curve: Sequence[Step]) -> bytes:

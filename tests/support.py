@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -183,6 +184,24 @@ def write_pictures(folder: Path, count: int = 4) -> Path:
         levels = (noise(6, 8, 3, seed=i) * 255).to(torch.uint8).numpy()
         PIL.Image.fromarray(levels).resize((64, 48), PIL.Image.Resampling.BICUBIC).save(folder / f"{i}.png")
     return folder
+
+
+@contextmanager
+def no_network_in_a_cycle() -> Iterator[None]:
+    """Fail if the block leaves a network that only the garbage collector can free."""
+    gc.collect()
+    before = {id(network) for network in _live_networks()}
+    gc.disable()
+    try:
+        yield
+        left = [type(network).__name__ for network in _live_networks() if id(network) not in before]
+    finally:
+        gc.enable()
+    assert left == []
+
+
+def _live_networks() -> list[object]:
+    return [each for each in gc.get_objects() if issubclass(type(each), Backbone | torch.nn.Module)]
 
 
 FORKS = multiprocessing.get_context("forkserver")

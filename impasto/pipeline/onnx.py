@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -54,10 +55,8 @@ def export(model: str, file: Path) -> Path:
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
     if model not in models():
         raise ValueError(f"unknown model {model!r}; choose from {', '.join(models())}")
-    program = _onnx_program(*onnx_model(model))
-    with tempfile.TemporaryDirectory() as folder:
-        program.save(os.path.join(folder, "model.onnx"))
-        write_atomically(file, (Path(folder) / "model.onnx").read_bytes())
+    write_atomically(file, _onnx_bytes(model))
+    gc.collect()  # torch.export leaves the network in reference cycles
     return file
 
 
@@ -108,6 +107,13 @@ def pad_to_stride(image: Tensor, stride: int) -> Tensor:
     rows = torch.arange(stride * ((height + stride - 1) // stride)).clamp(max=height - 1)
     columns = torch.arange(stride * ((width + stride - 1) // stride)).clamp(max=width - 1)
     return image[:, :, rows][:, :, :, columns]
+
+
+def _onnx_bytes(model: str) -> bytes:
+    program = _onnx_program(*onnx_model(model))
+    with tempfile.TemporaryDirectory() as folder:
+        program.save(os.path.join(folder, "model.onnx"))
+        return (Path(folder) / "model.onnx").read_bytes()
 
 
 def _onnx_program(network: OnnxModel, inputs: list[str]) -> Any:
