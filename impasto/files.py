@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -51,6 +51,21 @@ def check_writable(path: str | Path) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_unused(files: Iterable[Path], owner: str) -> None:
+    """Check that files, which are going to be written beside others, do not exist yet.
+
+    Args:
+        files: the files.
+        owner: what writes them, for the message: "a training".
+
+    Raises:
+        ValueError: for the first file that exists.
+    """
+    for file in files:
+        if os.path.lexists(file):
+            raise ValueError(f"{owner} would replace {str(file)!r}; give another folder, or remove the file")
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from impasto.cli.flags import CommandParser, number_between
 from impasto.cli.progress import Bar
+from impasto.files import check_unused
 from impasto.images import load_image, save_image
 from impasto.images.contact_sheet import contact_sheet
+from impasto.pipeline.records import record_path
 from impasto.pipeline.stylizer import stylize
 from impasto.samples import resolve
 from impasto.types import Image
@@ -54,6 +56,9 @@ def demo(arguments: list[str]) -> int:
 
 
 def _stylize_all(output: Path, size: int, steps: int) -> None:
+    path = output / "contact-sheet.png"
+    if not record_path(output / f"{CONTENTS[0]}-{STYLES[0]}.png").exists():  # the folder lacks an earlier demo
+        check_unused([path], "the demo")
     rows: list[list[Image | None]] = [[None, *(load_image(resolve(style)) for style in STYLES)]]
     for content in CONTENTS:
         row: list[Image | None] = [load_image(resolve(content))]
@@ -64,6 +69,5 @@ def _stylize_all(output: Path, size: int, steps: int) -> None:
             row.append(result.image)
         rows.append(row)
     sheet = contact_sheet(rows, row_names=["", *CONTENTS], column_names=["", *STYLES], cell=size or 320)
-    path = output / "contact-sheet.png"
     save_image(sheet, path)
     print(path)

@@ -17,7 +17,8 @@ from impasto.cli.progress import Bar, Preview
 from impasto.curves import check_curves, save_curves
 from impasto.files import clean_up_on_error
 from impasto.images import MAX_PIXELS, check_output, save_image
-from impasto.pipeline.result import Result, record_path
+from impasto.pipeline.records import check_record_path, record_path
+from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep
 from impasto.types import Step
 
@@ -115,6 +116,7 @@ def _check(options: argparse.Namespace, files: Sequence[Path], inputs: Sequence[
         if os.path.isfile(target) and target in sources:
             raise ValueError(f"{files[i]} is an input and would be overwritten: give another name")
     check_output(options.output, bits=options.bits)
+    check_record_path(Path(options.output))
     if options.curves is not None:
         check_curves(options.curves)
     if options.preview is not None:

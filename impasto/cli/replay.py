@@ -5,7 +5,7 @@ from __future__ import annotations
 import impasto.pipeline.replay
 from impasto.cli.flags import CommandParser
 from impasto.cli.outputs import add_outputs, stylize_to_file
-from impasto.pipeline.replay import load_record
+from impasto.pipeline.records import load_record
 from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep
 

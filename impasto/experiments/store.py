@@ -11,11 +11,13 @@ from pathlib import Path
 from impasto.experiments.expand import Experiment
 from impasto.experiments.rows import SCHEMA, VERSION, run_of
 from impasto.experiments.run import Run, Task
-from impasto.files import reason
+from impasto.files import check_unused, reason
 from impasto.samples import resolve
 from impasto.weights import sha256_of
 
 FILE = "experiment.sqlite"
+REPORT_FILES = ("report.html", "report.csv", "report.json")
+"""Names of the files of the report in the folder of an experiment."""
 BUSY_TIMEOUT = 60.0
 """Seconds to wait while another process writes."""
 
@@ -36,6 +38,8 @@ class Store:
         if not create and not self.file.is_file():
             message = f"no experiment in {str(folder)!r}; create one with impasto experiment run NAME -o FOLDER"
             raise ValueError(message)
+        if not self.file.exists():
+            check_unused((self.folder / name for name in REPORT_FILES), "the report of an experiment")
         with self.translate_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             self.connection = sqlite3.connect(self.file, timeout=BUSY_TIMEOUT, isolation_level=None)

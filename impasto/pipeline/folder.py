@@ -11,7 +11,7 @@ from impasto.devices import reset_peak_memory
 from impasto.files import clean_up_on_error
 from impasto.images import MAX_PIXELS, Bits, Source
 from impasto.pipeline.folder_plan import SUFFIX, FolderTask, plan_folder
-from impasto.pipeline.result import record_path
+from impasto.pipeline.records import record_path
 from impasto.pipeline.stylizer import OnStep, Stylizer
 
 
@@ -121,6 +121,7 @@ def _stylize(task: FolderTask, stylizer: Stylizer, bits: Bits, on_step: OnStep |
     reset_peak_memory()
     result = stylizer.stylize(task.content, on_step=on_step)
     with clean_up_on_error([task.output, record_path(task.output)]):
+        record_path(task.output).unlink(missing_ok=True)  # the plan has checked that it may be replaced
         task.output.unlink(missing_ok=True)  # an old output must not appear beside the new record, even for a moment
         result.save(task.output, bits=bits)
-    return result.record(curve=False)
+    return result.record(curve=False, picture=task.output.name)

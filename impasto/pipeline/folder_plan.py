@@ -11,8 +11,7 @@ from typing import Any
 from impasto.config import check_settings, settings_of
 from impasto.images import Bits, check_output
 from impasto.images.folders import pictures_in
-from impasto.pipeline.replay import load_record
-from impasto.pipeline.result import record_path
+from impasto.pipeline.records import load_record, record_path
 from impasto.pipeline.stylizer import Stylizer
 from impasto.weights import sha256_of
 

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from impasto.images import MAX_PIXELS, open_picture, read_record
-from impasto.pipeline.result import Result, record_path
+from impasto.images import MAX_PIXELS, open_picture
+from impasto.pipeline.records import ROLES, load_record
+from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep, stylize
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Step
-
-ROLES = ("content", "start", "style", "mask", "style_mask")
-
-
-def load_record(picture: str | Path) -> dict[str, Any]:
-    """Return the record inside a PNG, else the one beside the picture; a `.json` file is a record itself.
-
-    Raises:
-        ValueError: if the record is missing or corrupt.
-    """
-    picture = Path(picture)
-    text = None
-    if picture.suffix.lower() == ".json":
-        text = _read(picture)
-    elif picture.suffix.lower() == ".png":
-        text = read_record(picture)
-    if text is None and record_path(picture).is_file():
-        text = _read(record_path(picture))
-    if text is None:
-        raise ValueError(f"{str(picture)!r}: no record in the file or beside it; give an output of impasto")
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{str(picture)!r}: its record is not JSON: {error}; give an output of impasto") from None
-    missing = {"method", "settings", "inputs", "steps", "stopped"} - set(record if isinstance(record, dict) else ())
-    if missing:
-        lacking = ", ".join(sorted(missing))
-        raise ValueError(f"{str(picture)!r}: not a record of impasto: it lacks {lacking}; give an output of impasto")
-    assert isinstance(record, dict)
-    if not _has_valid_types(record):
-        raise ValueError(f"{str(picture)!r}: its record is corrupt; give an output of impasto")
-    return record
 
 
 def replay(
@@ -94,26 +62,6 @@ def _file_settings(paths: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
     names = {role: [str(path.absolute()) if isinstance(path, Path) else path for path in paths[role]] for role in ROLES}
     masks = {role: names[role] for role in ("mask", "style_mask") if names[role]}
     return {**masks, **({"start": names["start"][0]} if names["start"] else {})}
-
-
-def _has_valid_types(record: dict[str, Any]) -> bool:
-    """Check the types of what `replay` reads, because a record may have been edited."""
-    inputs = record["inputs"]
-    return (
-        isinstance(record["method"], str)
-        and isinstance(record["settings"], dict)
-        and isinstance(inputs, list)
-        and all(isinstance(entry, dict) and {"role", "path", "name", "sha256"} <= entry.keys() for entry in inputs)
-        and [entry["role"] for entry in inputs].count("content") == 1
-        and all(entry["role"] in ROLES for entry in inputs)
-    )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{str(path)!r}: the record cannot be read: {error}") from None
 
 
 def _input_paths(

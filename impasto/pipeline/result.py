@@ -12,6 +12,7 @@ from torch import Tensor
 
 from impasto.files import write_atomically
 from impasto.images import Bits, check_output, save_image
+from impasto.pipeline.records import check_record_path, record_path
 from impasto.types import Image, Step, losses_by_kind
 
 Stopped = Literal["converged", "steps", "cancelled", "diverged"]
@@ -96,11 +97,12 @@ class Result:
             "precision": self.precision,
         }
 
-    def record(self, *, curve: bool = True) -> dict[str, Any]:
+    def record(self, *, curve: bool = True, picture: str | None = None) -> dict[str, Any]:
         """Return everything but the pixels as JSON values; `impasto.replay` needs nothing else.
 
         Args:
             curve: whether to include the losses of every step.
+            picture: name of the file that the image is written to.
         """
         record = {
             "format": 1,
@@ -114,6 +116,8 @@ class Result:
             "weights": self.weights,
             "versions": self.versions,
         }
+        if picture is not None:
+            record["picture"] = picture
         if self.segments:
             record["segments"] = list(self.segments)
         if curve:
@@ -133,12 +137,15 @@ class Result:
             The path of the image.
 
         Raises:
-            ValueError: for an unknown suffix, or a folder that cannot be written.
+            ValueError: for an unknown suffix, a folder that cannot be written, or if the record would replace a file
+                that is not a record.
         """
         path = Path(path)
         check_output(path, bits=bits)
-        embedded = json.dumps(self.record(curve=False))  # ASCII, because the name of a file may not be valid UTF-8
-        write_atomically(record_path(path), json.dumps(self.record(), indent=1).encode())
+        check_record_path(path)
+        # ASCII, because the name of a file may not be valid UTF-8
+        embedded = json.dumps(self.record(curve=False, picture=path.name))
+        write_atomically(record_path(path), json.dumps(self.record(picture=path.name), indent=1).encode())
         save_image(self.image, path, alpha=self.alpha, bits=bits, record=embedded)
         return path
 
@@ -154,8 +161,3 @@ def segment_of(record: dict[str, Any]) -> dict[str, Any]:
     """Return the part of the record of a run that the record of a run that continues it includes."""
     names = ("method", "settings", "steps", "seconds", "stopped", "losses", "inputs")
     return {name: record[name] for name in names if name in record}
-
-
-def record_path(path: Path) -> Path:
-    """Return the path of the record beside a picture."""
-    return path.with_suffix(".json")

@@ -13,7 +13,7 @@ from typing import Any
 
 from impasto.files import write_atomically
 from impasto.images import Bits
-from impasto.pipeline.replay import load_record
+from impasto.pipeline.records import load_record
 from impasto.pipeline.result import Result
 from impasto.studio.previews import THUMBNAIL_SIZE, encode_jpeg
 

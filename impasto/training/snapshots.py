@@ -13,6 +13,9 @@ from impasto.curves import save_curves
 from impasto.images import save_image
 from impasto.training.loop import TrainingRun
 
+CURVES, SHEET = ("curve.json", "curve.svg"), "sheet.png"
+"""Names of the files in the folder of a training."""
+
 
 class Snapshots:
     """Writes `curve.json`, `curve.svg` and `sheet.png` repeatedly, in at most a tenth of the time."""
@@ -26,7 +29,7 @@ class Snapshots:
             interval: minimum number of seconds between two snapshots.
         """
         self._run, self._folder, self._interval = run, folder, interval
-        self._curves = ["curve.json", "curve.svg"]
+        self._curves = list(CURVES)
         if importlib.util.find_spec("matplotlib") is None:
             self._curves.remove("curve.svg")
             warnings.warn("curve.svg is not written; it needs matplotlib: pip install impasto[report]", stacklevel=2)
@@ -42,6 +45,6 @@ class Snapshots:
         with torch.no_grad():
             sheet = self._run.recipe.sheet(self._run.averaged)
         if sheet is not None:
-            save_image(sheet, self._folder / "sheet.png")
+            save_image(sheet, self._folder / SHEET)
         ended = time.monotonic()
         self._next = ended + max(self._interval, 10 * (ended - began))

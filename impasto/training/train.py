@@ -10,13 +10,14 @@ import torch
 
 from impasto.config import check_settings
 from impasto.devices import pick_device
-from impasto.files import check_writable
+from impasto.files import check_unused, check_writable
 from impasto.training.checkpoint import read_checkpoint, run_identity
 from impasto.training.datasets import Dataset
 from impasto.training.distributed import Processes, local_device, process_group, this_process
 from impasto.training.loop import TrainingRun
 from impasto.training.recipes import RECIPES, Recipe
 from impasto.training.session import OnStep, Stopped, TrainingSession
+from impasto.training.snapshots import CURVES, SHEET
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the checkpoint in the output folder."""
@@ -64,7 +65,7 @@ def train(
         settings: settings of the recipe.
 
     Raises:
-        ValueError: in one line, for wrong arguments, another training in `output`, or a loss that is not finite.
+        ValueError: in one line, for wrong arguments, other files in `output`, or a loss that is not finite.
     """
     kind = RECIPES[recipe]
     config = check_settings(kind.Config, recipe, settings)
@@ -72,7 +73,7 @@ def train(
     this_process().samples(config.batch)
     data = Dataset(photos, paintings, config.crop, config.seed, batch=config.batch)
     path, identity = Path(output) / CHECKPOINT, run_identity(recipe, config, data)
-    state = read_checkpoint(path, identity)
+    state = _read_state(path, identity)
     with process_group(device) as processes, torch.random.fork_rng([device] if device.type == "cuda" else []):
         run = _start(kind(config), data, device, processes, state)
         check_writable(path)
@@ -80,6 +81,18 @@ def train(
         stopped = session.train(data, minutes, on_step)
         exported = session.export() if processes.is_first else None
     return Trained(exported, recipe, run.step, config.steps, run.seconds, run.losses, stopped)
+
+
+def _read_state(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the checkpoint, or None for a new training, whose folder must not have files that it would replace.
+
+    A recipe names its weights itself, so that no weights at all may be there.
+    """
+    state = read_checkpoint(path, identity)
+    if state is None:
+        weights = sorted(path.parent.glob("*.safetensors"))
+        check_unused([*(path.parent / name for name in (*CURVES, SHEET)), *weights], "a new training")
+    return state
 
 
 def _start(

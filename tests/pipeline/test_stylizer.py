@@ -163,7 +163,7 @@ def test_saving_writes_the_record_into_the_image_and_beside_it(tmp_path: Path) -
         inside = json.loads(saved.text["impasto"])
     beside = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert len(beside.pop("curve")) == result.steps
-    assert inside == beside == {key: value for key, value in result.record().items() if key != "curve"}
+    assert inside == beside == {key: value for key, value in result.record(picture=path.name).items() if key != "curve"}
     assert inside["settings"]["seed"] == 0
     assert [entry["path"] for entry in inside["inputs"]] == ["woodcut", "mosaic"]
 

@@ -17,7 +17,8 @@ from small_studio import random_picture
 
 import impasto
 from impasto.images import load_image
-from impasto.pipeline.replay import load_record, replay
+from impasto.pipeline.records import load_record
+from impasto.pipeline.replay import replay
 from impasto.studio import queue as queue_module
 from impasto.studio.history import History
 from impasto.studio.jobs import JobState

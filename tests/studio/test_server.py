@@ -22,7 +22,7 @@ from small_studio import Studio, random_picture
 
 from impasto.cli import main
 from impasto.images import load_image
-from impasto.pipeline.replay import load_record
+from impasto.pipeline.records import load_record
 from impasto.studio.access import AccessControl
 from impasto.weights import sha256_of
 

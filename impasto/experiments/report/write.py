@@ -11,11 +11,12 @@ from impasto.experiments.report.files import as_csv, as_json
 from impasto.experiments.report.page import page
 from impasto.experiments.report.tables import quantities, table_rows
 from impasto.experiments.run import Run
+from impasto.experiments.store import REPORT_FILES
 from impasto.files import write_atomically
 
 
 def write(folder: Path, runs: Sequence[Run], title: str, summary: str = "", findings: Sequence[Finding] = ()) -> Path:
-    """Write `report.html`, `report.csv` and `report.json`.
+    """Write `report.html`, `report.csv` and `report.json` (`REPORT_FILES`).
 
     Args:
         folder: folder of the experiment, to which paths of images are relative; the files are written there.
@@ -36,7 +37,8 @@ def write(folder: Path, runs: Sequence[Run], title: str, summary: str = "", find
     columns = quantities(runs)
     rows = table_rows(arrangement, columns)
     html = page(Path(folder), arrangement, columns, rows, title, summary, findings)
-    write_atomically(Path(folder) / "report.csv", as_csv(runs))
-    write_atomically(Path(folder) / "report.json", as_json(title, summary, runs, columns, rows, findings))
-    write_atomically(Path(folder) / "report.html", html.encode("utf-8", "replace"))
-    return Path(folder) / "report.html"
+    page_file, csv_file, json_file = (Path(folder) / name for name in REPORT_FILES)
+    write_atomically(csv_file, as_csv(runs))
+    write_atomically(json_file, as_json(title, summary, runs, columns, rows, findings))
+    write_atomically(page_file, html.encode("utf-8", "replace"))
+    return page_file
