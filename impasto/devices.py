@@ -1,15 +1,18 @@
-"""Select the device and the precision of the computation, and measure peak memory."""
+"""Set up a computation: the device, the precision, the settings of PyTorch, and the measurement of peak memory."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 from impasto.config import Precision
 
+CPU = torch.device("cpu")
 PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
@@ -65,6 +68,89 @@ def has_onednn(dtype: torch.dtype) -> bool:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype is torch.float32 or (dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextmanager
+def torch_defaults(seed: int = 0, device: torch.device = CPU) -> Iterator[None]:
+    """Compute with the default settings of PyTorch; a context manager, or a decorator of a function.
+
+    Gradients are enabled, inference mode and autocast are disabled, and new tensors are float32 on the CPU. The global
+    random generators of the CPU and of the device are seeded. At the end, the caller's settings and random state are
+    restored.
+
+    Args:
+        seed: seed of the generators.
+        device: device of the computation.
+
+    >>> with torch.inference_mode(), torch_defaults():
+    ...     torch.ones(1, requires_grad=True).exp().requires_grad
+    True
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_caller)
+        stack.enter_context(_seeded(seed, device))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device() != CPU:  # a device context slows down every function of PyTorch
+            stack.enter_context(CPU)
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+class _Caller:
+    """The settings that all threads share: saved by the first computation and restored by the last one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._dtype = torch.float32
+        self._random = torch.empty(0)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._running == 0:
+                self._dtype, self._random = torch.get_default_dtype(), torch.get_rng_state()
+                torch.set_default_dtype(torch.float32)
+            self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                torch.set_default_dtype(self._dtype)
+                torch.set_rng_state(self._random)
+
+
+_caller = _Caller()
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the global generators of the CPU and of the device, and restore their state at the end."""
+    generators = [torch.default_generator, *_generators(device)]
+    states = [generator.get_state() for generator in generators]
+    seed_generators(seed, device)
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed the global random generators of the CPU and of one device; `torch.manual_seed` seeds all devices."""
+    for generator in [torch.default_generator, *_generators(device)]:
+        generator.manual_seed(seed)
+
+
+def _generators(device: torch.device) -> list[torch.Generator]:
+    """Return the global generator of a GPU."""
+    if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        return [torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]]
+    return [torch.mps._get_default_mps_generator()] if device.type == "mps" else []
 
 
 def reset_peak_memory() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from impasto.backbones.chain import Chain, Convolution, Layer, Pool, Pooling
 from impasto.backbones.normalization import mean_activations
+from impasto.devices import torch_defaults
 from impasto.registry import Registry
 from impasto.types import Features, Image
 
@@ -91,6 +92,7 @@ class Backbone(ABC):
 BACKBONES: Registry[Backbone] = Registry("backbone", "impasto.backbones")
 
 
+@torch_defaults()
 def load_backbone(
     name: str,
     *,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from impasto.backbones import BACKBONES, Backbone, load_backbone
-from impasto.devices import pick_device
+from impasto.devices import pick_device, torch_defaults
 from impasto.images import MIN_SIDE, Source, fit, load_image, quantize, resize
 from impasto.metrics.base import METRICS, PIXELS, MetricInputs
 from impasto.samples import resolve
@@ -101,6 +101,7 @@ class Reference:
     encode: Callable[[Image], Features] = field(repr=False)
     """Function from an image `(1, 3, *shape)` to its features, of all compared layers."""
 
+    @torch_defaults()
     def evaluate(self, output: Source) -> dict[str, float]:
         """Return the value of each metric for an output of this size, as `evaluate` does.
 
@@ -112,6 +113,7 @@ class Reference:
             raise ValueError(f"the output is {_in_words(_size(image))} pixels, not {_in_words(self.shape)}")
         return self._scores(self.encode(image))
 
+    @torch_defaults()
     def baselines(self) -> dict[str, dict[str, float]]:
         """Return the metrics of the content image and of the style image stretched to the size of the outputs."""
         stretched = self.encode(resize(self.style_image, self.shape))
@@ -123,6 +125,7 @@ class Reference:
             return {name: METRICS[name]().score(inputs, layers) for name, layers in self.layers.items()}
 
 
+@torch_defaults()
 def load_reference(
     content: Source,
     style: Source,
@@ -210,7 +213,7 @@ def _check_aspect_ratio(shape: tuple[int, int], content: Image) -> None:
     expected = fit(_size(content), max(shape))
     if max(abs(side - right) for side, right in zip(shape, expected, strict=True)) > 1:
         text = f"the output is {_in_words(shape)} pixels, but the content would be {_in_words(expected)}"
-        warnings.warn(f"{text}: it is stretched to fit; is this the content that was stylized?", stacklevel=5)
+        warnings.warn(f"{text}: it is stretched to fit; is this the content that was stylized?", stacklevel=6)
 
 
 def _size(image: Image) -> tuple[int, int]:

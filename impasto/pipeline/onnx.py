@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from impasto.devices import torch_defaults
 from impasto.files import write_atomically
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
@@ -35,6 +36,7 @@ def models() -> list[str]:
     return [*ANY_STYLE, *(f"johnson-{name}" for name in _johnson_models())]
 
 
+@torch_defaults()
 def export(model: str, file: Path) -> Path:
     """Write a model as an ONNX file, complete or not at all.
 

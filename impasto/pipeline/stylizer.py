@@ -14,7 +14,7 @@ import torch
 
 from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
-from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype
+from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype, torch_defaults
 from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize
 from impasto.methods import METHODS, Method, configure
 from impasto.optim.descent import DivergedError
@@ -39,6 +39,9 @@ def stylize(
     **settings: Any,
 ) -> Result:
     """Stylize a content image with one or several style images.
+
+    The result does not depend on the caller's settings of PyTorch, such as `torch.no_grad`, and the call changes
+    neither these settings nor the random state.
 
     Args:
         content: path, name of a sample, PIL image, or tensor `(3, H, W)` or `(1, 3, H, W)` of sRGB values in [0, 1].
@@ -76,6 +79,7 @@ class Stylizer:
     [2, 2]
     """
 
+    @torch_defaults()
     def __init__(
         self,
         style: Source | Sequence[Source],
@@ -112,8 +116,11 @@ class Stylizer:
         Raises:
             ValueError: in one line, for a content image or a mask that is wrong.
         """
+        with torch_defaults(self.config.seed, self._device):
+            return self._stylize(content, on_step)
+
+    def _stylize(self, content: Source, on_step: OnStep | None) -> Result:
         picture, entry = open_input("content", content, self.max_pixels)
-        torch.manual_seed(self.config.seed)
         subject, masks = self._subject(picture)
         steps = recolor_steps(self.config.color, self._method.run(subject), picture.image)
         best, curve, stopped = _run(steps, on_step)
@@ -211,6 +218,6 @@ def _run(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Step
                 break
     except DivergedError:
         stopped = "diverged"
-        warnings.warn("the loss grew at every step length; the image is the best one before", stacklevel=3)
+        warnings.warn("the loss grew at every step length; the image is the best one before", stacklevel=4)
     assert best is not None
     return best, curve, stopped

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from impasto.devices import pick_dtype
+from impasto.devices import pick_dtype, seed_generators
 from impasto.training.curve import Curve
 from impasto.training.distributed import Processes
 from impasto.training.recipes import Dataset, Recipe, TrainingConfig
@@ -87,7 +87,7 @@ class TrainingRun:
 
     def _train_step(self, batch: dict[str, Tensor]) -> None:
         config, step = self.config, self.step
-        torch.manual_seed((config.seed + step * 0x9E3779B9) % 2**63)
+        seed_generators((config.seed + step * 0x9E3779B9) % 2**63, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
             terms = self.recipe.loss(self.network, batch, step)
         self._optimizer.zero_grad()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from impasto.config import check_settings
-from impasto.devices import pick_device
+from impasto.devices import pick_device, torch_defaults
 from impasto.files import check_unused, check_writable
 from impasto.training.checkpoint import read_checkpoint, run_identity
 from impasto.training.datasets import Dataset
@@ -74,7 +74,7 @@ def train(
     data = Dataset(photos, paintings, config.crop, config.seed, batch=config.batch)
     path, identity = Path(output) / CHECKPOINT, run_identity(recipe, config, data)
     state = _read_state(path, identity)
-    with process_group(device) as processes, torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with process_group(device) as processes, torch_defaults(config.seed, device):
         run = _start(kind(config), data, device, processes, state)
         check_writable(path)
         session = TrainingSession(run, path, identity, save_every)
@@ -99,7 +99,6 @@ def _start(
     recipe: Recipe, data: Dataset, device: torch.device, processes: Processes, state: dict[str, Any] | None
 ) -> TrainingRun:
     """Return a new training, or that of a checkpoint."""
-    torch.manual_seed(recipe.config.seed)
     network = recipe.prepare(data) if state is None and processes.is_first else recipe.network()
     run = TrainingRun(recipe, network, device, processes)
     if state is not None:
