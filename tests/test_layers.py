@@ -42,7 +42,7 @@ PARTS = {
     "losses": {"base"},
     "backbones": {"base", "chain", "normalization", "narrow_vgg"},
     "methods": {"base", "optimizing", "matching", "feed_forward", "tiles"},
-    "metrics": {"base", "loss_metric", "evaluate"},
+    "metrics": {"base", "loss_metric", "evaluate", "reference"},
     "training/recipes": {"base"},
 }
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in PACKAGE.rglob("*.py")}

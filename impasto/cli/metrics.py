@@ -11,7 +11,13 @@ from impasto.backbones import BACKBONES
 from impasto.cli.flags import CommandParser, add_json
 from impasto.cli.tables import print_rows
 from impasto.metrics import METRICS, PIXELS
-from impasto.metrics.evaluate import compared_layers, evaluate_with_baselines
+from impasto.metrics.evaluate import evaluate_with_baselines
+from impasto.metrics.reference import compared_layers
+
+METRICS_HELP = (
+    "Metrics to compute; NAME@SIZE, such as style_share@256, first reduces all images to SIZE pixels. Default: all "
+    "metrics, and content and style_share also at those of 512, 256 and 128 pixels that are smaller than the output."
+)
 
 
 def metrics(arguments: list[str]) -> int:
@@ -22,8 +28,8 @@ def metrics(arguments: list[str]) -> int:
         raise ValueError(f"give a CONTENT, a STYLE and an OUTPUT, not {count}; see impasto metrics --help")
     content, style, output = options.images
     choice: dict[str, Any] = {"backbone": options.backbone, "layers": options.layers, "metrics": options.metrics}
-    layers = compared_layers(BACKBONES[options.backbone], options.layers, options.metrics)
     values = evaluate_with_baselines(content, style, output, **choice, device=options.device)
+    layers = compared_layers(BACKBONES[options.backbone], options.layers, tuple(values["output"]))
     if options.json:
         plain = {role: {name: x if isfinite(x) else None for name, x in each.items()} for role, each in values.items()}
         facts = {"output": output, "backbone": options.backbone, "layers": layers}
@@ -69,9 +75,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         default=(),
         help="Layers that every metric compares. Default: the layers of each metric.",
     )
-    parser.add_argument(
-        "--metrics", metavar="NAME", nargs="+", default=(), help="Metrics to compute. Default: all metrics."
-    )
+    parser.add_argument("--metrics", metavar="NAME", nargs="+", default=(), help=METRICS_HELP)
     parser.add_argument(
         "--device",
         metavar="NAME",

@@ -9,7 +9,7 @@ from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.devices import pick_device
 from impasto.experiments.run import Task
 from impasto.metrics import PIXELS
-from impasto.metrics.evaluate import Reference, compared_layers, load_reference
+from impasto.metrics.reference import Reference, compared_layers, load_reference
 from impasto.types import Image
 
 Scores = dict[str, float]
@@ -26,7 +26,7 @@ class Scorer:
 
     Args:
         evaluation_network: name of the backbone whose features the metrics compare.
-        metrics: names of the metrics.
+        metrics: names of the metrics; those at a size that does not fit an image are left out for this image.
         device: device of the network.
     """
 
@@ -59,7 +59,7 @@ class Scorer:
         content, style, *shape = cell
         network = _cached(self._networks, self._network, self._load, limit=1)
         options: dict[str, Any] = {"backbone": network, "metrics": self._metrics, "device": self._device}
-        return load_reference(content, style, (shape[0], shape[1]), **options)
+        return load_reference(content, style, (shape[0], shape[1]), leave_out=True, **options)
 
     def _load(self) -> Backbone | str:
         """Return the network, or only its name if every metric compares pixels."""

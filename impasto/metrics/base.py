@@ -5,6 +5,7 @@ To add a metric, write a file in this folder with a class under `@METRICS.add("n
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +64,43 @@ class Metric(ABC):
         return sum(self.compare(inputs.output[layer], reference[layer]) for layer in layers) / len(layers)
 
 
-METRICS: Registry[Metric] = Registry("metric", "impasto.metrics")
+def split_size(name: str) -> tuple[str, int | None]:
+    """Split the name of a metric at a size, `NAME@SIZE`.
+
+    Args:
+        name: name of a metric, with or without a size in pixels.
+
+    Returns:
+        The name without the size, and the size; None for the full size of the output.
+
+    Raises:
+        ValueError: for a size that is not a positive integer.
+
+    >>> split_size("style_share@256"), split_size("ssim")
+    (('style_share', 256), ('ssim', None))
+    """
+    metric, separator, size = name.partition("@")
+    if not separator:
+        return metric, None
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", size):
+        raise ValueError(f"metric {name!r}: the size must be a positive integer, not {size!r}; give for example @256")
+    return metric, int(size)
+
+
+class MetricRegistry(Registry[Metric]):
+    """The metrics by name; a name with a size, such as `style_share@256`, is that of the same metric."""
+
+    def __getitem__(self, name: str) -> type[Metric]:
+        return super().__getitem__(split_size(name)[0])
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and super().__contains__(split_size(name)[0])
+        except ValueError:
+            return False
+
+
+METRICS = MetricRegistry("metric", "impasto.metrics")
 
 
 def available_layers(backbone: type[Backbone], preferred: Sequence[str], fallback: Sequence[str]) -> tuple[str, ...]:

@@ -77,6 +77,16 @@ def test_layers_and_metrics_are_selected_by_flags(run: Run) -> None:
     assert set(values["metrics"]) == set(values["identity"]) == set(values["style_copy"]) == {"gram", "ssim"}
 
 
+def test_metrics_at_several_sizes_are_rows_and_keys(run: Run) -> None:
+    save_image(torch.rand(1, 3, 123, 154, generator=torch.Generator().manual_seed(0)), "out.png")
+    words = ["woodcut", "mosaic", "out.png", "--backbone", "tiny"]
+    names = [line.split()[0] for line in run(*words)[1].splitlines()[2:]]
+    assert names == sorted([*METRICS, "content@128", "style_share@128"])
+    values = json.loads(run(*words, "--metrics", "ssim@64", "style_share", "--json")[1])
+    assert values["layers"]["ssim@64"] == ["image"]
+    assert list(values["metrics"]) == list(values["style_copy"]) == ["ssim@64", "style_share"]
+
+
 def test_an_undefined_metric_is_null_in_json_and_nan_in_the_table(run: Run) -> None:
     words = ["mosaic", "mosaic", "out.png", "--backbone", "tiny", "--metrics", "style_share"]
     _, out, _ = run(*words, "--json")
@@ -97,6 +107,8 @@ USER_ERRORS = {
     "no weights": (["woodcut", "mosaic", "out.png", "--backbone", "vgg19"], "IMPASTO_OFFLINE is set"),
     "unknown layer": (["woodcut", "mosaic", "out.png", "--layers", "relu9_1"], "the backbone has no layer 'relu9_1'"),
     "unknown metric": (["woodcut", "mosaic", "out.png", "--metrics", "lpips"], "unknown metric 'lpips'; choose from"),
+    "no size": (["woodcut", "mosaic", "out.png", "--metrics", "ssim@"], "the size must be a positive integer, not ''"),
+    "size too large": (["woodcut", "mosaic", "out.png", "--metrics", "ssim@99"], "the output is only 64x51 pixels"),
     "unknown device": (["woodcut", "mosaic", "out.png", "--device", "toaster"], "device: unknown device 'toaster'"),
     "unknown flag": (["woodcut", "mosaic", "out.png", "--layer", "relu1_1"], "unknown flag --layer"),
 }

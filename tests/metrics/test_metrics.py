@@ -20,7 +20,8 @@ from impasto import stylize
 from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.images import fit, load_image, quantize, resize, save_image
 from impasto.metrics import METRICS, PIXELS, MetricInputs
-from impasto.metrics.evaluate import compared_layers, evaluate, evaluate_with_baselines
+from impasto.metrics.evaluate import evaluate, evaluate_with_baselines
+from impasto.metrics.reference import compared_layers
 from impasto.metrics.sliced_wasserstein import directions
 from impasto.samples import resolve
 
