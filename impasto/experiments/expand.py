@@ -10,10 +10,15 @@ from pathlib import Path
 from impasto.backbones import BACKBONES
 from impasto.experiments.findings import FINDINGS
 from impasto.experiments.run import Task
-from impasto.experiments.schema import Include, Specification, validate
+from impasto.experiments.schema import DEFAULT_METRICS, Include, Specification, validate
 from impasto.experiments.variants import check_common_settings, resolve_variant, resolve_variants, tasks_of
 from impasto.experiments.yaml_source import Document, KeyPath, read_document
+from impasto.images import MAX_PIXELS
+from impasto.methods import METHODS
+from impasto.methods.base import configure
 from impasto.metrics import METRICS
+from impasto.metrics.base import split_size
+from impasto.metrics.reference import with_sizes
 from impasto.samples import BLURRED, CONTENTS, STYLES, resolve
 
 
@@ -27,6 +32,7 @@ class Experiment:
     evaluation_network: str
     """Backbone whose features the metrics compare."""
     metrics: tuple[str, ...]
+    """Names of the metrics; an output that is smaller than the size of a metric has no value of it."""
     findings: tuple[str, ...] = ()
     """Names of analyses over all runs."""
 
@@ -72,7 +78,7 @@ def experiment_of(document: Document, *, quick: bool = False) -> Experiment:
         fields.summary,
         tuple(tasks),
         fields.evaluation_network,
-        tuple(fields.metrics),
+        _metrics(spec, tasks),
         tuple(fields.findings),
     )
 
@@ -83,14 +89,33 @@ def _check_names(spec: Specification) -> None:
     if fields.evaluation_network not in BACKBONES:
         text = f"unknown backbone {fields.evaluation_network!r}; choose from {', '.join(BACKBONES)}"
         raise spec.error(spec.paths["evaluation_network"], text)
-    for i, name in enumerate(fields.metrics):
-        if name not in METRICS:
-            choices = ", ".join(METRICS)
-            raise spec.error((*spec.paths["metrics"], i), f"unknown metric {name!r}; choose from {choices}")
+    for i, name in enumerate(fields.metrics or ()):
+        try:
+            METRICS[name]
+        except ValueError as error:
+            raise spec.error((*spec.paths["metrics"], i), str(error)) from None
     for i, name in enumerate(fields.findings):
         if name not in FINDINGS:
             choices = ", ".join(FINDINGS)
             raise spec.error((*spec.paths["findings"], i), f"unknown finding {name!r}; choose from {choices}")
+
+
+def _metrics(spec: Specification, tasks: Sequence[Task]) -> tuple[str, ...]:
+    """Return the metrics of the experiment; one at a size above that of every output is an error."""
+    largest = max(_longer_side(task) for task in tasks)
+    if spec.fields.metrics is None:
+        return with_sizes(DEFAULT_METRICS, largest)
+    written_for_full_version = spec.quick and spec.paths["metrics"] == ("metrics",)
+    for i, name in enumerate(spec.fields.metrics):
+        if (split_size(name)[1] or 0) > largest and not written_for_full_version:
+            text = f"metric {name!r}: the longest output has only {largest} pixels; give a smaller size"
+            raise spec.error((*spec.paths["metrics"], i), text)
+    return tuple(spec.fields.metrics)
+
+
+def _longer_side(task: Task) -> int:
+    """Return the longer side of the output in pixels, or a bound of it where it is that of the content image."""
+    return METHODS[task.method].final_size(configure(task.method, task.settings)) or MAX_PIXELS
 
 
 def _pairs(spec: Specification) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,8 @@ from impasto.experiments.yaml_source import Document, KeyPath
 Seeds = Annotated[list[Annotated[int, Ge(0), Le(2**63 - 1)]], MinLen(1)]
 Settings = dict[str, Any]
 DEFAULT_METRICS = ("content", "ssim", "style_share", "frechet")
-"""Metrics of an experiment that names none: two of structure and two of style, all fast."""
+"""Metrics of an experiment that names none: two of structure and two of style, all fast; `content` and `style_share`
+also at the sizes of `impasto.metrics.reference.SIZES` that are below the largest output."""
 
 
 class _Fields(BaseModel):
@@ -89,7 +90,8 @@ class GridFields(_Fields):
     exclude: list[Exclude] = []
     evaluation_network: str = "lite"
     """Backbone whose features the metrics compare."""
-    metrics: Annotated[list[str], MinLen(1)] = list(DEFAULT_METRICS)
+    metrics: Annotated[list[str], MinLen(1)] | None = None
+    """Names of the metrics, with a size or without; default: `DEFAULT_METRICS`."""
 
 
 class ExperimentFields(GridFields):

@@ -134,7 +134,7 @@ def _values(run: Run) -> Iterator[tuple[str, float, float, int]]:
     last = run.steps or 0
     values = {name: getattr(run, name) for name in ("seconds", "steps", "evaluations", "peak_memory_mib")}
     values |= {f"loss/{kind}": value for kind, value in run.losses.items()}
-    values |= {f"metric/{name}": value for name, value in run.metrics.items()}
+    values |= {f"metric/{name.replace('@', '.')}": value for name, value in run.metrics.items()}
     for name, value in values.items():
         if value is not None and value == value:  # MLflow would show NaN as 0
             yield name, float(value), run.seconds or 0.0, last

@@ -156,6 +156,8 @@ def test_the_quick_version_replaces_fields_and_its_settings_take_precedence(read
             "unknown backbone 'vgg'; choose from lite",
         ),
         ("pairs:", "metrics: [ssim, lpips]\npairs:", 10, "metrics.1", "unknown metric 'lpips'; choose from cfsd"),
+        ("pairs:", "metrics: [ssim, gram@x]\npairs:", 10, "metrics.1", "size must be a positive integer, not 'x'"),
+        ("pairs:", "metrics: [gram@64]\npairs:", 10, "metrics.0", "longest output has only 48 pixels; give a smaller"),
         ("pairs:", "seeds: [-1]\npairs:", 10, "seeds.0", "greater than or equal to 0, not -1"),
         ("pairs:", "contents: [woodcut]\npairs:", 11, "pairs", "either pairs, or contents and styles"),
         ("pairs:", "exclude: [{method: mrf}]\npairs:", 10, "exclude.0", "this pattern excludes nothing"),
@@ -191,6 +193,21 @@ def test_an_error_in_the_quick_version_names_its_line(read: Read) -> None:
 def test_a_file_without_fields_is_an_error(read: Read, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         read(text)
+
+
+def test_content_and_style_share_are_graded_at_the_sizes_below_the_largest_output(read: Read) -> None:
+    assert read().metrics == ("content", "ssim", "style_share", "frechet")
+    larger = read(old="alpha: 0.5", new="size: 300").metrics
+    shares = ("style_share", "style_share@256", "style_share@128")
+    assert larger == ("content", "content@256", "content@128", "ssim", *shares, "frechet")
+    assert "style_share@512" in read(old="alpha: 0.5", new="size: 0").metrics  # the size of the content image
+
+
+def test_the_quick_version_may_have_smaller_outputs_than_the_size_of_a_metric(read: Read) -> None:
+    metrics = "metrics: [ssim, gram@48]\nquick:\n"
+    assert read(QUICK, old="quick:\n", new=metrics, quick=True).metrics == ("ssim", "gram@48")
+    with pytest.raises(ValueError, match=r"grid.yaml:13: quick.metrics.0: metric 'gram@48': .* has only 32 pixels"):
+        read(QUICK, old="quick:\n", new="quick:\n  metrics: [gram@48]\n", quick=True)
 
 
 def test_different_tasks_of_one_cell_need_different_names(read: Read) -> None:

@@ -24,7 +24,7 @@ from impasto.experiments.report import write
 from impasto.experiments.report.commands import command_of
 from impasto.experiments.report.curves import thinned
 from impasto.experiments.report.pictures import BYTES, LARGEST, SMALLEST, Thumbnail, side_for
-from impasto.experiments.report.tables import SANITY
+from impasto.experiments.report.tables import SANITY, quantities
 from impasto.experiments.run import Run, Task
 from impasto.types import Step
 
@@ -134,6 +134,26 @@ def test_settings_that_differ_between_variants_are_listed_separately(page: Page)
     assert set(heads) == {"variant", "steps", "start", "seed"}
     assert "content (default)" in different  # the start of the variants that give none
     assert "backbone <b>tiny</b>" in common.split("</section>")[0]
+
+
+def test_the_sizes_of_a_metric_are_columns_beside_it_from_large_to_small(experiment: tuple[Path, list[Run]]) -> None:
+    names = [
+        "style_share@128",
+        "ssim",
+        "gone@9",
+        "content@512",
+        "style_share@1024",
+        "content",
+        "style_share",
+        "frechet",
+    ]
+    run = replace(experiment[1][0], metrics=dict.fromkeys(names, 0.5))
+    columns = [column for column in quantities([run]) if column.group in ("structure", "style", "other")]
+    assert [column.name for column in columns] == [
+        *("content", "content@512", "ssim", "frechet", "style_share", "style_share@1024", "style_share@128", "gone@9"),
+    ]
+    assert columns[1].help.endswith("with all images reduced to 512 pixels")
+    assert [column.better for column in columns] == [-1, -1, 1, -1, -1, -1, -1, None]
 
 
 def test_the_csv_file_has_a_row_for_every_run(experiment: tuple[Path, list[Run]], page: Page) -> None:

@@ -231,6 +231,19 @@ def test_a_failure_ends_no_other_run_and_is_retried_only_on_request(tmp_path: Pa
     store.close()
 
 
+def test_an_output_smaller_than_the_size_of_a_metric_has_no_value_of_it(tmp_path: Path) -> None:
+    variants = [{"method": "gatys", "settings": {"size": size}, "name": f"{size}"} for size in (48, 64)]
+    metrics = ["style_share", "style_share@64", "content@48"]
+    ran = run(tmp_path, grid(tmp_path, metrics=metrics, variants=variants, seeds=[0]))
+    for each in ran:
+        expected = metrics if each.task.variant == "64" else ["style_share", "content@48"]
+        assert list(each.metrics) == list(each.sanity["identity"]) == expected
+    assert main(["experiment", "report", str(tmp_path)]) == 0
+    table = {row["name"]: row["figures"] for row in json.loads((tmp_path / "report.json").read_bytes())["variants"]}
+    assert table["48"]["style_share@64"] is None
+    assert table["64"]["style_share@64"] == table["64"]["style_share"]
+
+
 def test_an_undefined_score_stays_nan(tmp_path: Path) -> None:
     run(tmp_path, grid(tmp_path, metrics=["style_share"], pairs=[["woodcut", "woodcut"]], seeds=[0]))
     store = Store(tmp_path)

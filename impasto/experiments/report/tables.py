@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from impasto.experiments.run import Run
 from impasto.experiments.statistics import Estimate, bootstrap_median
 from impasto.methods import METHODS
 from impasto.metrics import METRICS
+from impasto.metrics.base import split_size
 
 SANITY = {"identity": "the content image itself", "style_copy": "the style image itself"}
 UNSET = "not set"
@@ -64,10 +66,11 @@ def quantities(runs: Sequence[Run]) -> list[Quantity]:
 
 
 def metric_names(runs: Iterable[Run]) -> list[str]:
-    """Return the metrics of all runs: structure first, then style, then metrics unknown to this installation."""
-    names = {name for run in runs for name in run.metrics}
-    order = {"structure": 0, "style": 1, "other": 2}
-    return sorted(names, key=lambda name: (order[_measures(name)], name))
+    """Return the metrics of all runs: structure first, then style, then metrics unknown to this installation.
+
+    A metric at the size of the output comes before the same metric at other sizes, from large to small.
+    """
+    return sorted({name for run in runs for name in run.metrics}, key=_position)
 
 
 def table_rows(arrangement: Arrangement, columns: Sequence[Quantity]) -> list[TableRow]:
@@ -115,8 +118,15 @@ def _loss(kind: str) -> Quantity:
 def _metric(name: str) -> Quantity:
     better, text = None, ""
     if name in METRICS:
-        better, text = -1 if METRICS[name].lower_is_better else 1, METRICS[name].summary
+        better, size = -1 if METRICS[name].lower_is_better else 1, split_size(name)[1]
+        text = METRICS[name].summary + (f", with all images reduced to {size} pixels" if size else "")
     return Quantity(name, _measures(name), "", text, better, lambda run: run.metrics.get(name))
+
+
+def _position(name: str) -> tuple[int, str, float]:
+    """Return the sort key of a metric."""
+    metric, size = split_size(name) if name in METRICS else (name, None)
+    return ("structure", "style", "other").index(_measures(name)), metric, -(size or math.inf)
 
 
 def _measures(name: str) -> str:
