@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -149,7 +150,10 @@ class ChainBackbone(Backbone):
 
     def encoder(self, layer: str) -> Callable[[Image], Tensor]:
         """Return a function from an image to its features of one layer in float32: the encoder of an autoencoder."""
-        return lambda image: self.encode(image, [layer])[layer].float()
+        return partial(self._encode_layer, layer)
+
+    def _encode_layer(self, layer: str, image: Image) -> Tensor:
+        return self.encode(image, [layer])[layer].float()
 
     @property
     def widths(self) -> tuple[int, ...]:

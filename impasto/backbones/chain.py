@@ -73,6 +73,10 @@ class Chain:
         self._fused = device.type == "cpu" and has_onednn(dtype)
         self._packed: dict[str, _PackedConvolution] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the weights in the memory layout of oneDNN, which cannot be copied."""
+        return {**self.__dict__, "_packed": {}}
+
     def __call__(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """Compute the activations of some layers, and nothing deeper than the deepest of them.
 

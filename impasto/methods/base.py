@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,6 +40,10 @@ class Method(ABC):
     def __init__(self, config: Any) -> None:
         """Check the settings and raise `ValueError` for those that contradict each other."""
         self.config = config
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the networks: a copy in another process reads them at its first run."""
+        return {name: value for name, value in self.__dict__.items() if not _is_cached(type(self), name)}
 
     @classmethod
     def start(cls, config: Any) -> Start | None:
@@ -86,6 +91,10 @@ class Method(ABC):
         Yields:
             One step per iteration, or the one step of a single pass.
         """
+
+
+def _is_cached(kind: type[Method], name: str) -> bool:
+    return isinstance(getattr(kind, name, None), cached_property)
 
 
 METHODS: Registry[Method] = Registry("method", "impasto.methods")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,15 @@ def test_a_backbone_loads_with_an_unwritable_cache(
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "file"))
     features = load_backbone("tiny").encode(picture(), ["relu3_1"])
     assert torch.equal(features["relu3_1"], load_random("tiny").encode(picture(), ["relu3_1"])["relu3_1"])
+
+
+@pytest.mark.parametrize("name", ["tiny", "squeezenet1_1"])
+def test_a_used_backbone_can_be_pickled_and_copied(name: str, load_random: LoadRandom) -> None:
+    backbone, image, layer = load_random(name), picture().requires_grad_(), BACKBONES[name].layers[1]
+    features = backbone.encode(image, [layer])[layer]
+    features.sum().backward()  # type: ignore[no-untyped-call]
+    for copied in (pickle.loads(pickle.dumps(backbone)), copy.deepcopy(backbone)):
+        assert torch.equal(copied.encode(image, [layer])[layer], features)
 
 
 def test_an_unknown_backbone_is_an_error_that_lists_the_backbones() -> None:

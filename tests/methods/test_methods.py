@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -58,6 +60,17 @@ def test_the_style_scale_changes_the_output(method: str) -> None:
 def test_the_same_seed_gives_the_same_image(method: str) -> None:
     first, second = (impasto.stylize("woodcut", "mosaic", **settings_of(method, steps=4)).image for _ in range(2))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_a_used_stylizer_can_be_pickled_and_copied_without_its_networks(method: str) -> None:
+    stylizer = Stylizer("mosaic", **settings_of(method, steps=2, size=32, backbone="tiny"))
+    size = len(pickle.dumps(stylizer))
+    image = stylizer.stylize("woodcut").image
+    pickled = pickle.dumps(stylizer)
+    assert len(pickled) < size + 1000
+    for copied in (pickle.loads(pickled), copy.deepcopy(stylizer)):
+        assert torch.equal(copied.stylize("woodcut").image, image)
 
 
 @pytest.mark.parametrize("method", EVERY)
