@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from impasto import devices
-from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype, reset_peak_memory
+from impasto.devices import (
+    PRECISION_NAMES,
+    peak_memory_mib,
+    pick_device,
+    pick_dtype,
+    reset_peak_memory,
+    return_freed_memory,
+)
 
 CPU = torch.device("cpu")
 
@@ -114,3 +121,15 @@ def test_peak_memory_grows_with_the_memory_in_use_and_never_falls() -> None:
     assert 20 < before <= peak
     assert before + 50 < during < 3 * before + 300
     assert peak_memory_mib(CPU) >= during
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is returned with glibc only")
+def test_freed_memory_below_a_block_in_use_is_returned_to_the_system() -> None:
+    def mebibytes_in_use() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 2**20
+
+    blocks = [torch.ones(25_000) for _ in range(640)]  # 100 kB each, below the size that is mapped separately
+    full = mebibytes_in_use()
+    del blocks[:-1]
+    return_freed_memory()
+    assert mebibytes_in_use() < full - 40

@@ -14,7 +14,14 @@ import torch
 
 from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
-from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, pick_dtype, torch_defaults
+from impasto.devices import (
+    PRECISION_NAMES,
+    peak_memory_mib,
+    pick_device,
+    pick_dtype,
+    return_freed_memory,
+    torch_defaults,
+)
 from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize
 from impasto.methods import METHODS, Method, configure
 from impasto.optim.descent import DivergedError
@@ -62,7 +69,10 @@ def stylize(
     >>> tuple(result.image.shape), result.steps, result.stopped
     ((1, 3, 51, 64), 3, 'steps')
     """
-    return Stylizer(style, method, max_pixels=max_pixels, **settings).stylize(content, on_step=on_step)
+    try:
+        return Stylizer(style, method, max_pixels=max_pixels, **settings).stylize(content, on_step=on_step)
+    finally:
+        return_freed_memory()
 
 
 class Stylizer:
