@@ -9,8 +9,8 @@ docstring of a group is its title.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -34,14 +34,26 @@ Colors = Literal["style", "luminance", "moments", "histogram"]
 
 
 def _names(files: Any) -> Any:
-    """Return the paths of one file or of several as a tuple of strings."""
-    many = files if isinstance(files, list | tuple) else [files]
-    return tuple(str(file) if isinstance(file, Path) else file for file in many)
+    """Return one file or several as a tuple."""
+    return tuple(files) if isinstance(files, list | tuple) else (files,)
 
 
-Files = Annotated[
-    tuple[Annotated[str, WithJsonSchema({"type": "string", "format": "path"})], ...], BeforeValidator(_names)
-]
+def _path(file: Any) -> Any:
+    """Return the path of an object that represents one as a string."""
+    return os.fsdecode(file) if isinstance(file, os.PathLike) else file
+
+
+def _device(device: Any) -> Any:
+    """Return the name of a `torch.device`; torch itself is not imported here because that is slow."""
+    return str(device) if hasattr(device, "type") else device
+
+
+File = Annotated[str, WithJsonSchema({"type": "string", "format": "path"}), BeforeValidator(_path)]
+"""A path."""
+Files = Annotated[tuple[File, ...], BeforeValidator(_names)]
+"""One path or several."""
+Device = Annotated[str, BeforeValidator(_device)]
+"""Name of a device, or a `torch.device`."""
 
 
 MAIN = Field(json_schema_extra={"tier": "main"})
@@ -91,7 +103,7 @@ class CommonSettings:
     """Defaults of settings that are not given: those of impasto, or those of the paper of the method."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1), MAIN] = 0
     """Seed of the random numbers: the same seed on the same machine gives the same image."""
-    device: Annotated[str, MAIN] = "auto"
+    device: Annotated[Device, MAIN] = "auto"
     """Device of the computation: auto, cpu, cuda, cuda:1 or mps."""
     precision: Precision = "auto"
     """Precision of the convolutions; auto selects bf16 where the processor supports it, else fp32."""
@@ -181,4 +193,5 @@ def _explain(error: ValidationError, config: type[Any], method: str) -> str:
         known = ", ".join(config.__dataclass_fields__)
         return f"method {method!r} has no setting {name!r}; it has: {known}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{name}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
+    value = " ".join(repr(first["input"]).split())[:200]  # that of a tensor has many lines
+    return f"{name}: {message[0].lower()}{message[1:]}, not {value}"

@@ -17,15 +17,16 @@ CPU = torch.device("cpu")
 PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str | torch.device) -> torch.device:
     """Return the device of a name.
 
     Args:
-        name: `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (the first of CUDA, MPS and CPU that is available).
+        name: `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (the first of CUDA, MPS and CPU that is available), or a device.
 
     Raises:
         ValueError: if the name is unknown or the device is not available.
     """
+    name = str(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

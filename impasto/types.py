@@ -46,7 +46,7 @@ class Step:
 
     index: int
     """Iterations done so far, over all sizes or sessions; from 1."""
-    losses: Losses
+    losses: Losses = field(hash=False)
     """Weighted loss of every term under its name (`style/relu1_1`); their sum is the total loss."""
     seconds: float = 0.0
     """Wall time since the run began, without what came before in the same process."""

@@ -94,3 +94,22 @@ def test_the_diagram_in_architecture_is_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "tools" / "docs" / "architecture.py"), "--check"]
     checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (checked.returncode, checked.stdout) == (0, "ARCHITECTURE.md: up to date\n")
+
+
+def test_data_classes_with_tensors_are_compared_by_identity(trees: dict[str, ast.Module]) -> None:
+    """The generated comparison raises an error for tensors with more than one value."""
+    tensors = re.compile(r"(?<!Callable\[\[)(?<!Callable\[\[\], )\b(Tensor|Image|Features|np\.ndarray)\b")
+    wrong = [
+        f"{path} {node.name}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for decorator in map(ast.unparse, node.decorator_list)
+        if "dataclass" in decorator and "eq=False" not in decorator
+        if any(
+            tensors.search(ast.unparse(each.annotation)) and "compare=False" not in ast.unparse(each)
+            for each in node.body
+            if isinstance(each, ast.AnnAssign)
+        )
+    ]
+    assert wrong == []

@@ -21,7 +21,7 @@ from impasto.devices import has_onednn
 Pooling = Literal["max", "average"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Convolution:
     """3x3 convolution with stride 1 and zero padding 1, followed by a ReLU."""
 

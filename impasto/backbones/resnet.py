@@ -17,7 +17,7 @@ BLOCKS = (3, 4, 6, 3)
 EPSILON = 1e-5  # of the batch normalizations
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _FoldedConvolution:
     """A convolution with its batch normalization folded into weight and bias."""
 

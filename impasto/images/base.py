@@ -7,6 +7,8 @@ into a file, `profiles` converts colors to sRGB, `hires` handles 16 bits per cha
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from torch import Tensor
 
 from impasto.files import reason
 from impasto.images import decoding
+from impasto.images.arrays import array_pixels
 from impasto.images.encoding import RECORD
 from impasto.images.pixels import as_single_image, check_range, fit, resize
 from impasto.types import Image
@@ -29,10 +32,11 @@ MIN_SIDE = 16
 MAX_PIXELS = 200_000_000
 """Largest number of pixels that is decoded by default; as float32 this takes 2.4 GB."""
 
-Source = str | Path | PIL.Image.Image | Tensor
+Source = str | os.PathLike[str] | BinaryIO | PIL.Image.Image | np.ndarray | Tensor
+"""A file, or a picture in memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """An image at its original size, upright and in sRGB, with its identity."""
 
@@ -41,19 +45,20 @@ class Picture:
     alpha: Tensor | None
     """Opacity `(1, 1, H, W)` in [0, 1], or None if the image is fully opaque."""
     name: str
-    """File name, or "PIL image" or "tensor"."""
+    """File name, or "PIL image", "array", "tensor" or "stream"."""
     sha256: str
-    """SHA-256 of the file, or of the pixel data of a PIL image or tensor."""
+    """SHA-256 of the file, or of the pixel data of a PIL image, array or tensor."""
 
 
 def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Open an image file, or convert a PIL image or a tensor.
+    """Open an image file, or convert a PIL image, an array or a tensor.
 
     Applies the EXIF orientation and the color profile, keeps 16 bits per channel (RGB needs the extra `hires`;
     without it a warning is issued) and uses the first frame of an animation.
 
     Args:
-        source: a path, a PIL image, or a float tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1].
+        source: a path; an open binary file or stream; a PIL image; an array `(H, W)` or `(H, W, C)`, as for
+            `array_pixels`; or a float tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1].
         max_pixels: largest accepted number of pixels; checked before the image is decoded.
 
     Raises:
@@ -67,11 +72,19 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
     if isinstance(source, PIL.Image.Image):
         pixels = decoding.decode(source, "PIL image", max_pixels)
         return _picture(pixels, "PIL image", source.tobytes())
-    if not isinstance(source, str | Path):
-        raise ValueError(f"an image must be a path, a PIL image or a tensor, not {type(source).__name__}")
-    with _opened(source) as file:
-        data, pixels = decoding.read(file, repr(str(source)), max_pixels)
-    return _picture(pixels, Path(source).name, data)
+    if isinstance(source, np.ndarray):
+        decoding.check_size(source.shape[1::-1] if source.ndim > 1 else (0, 0), "array", max_pixels)
+        return _picture(array_pixels(source), "array", source.tobytes())
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fsdecode(source))
+        with _opened(path) as file:
+            data, pixels = decoding.read(file, repr(str(path)), max_pixels)
+        return _picture(pixels, path.name, data)
+    if hasattr(source, "read"):
+        data, pixels = decoding.read(_seekable(source), "stream", max_pixels)
+        return _picture(pixels, "stream", data)
+    kinds = "a path, an open file, a PIL image, an array or a tensor"
+    raise ValueError(f"an image must be {kinds}, not {type(source).__name__}")
 
 
 def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image:
@@ -116,6 +129,15 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
     except OSError as error:
         text = f"it cannot be read: {reason(error)}"
         raise ValueError(f"{name}: {text}; give {decoding.READABLE} file") from error
+
+
+def _seekable(stream: BinaryIO) -> BinaryIO:
+    """Return a stream that can be read again from its start, which Pillow needs; raise `ValueError` for text."""
+    if not isinstance(stream.read(0), bytes):
+        raise ValueError('an image file must be opened in binary mode, as in open(path, "rb")')
+    file = stream if stream.seekable() else io.BytesIO(stream.read())
+    file.seek(0)
+    return file
 
 
 def _picture(pixels: decoding.Pixels, name: str, data: bytes) -> Picture:

@@ -96,23 +96,41 @@ def save_image(
         ValueError: if an argument is invalid or the file cannot be written.
     """
     check_output(path, bits)
+    suffix = Path(path).suffix.lower()
+    write_atomically(path, encode_image(image, suffix, alpha=alpha, bits=bits, record=record, quality=quality))
+
+
+def encode_image(
+    image: Image,
+    suffix: str,
+    *,
+    alpha: Tensor | None = None,
+    bits: Bits = 8,
+    record: str | None = None,
+    quality: int = 95,
+) -> bytes:
+    """Return an image as the content of a file with this suffix; arguments and errors are those of `save_image`."""
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be 1 to 100, not {quality}")
-    suffix = Path(path).suffix.lower()
-    levels = _to_levels(_with_alpha(as_single_image(image), alpha, path), bits)  # (H, W, 3 or 4)
+    levels = _to_levels(_with_alpha(as_single_image(image), alpha, suffix), bits)  # (H, W, 3 or 4)
     try:
         data = hires.encode(levels, suffix) if bits == 16 else _encode(levels, suffix, quality)
     except Exception as error:  # usually a side too long for the format; each library has its own exceptions
         what = f"{levels.shape[1]} x {levels.shape[0]} pixels as {suffix}"
         raise ValueError(f"cannot write {what}: {reason(error)}; try .tif") from error
     if record is not None and suffix == ".png":
-        data = _with_record(data, record)
-    write_atomically(path, data)
+        return _with_record(data, record)
+    return data
 
 
-def to_pil(image: Image) -> PIL.Image.Image:
-    """Return an image `(1, 3, H, W)` as an 8-bit RGB image of Pillow; values are clamped to [0, 1]."""
-    return PIL.Image.fromarray(_to_levels(image, 8))
+def to_pil(image: Image, alpha: Tensor | None = None) -> PIL.Image.Image:
+    """Return an image as an 8-bit image of Pillow, RGB, or RGBA if there is transparency.
+
+    Args:
+        image: `(1, 3, H, W)`; clamped to [0, 1].
+        alpha: opacity `(1, 1, H, W)` in [0, 1].
+    """
+    return PIL.Image.fromarray(_to_levels(_with_alpha(image, alpha, ".png"), 8))
 
 
 def _to_levels(image: Tensor, bits: Bits) -> np.ndarray:
@@ -122,8 +140,8 @@ def _to_levels(image: Tensor, bits: Bits) -> np.ndarray:
     return levels
 
 
-def _with_alpha(image: Image, alpha: Tensor | None, path: str | Path) -> Tensor:
-    """Return `(1, 4, H, W)` if there is transparency and the format can store it, else `(1, 3, H, W)`."""
+def _with_alpha(image: Image, alpha: Tensor | None, suffix: str) -> Tensor:
+    """Return `(1, 4, H, W)` if there is transparency and the format of the suffix can store it, else `(1, 3, H, W)`."""
     if alpha is None:
         return image
     alpha = as_single_image(alpha, channels=1).to(image.device).clamp(0, 1)
@@ -132,9 +150,9 @@ def _with_alpha(image: Image, alpha: Tensor | None, path: str | Path) -> Tensor:
         raise ValueError(f"alpha and image must have the same height and width, not {sizes}")
     if bool((alpha == 1).all()):
         return image
-    if _FORMATS[Path(path).suffix.lower()].alpha:
+    if _FORMATS[suffix].alpha:
         return torch.cat([image, alpha], dim=1)
-    warnings.warn(f"{str(path)!r} cannot store transparency: the image is shown on white", stacklevel=3)
+    warnings.warn(f"{suffix} cannot store transparency: the image is shown on white", stacklevel=4)
     return image * alpha + (1 - alpha)
 
 

@@ -10,11 +10,10 @@ from typing import Annotated, Protocol
 import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Le
-from pydantic import WithJsonSchema
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from impasto.config import SETTINGS, MethodConfig
+from impasto.config import SETTINGS, File, MethodConfig
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import Method
 from impasto.methods.tiles import Tile, collect_means, masked_measure, replay_means, split_into_tiles
@@ -34,7 +33,7 @@ Code = tuple[Tensor, ...]
 class FeedForwardSettings:
     """Feed-forward methods."""
 
-    weights: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] | None = None
+    weights: File | None = None
     """Weights file written by `impasto train`. Default: the file bundled with impasto."""
     tile: Annotated[int, Ge(0), Le(65536)] | None = None
     """Side of the tiles in pixels, which limit memory; 0 disables tiles. Default: 1024 for large images."""

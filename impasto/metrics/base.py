@@ -21,7 +21,7 @@ PIXELS = ("image",)
 """The layers of a metric that compares pixels and needs no network."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MetricInputs:
     """Features of the three images that a metric compares: float32, on the CPU.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from impasto.backbones import Backbone
 from impasto.images import Source
 from impasto.metrics.reference import load_reference, open_image, size_of
@@ -18,7 +20,7 @@ def evaluate(
     backbone: Backbone | str = "vgg19-caffe",
     layers: Sequence[str] = (),
     metrics: Sequence[str] = (),
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> dict[str, float]:
     """Return the value of each metric for a stylized image, rounded to 8 bits per channel as in a file.
 
@@ -60,7 +62,7 @@ def evaluate_with_baselines(
     backbone: Backbone | str = "vgg19-caffe",
     layers: Sequence[str] = (),
     metrics: Sequence[str] = (),
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> dict[str, dict[str, float]]:
     """Evaluate a stylized image and the baselines; arguments and errors are those of `evaluate`.
 
@@ -80,7 +82,7 @@ def _evaluate(
     backbone: Backbone | str,
     layers: Sequence[str],
     metrics: Sequence[str],
-    device: str,
+    device: str | torch.device,
     *,
     baselines: bool,
 ) -> dict[str, dict[str, float]]:

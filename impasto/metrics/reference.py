@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -56,7 +56,7 @@ def compared_layers(
     return {name: tuple(layers) if layers and usual != PIXELS else usual for name, usual in defaults.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReferenceScale:
     """Features of a content and a style image at one size, for the metrics of this size."""
 
@@ -80,7 +80,7 @@ class ReferenceScale:
         return {name: METRICS[name]().score(inputs, layers) for name, layers in self.layers.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """Features of a content and a style image, computed once for several outputs of one size."""
 
@@ -127,7 +127,7 @@ def load_reference(
     backbone: Backbone | str = "vgg19-caffe",
     layers: Sequence[str] = (),
     metrics: Sequence[str] = (),
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     leave_out: bool = False,
 ) -> Reference:
     """Load the content and the style image with which several outputs of one size are compared.
@@ -178,7 +178,7 @@ def size_of(image: Image) -> Shape:
 
 def _open_pair(content: Source, style: Source, shape: Shape) -> tuple[Image, Image]:
     content_image, style_image = (
-        open_image(role, resolve(source) if isinstance(source, str | Path) else source)
+        open_image(role, resolve(source) if isinstance(source, str | os.PathLike) else source)
         for role, source in (("content", content), ("style", style))
     )
     _check_aspect_ratio(shape, content_image)

@@ -77,7 +77,7 @@ def covered_positions(mask: Tensor, shape: tuple[int, int]) -> Tensor:
     return coverage >= min(0.5, coverage.max().item())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegionVectors:
     """A region at one size, with the feature vectors of its styles."""
 

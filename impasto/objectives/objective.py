@@ -14,7 +14,7 @@ from impasto.regions.guides import Guides
 from impasto.types import Features, Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Term:
     """One loss on one layer: `weight * loss.distance(statistic of the image, target)`."""
 

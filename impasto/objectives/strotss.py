@@ -26,7 +26,7 @@ SEED_STEP = 104_729
 TINY = 1e-8  # keeps the distance of equal colors differentiable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegionTargets:
     """A region at one sample of positions, with the statistics that it is to have."""
 

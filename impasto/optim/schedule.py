@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from itertools import count, islice
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
+from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
 from impasto.config import MAIN, SETTINGS, MethodConfig
@@ -22,11 +24,16 @@ NAMED_STARTS: tuple[StartKind, ...] = ("method", "file")
 """Starts with a name or a path."""
 
 
+def _file_start(start: Any) -> Any:
+    """Return the setting `start` of an object that represents a path, which is never the name of a method."""
+    return f"file:{os.fsdecode(start)}" if isinstance(start, os.PathLike) else start
+
+
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class ScheduleSettings:
     """Start, steps and sizes."""
 
-    start: Annotated[str, MAIN] = "content"
+    start: Annotated[str, BeforeValidator(_file_start), MAIN] = "content"
     """First image: content, style, noise, the result of a feed-forward method (micro), or an image file."""
     steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None
     """Number of optimizer iterations over all sizes. Default: until converged."""

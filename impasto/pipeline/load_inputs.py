@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
+from torch import Tensor
+
 from impasto.images import MIN_SIDE, Picture, Source, open_picture
 from impasto.pipeline.result import Input
 from impasto.samples import CONTENTS, STYLES, resolve
+
+IN_MEMORY = "picture in memory"
+"""Name of a picture in memory among the settings."""
 
 
 def open_input(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Input]:
@@ -16,18 +24,18 @@ def open_input(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Inp
 
     Args:
         role: what the image is used as, such as `content`.
-        source: path, name of a sample, PIL image or tensor.
+        source: path, name of a sample, or any other source of `open_picture`.
         max_pixels: larger images are refused.
 
     Raises:
         ValueError: if the image cannot be read or is too small.
     """
     path = None
-    if isinstance(source, str | Path):
-        is_sample = str(source) in {*STYLES, *CONTENTS} and not Path(source).is_file()
-        file = resolve(source)
-        path = str(source) if is_sample else str(file.absolute())
-        source = file
+    if isinstance(source, str | os.PathLike):
+        name = os.fsdecode(source)
+        is_sample = name in {*STYLES, *CONTENTS} and not Path(name).is_file()
+        source = resolve(name)
+        path = name if is_sample else str(source.absolute())
     picture = open_picture(source, max_pixels=max_pixels)
     height, width = picture.image.shape[-2:]
     if min(height, width) < MIN_SIDE:
@@ -37,7 +45,27 @@ def open_input(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Inp
     return picture, Input(role, path, picture.name, picture.sha256)
 
 
-def open_start(files: Sequence[str], max_pixels: int) -> tuple[Picture, Input] | None:
+def split_pictures(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[Source, ...]]]:
+    """Replace pictures in memory among the settings by a name, because settings are texts and numbers.
+
+    Args:
+        settings: settings by name; `start`, `mask` and `style_mask` may be or contain sources of `open_picture`.
+
+    Returns:
+        The settings without pictures, and the sources of each of the three settings that has one in memory.
+    """
+    named, pictures = dict(settings), {}
+    for role in ("start", "mask", "style_mask"):
+        given = settings.get(role)
+        sources = tuple(given) if isinstance(given, list | tuple) else () if given is None else (given,)
+        if any(isinstance(each, np.ndarray | Tensor | PIL.Image.Image) or hasattr(each, "read") for each in sources):
+            pictures[role] = sources
+            names = [each if isinstance(each, str | os.PathLike) else IN_MEMORY for each in sources]
+            named[role] = f"file:{IN_MEMORY}" if role == "start" else names
+    return named, pictures
+
+
+def open_start(files: Sequence[Source], max_pixels: int) -> tuple[Picture, Input] | None:
     """Return the start image and its entry, if the settings name a file. Raises `ValueError` as `open_input` does."""
     if not files:
         return None
@@ -47,7 +75,9 @@ def open_start(files: Sequence[str], max_pixels: int) -> tuple[Picture, Input] |
         raise ValueError(f"start: give content, style, noise, a feed-forward method or an image: {error}") from None
 
 
-def open_masks(files: Mapping[str, Sequence[str]], max_pixels: int) -> tuple[list[Picture], list[Picture], list[Input]]:
+def open_masks(
+    files: Mapping[str, Sequence[Source]], max_pixels: int
+) -> tuple[list[Picture], list[Picture], list[Input]]:
     """Return the masks of the content, those of the styles, and the entries of all. Raises `ValueError`."""
     masks = [_open_mask("mask", file, max_pixels) for file in files["mask"]]
     style_masks = [_open_mask("style_mask", file, max_pixels) for file in files["style_mask"]]
@@ -55,9 +85,10 @@ def open_masks(files: Mapping[str, Sequence[str]], max_pixels: int) -> tuple[lis
     return [mask for mask, _ in masks], [mask for mask, _ in style_masks], entries
 
 
-def _open_mask(role: Any, file: str, max_pixels: int) -> tuple[Picture, Input]:
+def _open_mask(role: Any, file: Source, max_pixels: int) -> tuple[Picture, Input]:
     try:
         mask = open_picture(file, max_pixels=max_pixels)
     except ValueError as error:
         raise ValueError(f"{role}: {error}") from None
-    return mask, Input(role, str(Path(file).absolute()), mask.name, mask.sha256)
+    path = str(Path(os.fsdecode(file)).absolute()) if isinstance(file, str | os.PathLike) else None
+    return mask, Input(role, path, mask.name, mask.sha256)

@@ -86,7 +86,8 @@ def _checked_path(entry: dict[str, Any], path: str | Path | None, max_pixels: in
         file = resolve(path)
     except ValueError:
         raise ValueError(f"the {role} {str(path)!r} is missing; give its new path as {flag}") from None
-    if open_picture(file, max_pixels=max_pixels).sha256 != entry["sha256"]:
+    digest = open_picture(file, max_pixels=max_pixels).sha256
+    if entry["path"] is not None and digest != entry["sha256"]:  # a picture in memory has the hash of its pixels
         raise ValueError(f"the {role} {str(path)!r} has changed since the record; give the original as {flag}")
     is_sample = str(path) in {*STYLES, *CONTENTS}
     return path if is_sample else file

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import PIL.Image
 from torch import Tensor
 
 from impasto.files import write_atomically
-from impasto.images import Bits, check_output, save_image
+from impasto.images import Bits, check_output, encode_image, save_image, to_pil
 from impasto.pipeline.records import check_record_path, record_path
 from impasto.types import Image, Step, losses_by_kind
 
@@ -31,9 +31,9 @@ class Input:
     """Of the file, or of the pixels of a picture in memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """A stylized image and everything needed to compute it again."""
+    """A stylized image and everything needed to compute it again; results are equal only to themselves."""
 
     image: Image
     """`(1, 3, H, W)` in [0, 1], on the CPU."""
@@ -149,12 +149,13 @@ class Result:
         save_image(self.image, path, alpha=self.alpha, bits=bits, record=embedded)
         return path
 
+    def to_pil(self) -> PIL.Image.Image:
+        """Return the image as an 8-bit image of Pillow, RGBA if it has transparency."""
+        return to_pil(self.image, self.alpha)
+
     def _repr_png_(self) -> bytes:
         """Return the image as PNG, which notebooks show."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "image.png"
-            save_image(self.image, file, alpha=self.alpha)
-            return file.read_bytes()
+        return encode_image(self.image, ".png", alpha=self.alpha)
 
 
 def segment_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from impasto.devices import (
 from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize
 from impasto.methods import METHODS, Method, configure
 from impasto.optim.descent import DivergedError
-from impasto.pipeline.load_inputs import open_input, open_masks, open_start
+from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
 from impasto.pipeline.result import Input, Result, Stopped
 from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Subject, single_region
@@ -51,12 +51,13 @@ def stylize(
     neither these settings nor the random state.
 
     Args:
-        content: path, name of a sample, PIL image, or tensor `(3, H, W)` or `(1, 3, H, W)` of sRGB values in [0, 1].
+        content: path, name of a sample, open file, PIL image, array `(H, W, 3)` of uint8, uint16 or floats in [0, 1],
+            or tensor `(3, H, W)` or `(1, 3, H, W)` of sRGB values in [0, 1].
         style: the same, or a sequence of them, weighted by the setting `style_mix`.
         method: name of the method; `impasto methods` lists them.
         on_step: called with every step; returning False stops the run.
         max_pixels: images with more pixels are refused.
-        settings: settings of the method.
+        settings: settings of the method; `start`, `mask` and `style_mask` may be pictures like `content`.
 
     Returns:
         The image with the lowest loss, and everything needed to compute it again.
@@ -99,11 +100,12 @@ class Stylizer:
         **settings: Any,
     ) -> None:
         self.method, self.max_pixels = method, max_pixels
+        settings, pictures = split_pictures(settings)
         self.config: MethodConfig = configure(method, settings)
         self._method = METHODS[method](self.config)
         self._start_method = start_method(self._method)
         self._device = pick_device(self.config.device)
-        self._files = self._method.inputs(self.config)
+        self._files: dict[str, tuple[Source, ...]] = {**self._method.inputs(self.config), **pictures}
         sources = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
         self._mix = _mix(self.config.style_mix, len(sources))
         check_masks(self.config, len(sources))

@@ -30,7 +30,7 @@ PASSES = 16
 UNLABELED = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelMap:
     """The regions of a label map, from dark to light."""
 

@@ -12,7 +12,7 @@ from impasto.images import fit, resize
 from impasto.types import Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Style:
     """A style image, or a part of one."""
 
@@ -24,7 +24,7 @@ class Style:
     """Part of the image that is used, `(1, 1, H, W)` in [0, 1]; None: all of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
     """A region of the content image and its styles."""
 
@@ -45,7 +45,7 @@ class Region:
         return 1.0 if self.mask is None else self.mask.mean().item()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A content image and its regions; a single region covers the whole image."""
 

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from impasto.backbones import Backbone, load_backbone
-from impasto.config import SETTINGS, Precision
+from impasto.config import SETTINGS, Device, File, Precision
 from impasto.devices import pick_device, pick_dtype
 from impasto.images import load_image, resize
 from impasto.images.contact_sheet import contact_sheet
@@ -55,7 +55,7 @@ class TrainingConfig:
     """Maximum norm of the gradient over all weights; 0 disables clipping."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of the random numbers: the same seed on the same machine gives the same weights."""
-    device: str = "auto"
+    device: Device = "auto"
     """Device of the computation: auto, cpu, cuda, cuda:1 or mps; may change when a training resumes."""
     precision: Precision = "auto"
     """Precision of the convolutions; auto selects bf16 where the processor supports it, else fp32."""
@@ -137,7 +137,7 @@ class FeedForwardTrainingConfig(TrainingConfig):
     """Steps of linear increase of the learning rate; then it decreases to 0 along a cosine."""
     ema: Annotated[float, Ge(0), Lt(1)] = 0.998
     """Decay of the moving average of the weights, which is exported; 0 exports the last weights."""
-    initial_weights: str | None = None
+    initial_weights: File | None = None
     """Weights file of an earlier training to start from. Default: random weights."""
     backbone: str = "lite"
     """Loss network; `impasto backbones` lists the choices."""

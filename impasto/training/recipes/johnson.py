@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from impasto.config import SETTINGS
+from impasto.config import SETTINGS, File
 from impasto.devices import pick_device
 from impasto.images import load_image
 from impasto.images.contact_sheet import contact_sheet
@@ -35,7 +35,7 @@ SHEET_CONTENTS = ("inkwash", "geometric")
 class JohnsonRecipeConfig(FeedForwardTrainingConfig):
     """Settings of the recipe `johnson`."""
 
-    style: str = "brushstrokes"
+    style: File = "brushstrokes"
     """Style image: a file, or the name of a sample."""
     style_size: Annotated[int, Ge(32), Le(8192)] = 512
     """Longer side of the style image in pixels during the training, which sets the size of the strokes."""
