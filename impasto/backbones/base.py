@@ -149,11 +149,14 @@ class ChainBackbone(Backbone):
         return self.chain(image - self._mean.to(image.dtype), layers)
 
     def encoder(self, layer: str) -> Callable[[Image], Tensor]:
-        """Return a function from an image to its features of one layer in float32: the encoder of an autoencoder."""
+        """Return a function from an image to its features of one layer in float32: the encoder of an autoencoder.
+
+        Unlike `encode`, it reflects the borders and has no gradient.
+        """
         return partial(self._encode_layer, layer)
 
     def _encode_layer(self, layer: str, image: Image) -> Tensor:
-        return self.encode(image, [layer])[layer].float()
+        return self.chain.encode(image - self._mean.to(image.dtype), layer).float()
 
     @property
     def widths(self) -> tuple[int, ...]:

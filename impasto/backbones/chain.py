@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from impasto.devices import has_onednn
+from impasto.features.borders import pad_reflect
 
 Pooling = Literal["max", "average"]
 
@@ -90,6 +91,39 @@ class Chain:
         Raises:
             ValueError: for an image that is too small for the deepest layer.
         """
+        layers = self._layers_up_to(names, pixels)
+        pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        if self._fused and not torch.compiler.is_exporting():
+            outputs = _FusedChain.apply(pixels, self, layers, tuple(names))  # type: ignore[no-untyped-call]
+            return dict(zip(names, outputs, strict=True))
+        return self._autograd(pixels, layers, names)
+
+    @torch.no_grad()
+    def encode(self, pixels: Tensor, name: str) -> Tensor:
+        """Compute the activations `(B, C, h, w)` of one layer with reflected borders, and without a gradient.
+
+        A border of zeros is an edge around the image, which a decoder paints as a frame.
+
+        Args:
+            pixels: normalized pixels `(B, 3, H, W)`.
+            name: name of the layer.
+
+        Raises:
+            ValueError: for an image that is too small for the layer.
+        """
+        x = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        is_fused = self._fused and not torch.compiler.is_exporting()
+        for layer in self._layers_up_to([name], pixels):
+            if isinstance(layer, Pool):
+                x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+            elif is_fused:
+                x = self.packed(layer).relu(pad_reflect(x), padding=0)
+            else:
+                x = F.relu(F.conv2d(pad_reflect(x), layer.weight, layer.bias))
+        return x
+
+    def _layers_up_to(self, names: Sequence[str], pixels: Tensor) -> list[Layer]:
+        """Return the layers up to the deepest of `names`, or raise `ValueError` if the image is too small for it."""
         depth = 1 + max(i for i, layer in enumerate(self.layers) if layer.name in names)
         layers = self.layers[:depth]
         pools = sum(isinstance(layer, Pool) for layer in layers)
@@ -98,11 +132,7 @@ class Chain:
                 f"a picture of {pixels.shape[-1]}x{pixels.shape[-2]} pixels is too small for layer "
                 f"{layers[-1].name}, which needs at least {2**pools} on each side; choose a larger size or other layers"
             )
-        pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        if self._fused and not torch.compiler.is_exporting():
-            outputs = _FusedChain.apply(pixels, self, layers, tuple(names))  # type: ignore[no-untyped-call]
-            return dict(zip(names, outputs, strict=True))
-        return self._autograd(pixels, layers, names)
+        return layers
 
     def _autograd(self, x: Tensor, layers: Sequence[Layer], names: Sequence[str]) -> dict[str, Tensor]:
         activations = {}
@@ -129,7 +159,7 @@ class _PackedConvolution:
     which takes ten times as long as the convolution of a small image.
     """
 
-    _geometry = ((1, 1), (1, 1), (1, 1), 1)  # padding, stride, dilation, groups
+    _geometry = ((1, 1), (1, 1), 1)  # stride, dilation, groups
     _max_sizes = 8  # one step uses at most 8 sizes (loss scales); VGG-19 takes 50 MB for each in bf16
 
     def __init__(self, layer: Convolution) -> None:
@@ -137,13 +167,13 @@ class _PackedConvolution:
         self._kernels: dict[torch.Size, Tensor] = {}
         self._flipped: dict[torch.Size, Tensor] = {}
 
-    def relu(self, x: Tensor) -> Tensor:
-        """Return the ReLU of the convolution of `x`, computed in one pass."""
+    def relu(self, x: Tensor, padding: int = 1) -> Tensor:
+        """Return the ReLU of the convolution of `x` with a border of `padding` zeros, computed in one pass."""
         if x.shape not in self._kernels:
             self._pack(self._kernels, x.shape, self._layer.weight)
         run = torch.ops.mkldnn._convolution_pointwise
         kernel, bias = self._kernels[x.shape], self._layer.bias
-        return run(x, kernel, bias, *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
+        return run(x, kernel, bias, (padding, padding), *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
 
     def input_gradient(self, gradient: Tensor, addend: Tensor | None) -> Tensor:
         """Return the gradient of the input for the gradient of the output, plus `addend`, in one pass."""
@@ -153,16 +183,16 @@ class _PackedConvolution:
         run = torch.ops.mkldnn._convolution_pointwise
         kernel = self._flipped[gradient.shape]
         if addend is None:
-            return run(gradient, kernel, None, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
+            return run(gradient, kernel, None, (1, 1), *self._geometry, "none", [], "")  # type: ignore[no-any-return]
         add: tuple[Any, ...] = ("add", 1.0, None, [], None)
-        return run.binary(gradient, addend, kernel, None, *self._geometry, *add)  # type: ignore[no-any-return]
+        return run.binary(gradient, addend, kernel, None, (1, 1), *self._geometry, *add)  # type: ignore[no-any-return]
 
     def _pack(self, packed: dict[torch.Size, Tensor], size: torch.Size, weight: Tensor) -> None:
         """Pack a weight for a size of maps, and delete the oldest packed weight if there are too many."""
         if len(packed) == self._max_sizes:
             del packed[next(iter(packed))]
         pack = torch.ops.mkldnn._reorder_convolution_weight
-        packed[size] = pack(weight, *self._geometry, list(size))
+        packed[size] = pack(weight, (1, 1), *self._geometry, list(size))
 
 
 class _FusedChain(torch.autograd.Function):

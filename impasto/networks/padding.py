@@ -1,7 +1,4 @@
-"""Convolve with replication padding.
-
-PyTorch's own replication padding computes in fp32 and takes as long as the convolution.
-"""
+"""Convolve with replication padding."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from impasto.features.borders import pad_replicate, upsample_and_pad
 
 
 class PaddedConvolution(nn.Conv2d):
@@ -42,45 +41,6 @@ class PaddedConvolution(nn.Conv2d):
         if self.upsample and not torch.compiler.is_exporting():
             return super().forward(upsample_and_pad(x, self.border))
         return super().forward(pad_replicate(x, self.border))
-
-
-def pad_replicate(x: Tensor, border: int = 1) -> Tensor:
-    """Repeat the outermost positions of features `border` times on each side.
-
-    Args:
-        x: features `(B, C, h, w)`.
-        border: number of positions to add on each side, at least 1.
-
-    Returns:
-        Features `(B, C, h + 2 border, w + 2 border)`.
-    """
-    if torch.compiler.is_exporting():  # to trace writes into a tensor takes several times as long
-        x = torch.cat([*[x[..., :1]] * border, x, *[x[..., -1:]] * border], 3)
-        return torch.cat([*[x[..., :1, :]] * border, x, *[x[..., -1:, :]] * border], 2)
-    batch, channels, height, width = x.shape
-    padded = x.new_empty(batch, height + 2 * border, width + 2 * border, channels).permute(0, 3, 1, 2)
-    padded[..., border:-border, border:-border] = x
-    return _fill_border(padded, border)
-
-
-def upsample_and_pad(x: Tensor, border: int = 1) -> Tensor:
-    """Return `pad_replicate` of `x` enlarged by 2, without storing the enlarged features separately."""
-    batch, channels, height, width = x.shape
-    padded = x.new_empty(batch, 2 * (height + border), 2 * (width + border), channels).permute(0, 3, 1, 2)
-    inner = padded[..., border:-border, border:-border]
-    for row in (0, 1):
-        for column in (0, 1):
-            inner[..., row::2, column::2] = x
-    return _fill_border(padded, border)
-
-
-def _fill_border(padded: Tensor, border: int) -> Tensor:
-    """Fill the outermost positions with the nearest inner values, in place."""
-    padded[..., border:-border, :border] = padded[..., border:-border, border : border + 1]
-    padded[..., border:-border, -border:] = padded[..., border:-border, -border - 1 : -border]
-    padded[..., :border, :] = padded[..., border : border + 1, :]
-    padded[..., -border:, :] = padded[..., -border - 1 : -border, :]
-    return padded
 
 
 class _PadReplicate(torch.autograd.Function):

@@ -105,6 +105,24 @@ def test_fused_kernels_equal_autograd_at_any_size(pooling: str, size: tuple[int,
     assert difference(gradient, plain_gradient) < 1e-6
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 0.02)])
+@pytest.mark.parametrize("size", [(13, 18), (4, 5), (4, 4)])
+def test_the_encoder_mirrors_the_borders_of_every_convolution(
+    size: tuple[int, int], dtype: torch.dtype, bound: float
+) -> None:
+    pixels = some_pixels(*size)
+    x = pixels.double()
+    for layer in some_layers():
+        if isinstance(layer, Pool):
+            x = F.max_pool2d(x, 2)
+        else:
+            padding = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
+            x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), padding), layer.weight, layer.bias))
+    encoded = some_chain(dtype).encode(pixels.requires_grad_(), "c2")
+    assert difference(encoded, x) < bound
+    assert not encoded.requires_grad
+
+
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("names", [["c2"], ["a2", "b1"], list(NAMES)])
 def test_bf16_is_near_float64(pooling: str, names: list[str]) -> None:

@@ -62,6 +62,25 @@ def test_tiles_give_the_output_of_a_single_pass(name: str) -> None:
     assert (single_pass - tiled).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("tile", [0, 64])
+@pytest.mark.parametrize(
+    ("name", "settings", "bound"),
+    [
+        ("adain", {}, 0.01),
+        ("wct", {}, 0.01),
+        ("wct", {"preset": "paper"}, 0.01),
+        ("johnson", {}, 0.01),
+        ("micro", {}, 0.25),  # its strokes differ in color
+    ],
+)
+def test_no_frame_is_painted_along_the_border(name: str, settings: dict[str, str], bound: float, tile: int) -> None:
+    flat = torch.full((1, 3, 96, 128), 0.5)
+    image = impasto.stylize(flat, "brushstrokes", name, size=128, tile=tile, **settings, **FP32).image[0]
+    center = image[:, 32:-32, 32:-32].mean((1, 2))
+    sides = (image[:, :16], image[:, -16:], image[..., :16], image[..., -16:])
+    assert max((side.mean((1, 2)) - center).abs().max().item() for side in sides) < bound
+
+
 def test_the_input_noise_is_the_same_in_tiles() -> None:
     content = blobs(208, 224)
     single_pass, tiled = (

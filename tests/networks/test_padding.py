@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from support import noise
 
+from impasto.features.borders import pad_reflect, pad_replicate, upsample_and_pad
 from impasto.networks import padding
-from impasto.networks.padding import PaddedConvolution, pad_replicate, upsample_and_pad
+from impasto.networks.padding import PaddedConvolution
 
 
 def test_the_border_is_replicated_and_its_gradient_is_correct() -> None:
@@ -16,6 +18,19 @@ def test_the_border_is_replicated_and_its_gradient_is_correct() -> None:
     twice = F.interpolate(x, scale_factor=2.0, mode="nearest")
     assert torch.equal(upsample_and_pad(x, 2), F.pad(twice, (2, 2, 2, 2), mode="replicate"))
     assert torch.autograd.gradcheck(lambda each: padding._PadReplicate.apply(each, 1), x)
+
+
+@pytest.mark.parametrize("size", [(5, 4), (2, 3), (1, 1), (1, 6), (3, 1)])
+def test_the_border_is_mirrored_and_a_single_position_is_repeated(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size)
+    rows, columns = map(torch.arange, size)
+    mirrored = [
+        torch.cat([each[min(1, len(each) - 1)][None], each, each[max(-2, -len(each))][None]])
+        for each in (rows, columns)
+    ]
+    assert torch.equal(pad_reflect(x), x[:, :, mirrored[0]][..., mirrored[1]])
+    if min(size) > 1:
+        assert torch.equal(pad_reflect(x), F.pad(x, (1, 1, 1, 1), mode="reflect"))
 
 
 def test_a_wide_border_repeats_the_edge_and_its_gradient_is_that_of_padding() -> None:
