@@ -52,7 +52,7 @@ class Small(Recipe):
         time.sleep(float(os.environ.get("SMALL_PAUSE", 0)))
         assert len(batch["seed"]) == int(os.environ.get("SMALL_SAMPLES", self.config.batch))
         for _ in range(os.environ.get("SMALL_INTERRUPT", "").split().count(str(step))):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), int(os.environ.get("SMALL_SIGNAL", signal.SIGINT)))
         generators = [torch.Generator().manual_seed(int(seed)) for seed in batch["seed"]]
         photo, noise = batch["photo"], self.config.noise
         photo = torch.stack(

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from impasto.cli.flags import CommandParser, number_between
+from impasto.cli.interrupts import exit_status
 from impasto.cli.progress import Bar
 from impasto.files import check_unused
 from impasto.images import load_image, save_image
@@ -49,9 +50,9 @@ def demo(arguments: list[str]) -> int:
     options = parser.parse(arguments)
     try:
         _stylize_all(options.output, options.size, options.steps)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"impasto: stopped; the finished images are in {options.output}", file=sys.stderr)
-        return 130
+        return exit_status(error)
     return 0
 
 

@@ -17,10 +17,11 @@ from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 from impasto.cli.commands import COMMANDS
+from impasto.cli.interrupts import exit_status, handle_signals, stop_immediately
 from impasto.cli.memory import keep_freed_memory
 
-SUCCESS, USER_ERROR, INTERRUPTED = 0, 2, 130
-"""Exit statuses: success, an error that the user can fix, and Ctrl-C as in shells."""
+SUCCESS, USER_ERROR = 0, 2
+"""Exit statuses: success, and an error that the user can fix."""
 
 HELP = """\
 impasto: neural style transfer on a laptop, offline.
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot encode is not an error
     try:
-        with _one_line_warnings():
+        with _one_line_warnings(), handle_signals(stop_immediately):
             status = _run_command(words)
             sys.stdout.flush()
             if argv is None and "TORCHELASTIC_RUN_ID" in os.environ:
@@ -66,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return status
     except SystemExit as end:  # --help
         return int(end.code or SUCCESS)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _print_message("stopped; nothing was written")
-        return INTERRUPTED
+        return exit_status(error)
     except BrokenPipeError:  # `impasto methods | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.cli.flags import CommandParser, add_json, number_between
+from impasto.cli.interrupts import exit_status
 from impasto.cli.tables import print_rows
 
 
@@ -142,17 +143,17 @@ def carry_out(experiment: Any, options: argparse.Namespace) -> int:
     store.register(experiment)
     if options.retry:
         store.retry()
-    is_stopped = False
+    status = 0
     try:
         _work(experiment, options, _progress(store))
-    except KeyboardInterrupt:
-        is_stopped = True
+    except KeyboardInterrupt as error:
+        status = exit_status(error)
         print("impasto: stopped; the same command continues", file=sys.stderr, flush=True)
-    page, sentences = (None, []) if is_stopped else _write_report(store)
+    page, sentences = (None, []) if status else _write_report(store)
     counts = store.counts()
     store.close()
     _print_summary(options, counts, page, sentences)
-    return 130 if is_stopped else 0
+    return status
 
 
 def _work(experiment: Any, options: argparse.Namespace, on_run: Callable[[Any], None]) -> None:

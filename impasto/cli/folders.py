@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.cli.flags import CommandParser
-from impasto.cli.interrupts import Interrupts
+from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.outputs import summary_line
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
@@ -67,7 +67,7 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
             raise ValueError(f"none of the pictures in {folder!r} could be stylized")
     if interrupts.requested:
         _print_message(f"stopped after {len(done)} of {len(tasks)} pictures; the same command continues")
-        return 130
+        return interrupts.status
     if failed:
         _print_message(f"{len(failed)} of {len(tasks)} pictures could not be stylized")
     return 2 if failed else 0
@@ -110,10 +110,10 @@ def _stylize_all(
                 result = next(results)
             done.append(result)
             _report(result, f"{i}/{len(tasks)}", notes, as_json=options.json)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if not any(result.status == "stylized" for result in done):
             raise
-        interrupts.requested = True
+        interrupts.stop(exit_status(error))
     return done
 
 

@@ -89,7 +89,7 @@ def stylize_to_file(
         if options.curves is not None:
             save_curves(result.curve, options.curves)
         _report(result, options)
-    return 130 if interrupts.requested else 0
+    return interrupts.status
 
 
 def summary_line(output: str, record: dict[str, Any]) -> str:

@@ -6,10 +6,17 @@ import argparse
 import importlib.util
 import ipaddress
 import secrets
+import socket
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from impasto.cli.flags import CommandParser, number_between
+from impasto.cli.interrupts import handle_signals, leave_terminal
+
+if TYPE_CHECKING:
+    import uvicorn
 
 
 def studio(arguments: list[str]) -> int:
@@ -17,26 +24,37 @@ def studio(arguments: list[str]) -> int:
     options = _parse(arguments)
     if importlib.util.find_spec("gradio") is None:
         raise ValueError("the studio needs gradio: pip install impasto[studio]")
-    from impasto.studio.server import bind, make_app, serve
+    from impasto.studio.server import bind, make_app, make_server
     from impasto.studio.service import StudioService, default_folder
 
     token = options.token if options.token or _is_loopback(options.host) else secrets.token_urlsafe(24)
-    socket = bind(options.host, options.port)
+    listener = bind(options.host, options.port)
     limits = {"max_bytes": options.max_mib * 2**20, "max_pixels": options.max_pixels}
     service = StudioService.open(options.folder or default_folder(), workers=options.workers, **limits)
     app = make_app(service, token=token, experiments=options.experiments)
     service.queue.warm_up()
     host = f"[{options.host}]" if ":" in options.host else options.host
     query = f"?token={token}" if token else ""
-    print(f"http://{host}:{socket.getsockname()[1]}/{query}", flush=True)
+    print(f"http://{host}:{listener.getsockname()[1]}/{query}", flush=True)
     print("impasto: the studio is running; Ctrl-C stops it", file=sys.stderr, flush=True)
     try:
-        serve(app, socket)
-    except KeyboardInterrupt:
-        pass
+        return _serve(make_server(app), listener)
     finally:
-        service.queue.close()
-    return 130
+        service.queue.close()  # running jobs keep their best image
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> int:
+    """Serve until a signal; return the exit status."""
+    signals: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        leave_terminal()
+        signals.append(number)
+        server.should_exit = True
+
+    with handle_signals(stop):
+        server.run(sockets=[listener])  # it handles Ctrl-C and SIGTERM and raises them again when it has ended
+    return 128 + signals[0] if signals else 0
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

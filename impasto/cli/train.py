@@ -11,7 +11,7 @@ from typing import Any
 
 import impasto.training
 from impasto.cli.flags import CommandParser, add_json, add_settings, given_settings, named_as_flag, number_between
-from impasto.cli.interrupts import Interrupts
+from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
 from impasto.training import CHECKPOINT, Trained, this_process
@@ -97,15 +97,15 @@ def _train(recipe: str, options: argparse.Namespace, settings: dict[str, Any]) -
                 on_step=on_step,
                 **settings,
             )
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if not (Path(options.output) / CHECKPOINT).exists():
                 raise
             if is_first:
                 _print_message("stopped immediately; the same command continues from the last checkpoint")
-            return 130
+            return exit_status(error)
     if is_first:
         _report(trained, options)
-    return 130 if trained.stopped == "cancelled" else 0
+    return interrupts.status or 130 if trained.stopped == "cancelled" else 0
 
 
 def _report(trained: Trained, options: argparse.Namespace) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from impasto.studio.access import AccessControl
 from impasto.studio.service import TEMPORARY, StudioService
+
+if TYPE_CHECKING:
+    import uvicorn
 
 SHUTDOWN_TIMEOUT = 2
 """Seconds that open connections get when the server stops."""
@@ -75,12 +78,11 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Any, listener: socket.socket) -> None:
-    """Serve an ASGI application until Ctrl-C."""
+def make_server(app: Any) -> uvicorn.Server:
+    """Return a server of an ASGI application; its method `run` ends at a signal, or when `should_exit` is set."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT)
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT))
 
 
 def _configure_gradio(folder: Path) -> None:

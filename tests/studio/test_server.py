@@ -258,7 +258,8 @@ def test_a_token_is_required_and_remembered_in_a_cookie() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_requires_a_token_from_other_machines_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_command_requires_a_token_from_other_machines_and_ends_with_a_signal(number: int, tmp_path: Path) -> None:
     words = ["studio", "--host", "0.0.0.0", "--port", "0", "--folder", str(tmp_path / "studio")]
     command = [sys.executable, "-m", "impasto", *words]
     studio = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -271,8 +272,8 @@ def test_the_command_requires_a_token_from_other_machines_and_ends_with_ctrl_c(t
         assert studio.stderr.readline() == "impasto: the studio is running; Ctrl-C stops it\n"
         assert fetch(url.replace("0.0.0.0", "127.0.0.1"), headers={"Authorization": f"Bearer {token}"})[0] == 200
         assert fetch(url.replace("0.0.0.0", "127.0.0.1"))[0] == 401
-        studio.send_signal(signal.SIGINT)
-        assert studio.wait(60) == 130
+        studio.send_signal(number)
+        assert studio.wait(60) == 128 + number
         assert studio.stderr.read() == ""
     finally:
         studio.kill()

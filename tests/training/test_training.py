@@ -217,11 +217,13 @@ def test_minutes_end_a_session_with_a_checkpoint_and_the_same_command_resumes(
     assert checkpoint(tmp_path)["step"] == STEPS
 
 
-def test_ctrl_c_writes_a_checkpoint_and_prints_how_to_resume(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_writes_a_checkpoint_and_prints_how_to_resume(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SMALL_INTERRUPT", "4")
-    assert main([*WORDS, "-o", str(tmp_path)]) == 130
+    monkeypatch.setenv("SMALL_SIGNAL", str(int(number)))
+    assert main([*WORDS, "-o", str(tmp_path)]) == 128 + number
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path / 'small.pt'}\n"
     assert "impasto: stopped: 5 of 12 steps" in printed.err
