@@ -1,19 +1,22 @@
-"""Functions that the benchmarks share: images, graded losses of a saved image, and a description of the machine."""
+"""Functions that the benchmarks share: images, grades of a saved image, and a description of the machine."""
 
 from __future__ import annotations
 
 import os
 import platform
+import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from impasto.backbones import ChainBackbone, load_backbone
+from impasto.backbones import Backbone, ChainBackbone, load_backbone
 from impasto.images import fit, load_image, quantize, resize
 from impasto.losses.content import ContentLoss
 from impasto.losses.gram import GramLoss
+from impasto.metrics.reference import SIZES, Reference, load_reference
 from impasto.objectives.objective import Objective, match
 from impasto.samples import resolve
 from impasto.types import Image
@@ -71,6 +74,74 @@ def graded(objective: Objective, image: Image) -> dict[str, float]:
     content = sum(loss for name, loss in losses.items() if name.startswith("content/"))
     total = sum(losses.values())
     return {"content": content, "style": total - content, "total": total}
+
+
+@dataclass(frozen=True)
+class Grades:
+    """Style share and content loss (relu4_2) of an output at its size and at the smaller ones of 512, 256 and 128."""
+
+    sizes: tuple[int, ...]
+    """Longer sides in pixels, from large to small."""
+    style_share: tuple[float, ...]
+    content: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.shares()}, {self.contents()}"
+
+    def shares(self, digits: int = 1) -> str:
+        """Return the style shares in percent, with some digits after the point.
+
+        >>> Grades((512, 256), (0.064, 0.286), (3.44, 3.01)).shares()
+        '6.4 / 28.6 %'
+        """
+        return " / ".join(f"{100 * share:.{digits}f}" for share in self.style_share) + " %"
+
+    def contents(self, digits: int = 2) -> str:
+        """Return the content losses, with some digits after the point."""
+        return " / ".join(f"{content:.{digits}f}" for content in self.content)
+
+
+class Grader:
+    """Grade outputs of one pair of images and one size by an evaluation network.
+
+    Args:
+        content: name of the content image, as for `picture`.
+        style: name of the style image.
+        size: longer side of the outputs in pixels.
+        evaluator: the evaluation network, VGG-19 in most benchmarks.
+    """
+
+    def __init__(self, content: str, style: str, size: int, evaluator: Backbone) -> None:
+        self.sizes = (size, *(each for each in SIZES if each < size))
+        photo = load_image(picture(content))
+        shape = fit((photo.shape[-2], photo.shape[-1]), size)
+        names = [f"{name}@{each}" for name in ("style_share", "gatys_content") for each in self.sizes]
+        self.reference: Reference = load_reference(
+            picture(content), picture(style), shape, backbone=evaluator, metrics=names
+        )
+
+    def grade(self, output: Image) -> Grades:
+        """Return the grades of an output, rounded to 8 bits per channel as in a file."""
+        return self._grades(self.reference.evaluate(output.clamp(0, 1)))
+
+    def style_copy(self) -> Grades:
+        """Return the grades of the style image stretched to the size of the outputs."""
+        return self._grades(self.reference.baselines()["style_copy"])
+
+    def _grades(self, values: dict[str, float]) -> Grades:
+        share, content = (
+            tuple(values[f"{name}@{size}"] for size in self.sizes) for name in ("style_share", "gatys_content")
+        )
+        return Grades(self.sizes, share, content)
+
+
+def median_grades(grades: Sequence[Grades]) -> Grades:
+    """Return the median of each grade over several outputs of one size."""
+    share, content = (
+        tuple(statistics.median(column) for column in zip(*rows, strict=True))
+        for rows in ([each.style_share for each in grades], [each.content for each in grades])
+    )
+    return Grades(grades[0].sizes, share, content)
 
 
 def machine() -> str:

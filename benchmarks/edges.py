@@ -1,5 +1,7 @@
 """Measure how many edges `edge_weight` preserves and how much style it costs, graded with VGG-19 in fp32.
 
+The style share is that at the size of the output and at the smaller ones of 512, 256 and 128 pixels.
+
 IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/edges.py [--sheet edges.png]
 """
 
@@ -9,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from common import gatys_objective, graded, load_chain, machine, pair, picture, table
+from common import Grader, load_chain, machine, pair, picture, table
 
 from impasto import load_image, save_image, stylize
 from impasto.cli.memory import keep_freed_memory
@@ -35,9 +37,8 @@ def main() -> None:
     chain, loss = load_chain("vgg19-caffe", torch.float32), LaplacianLoss()
     rows, images = [], []
     for content, style in PAIRS[: options.pairs]:
-        evaluator = gatys_objective(chain, pair(content, style, options.size), 1.0)
+        grader = Grader(content, style, options.size, chain)
         original = pair(content, style, options.size)[0]
-        original_loss = graded(evaluator, original)["style"]
         row: list[Image | None] = [original]
         for weight in WEIGHTS:
             result = stylize(
@@ -45,8 +46,8 @@ def main() -> None:
             )
             edges = loss.distance(loss.statistic(result.image), loss.statistic(original)).item()
             ssim = evaluate(picture(content), picture(style), result.image, metrics=["ssim"])["ssim"]
-            share = graded(evaluator, result.image)["style"] / original_loss
-            rows.append([f"{content} x {style}", f"{weight:g}", f"{1000 * edges:.2f}", f"{ssim:.3f}", f"{share:.1%}"])
+            shares = grader.grade(result.image).shares()
+            rows.append([f"{content} x {style}", f"{weight:g}", f"{1000 * edges:.2f}", f"{ssim:.3f}", shares])
             print(*rows[-1], flush=True)
             row.append(result.image)
         images.append([*row, load_image(picture(style), size=options.size)])

@@ -3,10 +3,11 @@
     export IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=...
     python benchmarks/fast_models.py [--grade] [--sheet FILE] [--large] [--cost] [--faithful] [--tiles]
 
-`--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32: style share (style loss with
-Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss (relu4_2) and CFSD. `--large`
-grades three pairs at 1024, 2048 and 4096 pixels, in bf16 where the processor supports it; CFSD, which compares all
-pairs of positions, is computed on the output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3,
+`--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32, at 512, 256 and 128 pixels:
+style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss
+(relu4_2), and CFSD at 512 pixels. `--large` grades three pairs at 1024, 2048 and 4096 pixels and reduced to 512, 256
+and 128 pixels, in bf16 where the processor supports it; CFSD, which compares all pairs of positions, is computed on the
+output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3,
 each size and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI
 2023) and random weights, in fp32 as published. `--faithful` measures how well twenty images at 512 pixels are preserved
 at strength 0 (PSNR in dB), and with the image itself as the style (PSNR, also against the output at strength 0, and
@@ -27,12 +28,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from common import SIX, gatys_objective, graded, load_chain, machine, pair, picture, table
+from common import SIX, Grader, Grades, load_chain, machine, median_grades, pair, picture, table
 from torch import Tensor, nn
 
 import impasto
 from impasto.devices import peak_memory_mib, pick_dtype
-from impasto.images import fit, load_image, quantize, resize, save_image
+from impasto.images import load_image, quantize, save_image
 from impasto.images.contact_sheet import contact_sheet
 from impasto.metrics.evaluate import evaluate
 from impasto.samples import CONTENTS, STYLES, resolve
@@ -43,6 +44,8 @@ MODELS = ("micro", "adain", "wct")
 PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
 MICRO_AST = "layers of MicroAST"
+Figures = tuple[Grades, float]
+"""Grades and CFSD."""
 
 
 class MicroAst(nn.Module):
@@ -91,24 +94,21 @@ def grade_all(sheet: Path | None) -> None:
     """Print the figures of six pairs at 512 pixels, and save a contact sheet."""
     evaluator = load_chain("vgg19-caffe", torch.float32)
     rows: list[list[str]] = []
-    figures: dict[str, list[tuple[float, float, float]]] = {model: [] for model in MODELS}
+    figures: dict[str, list[Figures]] = {model: [] for model in MODELS}
     images: list[list[Image | None]] = []
     for content, style in SIX:
-        pictures = pair(content, style, 512)
-        objective = gatys_objective(evaluator, pictures, 100.0)
-        original_loss = graded(objective, pictures[0])["style"]
-        images.append([*pictures])
+        grader = Grader(content, style, 512, evaluator)
+        images.append([*pair(content, style, 512)])
         row = [f"{content} x {style}"]
         for model in MODELS:
             image = impasto.stylize(picture(content), picture(style), model, size=512).image
-            losses = graded(objective, image)
             cfsd = evaluate(picture(content), picture(style), image, backbone=evaluator, metrics=["cfsd"])["cfsd"]
-            figures[model].append((losses["style"] / original_loss, losses["content"], cfsd))
-            row.append(_summary(figures[model][-1]))
+            figures[model].append((grader.grade(image), cfsd))
+            row.append(_summary(*figures[model][-1]))
             images[-1].append(image)
         rows.append(row)
-    medians = {model: tuple(map(statistics.median, zip(*values, strict=True))) for model, values in figures.items()}
-    rows.append(["median", *(_summary(medians[model]) for model in MODELS)])
+        print(*row, sep=" | ", flush=True)
+    rows.append(["median", *(_summary(*_medians(figures[model])) for model in MODELS)])
     print(table(["pair", *MODELS], rows))
     if sheet is not None:
         save_image(contact_sheet(images, column_names=["content", "style", *MODELS], cell=384), sheet)
@@ -120,27 +120,26 @@ def grade_large() -> None:
     exact = load_chain("vgg19-caffe", torch.float32)
     rows = []
     for size in LONGER_SIDES[1:]:
-        figures: dict[str, list[tuple[float, float, float]]] = {model: [] for model in MODELS}
+        figures: dict[str, list[Figures]] = {model: [] for model in MODELS}
         for content, style in SIX[:3]:
-            pictures = pair(content, style, size)
-            objective = gatys_objective(evaluator, pictures, 100.0)
-            original_loss = graded(objective, pictures[0])["style"]
+            grader = Grader(content, style, size, evaluator)
             for model in MODELS:
-                image = impasto.stylize(picture(content), picture(style), model, size=size).image
-                losses = graded(objective, image)
-                reduced = resize(quantize(image), fit(pictures[0].shape[-2:], LONGER_SIDES[0]))
-                cfsd = evaluate(picture(content), picture(style), reduced, backbone=exact, metrics=["cfsd"])["cfsd"]
-                figures[model].append((losses["style"] / original_loss, losses["content"], cfsd))
-        rows.append(
-            [size, *(_summary(tuple(map(statistics.median, zip(*figures[model], strict=True)))) for model in MODELS)]
-        )
+                pictures, name = (picture(content), picture(style)), f"cfsd@{LONGER_SIDES[0]}"
+                image = impasto.stylize(*pictures, model, size=size).image
+                cfsd = evaluate(*pictures, image, backbone=exact, metrics=[name])[name]
+                figures[model].append((grader.grade(image), cfsd))
+        rows.append([size, *(_summary(*_medians(figures[model])) for model in MODELS)])
         print(*rows[-1], flush=True)
     print(table(["longer side", *MODELS], rows))
 
 
-def _summary(figures: tuple[float, ...]) -> str:
-    share, content, cfsd = figures
-    return f"{share:.1%} / {content:.2f} / {cfsd:.2e}"
+def _summary(grades: Grades, cfsd: float) -> str:
+    return f"{grades}, {cfsd:.2e}"
+
+
+def _medians(figures: list[Figures]) -> Figures:
+    grades, cfsd = zip(*figures, strict=True)
+    return median_grades(grades), statistics.median(cfsd)
 
 
 def faithful() -> None:

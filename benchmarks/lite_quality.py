@@ -1,8 +1,8 @@
 """Grade the results of the bundled network `lite` with VGG-19, beside random features and VGG-19 itself.
 
 Each pair is stylized by `impasto stylize` with the default settings. The image as saved with 8 bits is graded with
-VGG-19 in fp32: style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image)
-and content loss (relu4_2).
+VGG-19 in fp32, at its size and at the smaller ones of 512, 256 and 128 pixels: style share (style loss with Gram
+matrices of relu1_1 to relu5_1, relative to that of the content image) and content loss (relu4_2).
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/lite_quality.py [--all] [--sheet FILE]
 
@@ -22,7 +22,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from common import SIX, Pictures, gatys_objective, graded, load_chain, machine, pair, picture, table
+from common import (
+    SIX,
+    Grader,
+    Grades,
+    Pictures,
+    gatys_objective,
+    load_chain,
+    machine,
+    median_grades,
+    pair,
+    picture,
+    table,
+)
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -36,15 +48,14 @@ from impasto.devices import pick_dtype
 from impasto.files import write_atomically
 from impasto.images import load_image, save_image
 from impasto.images.contact_sheet import contact_sheet
-from impasto.objectives.objective import Objective
 from impasto.optim.descent import evaluate
 from impasto.types import Image
 
 PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
 
-Grades = tuple[float, float, float]
-"""Style share (0 to 1), content loss, seconds."""
-Columns = dict[str, list[Grades]]
+Graded = tuple[Grades, float]
+"""Grades and seconds."""
+Columns = dict[str, list[Graded]]
 """Grades of all pairs for each network."""
 
 
@@ -67,11 +78,6 @@ class Random(Lite):
         ]
 
 
-def grade(evaluator: Objective, content: Image, output: Image, seconds: float) -> Grades:
-    losses, identity = graded(evaluator, output), graded(evaluator, content)
-    return losses["style"] / identity["style"], losses["content"], seconds
-
-
 def stylize_pair(backbone: str, content: str, style: str, size: int, near_scales: int) -> tuple[Image, float]:
     """Return the stylized image and the time in seconds, including the time to load the weights."""
     started = time.perf_counter()
@@ -89,14 +95,14 @@ def seconds_per_evaluation(backbone: str, pictures: Pictures, precision: Precisi
     return min(times)
 
 
-def cell(grades: Grades) -> str:
-    share, content, seconds = grades
-    return f"{share:.1%} / {content:.2f} / {seconds:.0f} s"
+def cell(found: Graded) -> str:
+    grades, seconds = found
+    return f"{grades}, {seconds:.0f} s"
 
 
-def medians(column: Sequence[Grades]) -> Grades:
-    share, content, seconds = (statistics.median(values) for values in zip(*column, strict=True))
-    return share, content, seconds
+def medians(column: Sequence[Graded]) -> Graded:
+    grades, seconds = zip(*column, strict=True)
+    return median_grades(grades), statistics.median(seconds)
 
 
 def grade_pairs(pairs: Sequence[tuple[str, str]], networks: Sequence[str], options: argparse.Namespace) -> Columns:
@@ -105,12 +111,11 @@ def grade_pairs(pairs: Sequence[tuple[str, str]], networks: Sequence[str], optio
     columns: Columns = {name: [] for name in networks}
     rows, images = [], []
     for content, style in pairs:
-        scaled = pair(content, style, options.size)
-        evaluator = gatys_objective(plain, scaled, 1.0)
+        grader = Grader(content, style, options.size, plain)
         outputs = []
         for name in networks:
             image, seconds = stylize_pair(name, content, style, options.size, options.near_scales)
-            columns[name].append(grade(evaluator, scaled[0], image, seconds))
+            columns[name].append((grader.grade(image), seconds))
             outputs.append(image)
         rows.append([f"{content} x {style}", *(cell(columns[name][-1]) for name in networks)])
         images.append([load_image(picture(style), size=options.size), *outputs])
@@ -150,7 +155,7 @@ def main() -> None:
         speed(pair(*SIX[0], options.size))
         return
     pairs = (all_pairs() if options.all else SIX)[: options.pairs]
-    print("style share / content loss / seconds", flush=True)
+    print("style share and content loss at each size, seconds", flush=True)
     columns = grade_pairs(pairs, ["lite"] if options.only_lite else ["lite", "random", "vgg19-caffe"], options)
     if options.stamp:
         stamp(Lite.bundled, {name: medians(grades) for name, grades in columns.items()}, len(pairs), options.size)
@@ -158,7 +163,7 @@ def main() -> None:
         print_comparison(medians(columns["lite"]), medians(columns["vgg19-caffe"]), pair(*pairs[0], options.size))
 
 
-def stamp(path: Path, found: dict[str, Grades], pairs: int, size: int) -> None:
+def stamp(path: Path, found: dict[str, Graded], pairs: int, size: int) -> None:
     """Write the medians into the metadata of a weights file."""
     with safe_open(path, "pt") as stored:
         metadata, state = stored.metadata(), {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
@@ -166,8 +171,12 @@ def stamp(path: Path, found: dict[str, Grades], pairs: int, size: int) -> None:
         {
             "pictures": f"{pairs} pairs at {size} pixels, graded by VGG-19",
             **{
-                name: {"style share": round(share, 4), "content loss": round(loss, 3)}
-                for name, (share, loss, _) in found.items()
+                name: {
+                    "sizes": grades.sizes,
+                    "style share": [round(share, 4) for share in grades.style_share],
+                    "content loss": [round(loss, 3) for loss in grades.content],
+                }
+                for name, (grades, _) in found.items()
             },
         }
     )
@@ -185,11 +194,12 @@ def speed(pictures: Pictures) -> None:
         print(f"seconds per evaluation, precision {precision}: {summary}", flush=True)
 
 
-def print_comparison(lite: Grades, vgg: Grades, pictures: Pictures) -> None:
-    print(f"median style share {lite[0]:.1%}: at most 6% {lite[0] <= 0.06}, at most 3% {lite[0] <= 0.03}")
-    print(f"content loss {lite[1] / vgg[1]:.2f}x that of VGG-19: at most 1.3x {lite[1] <= 1.3 * vgg[1]}")
+def print_comparison(lite: Graded, vgg: Graded, pictures: Pictures) -> None:
+    share, content = lite[0].style_share[0], lite[0].content[0] / vgg[0].content[0]
+    print(f"median style share {share:.1%}: at most 6% {share <= 0.06}, at most 3% {share <= 0.03}")
+    print(f"content loss {content:.2f}x that of VGG-19: at most 1.3x {content <= 1.3}")
     speed(pictures)
-    print(f"seconds until converged, medians: {vgg[2]:.0f} and {lite[2]:.1f}: {vgg[2] / lite[2]:.1f}x sooner")
+    print(f"seconds until converged, medians: {vgg[1]:.0f} and {lite[1]:.1f}: {vgg[1] / lite[1]:.1f}x sooner")
 
 
 if __name__ == "__main__":

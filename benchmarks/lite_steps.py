@@ -1,9 +1,9 @@
 """Grade the intermediate images of `gatys` with `lite` by VGG-19, for different numbers of steps and tolerances.
 
 The loss of a small network can decrease while the loss of VGG-19 does not. Each of six pairs is stylized once with the
-default settings except for the number of steps. Printed are the medians of the loss (relative to the final one), of the
-style share and of the content loss of VGG-19 after several numbers of steps, and at the step at which each tolerance
-would have stopped the run.
+default settings except for the number of steps. Printed are the medians of the loss (relative to the final one), and of
+the style share and the content loss of VGG-19 at the size of the output and at the smaller ones of 512, 256 and 128
+pixels, after several numbers of steps, and at the step at which each tolerance would have stopped the run.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/lite_steps.py [--size 512] [--start noise]
 """
@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Sequence
 
 import torch
-from common import SIX, gatys_objective, graded, load_chain, machine, pair, picture, table
+from common import SIX, Grader, Grades, load_chain, machine, median_grades, picture, table
 
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
@@ -25,8 +25,8 @@ from impasto.types import Image, Step
 STEPS = (60, 80, 100, 150, 200, 300, 400)
 TOLERANCES = (0.03, 0.02, 0.01)
 
-Mark = tuple[int, float, float, float]
-"""Steps, loss, and the style share and content loss of VGG-19."""
+Mark = tuple[int, float, Grades]
+"""Steps, loss, and the grades by VGG-19."""
 
 
 def watch(content: str, style: str, size: int, start: str) -> tuple[list[float], dict[int, Image], dict[float, int]]:
@@ -50,8 +50,9 @@ def watch(content: str, style: str, size: int, start: str) -> tuple[list[float],
 
 
 def medians(marks: Sequence[Mark]) -> list[str]:
-    steps, loss, share, content = (statistics.median(column) for column in zip(*marks, strict=True))
-    return [f"{steps:.0f}", f"{loss:.3f}", f"{share:.2%}", f"{content:.3f}"]
+    steps, loss, grades = zip(*marks, strict=True)
+    middle = median_grades(grades)
+    return [f"{statistics.median(steps):.0f}", f"{statistics.median(loss):.3f}", middle.shares(2), middle.contents(3)]
 
 
 def main() -> None:
@@ -66,19 +67,19 @@ def main() -> None:
     print(machine(), f"; {options.size} pixels, start {options.start}", sep="", flush=True)
     rows: dict[str, list[Mark]] = {}
     for content, style in SIX[: options.pairs]:
-        scaled = pair(content, style, options.size)
-        evaluator = gatys_objective(plain, scaled, 1.0)
-        identity = graded(evaluator, scaled[0])["style"]
+        grader = Grader(content, style, options.size, plain)
         losses, pictures, ends = watch(content, style, options.size, options.start)
-        marks = {}
-        for steps, image in pictures.items():
-            grades = graded(evaluator, image)
-            marks[steps] = steps, losses[steps - 1] / losses[-1], grades["style"] / identity, grades["content"]
+        marks = {
+            steps: (steps, losses[steps - 1] / losses[-1], grader.grade(image)) for steps, image in pictures.items()
+        }
         for steps in STEPS:
             rows.setdefault(f"{steps} steps", []).append(marks[steps])
         for tolerance in TOLERANCES:
             rows.setdefault(f"tolerance {tolerance}", []).append(marks[ends[tolerance]])
-        print(f"{content} x {style}: best style share after {min(STEPS, key=lambda each: marks[each][2])}", flush=True)
+        print(
+            f"{content} x {style}: best style share after {min(STEPS, key=lambda each: marks[each][2].style_share)}",
+            flush=True,
+        )
     print(table(["until", "steps", "loss", "style share", "content loss"], [[k, *medians(v)] for k, v in rows.items()]))
 
 

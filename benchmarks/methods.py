@@ -1,7 +1,8 @@
 """Compare all methods: a contact sheet, or a table of metrics on layers that no method optimizes.
 
-The table grades the saved images of six pairs with VGG-19 in fp32 and shows medians. For each style weight of `gatys`
-it lists the other rows that are at least as good in content and in style, and better in one of them.
+The table grades the saved images of six pairs with VGG-19 in fp32 and shows medians; content loss and style share also
+at the sizes of 512, 256 and 128 pixels that are below the output. For each style weight of `gatys` it lists the other
+rows that are at least as good in content and in style, and better in one of them.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --sheet methods.png [--backbone lite]
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/methods.py --table [--backbone lite]
@@ -24,11 +25,12 @@ from impasto.cli.memory import keep_freed_memory
 from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
 from impasto.metrics.evaluate import evaluate_with_baselines
+from impasto.metrics.reference import with_sizes
 from impasto.types import Image
 
 UNSEEN = {"content": ("relu3_3", "relu4_3"), "style": ("relu1_2", "relu2_2", "relu3_2", "relu4_3")}
 """Layers for the metrics: no method optimizes them by default, except strotss, whose hypercolumns contain some."""
-GRADED = {"content": ("content", "ssim"), "style": ("sliced_wasserstein", "style", "gram")}
+GRADED = {"content": ("content", "ssim"), "style": ("sliced_wasserstein", "style", "gram", "style_share")}
 WEIGHTS = ("gatys 10", "gatys 100", "gatys 1000")
 ROWS: dict[str, dict[str, Any]] = {
     **{f"gatys {weight}": {"method": "gatys", "style_weight": weight, "steps": 120} for weight in (10, 100, 1000)},
@@ -72,9 +74,10 @@ def sheet(file: Path, backbone: str, size: int, pairs: int, steps: int | None) -
 
 def grades(content: str, style: str, output: Image, evaluator: Any) -> dict[str, Grades]:
     """Return the metrics of the output, of the content image itself and of the style image itself."""
+    pictures, longer_side = (picture(content), picture(style)), max(output.shape[-2:])
     parts = [
         evaluate_with_baselines(
-            picture(content), picture(style), output, backbone=evaluator, layers=UNSEEN[kind], metrics=GRADED[kind]
+            *pictures, output, backbone=evaluator, layers=UNSEEN[kind], metrics=with_sizes(GRADED[kind], longer_side)
         )
         for kind in UNSEEN
     ]
@@ -101,7 +104,7 @@ def compare(backbone: str, size: int, pairs: int, only: Sequence[str]) -> None:
 
 
 def report(medians: Mapping[str, Grades]) -> None:
-    columns = [name for names in GRADED.values() for name in names]
+    columns = [name for name in next(iter(medians.values())) if name != "seconds"]
     print(
         table(
             ["method", *columns, "seconds"],

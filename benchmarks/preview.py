@@ -1,8 +1,9 @@
 """Measure how well a preview at 256 pixels predicts the output at 1024 pixels.
 
-The large output is reduced to 256 pixels and compared with the preview. VGG-19 in fp32 grades both at 256 pixels. The
-stroke wavelength is the geometric mean wavelength of the power spectrum of the luminance difference between output and
-content image, relative to the longer side.
+The large output is reduced to 256 pixels and compared with the preview. VGG-19 in fp32 grades both at 256 and at 128
+pixels: content loss (relu4_2) and style share (style loss relative to that of the content image). The stroke wavelength
+is the geometric mean wavelength of the power spectrum of the luminance difference between output and content image,
+relative to the longer side.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/preview.py [--loss-scales 1] [--near-scales 2]
 """
@@ -13,7 +14,7 @@ import argparse
 import math
 
 import torch
-from common import SIX, gatys_objective, graded, load_chain, machine, pair, picture, table
+from common import SIX, Grader, load_chain, machine, pair, picture, table
 from torch import Tensor
 
 from impasto import stylize
@@ -23,8 +24,8 @@ from impasto.images import luminance, resize
 from impasto.types import Image
 
 PREVIEW_SIZE = 256
-Figures = tuple[float, float, float]
-"""Content loss, 100 times the style loss, and stroke wavelength."""
+Figures = tuple[float, ...]
+"""Content loss at 256 and 128 pixels, style share in percent at both sizes, and stroke wavelength."""
 
 
 def stroke_wavelength(output: Image, content: Image) -> float:
@@ -42,8 +43,8 @@ def stroke_wavelength(output: Image, content: Image) -> float:
 
 def measure(chain: ChainBackbone, content: str, style: str, options: argparse.Namespace) -> tuple[Figures, Figures]:
     """Return the figures of the preview of a pair, and those of the large output reduced to its size."""
-    pictures = pair(content, style, PREVIEW_SIZE)
-    evaluator = gatys_objective(chain, pictures, 1.0)
+    photo, _ = pair(content, style, PREVIEW_SIZE)
+    grader = Grader(content, style, PREVIEW_SIZE, chain)
     shared = {"method": options.method, "backbone": options.backbone, "style_scale": options.style_scale}
     preview = {} if options.near_scales == 1 else {"near_scales": options.near_scales}
     full = {} if options.loss_scales is None else {"loss_scales": options.loss_scales}
@@ -51,9 +52,9 @@ def measure(chain: ChainBackbone, content: str, style: str, options: argparse.Na
     def figures(size: int, settings: dict[str, int]) -> Figures:
         result = stylize(picture(content), picture(style), size=size, **shared, **settings)
         print(f"{content} x {style}, {size}: {result.seconds:.0f} s", flush=True)
-        reduced = resize(result.image, (pictures[0].shape[-2], pictures[0].shape[-1]))
-        losses = graded(evaluator, reduced)
-        return losses["content"], 100 * losses["style"], stroke_wavelength(reduced, pictures[0])
+        reduced = resize(result.image, (photo.shape[-2], photo.shape[-1]))
+        grades = grader.grade(reduced)
+        return *grades.content, *(100 * share for share in grades.style_share), stroke_wavelength(reduced, photo)
 
     return figures(PREVIEW_SIZE, preview), figures(options.large, full)
 
@@ -78,7 +79,8 @@ def main() -> None:
         small, large = measure(chain, content, style, options)
         cells = [f"{a:.3f}, {b:.3f}: {b / a:.2f}" for a, b in zip(small, large, strict=True)]
         rows.append([f"{content} x {style}", *cells])
-    print(table(["pair", "content loss", "100 x style loss", "stroke wavelength"], rows))
+    names = [f"{name} at {size}" for name in ("content loss", "style share (%)") for size in (PREVIEW_SIZE, 128)]
+    print(table(["pair", *names, "stroke wavelength"], rows))
 
 
 if __name__ == "__main__":

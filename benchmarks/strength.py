@@ -1,8 +1,9 @@
 """Measure the effect of one `strength` with different networks, sizes and starts, graded with VGG-19 in fp32.
 
 Style share: style loss of the output relative to that of the content image. Content share: content loss of the output
-relative to that of the style image stretched to the size of the content image. The table also shows the ratio of each
-value to the mean of its column.
+relative to that of the style image stretched to the size of the content image. Both are graded at the size of the
+output and at the smaller ones of 512, 256 and 128 pixels. The table also shows the ratio of each value at the size of
+the output to the mean of its column.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/strength.py [--strength 50] [--sizes 256 512 1024]
 """
@@ -13,23 +14,18 @@ import argparse
 import statistics
 
 import torch
-from common import Pictures, gatys_objective, graded, load_chain, machine, pair, picture, table
+from common import Grader, Grades, load_chain, machine, picture, table
 
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
-from impasto.images import resize
-from impasto.types import Image
 
 NETWORKS, STARTS = ("lite", "vgg19-caffe"), ("content", "noise")
 
 
-def shares(pictures: Pictures, output: Image) -> tuple[float, float, float, float]:
-    """Return content loss, style loss, content share and style share of an output."""
-    content, style = pictures
-    evaluator = gatys_objective(load_chain("vgg19-caffe", torch.float32), pictures, 1.0)
-    losses, identity = graded(evaluator, output), graded(evaluator, content)
-    copy = graded(evaluator, resize(style, (content.shape[-2], content.shape[-1])))
-    return losses["content"], losses["style"], losses["content"] / copy["content"], losses["style"] / identity["style"]
+def columns(grades: Grades, copy: Grades) -> tuple[tuple[float, ...], ...]:
+    """Return content loss, content share and style share of an output, each at every size."""
+    share = tuple(own / other for own, other in zip(grades.content, copy.content, strict=True))
+    return grades.content, share, grades.style_share
 
 
 def main() -> None:
@@ -45,9 +41,11 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory(of_any_size=True)  # as the command does
     print(machine(), f"; {options.content} x {options.style}, {options.method}, strength {options.strength:g}", sep="")
-    found: dict[tuple[str, int, str], tuple[float, float, float, float]] = {}
+    found: dict[tuple[str, int, str], tuple[tuple[float, ...], ...]] = {}
+    evaluator = load_chain("vgg19-caffe", torch.float32)
     for size in options.sizes:
-        pictures = pair(options.content, options.style, size)
+        grader = Grader(options.content, options.style, size, evaluator)
+        copy = grader.style_copy()
         for network in options.networks:
             for start in options.starts:
                 result = stylize(
@@ -60,15 +58,18 @@ def main() -> None:
                     strength=options.strength,
                     tolerance=0.01,
                 )
-                found[network, size, start] = values = shares(pictures, result.image)
-                print(network, size, start, *(f"{value:.4f}" for value in values), flush=True)
-    means = [statistics.mean(column) for column in zip(*found.values(), strict=True)]
+                found[network, size, start] = columns(grader.grade(result.image), copy)
+                print(network, size, start, *map(_text, found[network, size, start]), flush=True)
+    means = [statistics.mean(values[0] for values in column) for column in zip(*found.values(), strict=True)]
     rows = [
-        [*key, *(f"{value:.3g} ({value / mean:.2f})" for value, mean in zip(values, means, strict=True))]
+        [*key, *(f"{_text(each)} ({each[0] / mean:.2f})" for each, mean in zip(values, means, strict=True))]
         for key, values in found.items()
     ]
-    head = ["network", "size", "start", "content loss", "style loss", "content share", "style share"]
-    print(table(head, rows))
+    print(table(["network", "size", "start", "content loss", "content share", "style share"], rows))
+
+
+def _text(values: tuple[float, ...]) -> str:
+    return " / ".join(f"{value:.3g}" for value in values)
 
 
 if __name__ == "__main__":
