@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TextIO
 from impasto.cli.commands import COMMANDS
 from impasto.cli.interrupts import exit_status, handle_signals, stop_immediately
 from impasto.cli.memory import keep_freed_memory
+from impasto.cli.streams import prepare_streams
 
 SUCCESS, USER_ERROR = 0, 2
 """Exit statuses: success, and an error that the user can fix."""
@@ -39,6 +40,7 @@ def run() -> NoReturn:
 
     The process ends without the shutdown of Python, which takes 0.25 s to unload torch.
     """
+    prepare_streams()
     statuses: list[int] = []
     atexit.register(lambda: [_exit_now(status) for status in statuses])  # registered first, therefore called last
     statuses.append(main())
