@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from impasto.files import check_writable, write_atomically
+from impasto.files import check_replaceable, check_writable, write_atomically
 from impasto.types import Step
 
 FORMATS = (".svg", ".csv", ".json")
@@ -21,6 +21,7 @@ def check_curves(path: str | Path) -> None:
     Raises:
         ValueError: if the suffix is unknown, matplotlib is missing or the file cannot be written.
     """
+    check_replaceable(path)
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"cannot write curves to {str(path)!r}: its suffix must be one of {', '.join(FORMATS)}")

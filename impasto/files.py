@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+WRITE_PERMISSIONS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -53,6 +56,15 @@ def check_writable(path: str | Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_replaceable(path: str | Path) -> None:
+    """Raise `ValueError` if the path of a file that is to be written is a folder or a read-only file."""
+    if os.path.isdir(path):
+        raise ValueError(f"cannot write {str(path)!r}: it is a folder; add a file name")
+    # To replace a file needs no permission to write it; whoever made it read-only wants to keep it.
+    if os.path.exists(path) and not os.stat(path).st_mode & WRITE_PERMISSIONS:
+        raise ValueError(f"cannot write {str(path)!r}: it is read-only; give another path")
+
+
 def check_unused(files: Iterable[Path], owner: str) -> None:
     """Check that files, which are going to be written beside others, do not exist yet.
 
@@ -90,9 +102,8 @@ def reason(error: Exception) -> str:
 def _target(path: str | Path) -> Path:
     """Resolve symbolic links and create the folder. Raises `ValueError` for a folder or a device."""
     try:
+        check_replaceable(path)
         target = Path(os.path.realpath(path))
-        if target.is_dir():
-            raise ValueError(f"cannot write {str(path)!r}: it is a folder; add a file name")
         if target.exists() and not target.is_file():
             raise ValueError(f"cannot write {str(path)!r}: it is not a regular file; give another path")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,12 @@ def _is_installed(package: str) -> bool:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Return whether files can be created in a folder or in its first existing parent, without creating any."""
+    """Return whether files can be created in a folder or in its first existing parent; creates one for a moment."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
+    try:  # permissions alone do not tell: a file system may be read-only or full, and root passes every check of them
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".impasto-") as file:
+            file.write(b" ")
+    except OSError:
+        return False
+    return True

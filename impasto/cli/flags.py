@@ -19,6 +19,20 @@ NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 MAX_INT = 2**63 - 1  # the upper limit of a seed, which the help does not mention
 
+SYNONYMS = {
+    "--device": ("gpu", "cuda", "cpu", "mps", "gpu-id", "use-gpu", "no-cuda"),
+    "--steps": ("iterations", "iters", "iter", "num-steps", "num-iterations", "max-iter", "epochs"),
+    "--size": ("image-size", "img-size", "max-size", "resolution", "width", "height", "content-size"),
+    "--lr": ("learning-rate", "step-size"),
+    "--start": ("init", "init-image", "initialization"),
+    "--backbone": ("model", "network", "vgg", "arch"),
+    "--color": ("preserve-color", "preserve-colors", "original-colors", "keep-colors"),
+    "--tv-weight": ("tv", "smoothness", "smooth-weight"),
+    "--style-mix": ("style-blend-weights", "style-weights", "blend"),
+    "--output": ("out", "output-image", "result", "save", "dest"),
+}
+"""Names that other programs have for a flag, and names of its values."""
+
 
 class CommandParser(argparse.ArgumentParser):
     """Parser of one command; flags and positional arguments may be mixed in any order.
@@ -75,6 +89,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def _suggestion(self, word: str) -> str:
         flag = word.partition("=")[0].replace("_", "-")
+        synonym = next((own for own, words in SYNONYMS.items() if flag.removeprefix("--") in words), "")
+        if synonym in self._option_string_actions:
+            return f"; did you mean {synonym}?"
         close = difflib.get_close_matches(flag, list(self._option_string_actions), n=1)
         return f"; did you mean {close[0]}?" if close else ""
 

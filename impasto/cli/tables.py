@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 Row = dict[str, Any]
+NARROWEST_COLUMN = 12
+"""Mean width of the columns of a table, in characters; a narrower terminal breaks the lines of plain columns."""
 
 
 def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str]) -> None:
@@ -23,7 +26,7 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str]) ->
         return
     heads = [column.replace("_", " ") for column in columns]
     cells = [[text_of(row[column]) for column in columns] for row in rows]
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and shutil.get_terminal_size().columns >= NARROWEST_COLUMN * len(columns):
         _print_table(heads, cells)
         return
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]

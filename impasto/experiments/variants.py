@@ -122,6 +122,7 @@ def tasks_of(variant: ResolvedVariant, pair: tuple[str, str], spec: Specificatio
     settings = {name: _absolute(name, value, folder) for name, value in variant.settings.items()}
     for seed in variant.seeds:
         try:
+            METHODS[variant.method].check_given(settings)
             config = check_settings(METHODS[variant.method].Config, variant.method, settings | {"seed": seed})
             METHODS[variant.method](config)
         except ValueError as error:

@@ -15,7 +15,7 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from impasto.files import check_writable, reason, write_atomically
+from impasto.files import check_replaceable, check_writable, reason, write_atomically
 from impasto.images import hires, profiles
 from impasto.images.pixels import Bits, as_single_image, quantize, white_level
 from impasto.types import Image
@@ -60,6 +60,7 @@ def check_output(path: str | Path, bits: int = 8) -> None:
     Raises:
         ValueError: if the file cannot be written.
     """
+    check_replaceable(path)
     deep = white_level(bits) > 255
     supported = [suffix for suffix, each in _FORMATS.items() if each.deep or not deep]
     what = f"{str(path)!r} with {bits} bits per channel" if deep else repr(str(path))

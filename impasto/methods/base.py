@@ -36,6 +36,8 @@ class Method(ABC):
     """Weights of the network of the method that come with the package; None where there are none."""
     paper: ClassVar[dict[str, Any]] = {}
     """Settings of the preset `paper`: those of the paper that differ from the defaults."""
+    replaced: ClassVar[dict[str, str]] = {}
+    """Settings that replace another one, and which; a caller may give only one of the two."""
 
     def __init__(self, config: Any) -> None:
         """Check the settings and raise `ValueError` for those that contradict each other."""
@@ -80,6 +82,17 @@ class Method(ABC):
     def final_shape(cls, config: Any, content: Image) -> tuple[int, int]:
         """Return the height and width of the output in pixels, for a content image `(1, 3, H, W)` at its own size."""
         return fitted_shape(content, cls.final_size(config))
+
+    @classmethod
+    def check_given(cls, settings: Mapping[str, Any]) -> None:
+        """Check the settings that a caller gave; the constructor sees all values, and some may be the defaults.
+
+        Raises:
+            ValueError: for a setting that is given besides the one that it replaces.
+        """
+        for name, other in cls.replaced.items():
+            if settings.get(name) is not None and other in settings:
+                raise ValueError(f"{name}: it replaces {other}, which is given too; give one of them")
 
     @abstractmethod
     def run(self, subject: Subject) -> Iterator[Step]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Lt
 from pydantic.dataclasses import dataclass
@@ -45,6 +45,7 @@ class Matching(PixelMethod):
 
     Config = MatchingConfig
     config: MatchingConfig
+    replaced: ClassVar[dict[str, str]] = {"strength": "style_weight"}
 
     def __init__(self, config: MatchingConfig) -> None:
         """Check the settings."""
@@ -106,10 +107,8 @@ class Matching(PixelMethod):
 
 
 def _check_strength(config: MatchingConfig) -> None:
-    """Raise `ValueError` where a strength is given besides the weight that it replaces, or has no effect."""
+    """Raise `ValueError` where a strength has no effect."""
     if config.strength is None:
         return
-    if config.style_weight != type(config)().style_weight:
-        raise ValueError("strength: it replaces style_weight, which is given too; give one of them")
     if config.content_weight == 0:
         raise ValueError("strength: it balances style and content, but content_weight is 0; give style_weight instead")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.config import check_settings, settings_of
+from impasto.files import check_replaceable
 from impasto.images import Bits, check_output
 from impasto.images.folders import pictures_in
 from impasto.pipeline.records import load_record, record_path
@@ -66,6 +67,9 @@ def plan_folder(
             f"overwrite: {len(conflicts)} of {len(tasks)} outputs would replace another file: {conflicts[0]}; "
             "allow it, or give another folder"
         )
+    for task in tasks:
+        if task.record is None:
+            check_replaceable(task.output)
     check_output(outputs[0], bits)
     return tasks
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.devices import torch_defaults
-from impasto.files import write_atomically
+from impasto.files import check_replaceable, write_atomically
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
@@ -53,6 +53,7 @@ def export(model: str, file: Path) -> Path:
     Raises:
         ValueError: for an unknown model, another suffix, or if the extra `export` is not installed.
     """
+    check_replaceable(file)
     if file.suffix != ".onnx":
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
     if model not in models():

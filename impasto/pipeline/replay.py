@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.images import MAX_PIXELS, open_picture
+from impasto.methods import METHODS
 from impasto.pipeline.records import ROLES, load_record
 from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep, stylize
@@ -46,7 +47,7 @@ def replay(
     moved: list[Sequence[str | Path]] = [*single, styles, masks, style_masks]
     paths = _input_paths(record, dict(zip(ROLES, moved, strict=True)), max_pixels)
     _warn_of_other_versions(record)
-    settings = {**record["settings"], **_file_settings(paths)}
+    settings = {**_used_settings(record), **_file_settings(paths)}
     last = record["steps"] if record["stopped"] == "cancelled" else None
 
     def until_last(step: Step) -> bool:
@@ -55,6 +56,14 @@ def replay(
 
     (source,), method = paths["content"], record["method"]
     return stylize(source, paths["style"], method, on_step=until_last, max_pixels=max_pixels, **settings)
+
+
+def _used_settings(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the recorded settings without those that others replaced, which must not be given together."""
+    settings = record["settings"]
+    replaced = METHODS[record["method"]].replaced
+    unused = {other for name, other in replaced.items() if settings.get(name) is not None}
+    return {name: value for name, value in settings.items() if name not in unused}
 
 
 def _file_settings(paths: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:

@@ -100,6 +100,7 @@ class Stylizer:
         **settings: Any,
     ) -> None:
         self.method, self.max_pixels = method, max_pixels
+        METHODS[method].check_given(settings)
         settings, pictures = split_pictures(settings)
         self.config: MethodConfig = configure(method, settings)
         self._method = METHODS[method](self.config)

@@ -525,6 +525,53 @@ def test_verify_fails_for_a_corrupt_file_and_for_a_named_file_that_is_missing(
     assert err.startswith("impasto: vgg16 is wrong")
 
 
+def test_an_existing_folder_as_output_is_an_error_about_the_folder(run: Run, folder: Path) -> None:
+    (folder / "there").mkdir()
+    for words in (
+        ["stylize", "woodcut", "mosaic", "-o", "there"],
+        ["stylize", "woodcut", "mosaic", "-o", "out.png", "--preview", "there"],
+        ["stylize", "woodcut", "mosaic", "-o", "out.png", "--curves", "there"],
+        ["export", "micro", "-o", "there"],
+    ):
+        status, _, err = run(*words)
+        assert (status, err) == (2, "impasto: cannot write 'there': it is a folder; add a file name\n")
+
+
+def test_a_read_only_output_is_not_replaced(run: Run, folder: Path) -> None:
+    image = PIL.Image.new("RGB", (20, 20))
+    (folder / "photos").mkdir()
+    (folder / "out").mkdir()
+    for name in ("photos/a.png", "out/a.png", "out.png"):
+        image.save(folder / name)
+        (folder / name).chmod(0o444)
+    before = (folder / "out.png").read_bytes()
+    quick = ["--backbone", "tiny", "--size", "32", "--steps", "1"]
+    for words, name in (
+        (["stylize", "photos/a.png", "mosaic", "-o", "out.png"], "out.png"),
+        (["stylize", "photos/a.png", "mosaic", "-o", "new.png", "--preview", "out.png"], "out.png"),
+        (["stylize", "photos", "mosaic", "-o", "out", "--overwrite"], "out/a.png"),
+    ):
+        status, _, err = run(*words, *quick)
+        assert (status, err) == (2, f"impasto: cannot write '{name}': it is read-only; give another path\n")
+        assert (folder / name).read_bytes() == before
+
+
+def test_a_table_that_does_not_fit_a_narrow_terminal_is_printed_as_plain_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "20")
+    assert "small network distilled from VGG-19" in run("backbones")[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the system has no /proc")
+def test_doctor_reports_a_cache_that_nobody_can_write(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.cli.doctor._gflops", lambda *_: 1.0)
+    for cache in ("/proc/cache", "/dev/null/cache"):
+        monkeypatch.setenv("IMPASTO_CACHE", cache)
+        assert json.loads(run("doctor", "--json")[1])["cache"]["writable"] is False
+
+
 def test_doctor_prints_the_facts_about_the_machine(run: Run) -> None:
     status, out, _ = run("doctor", "--json")
     assert status == 0

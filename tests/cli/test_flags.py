@@ -116,6 +116,34 @@ def test_an_unknown_flag_or_a_missing_value_is_an_error(words: list[str], messag
         parser_of("style_weight", "sizes").parse(words)
 
 
+@pytest.mark.parametrize(
+    ("flag", "suggestion"),
+    [
+        ("--gpu", "--device"),
+        ("--cuda", "--device"),
+        ("--iterations", "--steps"),
+        ("--image-size", "--size"),
+        ("--learning-rate", "--lr"),
+        ("--init", "--start"),
+        ("--colour", "--color"),
+    ],
+)
+def test_the_name_of_a_flag_in_other_programs_suggests_our_own(flag: str, suggestion: str) -> None:
+    parser = CommandParser("stylize")
+    add_settings(parser, GatysConfig)
+    with pytest.raises(ValueError, match=f"^unknown flag {flag}; did you mean {suggestion}[?]"):
+        parser.parse([flag, "1"])
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "stylize --help-all"])
+def test_the_help_is_legible_in_a_terminal_of_20_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    lines = help_of(capsys, *command.split(), "--help").splitlines()
+    assert sum(len(line.strip()) == 1 for line in lines) < 3
+
+
 def test_a_superfluous_argument_is_an_error() -> None:
     parser = CommandParser("methods")
     add_json(parser)

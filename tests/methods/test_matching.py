@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from support import best_step, run_method, sample
 from torch import Tensor
 
+import impasto
 from impasto.config import setting_schemas
 from impasto.images import resize
 from impasto.losses import LOSSES, FeatureLoss
@@ -112,10 +114,6 @@ def test_25_points_of_strength_multiply_the_style_weight_by_ten() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"strength": 50, "style_weight": 7},
-            "strength: it replaces style_weight, which is given too; give one of them",
-        ),
         ({"strength": 50, "content_weight": 0}, "strength: it balances style and content, but content_weight is 0"),
         ({"tolerance": 0.1}, "tolerance: it stops a run without a number of steps; give tolerance or steps"),
         ({"layer_weights": [1, 2]}, "layer_weights: 2 weights, but 5 style layers"),
@@ -128,6 +126,16 @@ def test_settings_that_contradict_each_other_are_an_error_of_one_line(settings: 
     with pytest.raises(ValueError, match=f"^{message}") as caught:
         run("gatys", **settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("weight", [7, 100])  # 100 is the default, but given
+def test_a_strength_and_the_weight_that_it_replaces_are_an_error(weight: float, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"backbone": "tiny", "size": 32, "steps": 1, "strength": 50}
+    with pytest.raises(ValueError, match=r"^strength: it replaces style_weight, which is given too; give one of them$"):
+        impasto.stylize("woodcut", "mosaic", style_weight=weight, **settings)
+    result = impasto.stylize("woodcut", "mosaic", **settings)
+    again = impasto.replay(result.save(tmp_path / "out.png"))  # the record has both
+    assert torch.equal(again.image, result.image)
 
 
 @pytest.mark.parametrize(("backbone", "default"), [("lite", 0.02), ("tiny", 0.01)])
