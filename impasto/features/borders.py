@@ -8,6 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+BORDER = 16
+"""Pixels by which an image is mirrored for a loss network whose features are compared position by position: its zero
+padding is an edge around the image, which the optimization would paint as a frame."""
+
 
 def pad_replicate(x: Tensor, border: int = 1) -> Tensor:
     """Repeat the outermost positions of features `border` times on each side.
@@ -46,6 +50,22 @@ def pad_reflect(x: Tensor) -> Tensor:
     padded[..., 1:-1, 0], padded[..., 1:-1, -1] = x[..., min(1, width - 1)], x[..., max(-2, -width)]
     padded[..., 0, :], padded[..., -1, :] = padded[..., min(2, height), :], padded[..., max(-3, -height - 1), :]
     return padded
+
+
+def mirror(image: Tensor, width: int) -> Tensor:
+    """Mirror an image at its borders, with a gradient that is deterministic on every device.
+
+    Args:
+        image: `(B, C, H, W)`.
+        width: number of pixels to add on each side, less than H and W.
+
+    Returns:
+        `(B, C, H + 2 width, W + 2 width)`.
+    """
+    for dim in (-2, -1):
+        first, last = (image.narrow(dim, start, width).flip(dim) for start in (1, image.shape[dim] - 1 - width))
+        image = torch.cat([first, image, last], dim)
+    return image
 
 
 def upsample_and_pad(x: Tensor, border: int = 1) -> Tensor:

@@ -70,7 +70,8 @@ class GPDM(PixelMethod):
     Makes the patches of the image have the distribution of those of the style: each step minimizes the sliced
     Wasserstein distance along new random directions.
 
-    Departs from the paper: fewer and longer steps, and every second patch of the style in each direction.
+    Departs from the paper: fewer and longer steps, every second patch of the style in each direction, and images that
+    are mirrored beyond their borders by half a patch.
     """
 
     summary = "Match the distribution of small patches by optimizing the pixels; no network (Elnekave & Weiss 2022)"

@@ -82,8 +82,8 @@ class NNST(PixelMethod):
     Replaces every feature vector of the content by its nearest neighbor in the style and optimizes the image that has
     these features. In the final steps each layer is matched separately, again at every step.
 
-    Departs from the paper: other networks than VGG-16, fewer steps, a random subset of the style vectors, and no color
-    correction at the end.
+    Departs from the paper: other networks than VGG-16, fewer steps, a random subset of the style vectors, mirrored
+    borders, and no color correction at the end.
     """
 
     summary = "Replace every feature vector by its nearest in the style, then optimize the pixels (Kolkin et al. 2022)"

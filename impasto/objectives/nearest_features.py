@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.features.borders import BORDER, mirror
 from impasto.regions.subject import Region, Style
 from impasto.types import Image
 
@@ -30,9 +31,11 @@ class FeatureVectors:
 
     def of(self, image: Image) -> list[Tensor]:
         """Return the vectors of an image: float32 `(N, C)` per layer, N = rows x columns."""
-        shape = grid_shape(image)
-        features = self.backbone.encode(image, self.layers)
-        return [_resized(features[layer].float(), shape)[0].flatten(1).T for layer in self.layers]
+        border = min(BORDER, (min(image.shape[-2:]) - 1) // CELL * CELL)
+        mirrored, (rows, columns), first = mirror(image, border), grid_shape(image), border // CELL
+        features = self.backbone.encode(mirrored, self.layers)
+        grids = (_resized(features[layer].float(), grid_shape(mirrored))[0] for layer in self.layers)
+        return [grid[:, first : first + rows, first : first + columns].flatten(1).T for grid in grids]
 
     def of_style(self, style: Style, *, rotations: int, limit: int, seed: int) -> list[Tensor]:
         """Return the vectors of a style and of its quarter turns, `(M, C)` per layer.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.features.borders import mirror
 from impasto.features.sorting import sorted_values, sorting_indices
 from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Image
@@ -39,7 +40,12 @@ class PatchProjections:
         return filters / filters.square().sum((1, 2, 3), keepdim=True).sqrt()
 
     def project(self, image: Image, directions: Tensor, mask: Tensor | None, stride: int = 1, seed: int = 0) -> Tensor:
-        """Return the products of the directions and the patches of `image` in `mask`, float32 `(count, N)`."""
+        """Return the products of the directions and the patches of `image` in `mask`, float32 `(count, N)`.
+
+        The image is mirrored by half a patch: pixels at its border would be in few patches and keep their colors.
+        """
+        border = min(self.size // 2, min(image.shape[-2:]) - 1)
+        image, mask = mirror(image, border), None if mask is None else mirror(mask, border)
         image = self._shifted(image, stride, seed).to(self.dtype)
         products = F.conv2d(image, directions.to(image), stride=stride)[0].flatten(1).float()
         return products if mask is None else products[:, self._inside(self._shifted(mask, stride, seed), stride)]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.features.borders import BORDER, mirror
 from impasto.features.hypercolumns import draw_positions, hypercolumns
 from impasto.features.moments import both_moments, covariance
 from impasto.losses.relaxed_earth_mover import RelaxedEarthMoverLoss
@@ -74,8 +75,8 @@ class StrotssObjective:
             seed,
         )
         with torch.no_grad():
-            self._content = backbone.encode(subject.content, layers)
-            self._styles = [[backbone.encode(style.image, layers) for style in r.styles] for r in subject.regions]
+            self._content = self._encode(subject.content)
+            self._styles = [[self._encode(style.image) for style in r.styles] for r in subject.regions]
             self._first = self._targets(0)
         self._latest = (0, self._first)  # spares drawing the same sample again at the next step
 
@@ -92,8 +93,15 @@ class StrotssObjective:
         return partial(self._losses, self._latest[1])
 
     def _losses(self, targets: Sequence[RegionTargets], image: Image) -> dict[str, Tensor]:
-        features = self._backbone.encode(image, self._layers)
+        features = self._encode(image)
         return {name: loss for each in targets for name, loss in self._losses_of_region(features, each).items()}
+
+    def _encode(self, image: Image) -> Features:
+        return self._backbone.encode(mirror(image, _border(image)), self._layers)
+
+    def _columns(self, features: Features, positions: Tensor, image: Image) -> Tensor:
+        """Return the hypercolumns at pixels of an image, for the features of the mirrored image."""
+        return hypercolumns(features, self._layers, positions + _border(image))
 
     def _targets(self, index: int) -> list[RegionTargets]:
         seed = (self._seed + index * SEED_STEP) % 2**63
@@ -103,7 +111,7 @@ class StrotssObjective:
             positions = draw_positions((height, width), region.mask, self._count, seed)
             if len(positions) == 0:
                 continue
-            content = SELF_SIMILARITY.statistic(hypercolumns(self._content, self._layers, positions))
+            content = SELF_SIMILARITY.statistic(self._columns(self._content, positions, self._subject.content))
             style = self._style(region, styles, seed)
             targets.append(RegionTargets(region, positions, content, style, EARTH_MOVER.statistic(style)))
         if not targets:
@@ -122,11 +130,11 @@ class StrotssObjective:
                 raise ValueError(
                     f"the mask of a style of region {region.name!r} is empty; mark the part to use with white"
                 )
-            parts.append(hypercolumns(features, self._layers, positions))
+            parts.append(self._columns(features, positions, style.image))
         return torch.cat(parts, dim=2)
 
     def _losses_of_region(self, features: Features, targets: RegionTargets) -> dict[str, Tensor]:
-        columns = hypercolumns(features, self._layers, targets.positions)
+        columns = self._columns(features, targets.positions, self._subject.content)
         region = targets.region
         name = f"/{region.name}" if region.name else ""
         content_weight, style_weight = region.area * self._content_weight, region.area * region.strength
@@ -141,6 +149,10 @@ class StrotssObjective:
             palette = palette_distance(columns[:, :3], targets.style[:, :3])
             losses[f"style/palette{name}"] = style_weight / max(self._content_weight, 1) * palette
         return losses
+
+
+def _border(image: Image) -> int:
+    return min(BORDER, min(image.shape[-2:]) - 1)
 
 
 def moment_distance(columns: Tensor, style: Tensor) -> Tensor:

@@ -48,10 +48,11 @@ def test_the_loss_of_a_style_with_itself_is_zero_and_its_filters_have_unit_lengt
     assert torch.allclose(PATCHES.directions(5).square().sum((1, 2, 3)), torch.ones(24))
 
 
-def test_the_loss_is_the_mean_distance_of_sorted_responses() -> None:
+def test_the_loss_is_the_mean_distance_of_sorted_responses_of_the_mirrored_images() -> None:
     image, target = content(), style()[..., :36, :48]
     filters = PATCHES.directions(4)
-    responses = [torch.nn.functional.conv2d(x, filters).flatten(2).sort(2).values for x in (image, target)]
+    mirrored = [torch.nn.functional.pad(x, [PATCHES.size // 2] * 4, mode="reflect") for x in (image, target)]
+    responses = [torch.nn.functional.conv2d(x, filters).flatten(2).sort(2).values for x in mirrored]
     expected = 255 * (responses[0] - responses[1]).abs().mean()
     loss = PatchObjective(PATCHES, single_region(image, [target]), seed=4)(image)["style/patches"]
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
