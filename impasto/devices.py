@@ -69,7 +69,9 @@ def has_onednn(dtype: torch.dtype) -> bool:
     """Return whether oneDNN convolves this number type on this CPU; PyTorch's own kernels are many times slower."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    return dtype is torch.float32 or (dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if dtype is torch.bfloat16 and hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):  # a private operator
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype is torch.float32
 
 
 @contextmanager
@@ -152,7 +154,8 @@ def _generators(device: torch.device) -> list[torch.Generator]:
     if device.type == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call]
         return [torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]]
-    return [torch.mps._get_default_mps_generator()] if device.type == "mps" else []
+    has_generator = device.type == "mps" and hasattr(torch.mps, "_get_default_mps_generator")  # a private function
+    return [torch.mps._get_default_mps_generator()] if has_generator else []
 
 
 def reset_peak_memory() -> None:

@@ -7,16 +7,18 @@ devices, and where oneDNN lacks the data type, autograd computes the same values
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from impasto.devices import has_onednn
+from impasto.devices import has_onednn, torch_defaults
 from impasto.features.borders import pad_reflect
 
 Pooling = Literal["max", "average"]
@@ -64,14 +66,23 @@ class Chain:
         pooling: `max` or `average`.
         device: device of the weights and activations.
         dtype: type of the convolutions and activations.
+        fused: use the fused kernels; None: where they work.
     """
 
-    def __init__(self, layers: Iterable[Layer], *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        *,
+        pooling: Pooling,
+        device: torch.device,
+        dtype: torch.dtype,
+        fused: bool | None = None,
+    ) -> None:
         self.layers = [_to(layer, device, dtype) for layer in layers]
         self.pooling: Pooling = pooling
         self.dtype = dtype
         self.device = device
-        self._fused = device.type == "cpu" and has_onednn(dtype)
+        self._fused = device.type == "cpu" and has_fused_kernels(dtype) if fused is None else fused
         self._packed: dict[str, _PackedConvolution] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -150,6 +161,42 @@ class Chain:
         if layer.name not in self._packed:
             self._packed[layer.name] = _PackedConvolution(layer)
         return self._packed[layer.name]
+
+
+@cache
+def has_fused_kernels(dtype: torch.dtype) -> bool:
+    """Return whether the fused kernels give the activations and the gradient of autograd on this CPU.
+
+    They are private operators of PyTorch, which a release may remove or change; then autograd replaces them, with a
+    warning. The check takes a few milliseconds.
+    """
+    if not has_onednn(dtype):
+        return False
+    try:
+        with torch_defaults():
+            works = all(_equals_autograd(pooling, dtype) for pooling in get_args(Pooling))
+    except (AttributeError, RuntimeError, TypeError):
+        works = False
+    if not works:
+        text = f"PyTorch {torch.__version__} has no fused convolutions for {dtype} as impasto knows them"
+        warnings.warn(f"{text}: stylization is slower; a newer impasto may know them", stacklevel=2)
+    return works
+
+
+def _equals_autograd(pooling: Pooling, dtype: torch.dtype) -> bool:
+    """Compare the fused kernels with autograd on a chain that uses all of them, at an odd size."""
+    weights = [torch.arange(16.0 * below * 9).sin().view(16, below, 3, 3) / 4 for below in (3, 16, 16)]
+    first, second, third = (Convolution(f"relu{i}", each, each.mean((1, 2, 3))) for i, each in enumerate(weights))
+    pixels = torch.arange(3.0 * 9 * 7).cos().view(1, 3, 9, 7).requires_grad_()
+    found = []
+    for fused in (True, False):
+        settings: dict[str, Any] = {"pooling": pooling, "device": pixels.device, "dtype": dtype, "fused": fused}
+        maps = Chain([first, second, Pool("pool"), third], **settings)(pixels, ["relu0", "relu2"])
+        (gradient,) = torch.autograd.grad(torch.stack([each.float().sum() for each in maps.values()]).sum(), pixels)
+        found.append([gradient, *(each.float() for each in maps.values())])
+    tolerance = 1e-4 if dtype is torch.float32 else 0.1
+    pairs = zip(*found, strict=True)
+    return all(bool((ours - theirs).abs().max() <= tolerance * theirs.abs().max()) for ours, theirs in pairs)
 
 
 class _PackedConvolution:

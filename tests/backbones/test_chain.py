@@ -13,7 +13,17 @@ from torch import Tensor
 from torch.autograd.functional import vjp
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from impasto.backbones.chain import Chain, Convolution, Layer, Pool, max_pool, max_pool_gradient, relu_gradient
+from impasto.backbones.chain import (
+    Chain,
+    Convolution,
+    Layer,
+    Pool,
+    has_fused_kernels,
+    max_pool,
+    max_pool_gradient,
+    relu_gradient,
+)
+from impasto.devices import has_onednn
 
 CPU = torch.device("cpu")
 NAMES = ("a1", "a2", "pool_a", "b1", "pool_b", "c1", "c2")
@@ -295,3 +305,31 @@ def test_the_gradient_of_a_relu_is_zero_where_its_output_is_zero_of_either_sign(
     kept = relu_gradient(gradient, output, in_place=in_place)
     assert kept.tolist() == [0.0, 0.0, -3.0, 4.0, -5.0]
     assert (kept.data_ptr() == gradient.data_ptr()) == in_place
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_installed_pytorch_has_the_private_operators_of_the_fused_kernels(dtype: torch.dtype) -> None:
+    assert has_fused_kernels(dtype) == has_onednn(dtype)
+
+
+@pytest.mark.parametrize("problem", [AttributeError, TypeError, None])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autograd_replaces_fused_kernels_that_a_release_removed_or_changed(
+    problem: type[Exception] | None, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_onednn(dtype):
+        pytest.skip("oneDNN lacks this type on this processor")
+
+    def other(convolution: Any, x: Tensor) -> Tensor:
+        if problem is not None:
+            raise problem
+        return x[:, :1].expand(-1, 16, -1, -1).relu()  # another value
+
+    monkeypatch.setattr("impasto.backbones.chain._PackedConvolution.relu", other)
+    has_fused_kernels.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="has no fused convolutions"):
+            chain = some_chain(dtype)
+        activations_and_gradient(chain, some_pixels(), ["c2"])  # not by the changed kernel
+    finally:
+        has_fused_kernels.cache_clear()
