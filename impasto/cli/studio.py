@@ -10,13 +10,10 @@ import socket
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Any
 
 from impasto.cli.flags import CommandParser, number_between
 from impasto.cli.interrupts import handle_signals, leave_terminal
-
-if TYPE_CHECKING:
-    import uvicorn
 
 
 def studio(arguments: list[str]) -> int:
@@ -43,8 +40,8 @@ def studio(arguments: list[str]) -> int:
         service.queue.close()  # running jobs keep their best image
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket) -> int:
-    """Serve until a signal; return the exit status."""
+def _serve(server: Any, listener: socket.socket) -> int:
+    """Run a server of `make_server` until a signal; return the exit status."""
     signals: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
