@@ -54,6 +54,8 @@ class Step:
     """Number of evaluations of the objective and its gradient so far."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the image at this step, in pixels."""
+    final_size: tuple[int, int] | None = field(default=None, compare=False)
+    """Height and width of the image at the last step of the run, in pixels; None: that of this step."""
     total: int | None = field(default=None, compare=False)
     """Maximum number of iterations; None where the run stops when converged."""
     stage: int = field(default=0, compare=False)
@@ -67,6 +69,11 @@ class Step:
     def loss(self) -> float:
         """Total loss: the sum of all terms."""
         return sum(self.losses.values())
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the output of the run, in pixels."""
+        return self.final_size or self.size
 
     def by_kind(self) -> Losses:
         """Return the losses summed by kind, and the total, as `losses_by_kind` does."""

@@ -14,6 +14,7 @@ from impasto.cli.flags import CommandParser
 from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.outputs import summary_line
 from impasto.cli.progress import Bar
+from impasto.cli.streams import STANDARD
 from impasto.files import clean_up_on_error
 from impasto.images.folders import SUFFIXES
 from impasto.pipeline.folder import FolderResult, stylize_tasks
@@ -34,7 +35,8 @@ def add_folder_outputs(parser: CommandParser) -> None:
     parser.add_advanced(
         "--suffix",
         metavar=".SUFFIX",
-        help=f"Format of the outputs of a folder: .png, .jpg, .webp, .tif, .avif or .bmp (default: {SUFFIX}).",
+        help="Format of the outputs of a folder, or of the image on stdout: .png, .jpg, .webp, .tif, .avif or .bmp "
+        f"(default: {SUFFIX}).",
     )
     parser.add_advanced(
         "--overwrite", action="store_true", help="Replace other files in the output folder of a folder."
@@ -83,7 +85,13 @@ def _output(options: argparse.Namespace, folder: str) -> str:
         raise ValueError("the output is missing; give -o FOLDER")
     if Path(options.output).suffix.lower() in SUFFIXES and not os.path.isdir(options.output):
         raise ValueError(f"{folder!r} is a folder, and the output must be one too: -o FOLDER, not {options.output!r}")
-    for flag, value in (("curves", options.curves), ("preview", options.preview)):
+    if options.output == STANDARD:
+        raise ValueError(f"-o -: stdout takes one image, and {folder!r} is a folder; give -o FOLDER")
+    for flag, value in (
+        ("curves", options.curves),
+        ("preview", options.preview),
+        ("save-every", options.save_every),
+    ):
         if value is not None:
             raise ValueError(f"--{flag} is for a single image, and {folder!r} is a folder; leave --{flag} out")
     return str(options.output)

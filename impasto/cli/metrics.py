@@ -9,6 +9,7 @@ from typing import Any
 
 from impasto.backbones import BACKBONES
 from impasto.cli.flags import CommandParser, add_json
+from impasto.cli.streams import open_inputs
 from impasto.cli.tables import print_rows
 from impasto.metrics import METRICS, PIXELS
 from impasto.metrics.evaluate import evaluate_with_baselines
@@ -26,9 +27,10 @@ def metrics(arguments: list[str]) -> int:
     count = len(options.images)
     if count != 3:
         raise ValueError(f"give a CONTENT, a STYLE and an OUTPUT, not {count}; see impasto metrics --help")
-    content, style, output = options.images
+    output = options.images[2]
+    opened = open_inputs(options.images)
     choice: dict[str, Any] = {"backbone": options.backbone, "layers": options.layers, "metrics": options.metrics}
-    values = evaluate_with_baselines(content, style, output, **choice, device=options.device)
+    values = evaluate_with_baselines(*opened, **choice, device=options.device)
     layers = compared_layers(BACKBONES[options.backbone], options.layers, tuple(values["output"]))
     if options.json:
         plain = {role: {name: x if isfinite(x) else None for name, x in each.items()} for role, each in values.items()}

@@ -13,10 +13,12 @@ from typing import Any
 
 from impasto.cli.flags import CommandParser, add_json, number_between
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.progress import Bar, Preview
+from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_images
+from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
 from impasto.files import clean_up_on_error
-from impasto.images import MAX_PIXELS, check_output, save_image
+from impasto.images import MAX_PIXELS, check_format, check_output, save_image
+from impasto.pipeline.folder_plan import SUFFIX
 from impasto.pipeline.records import check_record_path, record_path
 from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep
@@ -32,12 +34,18 @@ def add_outputs(parser: CommandParser) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="Image to write (required); its record is written to FILE as .json.",
+        help="Image to write (required), - for stdout; its record is written to FILE as .json.",
     )
     add_json(parser)
     parser.add_argument("--curves", metavar="FILE", help="Write the losses of all steps: .svg, .csv or .json.")
     parser.add_argument(
         "--preview", metavar="FILE", help="Image that shows the current state, written about once per second."
+    )
+    parser.add_advanced(
+        "--save-every",
+        metavar="INT",
+        type=number_between(int, 1),
+        help="Write the image of every INT-th step beside FILE, as FILE-000010.png for step 10.",
     )
     parser.add_advanced(
         "--bits", type=int, choices=(8, 16), default=8, help="Bits per channel of the image; 16 needs .png or .tif."
@@ -72,22 +80,20 @@ def stylize_to_file(
         with clean_up_on_error(files):
             _check(options, files, inputs)
             preview = Preview(options.preview)
+            numbered = NumberedImages(options.output, options.save_every, bits=options.bits)
             with Bar(title) as bar:
 
                 def on_step(step: Step) -> bool:
                     interrupts.phase = "running"
                     bar(step)
                     preview(step)
+                    numbered(step)
                     return not interrupts.requested
 
                 result = run(on_step)
             interrupts.phase = "saving"
-            result.save(options.output, bits=options.bits)
-        if options.preview is not None:
-            with suppress(ValueError, OSError):
-                save_image(result.image, options.preview)
-        if options.curves is not None:
-            save_curves(result.curve, options.curves)
+            _save(result, options)
+        _save_others(result, options)
         _report(result, options)
     return interrupts.status
 
@@ -101,9 +107,9 @@ def summary_line(output: str, record: dict[str, Any]) -> str:
 
 
 def _files(options: argparse.Namespace) -> list[Path]:
-    """Return all files that are written, including the record."""
-    output = Path(options.output)
-    return [output, record_path(output), *(Path(each) for each in (options.curves, options.preview) if each)]
+    """Return all files that are written, including the record, but without numbered images."""
+    files = [] if options.output == STANDARD else [Path(options.output), record_path(Path(options.output))]
+    return [*files, *(Path(each) for each in (options.curves, options.preview) if each)]
 
 
 def _check(options: argparse.Namespace, files: Sequence[Path], inputs: Sequence[str]) -> None:
@@ -115,12 +121,48 @@ def _check(options: argparse.Namespace, files: Sequence[Path], inputs: Sequence[
             raise ValueError(f"{files[i]} would be written twice (the record is OUT.json): give another name")
         if os.path.isfile(target) and target in sources:
             raise ValueError(f"{files[i]} is an input and would be overwritten: give another name")
-    check_output(options.output, bits=options.bits)
-    check_record_path(Path(options.output))
+    if options.output == STANDARD:
+        _check_stdout(options)
+    else:
+        check_output(options.output, bits=options.bits)
+        check_record_path(Path(options.output))
+    if options.save_every is not None:
+        check_numbered_images(options.output, inputs)
     if options.curves is not None:
         check_curves(options.curves)
     if options.preview is not None:
         check_output(options.preview)
+
+
+def _check_stdout(options: argparse.Namespace) -> None:
+    """Check that stdout can take the image and nothing else is written to it."""
+    check_format(f"stdout{_stdout_suffix(options)}", options.bits)
+    check_stdout()
+    for flag, is_given in (("--json", options.json), ("--save-every", options.save_every is not None)):
+        if is_given:
+            raise ValueError(f"{flag}: stdout takes the image (-o -); give -o FILE, or leave {flag} out")
+
+
+def _save(result: Result, options: argparse.Namespace) -> None:
+    """Write the image, and its record beside it unless it goes to stdout."""
+    if options.output == STANDARD:
+        write_stdout(result.encode(_stdout_suffix(options), bits=options.bits))
+    else:
+        result.save(options.output, bits=options.bits)
+
+
+def _save_others(result: Result, options: argparse.Namespace) -> None:
+    """Write the last preview and the curves."""
+    if options.preview is not None:
+        with suppress(ValueError, OSError):
+            save_image(result.image, options.preview)
+    if options.curves is not None:
+        save_curves(result.curve, options.curves)
+
+
+def _stdout_suffix(options: argparse.Namespace) -> str:
+    """Return the suffix of the format of an image on stdout; `impasto replay` has no flag for it."""
+    return vars(options).get("suffix") or SUFFIX
 
 
 def _report(result: Result, options: argparse.Namespace) -> None:
@@ -129,4 +171,5 @@ def _report(result: Result, options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps({"output": options.output, **result.summary()}))
     else:
-        print(summary_line(options.output, result.record(curve=False)))
+        stream = sys.stderr if options.output == STANDARD else sys.stdout
+        print(summary_line(options.output, result.record(curve=False)), file=stream)

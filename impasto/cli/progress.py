@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import warnings
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.images import save_image
+from impasto.images import Bits, resize, save_image
 from impasto.types import Step
 
 if TYPE_CHECKING:
@@ -91,6 +93,47 @@ class Preview:
             self._path = None
         now = time.monotonic()
         self._next = now + max(PREVIEW_INTERVAL, 10 * (now - start))  # at most a tenth of the time
+
+
+class NumberedImages:
+    """The images of every N-th step, at the size of the output. A failure is a warning, and the run continues.
+
+    Args:
+        output: image file; that of step 10 of `out.png` is `out-000010.png`.
+        every: number of steps from one image to the next; None writes none.
+        bits: bits per channel.
+    """
+
+    def __init__(self, output: str, every: int | None, *, bits: Bits = 8) -> None:
+        self._output, self._every, self._bits = Path(output), every, bits
+
+    def __call__(self, step: Step) -> None:
+        """Write the image of a step if it is one of them."""
+        if self._every is None or step.index % self._every:
+            return
+        path = self._output.with_name(f"{self._output.stem}-{step.index:06d}{self._output.suffix}")
+        try:
+            save_image(resize(step.image(), step.output_size), path, bits=self._bits)
+        except (ValueError, OSError) as error:
+            warnings.warn(f"no further numbered images: {error}", stacklevel=2)
+            self._every = None
+
+
+def check_numbered_images(output: str, inputs: Sequence[str]) -> None:
+    """Check that no input has the name of a numbered image.
+
+    Args:
+        output: image file.
+        inputs: input files.
+
+    Raises:
+        ValueError: for an input that would be overwritten.
+    """
+    target = Path(output)
+    numbered = re.compile(rf"{re.escape(target.stem)}-\d{{6,}}{re.escape(target.suffix)}")
+    for name in inputs:
+        if numbered.fullmatch(Path(name).name) and Path(name).resolve().parent == target.resolve().parent:
+            raise ValueError(f"{name} is an input and could be overwritten by --save-every: give another output name")
 
 
 def _losses(step: Step) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import impasto.pipeline.replay
 from impasto.cli.flags import CommandParser
 from impasto.cli.outputs import add_outputs, stylize_to_file
+from impasto.cli.streams import open_inputs
 from impasto.pipeline.records import load_record
 from impasto.pipeline.result import Result
 from impasto.pipeline.stylizer import OnStep
@@ -17,9 +23,16 @@ def replay(arguments: list[str]) -> int:
     if len(options.pictures) != 1:
         raise ValueError(f"give one PICTURE, not {len(options.pictures)}; see impasto replay --help")
 
+    with _picture_file(options.pictures[0]) as picture:
+        return _replay(picture, options)
+
+
+def _replay(picture: str, options: argparse.Namespace) -> int:
+    """Replay the record of a picture file and report; return the exit status."""
+
     def run(on_step: OnStep) -> Result:
         return impasto.pipeline.replay.replay(
-            options.pictures[0],
+            picture,
             content=options.content,
             start=options.start,
             styles=options.style,
@@ -29,10 +42,24 @@ def replay(arguments: list[str]) -> int:
             max_pixels=options.max_pixels,
         )
 
-    given = [options.pictures[0], options.content or "", options.start or ""]
-    recorded = [str(entry["path"] or "") for entry in load_record(options.pictures[0])["inputs"]]
+    given = [picture, options.content or "", options.start or ""]
+    recorded = [str(entry["path"] or "") for entry in load_record(picture)["inputs"]]
     inputs = [*given, *options.style, *options.mask, *options.style_mask, *recorded]
     return stylize_to_file(run, options, inputs, title="replay")
+
+
+@contextmanager
+def _picture_file(name: str) -> Iterator[str]:
+    """Yield the name of a file; `-` is a temporary file with the content of stdin."""
+    (source,) = open_inputs([name])
+    if isinstance(source, str):
+        yield source
+        return
+    data = source.getvalue()
+    with tempfile.NamedTemporaryFile(suffix=".json" if data.lstrip().startswith(b"{") else ".png") as file:
+        file.write(data)
+        file.flush()
+        yield file.name
 
 
 def _parser() -> CommandParser:

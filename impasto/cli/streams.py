@@ -1,10 +1,11 @@
-"""Prepare stdin, stdout and stderr of a process, which may have been started without them (`>&-`)."""
+"""Prepare stdin, stdout and stderr of a process, and read or write images through them (`-` as the name of a file)."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 
@@ -24,6 +25,48 @@ def prepare_streams() -> None:
     stderr = os.fdopen(2, "wb", closefd=False) if sys.stderr is None else sys.stderr.buffer
     encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
     sys.stderr = MessageStream(stderr, encoding=encoding, errors="backslashreplace", line_buffering=True)
+
+
+STANDARD = "-"
+"""Name of stdin as an input and of stdout as an output; a file with this name is `./-`."""
+
+
+def open_inputs(names: Sequence[str]) -> list[str | io.BytesIO]:
+    """Return the names of input files, with the content of stdin in place of `-`.
+
+    Raises:
+        ValueError: if several inputs are stdin, or if it is a terminal or empty.
+    """
+    if names.count(STANDARD) > 1:
+        raise ValueError("only one input can be - (stdin); give files for the others")
+    return [_read_stdin() if name == STANDARD else name for name in names]
+
+
+def _read_stdin() -> io.BytesIO:
+    hint = "pipe an image into it, or give a file (one named - is ./-)"
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ValueError(f"-: stdin is a terminal; {hint}")
+    stream = io.BytesIO(sys.stdin.buffer.read())
+    if not stream.getbuffer().nbytes:
+        raise ValueError(f"-: stdin is empty; {hint}")
+    stream.name = "stdin"
+    return stream
+
+
+def check_stdout() -> None:
+    """Check that stdout can take an image.
+
+    Raises:
+        ValueError: if it is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise ValueError("-o -: stdout is a terminal; redirect it to a file or a pipe")
+
+
+def write_stdout(data: bytes) -> None:
+    """Write the content of a file to stdout."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()
 
 
 class MessageStream(io.TextIOWrapper):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import islice
+from typing import Any
 
 import impasto.pipeline.stylizer
 from impasto.cli.flags import CommandParser, add_settings, given_settings, named_as_flag
 from impasto.cli.folders import add_folder_outputs, is_folder, stylize_folder
 from impasto.cli.memory import keep_freed_memory
 from impasto.cli.outputs import add_outputs, stylize_to_file
+from impasto.cli.streams import STANDARD, open_inputs
+from impasto.images import Source
 from impasto.methods import METHODS, configure
 from impasto.methods.feed_forward import FeedForwardConfig
 from impasto.pipeline.result import Result
@@ -31,20 +35,33 @@ def stylize(arguments: list[str]) -> int:
         keep_freed_memory(of_any_size=True)  # pays off over many steps
 
     def run(on_step: OnStep) -> Result:
+        (content, *styles), opened = _open_stdin(options.pictures, settings)
         return impasto.pipeline.stylizer.stylize(
-            content, styles, method, on_step=on_step, max_pixels=options.max_pixels, **settings
+            content, styles, method, on_step=on_step, max_pixels=options.max_pixels, **opened
         )
 
     try:
         if is_folder(content):
             return stylize_folder(options, content, styles, settings)
-        if options.suffix is not None:
+        if options.suffix is not None and options.output != STANDARD:
             raise ValueError("--suffix is for a folder of images; -o FILE determines the format of a single image")
         files = METHODS[method].inputs(configure(method, settings))
         inputs = [*options.pictures, *(file for each in files.values() for file in each)]
         return stylize_to_file(run, options, inputs, title=method)
     except ValueError as error:
         raise ValueError(named_as_flag(str(error), [*config.__dataclass_fields__, "overwrite"])) from error
+
+
+def _open_stdin(pictures: Sequence[str], settings: dict[str, Any]) -> tuple[list[Source], dict[str, Any]]:
+    """Return the pictures and the settings with the content of stdin in place of `-`."""
+    files: dict[str, list[str]] = {name: settings[name] for name in ("mask", "style_mask") if name in settings}
+    files |= {"start": [settings["start"]]} if settings.get("start") == STANDARD else {}
+    sources = iter(open_inputs([*pictures, *(name for names in files.values() for name in names)]))
+    opened: list[Source] = list(islice(sources, len(pictures)))
+    inputs: dict[str, Any] = {name: list(islice(sources, len(names))) for name, names in files.items()}
+    if "start" in inputs:
+        (inputs["start"],) = inputs["start"]
+    return opened, {**settings, **inputs}
 
 
 def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:

@@ -81,8 +81,9 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
             data, pixels = decoding.read(file, repr(str(path)), max_pixels)
         return _picture(pixels, path.name, data)
     if hasattr(source, "read"):
-        data, pixels = decoding.read(_seekable(source), "stream", max_pixels)
-        return _picture(pixels, "stream", data)
+        name = _stream_name(source)
+        data, pixels = decoding.read(_seekable(source), name, max_pixels)
+        return _picture(pixels, name, data)
     kinds = "a path, an open file, a PIL image, an array or a tensor"
     raise ValueError(f"an image must be {kinds}, not {type(source).__name__}")
 
@@ -129,6 +130,11 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
     except OSError as error:
         text = f"it cannot be read: {reason(error)}"
         raise ValueError(f"{name}: {text}; give {decoding.READABLE} file") from error
+
+
+def _stream_name(stream: BinaryIO) -> str:
+    """Return the file name of an open file, or `stream`."""
+    return Path(stream.name).name if hasattr(stream, "name") and isinstance(stream.name, str) else "stream"
 
 
 def _seekable(stream: BinaryIO) -> BinaryIO:

@@ -61,6 +61,12 @@ def check_output(path: str | Path, bits: int = 8) -> None:
         ValueError: if the file cannot be written.
     """
     check_replaceable(path)
+    check_format(path, bits)
+    check_writable(path)
+
+
+def check_format(path: str | Path, bits: int = 8) -> None:
+    """Check that images can be written as the format of a path; arguments and errors are those of `check_output`."""
     deep = white_level(bits) > 255
     supported = [suffix for suffix, each in _FORMATS.items() if each.deep or not deep]
     what = f"{str(path)!r} with {bits} bits per channel" if deep else repr(str(path))
@@ -68,7 +74,6 @@ def check_output(path: str | Path, bits: int = 8) -> None:
         raise ValueError(f"cannot write {what}: its suffix must be one of {', '.join(supported)}")
     if deep and hires.find_vips() is None:
         raise ValueError(f"cannot write {what} without pyvips: {hires.INSTALL}")
-    check_writable(path)
 
 
 def save_image(

@@ -43,7 +43,7 @@ def coarse_to_fine(
         best, before = None, last
         try:
             for step in _descend(config, stage, make_objective(subject, stage, start), start):
-                last = _continue(step, before, stage=i, total=schedule.steps, seconds=time.perf_counter() - began)
+                last = _continue(step, before, stage=i, schedule=schedule, seconds=time.perf_counter() - began)
                 if best is None or last.loss < best.loss:
                     best = last
                 yield last
@@ -80,7 +80,7 @@ def _descend(config: PixelConfig, stage: Stage, objective: LossFunction, start: 
     )
 
 
-def _continue(step: Step, before: Step | None, *, stage: int, total: int | None, seconds: float) -> Step:
+def _continue(step: Step, before: Step | None, *, stage: int, schedule: Schedule, seconds: float) -> Step:
     """Return a step of a stage with its counters continued from the last step of the stage before."""
     index, evaluations = (before.index, before.evaluations) if before else (0, 0)
     return replace(
@@ -88,6 +88,7 @@ def _continue(step: Step, before: Step | None, *, stage: int, total: int | None,
         index=index + step.index,
         evaluations=evaluations + step.evaluations,
         seconds=seconds,
-        total=total,
+        final_size=schedule.stages[-1].shape,
+        total=schedule.steps,
         stage=stage,
     )

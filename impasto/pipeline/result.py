@@ -11,7 +11,7 @@ import PIL.Image
 from torch import Tensor
 
 from impasto.files import write_atomically
-from impasto.images import Bits, check_output, encode_image, save_image, to_pil
+from impasto.images import Bits, check_format, check_output, encode_image, to_pil
 from impasto.pipeline.records import check_record_path, record_path
 from impasto.types import Image, Step, losses_by_kind
 
@@ -143,11 +143,27 @@ class Result:
         path = Path(path)
         check_output(path, bits=bits)
         check_record_path(path)
-        # ASCII, because the name of a file may not be valid UTF-8
-        embedded = json.dumps(self.record(curve=False, picture=path.name))
+        data = self.encode(path.suffix, bits=bits, picture=path.name)
         write_atomically(record_path(path), json.dumps(self.record(picture=path.name), indent=1).encode())
-        save_image(self.image, path, alpha=self.alpha, bits=bits, record=embedded)
+        write_atomically(path, data)
         return path
+
+    def encode(self, suffix: str = ".png", *, bits: Bits = 8, picture: str | None = None) -> bytes:
+        """Return the content of a file of the image, with its record inside if it is a PNG.
+
+        Args:
+            suffix: suffix of the format, such as `.jpg`.
+            bits: bits per channel; 16 needs `.png` or `.tif`.
+            picture: name of the file, for the record.
+
+        Raises:
+            ValueError: for an unknown suffix, or one that cannot store 16 bits.
+        """
+        suffix = suffix.lower()
+        check_format(f"image{suffix}", bits)
+        # ASCII, because the name of a file may not be valid UTF-8
+        record = json.dumps(self.record(curve=False, picture=picture))
+        return encode_image(self.image, suffix, alpha=self.alpha, bits=bits, record=record)
 
     def to_pil(self) -> PIL.Image.Image:
         """Return the image as an 8-bit image of Pillow, RGBA if it has transparency."""
