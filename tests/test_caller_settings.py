@@ -151,6 +151,16 @@ def test_a_training_does_not_depend_on_the_settings_of_the_caller(
     assert_independent_of_the_caller(trained, ["float64", "everything"])
 
 
+def test_the_losses_of_a_step_can_be_computed_later_under_other_settings() -> None:
+    content, steps = sample("woodcut", 32), list[impasto.Step]()
+    for method in ("gatys", "gpdm"):
+        impasto.stylize(content, sample("mosaic", 32), method, on_step=steps.append, **settings_of(method))
+        expected = steps[-1].losses_of(content)
+        for name in ("float64", "meta", "everything"):
+            with CALLERS[name]():
+                assert steps[-1].losses_of(content) == expected
+
+
 def test_what_was_created_under_other_settings_can_be_used_later() -> None:
     content, style, settings = sample("woodcut", 32), sample("mosaic", 32), settings_of("gatys")
     expected = impasto.stylize(content, style, **settings).image

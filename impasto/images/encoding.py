@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -78,7 +79,7 @@ def check_format(path: str | Path, bits: int = 8) -> None:
 
 def save_image(
     image: Image,
-    path: str | Path,
+    path: str | os.PathLike[str],
     *,
     alpha: Tensor | None = None,
     bits: Bits = 8,
@@ -101,8 +102,9 @@ def save_image(
     Raises:
         ValueError: if an argument is invalid or the file cannot be written.
     """
+    path = Path(path)
     check_output(path, bits)
-    suffix = Path(path).suffix.lower()
+    suffix = path.suffix.lower()
     write_atomically(path, encode_image(image, suffix, alpha=alpha, bits=bits, record=record, quality=quality))
 
 

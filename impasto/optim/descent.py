@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from impasto.config import MAIN, SETTINGS
+from impasto.devices import torch_defaults
 from impasto.optim.first_order import Update, first_order_pyramid_update, first_order_update
 from impasto.optim.lbfgs import lbfgs_pyramid_update, lbfgs_update
 from impasto.optim.pyramid import Pyramid
@@ -191,6 +192,7 @@ def _copy(image: Image) -> Image:
     return image.cpu().clone()
 
 
+@torch_defaults()  # a listener may keep the step and call this later
 @torch.no_grad()
 def _losses_of(objective: LossFunction, device: torch.device, image: Image) -> Losses:
     return {name: loss.item() for name, loss in objective(image.to(device)).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,9 @@ OnPicture = Callable[[FolderResult], object]
 
 
 def stylize_folder(
-    content: str | Path,
+    content: str | os.PathLike[str],
     style: Source | Sequence[Source],
-    output: str | Path,
+    output: str | os.PathLike[str],
     method: str = "gatys",
     *,
     suffix: str = SUFFIX,
@@ -67,7 +68,7 @@ def stylize_folder(
         ValueError: for wrong inputs or settings, or if a file would be replaced without `overwrite`.
     """
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = plan_folder(content, output, stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
+    tasks = plan_folder(Path(content), Path(output), stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
     return list(_report(stylize_tasks(tasks, stylizer, bits=bits, on_step=on_step), on_picture))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from impasto.types import Step
 
 
 def replay(
-    picture: str | Path,
+    picture: str | os.PathLike[str],
     *,
     content: str | Path | None = None,
     start: str | Path | None = None,
@@ -42,7 +43,7 @@ def replay(
     Raises:
         ValueError: if the record or an input is missing, or an input has changed.
     """
-    record = load_record(picture)
+    record = load_record(Path(picture))
     single = ([] if path is None else [path] for path in (content, start))
     moved: list[Sequence[str | Path]] = [*single, styles, masks, style_masks]
     paths = _input_paths(record, dict(zip(ROLES, moved, strict=True)), max_pixels)

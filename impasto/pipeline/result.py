@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -124,7 +125,7 @@ class Result:
             record["curve"] = [step.to_json() for step in self.curve]
         return record
 
-    def save(self, path: str | Path, *, bits: Bits = 8) -> Path:
+    def save(self, path: str | os.PathLike[str], *, bits: Bits = 8) -> Path:
         """Write the image, with its record inside if it is a PNG, and the record beside it as JSON.
 
         Each file appears complete or not at all.
