@@ -102,9 +102,9 @@ def save_image(
     Raises:
         ValueError: if an argument is invalid or the file cannot be written.
     """
-    path = Path(path)
+    path = os.fspath(path)
     check_output(path, bits)
-    suffix = path.suffix.lower()
+    suffix = Path(path).suffix.lower()
     write_atomically(path, encode_image(image, suffix, alpha=alpha, bits=bits, record=record, quality=quality))
 
 
