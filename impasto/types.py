@@ -62,6 +62,8 @@ class Step:
     """Index of the objective within the run: losses of different stages are not comparable."""
     image: Callable[[], Image] = field(default=_no_image, compare=False, repr=False)
     """Returns a copy of the current image, `(1, 3, H, W)`, on the CPU."""
+    alpha: Tensor | None = field(default=None, compare=False, repr=False)
+    """Opacity of the content image at its own size, `(1, 1, H, W)` in [0, 1]; None: opaque."""
     losses_of: Callable[[Image], Losses] = field(default=_no_losses, compare=False, repr=False)
     """Returns the weighted losses of any image of this size under the objective of this step."""
 
@@ -81,7 +83,7 @@ class Step:
 
     def without_image(self) -> Step:
         """Return the step as a point of a curve, which does not keep the image in memory."""
-        return replace(self, image=_no_image, losses_of=_no_losses)
+        return replace(self, image=_no_image, alpha=None, losses_of=_no_losses)
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as JSON values, as curves and records store it."""

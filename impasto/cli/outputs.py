@@ -13,11 +13,11 @@ from typing import Any
 
 from impasto.cli.flags import CommandParser, add_json, number_between
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_images
+from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_images, save_preview
 from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
 from impasto.files import clean_up_on_error
-from impasto.images import MAX_PIXELS, check_format, check_output, save_image
+from impasto.images import MAX_PIXELS, check_format, check_output
 from impasto.pipeline.folder_plan import SUFFIX
 from impasto.pipeline.records import check_record_path, record_path
 from impasto.pipeline.result import Result
@@ -155,7 +155,7 @@ def _save_others(result: Result, options: argparse.Namespace) -> None:
     """Write the last preview and the curves."""
     if options.preview is not None:
         with suppress(ValueError, OSError):
-            save_image(result.image, options.preview)
+            save_preview(result.image, options.preview, result.alpha)
     if options.curves is not None:
         save_curves(result.curve, options.curves)
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.images import Bits, resize, save_image
-from impasto.types import Step
+from impasto.types import Image, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from torch import Tensor
 
 LINE_INTERVAL = 30.0
 """Seconds between two progress lines where stderr is not a terminal."""
@@ -87,7 +88,7 @@ class Preview:
         if self._path is None or start < self._next:
             return
         try:
-            save_image(step.image(), self._path)
+            save_preview(step.image(), self._path, step.alpha)
         except (ValueError, OSError) as error:
             warnings.warn(f"no further previews: {error}", stacklevel=2)
             self._path = None
@@ -113,7 +114,7 @@ class NumberedImages:
             return
         path = self._output.with_name(f"{self._output.stem}-{step.index:06d}{self._output.suffix}")
         try:
-            save_image(resize(step.image(), step.output_size), path, bits=self._bits)
+            save_preview(resize(step.image(), step.output_size), path, step.alpha, bits=self._bits)
         except (ValueError, OSError) as error:
             warnings.warn(f"no further numbered images: {error}", stacklevel=2)
             self._every = None
@@ -134,6 +135,21 @@ def check_numbered_images(output: str, inputs: Sequence[str]) -> None:
     for name in inputs:
         if numbered.fullmatch(Path(name).name) and Path(name).resolve().parent == target.resolve().parent:
             raise ValueError(f"{name} is an input and could be overwritten by --save-every: give another output name")
+
+
+def save_preview(image: Image, path: str | Path, alpha: Tensor | None, *, bits: Bits = 8) -> None:
+    """Write the image of a step; a format without transparency shows it on white, without a warning at every preview.
+
+    Args:
+        image: `(1, 3, H, W)` in [0, 1].
+        path: image file.
+        alpha: opacity `(1, 1, h, w)` in [0, 1], of any size; None: opaque.
+        bits: bits per channel.
+    """
+    opacity = None if alpha is None else resize(alpha, (image.shape[-2], image.shape[-1]))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* cannot store transparency")
+        save_image(image, path, alpha=opacity, bits=bits)
 
 
 def _losses(step: Step) -> str:

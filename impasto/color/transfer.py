@@ -25,37 +25,56 @@ ROTATIONS = 12
 """Rotations in which the color distributions are matched: 5 leave wrong colors, 20 give the same result as 12."""
 
 
-def prepare_colors(choice: Colors, content: Image, styles: Sequence[Image]) -> tuple[Image, list[Image]]:
+def prepare_colors(
+    choice: Colors,
+    content: Image,
+    styles: Sequence[Image],
+    visible: Tensor | None = None,
+    style_alphas: Sequence[Tensor | None] | None = None,
+) -> tuple[Image, list[Image]]:
     """Return the content image and the style images that the method receives.
 
     Args:
         choice: value of the setting `color`.
         content: content image `(1, 3, H, W)`.
         styles: style images `(1, 3, h, w)`, of any size.
+        visible: opacity of the content image, `(1, 1, H, W)`: only its visible colors count; None: opaque.
+        style_alphas: the same of each style image.
     """
-    if choice == "luminance":
-        return _gray(content), [match_luminance(style, content) for style in styles]
-    if choice == "moments":
-        return content, [match_moments(style, content) for style in styles]
-    return content, list(styles)
+    if choice not in ("luminance", "moments"):
+        return content, list(styles)
+    match = match_luminance if choice == "luminance" else match_moments
+    target = _visible_colors(content, visible)
+    alphas = style_alphas or [None] * len(styles)
+    matched = [match(style, target, _visible_colors(style, alpha)) for style, alpha in zip(styles, alphas, strict=True)]
+    return (_gray(content) if choice == "luminance" else content), matched
 
 
-def restore_colors(choice: Colors, stylized: Image, content: Image) -> Image:
+def restore_colors(choice: Colors, stylized: Image, content: Image, visible: Tensor | None = None) -> Image:
     """Return the output image with the colors that the setting selects.
 
     Args:
         choice: value of the setting `color`.
         stylized: image `(1, 3, H, W)` from the method.
         content: content image of any size.
+        visible: opacity of the content image, of any size: only its visible colors count; None: opaque.
     """
     if choice == "luminance":
         return take_chroma(stylized, resize(content, _shape(stylized)))
     if choice == "histogram":
-        return match_histogram(stylized, resize(content, _shape(stylized)))
+        content = resize(content, _shape(stylized))
+        if visible is None:
+            return match_histogram(stylized, content)
+        inside = (resize(visible, _shape(stylized)) > 0)[0, 0]
+        restored = stylized.clone()
+        restored[..., inside] = match_histogram(stylized[..., None, inside], content[..., None, inside])[..., 0, :]
+        return restored
     return stylized
 
 
-def recolor_steps(choice: Colors, steps: Iterator[Step], content: Image) -> Iterator[Step]:
+def recolor_steps(
+    choice: Colors, steps: Iterator[Step], content: Image, visible: Tensor | None = None
+) -> Iterator[Step]:
     """Return the steps of a run with images as `restore_colors` returns them.
 
     The losses remain those of the method's own image. `losses_of` accepts any image; with `luminance` it ignores the
@@ -65,20 +84,21 @@ def recolor_steps(choice: Colors, steps: Iterator[Step], content: Image) -> Iter
         choice: value of the setting `color`.
         steps: steps of the method.
         content: content image of any size.
+        visible: opacity of the content image, of any size; None: opaque.
     """
     at_size = cache(lambda size: resize(content, size))
 
     def recolor(step: Step) -> Step:
         return replace(
             step,
-            image=lambda: restore_colors(choice, step.image(), at_size(step.size)),
+            image=lambda: restore_colors(choice, step.image(), at_size(step.size), visible),
             losses_of=lambda image: step.losses_of(_gray(image) if choice == "luminance" else image),
         )
 
     return steps if choice == "style" else map(recolor, steps)
 
 
-def match_luminance(style: Image, content: Image) -> Image:
+def match_luminance(style: Image, content: Image, visible: Image | None = None) -> Image:
     """Return the style in gray, with the mean and standard deviation of the content's luminance.
 
     Reference: Gatys, Ecker, Bethge, Hertzmann & Shechtman, CVPR 2017.
@@ -86,13 +106,14 @@ def match_luminance(style: Image, content: Image) -> Image:
     Args:
         style: style image `(1, 3, h, w)`.
         content: content image `(1, 3, H, W)`.
+        visible: colors of the style that are measured, `(1, 3, 1, N)`. Default: those of all pixels.
 
     Returns:
         `(1, 3, h, w)`, clamped to [0, 1].
     """
-    source, target = luminance(style), luminance(content)
+    source, target = luminance(style if visible is None else visible), luminance(content)
     gain = target.std(correction=0) / source.std(correction=0).clamp_min(NOISE**0.5)
-    return ((source - source.mean()) * gain + target.mean()).clamp(0, 1).expand_as(style).contiguous()
+    return ((luminance(style) - source.mean()) * gain + target.mean()).clamp(0, 1).expand_as(style).contiguous()
 
 
 def take_chroma(stylized: Image, content: Image) -> Image:
@@ -115,7 +136,7 @@ def take_chroma(stylized: Image, content: Image) -> Image:
     return (light + factor * chroma).clamp(0, 1)
 
 
-def match_moments(style: Image, content: Image) -> Image:
+def match_moments(style: Image, content: Image, visible: Image | None = None) -> Image:
     """Return the style with its RGB colors mapped linearly to the mean and covariance of the content's colors.
 
     x -> Sc^(1/2) Ss^(-1/2) (x - mean s) + mean c, with symmetric square roots (Gatys et al., CVPR 2017). Departs from
@@ -124,14 +145,16 @@ def match_moments(style: Image, content: Image) -> Image:
     Args:
         style: style image `(1, 3, h, w)`.
         content: content image `(1, 3, H, W)`.
+        visible: colors of the style that are measured, `(1, 3, 1, N)`. Default: those of all pixels.
 
     Returns:
         `(1, 3, h, w)`, clamped to [0, 1].
     """
-    source, target = (image[0].flatten(1).double() for image in (style, content))  # (3, N)
+    measured = style if visible is None else visible
+    colors, source, target = (image[0].flatten(1).double() for image in (style, measured, content))  # (3, N)
     whitening = symmetric_power(torch.cov(source, correction=0), -0.5, floor=NOISE)
     change = symmetric_power(torch.cov(target, correction=0), 0.5) @ whitening
-    mapped = change @ (source - source.mean(1, keepdim=True)) + target.mean(1, keepdim=True)
+    mapped = change @ (colors - source.mean(1, keepdim=True)) + target.mean(1, keepdim=True)
     return mapped.clamp(0, 1).to(style.dtype).view_as(style)
 
 
@@ -155,6 +178,11 @@ def match_histogram(stylized: Image, content: Image) -> Image:
         colors = axes.mT @ torch.stack([_match_values(*pair) for pair in zip(projections, targets, strict=True)])
     chroma = [_match_values(colors[i], target[i]) for i in (1, 2)]  # makes both histograms exact
     return into_gamut(torch.stack([lab[0, 0].flatten(), *chroma]).view_as(lab))
+
+
+def _visible_colors(image: Image, alpha: Tensor | None) -> Image:
+    """Return the pixels of at least half opacity as a row `(1, 3, 1, N)`, or the image if it is opaque."""
+    return image if alpha is None else image[..., None, (alpha >= 0.5)[0, 0]]
 
 
 def _gray(image: Image) -> Image:

@@ -4,6 +4,7 @@ from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, load_imag
 from impasto.images.encoding import check_format, check_output, encode_image, save_image, to_pil
 from impasto.images.luminance import luminance
 from impasto.images.pixels import Bits, blur, fit, quantize, resize
+from impasto.images.transparency import fill_hidden, flatten, visible_part
 
 __all__ = [
     "MAX_PIXELS",
@@ -15,7 +16,9 @@ __all__ = [
     "check_format",
     "check_output",
     "encode_image",
+    "fill_hidden",
     "fit",
+    "flatten",
     "load_image",
     "luminance",
     "open_picture",
@@ -24,4 +27,5 @@ __all__ = [
     "resize",
     "save_image",
     "to_pil",
+    "visible_part",
 ]

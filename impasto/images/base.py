@@ -25,6 +25,7 @@ from impasto.images import decoding
 from impasto.images.arrays import array_pixels
 from impasto.images.encoding import RECORD
 from impasto.images.pixels import as_single_image, check_range, fit, resize
+from impasto.images.transparency import fill_hidden
 from impasto.types import Image
 
 MIN_SIDE = 16
@@ -91,7 +92,8 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
 def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image:
     """Return the colors of an image as `(1, 3, H, W)`, float32 in [0, 1].
 
-    Transparent pixels keep their stored colors.
+    Transparent pixels keep their stored colors, unless the image is resized: then they have those of the visible pixels
+    around them, so that no invisible color appears along the edges.
 
     Args:
         source: as for `open_picture`.
@@ -101,9 +103,11 @@ def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX
     Raises:
         ValueError: as for `open_picture`.
     """
-    image = open_picture(source, max_pixels=max_pixels).image
-    height, width = image.shape[-2:]
-    return image if size is None else resize(image, fit((height, width), size))
+    picture = open_picture(source, max_pixels=max_pixels)
+    if size is None:
+        return picture.image
+    height, width = picture.image.shape[-2:]
+    return resize(fill_hidden(picture.image, picture.alpha), fit((height, width), size))
 
 
 def read_record(path: str | Path) -> str | None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from impasto.files import check_replaceable, check_writable, reason, write_atomically
 from impasto.images import hires, profiles
 from impasto.images.pixels import Bits, as_single_image, quantize, white_level
+from impasto.images.transparency import flatten
 from impasto.types import Image
 
 RECORD = "impasto"
@@ -161,7 +162,7 @@ def _with_alpha(image: Image, alpha: Tensor | None, suffix: str) -> Tensor:
     if _FORMATS[suffix].alpha:
         return torch.cat([image, alpha], dim=1)
     warnings.warn(f"{suffix} cannot store transparency: the image is shown on white", stacklevel=4)
-    return image * alpha + (1 - alpha)
+    return flatten(image, alpha)
 
 
 def _encode(levels: np.ndarray, suffix: str, quality: int) -> bytes:

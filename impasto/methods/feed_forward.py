@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -119,17 +120,32 @@ def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence
     device = pick_device(config.device)
     shape = fitted_shape(subject.content, config.size)
     subject = subject.resized(shape, style_scale=config.style_scale, device=device)
-    image: Image | None = None
+    parts: list[Image] = []
     autocast = pick_dtype(config.precision, device) is torch.bfloat16
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
         for stylize_region, region in zip(stylize, subject.regions, strict=True):
             stylized = stylize_region(subject.content, region)
-            part = stylized if region.mask is None else stylized * region.mask
-            image = part if image is None else image + part
-    assert image is not None  # a subject has at least one region
+            parts.append(stylized if region.mask is None else stylized * region.mask)
+        image = functools.reduce(torch.add, parts)
+        covers = [region.mask for region in subject.regions if region.mask is not None]
+        if covers:
+            image = _keep_uncovered(image, subject.content, functools.reduce(torch.add, covers))
     output = image.cpu()
     seconds = time.perf_counter() - began
     yield Step(1, {}, seconds, size=shape, total=1, image=output.clone, losses_of=lambda _: {})
+
+
+def _keep_uncovered(image: Image, content: Image, cover: Tensor) -> Image:
+    """Return the sum of the regions with the content image where none is, and their mean where they overlap.
+
+    Args:
+        image: sum of the outputs of the regions, each multiplied by its mask.
+        content: content image.
+        cover: sum of the masks.
+    """
+    if (cover - 1).abs().max() < 1e-3:
+        return image
+    return (image + content * (1 - cover).clamp_min(0)) / cover.clamp_min(1)
 
 
 def style_fraction(strength: float | None) -> float:
@@ -192,9 +208,9 @@ def _stylize_region(
     code = _mix_codes(codes, [style.weight for style in region.styles])
     fraction = style_fraction(config.strength) * region.strength
     if fraction != 1:
-        content_code = _encode(network, content, region.mask, config.tile)
+        content_code = _encode(network, content, region.support, config.tile)
         code = _mix_codes([content_code, code], [1 - fraction, fraction])
-    return apply_network(network, content, code, region.mask, config.tile, preprocess)
+    return apply_network(network, content, code, region.support, config.tile, preprocess)
 
 
 def _encode(network: Network, image: Image, mask: Tensor | None, tile: int | None) -> Code:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
@@ -85,17 +85,17 @@ class JohnsonMethod(FeedForward):
         height, width = (max(1, round(side / style_scale)) for side in shape)
         fraction = style_fraction(self.config.strength) * region.strength
         resized = resize(content, (height, width))
-        mask = None if region.mask is None else resize(region.mask, (height, width))
+        support = None if region.support is None else resize(region.support, (height, width))
         outputs = [
-            style.weight * resize(self._interpolate(network, resized, replace(region, mask=mask), fraction), shape)
+            style.weight * resize(self._interpolate(network, resized, support, fraction), shape)
             for network, style in zip(networks, region.styles, strict=True)
         ]
         return torch.stack(outputs).sum(0)
 
-    def _interpolate(self, network: Johnson, content: Image, region: Region, fraction: float) -> Image:
+    def _interpolate(self, network: Johnson, content: Image, support: Tensor | None, fraction: float) -> Image:
         """Blend the content image (0), the output (1) and the output of a second pass (2) at `fraction`."""
         before = after = content
         for remaining in (fraction, fraction - 1):
             if remaining > 0:
-                before, after = after, apply_network(network, after, (), region.mask, self.config.tile)
+                before, after = after, apply_network(network, after, (), support, self.config.tile)
         return torch.lerp(before, after, min(fraction, 2.0) - (1 if fraction > 1 else 0))

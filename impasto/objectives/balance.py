@@ -44,7 +44,7 @@ def blend(subject: Subject) -> Image:
     shape = (subject.content.shape[-2], subject.content.shape[-1])
     image = subject.content
     for region in subject.regions:
-        cover = 1.0 if region.mask is None else region.mask
+        cover = 1.0 if region.support is None else region.support
         image = image + cover * (_mixture(region, shape) - subject.content) / 2
     return image.clamp(0, 1)
 

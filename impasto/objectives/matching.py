@@ -142,7 +142,7 @@ def _style_terms(
     for region in regions:
         styles = [backbone.encode(style.image, layers) for style in region.styles]
         guides = [layer_guides(style.mask, features) for style, features in zip(region.styles, styles, strict=True)]
-        where = layer_guides(region.mask, content)
+        where = layer_guides(region.support, content)
         mixes = layer_mixes([style.weight for style in region.styles], settings.style_mix_fine, len(layers))
         suffix = f"/{region.name}" if region.name else ""
         for layer, fraction, mix in zip(layers, fractions, mixes, strict=True):

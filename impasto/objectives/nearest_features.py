@@ -101,7 +101,8 @@ class RegionVectors:
         cls, features: FeatureVectors, region: Region, content: Image, *, rotations: int, limit: int, seed: int
     ) -> RegionVectors:
         """Return the vectors of a region of the content image; the other arguments are those of `of_style`."""
-        inside = None if region.mask is None else covered_positions(region.mask, grid_shape(content))
+        support = region.support
+        inside = None if support is None else covered_positions(support, grid_shape(content))
         vectors = [features.of_style(style, rotations=rotations, limit=limit, seed=seed) for style in region.styles]
         layers = [torch.cat(layer) for layer in zip(*vectors, strict=True)]
         scales = [layer.square().sum(1).mean().clamp_min(1e-12).rsqrt() for layer in layers]

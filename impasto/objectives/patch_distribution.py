@@ -97,7 +97,7 @@ class PatchObjective:
         return losses
 
     def _distance(self, image: Image, directions: Tensor, region: Region) -> Tensor:
-        projected = self._projections.project(image, directions, region.mask)
+        projected = self._projections.project(image, directions, region.support)
         with torch.no_grad():
             order = sorting_indices(projected)
             target = self._target(directions, region.styles, order.shape[1])

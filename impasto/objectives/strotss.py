@@ -108,7 +108,7 @@ class StrotssObjective:
         targets = []
         for region, styles in zip(self._subject.regions, self._styles, strict=True):
             height, width = self._subject.content.shape[-2:]
-            positions = draw_positions((height, width), region.mask, self._count, seed)
+            positions = draw_positions((height, width), region.support, self._count, seed)
             if len(positions) == 0:
                 continue
             content = SELF_SIMILARITY.statistic(self._columns(self._content, positions, self._subject.content))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import PIL.Image
 from torch import Tensor
 
-from impasto.images import MIN_SIDE, Picture, Source, open_picture
+from impasto.images import MIN_SIDE, Picture, Source, fill_hidden, open_picture
 from impasto.pipeline.result import Input
 from impasto.samples import CONTENTS, STYLES, resolve
 
@@ -20,7 +21,7 @@ IN_MEMORY = "picture in memory"
 
 
 def open_input(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Input]:
-    """Return an image at its own size and its entry in the record.
+    """Return an image at its own size, with filled transparent parts, and its entry in the record.
 
     Args:
         role: what the image is used as, such as `content`.
@@ -42,6 +43,7 @@ def open_input(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Inp
         raise ValueError(
             f"{role} {picture.name!r} is {width}x{height} pixels; give an image of at least {MIN_SIDE} on each side"
         )
+    picture = replace(picture, image=fill_hidden(picture.image, picture.alpha))
     return picture, Input(role, path, picture.name, picture.sha256)
 
 

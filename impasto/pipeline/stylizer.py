@@ -22,13 +22,13 @@ from impasto.devices import (
     return_freed_memory,
     torch_defaults,
 )
-from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize
+from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize, visible_part
 from impasto.methods import METHODS, Method, configure
 from impasto.optim.descent import DivergedError
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
 from impasto.pipeline.result import Input, Result, Stopped
 from impasto.regions.split import check_masks, split_regions
-from impasto.regions.subject import Subject, single_region
+from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Step
 from impasto.weights import sha256_of
 
@@ -112,6 +112,7 @@ class Stylizer:
         check_masks(self.config, len(sources))
         styles, entries = zip(*(open_input("style", each, max_pixels) for each in sources), strict=True)
         self._styles = [each.image for each in styles]
+        self._style_alphas = [visible_part(each.alpha) for each in styles]
         self._start = open_start(self._files["start"], max_pixels)
         self.styles: tuple[Input, ...] = entries
         self.start: tuple[Input, ...] = () if self._start is None else (self._start[1],)
@@ -135,7 +136,9 @@ class Stylizer:
     def _stylize(self, content: Source, on_step: OnStep | None) -> Result:
         picture, entry = open_input("content", content, self.max_pixels)
         subject, masks = self._subject(picture)
-        steps = recolor_steps(self.config.color, self._method.run(subject), picture.image)
+        visible = visible_part(picture.alpha)
+        steps = recolor_steps(self.config.color, self._method.run(subject), picture.image, visible)
+        steps = (replace(step, alpha=picture.alpha) for step in steps)
         best, curve, stopped = _run(steps, on_step)
         shape = self._method.final_shape(self.config, picture.image)
         image = resize(best.image(), shape)  # changes the size only where the run was stopped at a coarser one
@@ -168,13 +171,14 @@ class Stylizer:
     def _subject(self, content: Picture) -> tuple[Subject, list[Input]]:
         """Return the content with its regions, styles and start, and the entries of the masks."""
         config = self.config
-        image, styles = prepare_colors(config.color, content.image, self._styles)
+        visible = visible_part(content.alpha)
+        image, colored = prepare_colors(config.color, content.image, self._styles, visible, self._style_alphas)
+        styles = tuple(map(Style, colored, self._mix, self._style_alphas))
         masks, style_masks, entries = open_masks(self._files, self.max_pixels)
+        subject = Subject(image, (Region(styles, visible=visible),))
         if entries:
             shape = self._method.final_shape(config, content.image)
-            subject = split_regions(config, image, styles, self._mix, masks, style_masks, shape)
-        else:
-            subject = single_region(image, styles, self._mix)
+            subject = split_regions(config, image, styles, masks, style_masks, shape, visible)
         if self._start_method is not None:
             *_, step = self._start_method.run(subject)
             subject = replace(subject, start=step.image())

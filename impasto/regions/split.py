@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 from torch import Tensor
 
 from impasto.config import MethodConfig
@@ -50,22 +52,22 @@ def check_masks(config: MethodConfig, styles: int) -> None:
 def split_regions(
     config: MethodConfig,
     content: Image,
-    styles: Sequence[Image],
-    mix: Sequence[float],
+    styles: Sequence[Style],
     masks: Sequence[Picture],
     style_masks: Sequence[Picture],
     shape: tuple[int, int],
+    visible: Tensor | None = None,
 ) -> Subject:
-    """Return the content image divided into regions, each with its styles.
+    """Return the content image divided into regions, each with its styles; those that are invisible are left out.
 
     Args:
         config: settings of the method.
         content: content image `(1, 3, H, W)`.
-        styles: style images `(1, 3, h, w)`.
-        mix: weights of the styles.
+        styles: style images with their weights and opacities.
         masks: one label map, or one grayscale mask for each style.
         style_masks: one label map for each style, or none.
         shape: height and width in pixels of the masks of the regions.
+        visible: opacity of the content image, `(1, 1, H, W)` in [0, 1]; None: opaque.
 
     Raises:
         ValueError: if the masks do not match the images; the message starts with the name of the setting.
@@ -74,18 +76,19 @@ def split_regions(
         _check_proportions("mask", mask, content, "the content")
     sources: list[tuple[Style, ...]]
     if len(masks) > 1:
-        areas, sources = _gray_masks(masks, shape), [(Style(style),) for style in styles]
+        areas, sources = _gray_masks(masks, shape), _one_each(styles)
     else:
         labels = _read("mask", masks[0])
         areas = [_feather(resize(labels.mask(k), shape), config.feather) for k in range(len(labels.colors))]
-        sources = _by_color(labels, styles, mix, style_masks) if style_masks else _by_order(labels, styles)
+        sources = _by_color(labels, styles, style_masks) if style_masks else _by_order(labels, styles)
     strengths = _per_region("region_strength", config.region_strength, len(areas))
     scales = _per_region("region_style_scale", config.region_style_scale, len(areas))
+    visible = None if visible is None else resize(visible, shape)
     regions = [
-        Region(own, name=f"region{k + 1}", mask=areas[k], strength=strengths[k], style_scale=scales[k])
+        Region(own, f"region{k + 1}", areas[k], visible, strength=strengths[k], style_scale=scales[k])
         for k, own in enumerate(sources)
     ]
-    return Subject(content, tuple(regions))
+    return Subject(content, _visible(regions))
 
 
 def _gray_masks(masks: Sequence[Picture], shape: tuple[int, int]) -> list[Tensor]:
@@ -102,7 +105,15 @@ def _gray_masks(masks: Sequence[Picture], shape: tuple[int, int]) -> list[Tensor
     return areas
 
 
-def _by_order(labels: LabelMap, styles: Sequence[Image]) -> list[tuple[Style, ...]]:
+def _visible(regions: Sequence[Region]) -> tuple[Region, ...]:
+    """Return the regions without those in a transparent part of the content image."""
+    found = tuple(each for each in regions if each.visible is None or each.area > 0)
+    if not found:
+        raise ValueError("mask: every region is in a transparent part of the content; move a region to a visible part")
+    return found
+
+
+def _by_order(labels: LabelMap, styles: Sequence[Style]) -> list[tuple[Style, ...]]:
     """Assign the k-th style to the k-th region, from dark to light."""
     regions = len(labels.colors)
     if regions != len(styles):
@@ -112,23 +123,25 @@ def _by_order(labels: LabelMap, styles: Sequence[Image]) -> list[tuple[Style, ..
         )
     if regions == 1 and (labels.index >= 0).all():
         raise ValueError("mask: its single color does not divide the image; add a color or make the rest transparent")
-    return [(Style(style),) for style in styles]
+    return _one_each(styles)
 
 
-def _by_color(
-    labels: LabelMap, styles: Sequence[Image], mix: Sequence[float], style_masks: Sequence[Picture]
-) -> list[tuple[Style, ...]]:
+def _one_each(styles: Sequence[Style]) -> list[tuple[Style, ...]]:
+    return [(replace(style, weight=1.0),) for style in styles]
+
+
+def _by_color(labels: LabelMap, styles: Sequence[Style], style_masks: Sequence[Picture]) -> list[tuple[Style, ...]]:
     """Assign to each region the areas of the same color in all style images."""
     maps = []
     for style, mask in zip(styles, style_masks, strict=True):
-        _check_proportions("style_mask", mask, style, "its style")
+        _check_proportions("style_mask", mask, style.image, "its style")
         maps.append(_read("style_mask", mask))
     sources = []
     for color in labels.colors:
         found = [
-            Style(style, weight, resize(own.mask(label), (style.shape[-2], style.shape[-1])))
-            for style, weight, own in zip(styles, mix, maps, strict=True)
-            if (label := own.find(color)) is not None and weight > 0
+            replace(style, mask=area)
+            for style, own in zip(styles, maps, strict=True)
+            if style.weight > 0 and (area := _area_of(own, color, style)) is not None
         ]
         if not found:
             available = "; ".join(own.names() for own in maps)
@@ -136,8 +149,20 @@ def _by_color(
                 f"style_mask: it does not contain the color {hex_color(color)} of mask; it contains {available}"
             )
         total = sum(style.weight for style in found)
-        sources.append(tuple(Style(style.image, style.weight / total, style.mask) for style in found))
+        sources.append(tuple(replace(style, weight=style.weight / total) for style in found))
     return sources
+
+
+def _area_of(labels: LabelMap, color: np.ndarray, style: Style) -> Tensor | None:
+    """Return the visible part of a style image under a color of its label map, or None if there is none."""
+    label = labels.find(color)
+    if label is None:
+        return None
+    area = resize(labels.mask(label), (style.image.shape[-2], style.image.shape[-1]))
+    if style.mask is None:
+        return area
+    visible = area * style.mask
+    return visible if visible.max() >= 0.5 else None
 
 
 def _read(name: str, mask: Picture) -> LabelMap:

@@ -34,15 +34,25 @@ class Region:
     """Prefix of the names of its loss terms; empty if the whole image is one region."""
     mask: Tensor | None = None
     """Mask `(1, 1, H, W)` in [0, 1] with the aspect ratio of the content image; None: the whole image."""
+    visible: Tensor | None = None
+    """Opacity of the content image, with the size of the mask if there is one; None: opaque."""
     strength: float = 1.0
     """Factor on the style weight in this region."""
     style_scale: float = 1.0
     """Size of its style images relative to the content image, multiplied by the global style scale."""
 
     @property
+    def support(self) -> Tensor | None:
+        """Weights of the pixels in the statistics of the region: its mask, without transparent pixels; None: equal."""
+        if self.mask is None or self.visible is None:
+            return self.visible if self.mask is None else self.mask
+        return self.mask * self.visible
+
+    @property
     def area(self) -> float:
-        """Fraction of the image that the region covers, 0 to 1."""
-        return 1.0 if self.mask is None else self.mask.mean().item()
+        """Fraction of the image that the visible part of the region covers, 0 to 1."""
+        support = self.support
+        return 1.0 if support is None else support.mean().item()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +95,7 @@ class Subject:
                     for style in region.styles
                 ),
                 mask=None if region.mask is None else resize(region.mask, shape).to(device),
+                visible=None if region.visible is None else resize(region.visible, shape).to(device),
             )
             for region in self.regions
         )
@@ -100,8 +111,7 @@ def single_region(content: Image, styles: Sequence[Image], mix: Sequence[float] 
         mix: weights of the styles, which sum to 1. Default: equal weights.
     """
     weights = mix or [1 / len(styles)] * len(styles)
-    region = Region(tuple(Style(image, weight) for image, weight in zip(styles, weights, strict=True)))
-    return Subject(content, (region,))
+    return Subject(content, (Region(tuple(map(Style, styles, weights))),))
 
 
 def resize_style(style: Image, longer_side: int) -> Image:

@@ -67,7 +67,7 @@ class History:
         """
         folder = self._folder_of(key)
         result.save(folder / "picture.png", bits=bits)
-        write_atomically(folder / "thumbnail.jpg", encode_jpeg(result.image, THUMBNAIL_SIZE))
+        write_atomically(folder / "thumbnail.jpg", encode_jpeg(result.image, THUMBNAIL_SIZE, result.alpha))
         write_atomically(folder / "entry.json", json.dumps({"title": title}).encode())
         return self.entry(key)
 

@@ -100,7 +100,7 @@ class Job:
         self._curve.append(step.without_image())
         now = time.monotonic()
         if now >= self._next_preview:
-            self.preview = encode_jpeg(step.image(), PREVIEW_SIZE)
+            self.preview = encode_jpeg(step.image(), PREVIEW_SIZE, step.alpha)
             self._version += 1
             # previews take at most a sixth of the time
             self._next_preview = time.monotonic() + max(PREVIEW_INTERVAL, 5 * (time.monotonic() - now))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.images import Bits, load_image
+from impasto.images import Bits, open_picture
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.history import History
 from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
@@ -108,4 +108,5 @@ class StudioService:
 
 @functools.lru_cache(maxsize=64)
 def _load_as_jpeg(path: str, max_pixels: int) -> bytes:
-    return encode_jpeg(load_image(path, max_pixels=max_pixels), PREVIEW_SIZE)
+    picture = open_picture(path, max_pixels=max_pixels)
+    return encode_jpeg(picture.image, PREVIEW_SIZE, picture.alpha)

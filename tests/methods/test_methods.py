@@ -17,7 +17,7 @@ from impasto.metrics.evaluate import evaluate
 from impasto.pipeline.stylizer import Stylizer
 
 EVERY = list(METHODS)
-SIZES = {"strotss": 128}
+SIZES = {"strotss": 128, "adain": 128}
 """Pixels at which runs are compared; with `strotss` the content outweighs the style at 64."""
 RATIOS = {"adain": 0.95}
 """Bound of the change at low strength over that at high strength; the decoder of `adain` changes every image."""

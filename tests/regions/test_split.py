@@ -24,7 +24,7 @@ from impasto.methods.gatys import GatysConfig
 from impasto.objectives.matching import MatchingObjective
 from impasto.regions.label_map import LabelMap, read_label_map
 from impasto.regions.split import check_masks, split_regions
-from impasto.regions.subject import Subject
+from impasto.regions.subject import Style, Subject
 
 WIDTH, HEIGHT = 96, 64
 RED, GREEN, GRAY, WHITE, BLACK = (200, 30, 40), (20, 160, 60), (128, 128, 128), (255, 255, 255), (0, 0, 0)
@@ -188,8 +188,8 @@ def divided(styles: tuple[str, ...] = ("one.png", "two.png"), **settings: Any) -
     masks, maps = ([open_picture(file) for file in files] for files in (config.mask, config.style_mask))
     mix = config.style_mix or [1 / len(styles)] * len(styles)
     total = sum(mix)
-    pictures = [load_image(style) for style in styles]
-    return split_regions(config, load_image("photo.png"), pictures, [m / total for m in mix], masks, maps, (64, 96))
+    sources = [Style(load_image(style), weight / total) for style, weight in zip(styles, mix, strict=True)]
+    return split_regions(config, load_image("photo.png"), sources, masks, maps, (64, 96))
 
 
 def area_of(subject: Subject, k: int) -> Tensor:

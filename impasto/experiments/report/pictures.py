@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import PIL.Image
 
-from impasto.images import fit, load_image, resize, to_pil
+from impasto.images import fit, flatten, open_picture, resize, to_pil
 from impasto.samples import resolve
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def output_thumbnail(path: Path, side: int) -> Thumbnail | None:
     """
     try:
         with PIL.Image.open(path) as file:
-            return _thumbnail(file.convert("RGB"), file.size, side)
+            return _thumbnail(_on_white(file), file.size, side)
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
         return None
 
@@ -85,14 +85,23 @@ def input_thumbnail(name: str, folder: Path, side: int) -> Thumbnail | None:
     """
     for source in (name, str(folder / name)):
         try:
-            image = load_image(resolve(source))
+            picture = open_picture(resolve(source))
         except ValueError:
             continue
+        image = flatten(picture.image, picture.alpha)
         height, width = image.shape[-2:]
         if max(height, width) > side:
             image = resize(image, fit((height, width), side))
         return _thumbnail(to_pil(image), (width, height), side)
     return None
+
+
+def _on_white(file: PIL.Image.Image) -> PIL.Image.Image:
+    if not file.has_transparency_data:
+        return file.convert("RGB")
+    picture = PIL.Image.new("RGBA", file.size, "white")
+    picture.alpha_composite(file.convert("RGBA"))
+    return picture.convert("RGB")
 
 
 def _bytes(thumbnail: Thumbnail) -> int:
