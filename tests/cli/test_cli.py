@@ -157,13 +157,13 @@ def test_the_preview_changes_during_the_run_and_ends_as_the_output(
     from impasto.cli import progress
 
     previews: list[bytes] = []
-    save = progress.save_image
+    save = progress.save_preview
 
-    def spy(image: object, path: str) -> None:
-        save(image, path)
+    def spy(image: object, path: str, *more: object) -> None:
+        save(image, path, *more)
         previews.append(Path(path).read_bytes())
 
-    monkeypatch.setattr(progress, "save_image", spy)
+    monkeypatch.setattr(progress, "save_preview", spy)
     monkeypatch.setattr(progress, "PREVIEW_INTERVAL", 0.0)
     words = ["--backbone", "tiny", "--size", "48", "--steps", "200"]
     assert run("stylize", "content.png", "style.png", "-o", "a.png", "--preview", "p.png", *words)[0] == 0
@@ -179,7 +179,7 @@ def test_the_run_continues_after_a_preview_that_fails(run: Run, folder: Path, mo
     def fail(*_: object) -> None:
         raise ValueError("the disk is full")
 
-    monkeypatch.setattr(progress, "save_image", fail)
+    monkeypatch.setattr(progress, "save_preview", fail)
     status, _, err = run("stylize", "content.png", "style.png", "-o", "a.png", "--preview", "p.png", *QUICK)
     assert status == 0
     assert err.startswith("impasto: warning: no further previews: the disk is full\n")
