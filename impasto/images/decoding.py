@@ -7,12 +7,13 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
-import PIL.PngImagePlugin
+from PIL import PngImagePlugin
 from PIL.Image import Transpose
 
 from impasto.files import reason
@@ -34,6 +35,9 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 """Transformation that undoes each EXIF orientation (Exif 2.32, tag 0x0112)."""
+
+MAX_TEXT = 64 * 2**20
+"""Bytes of the largest text or color profile of a PNG: of all texts together Pillow allows no more."""
 
 _pillow_lock = threading.Lock()
 
@@ -107,12 +111,22 @@ def read_text(file: BinaryIO, name: str, keyword: str, max_pixels: int) -> str |
     """
     with _quiet_pillow(name):
         picture = PIL.Image.open(file, formats=FORMATS)
-        if not isinstance(picture, PIL.PngImagePlugin.PngImageFile):
+        if not isinstance(picture, PngImagePlugin.PngImageFile):
             return None
         if keyword not in picture.info:
             check_size(picture.size, name, max_pixels)
             picture.load()  # other programs may write the text after the pixels
         return picture.text.get(keyword)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file begins like an image in a supported format."""
+    try:
+        with _quiet_pillow(str(path)):
+            PIL.Image.open(path, formats=FORMATS).close()
+    except ValueError:
+        return False
+    return True
 
 
 def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
@@ -138,12 +152,13 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 
 @contextmanager
 def _quiet_pillow(name: str) -> Iterator[None]:
-    """Disable Pillow's size limit and warnings, and convert its exceptions to `ValueError`.
+    """Disable Pillow's size limit and warnings, allow large texts and profiles, and convert exceptions to `ValueError`.
 
-    The limit and the warning filters are global, so a lock makes sure that images are decoded one at a time.
+    The limits and the warning filters are global, so a lock makes sure that images are decoded one at a time.
     """
     with _pillow_lock, warnings.catch_warnings():
         limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+        text_limit, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT
         warnings.simplefilter("ignore")
         try:
             yield
@@ -155,9 +170,13 @@ def _quiet_pillow(name: str) -> Iterator[None]:
             if type(error) is ValueError and str(error).startswith(f"{name}: "):
                 raise
             text = reason(error)
+            if "MAX_TEXT" in text:
+                size = f"more than {MAX_TEXT // 2**20} MiB"
+                raise ValueError(f"{name}: its texts or its color profile take {size}; remove them") from error
             raise ValueError(f"{name}: it is corrupt or truncated ({text}); give a complete file") from error
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = limit
+            PngImagePlugin.MAX_TEXT_CHUNK = text_limit
 
 
 def _loses_depth(picture: PIL.ImageFile.ImageFile) -> bool:

@@ -950,3 +950,15 @@ def test_the_embedded_profile_does_not_contain_the_current_time(tmp_path: Path) 
     save_image(torch.rand(3, 4, 4), tmp_path / "a.png")
     with PIL.Image.open(tmp_path / "a.png") as picture:
         assert struct.unpack(">6H", picture.info["icc_profile"][24:36]) == (2024, 1, 1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
+def test_a_png_with_large_texts_and_profiles_is_read(tmp_path: Path, kind: str) -> None:
+    text = zlib.compress(bytes(3_000_000))
+    bodies = {"zTXt": b"a\0\0", "iTXt": b"a\0\1\0\0\0", "iCCP": b"a\0\0"}
+    plain = encoded("PNG")
+    (tmp_path / "plain.png").write_bytes(plain)
+    (tmp_path / "large.png").write_bytes(plain[:33] + png_chunk(kind.encode(), bodies[kind] + text) + plain[33:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a profile of zeros is ignored with a warning
+        assert torch.equal(load_image(tmp_path / "large.png"), load_image(tmp_path / "plain.png"))
