@@ -58,6 +58,23 @@ def block_names(convolutions: Sequence[int]) -> tuple[str, ...]:
     return tuple(names)
 
 
+class TooSmallError(ValueError):
+    """Raised for an image that is too small for a layer.
+
+    Args:
+        shape: height and width of the image in pixels.
+        layer: name of the layer.
+        needed: smallest height and width for this layer.
+    """
+
+    def __init__(self, shape: tuple[int, int], layer: str, needed: int) -> None:
+        self.shape, self.layer, self.needed = shape, layer, needed
+        super().__init__(
+            f"a picture of {shape[1]}x{shape[0]} pixels is too small for layer {layer}, which needs at least {needed} "
+            "on each side; choose a larger size or other layers"
+        )
+
+
 class Chain:
     """A frozen chain of layers; the only gradient is that of the input.
 
@@ -139,10 +156,7 @@ class Chain:
         layers = self.layers[:depth]
         pools = sum(isinstance(layer, Pool) for layer in layers)
         if min(pixels.shape[-2:]) < 2**pools:
-            raise ValueError(
-                f"a picture of {pixels.shape[-1]}x{pixels.shape[-2]} pixels is too small for layer "
-                f"{layers[-1].name}, which needs at least {2**pools} on each side; choose a larger size or other layers"
-            )
+            raise TooSmallError((pixels.shape[-2], pixels.shape[-1]), layers[-1].name, 2**pools)
         return layers
 
     def _autograd(self, x: Tensor, layers: Sequence[Layer], names: Sequence[str]) -> dict[str, Tensor]:

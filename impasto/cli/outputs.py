@@ -134,9 +134,14 @@ def _check(options: argparse.Namespace, files: Sequence[Path], inputs: Sequence[
         check_output(options.preview)
 
 
+def shown_output(options: argparse.Namespace) -> str:
+    """Return the name of the output, with the suffix of its format also for stdout."""
+    return f"stdout{_stdout_suffix(options)}" if options.output == STANDARD else str(options.output)
+
+
 def _check_stdout(options: argparse.Namespace) -> None:
     """Check that stdout can take the image and nothing else is written to it."""
-    check_format(f"stdout{_stdout_suffix(options)}", options.bits)
+    check_format(shown_output(options), options.bits)
     check_stdout()
     for flag, is_given in (("--json", options.json), ("--save-every", options.save_every is not None)):
         if is_given:

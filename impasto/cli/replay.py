@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import impasto.pipeline.replay
 from impasto.cli.flags import CommandParser
-from impasto.cli.outputs import add_outputs, stylize_to_file
+from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import open_inputs
 from impasto.pipeline.records import load_record
 from impasto.pipeline.result import Result
@@ -39,6 +39,7 @@ def _replay(picture: str, options: argparse.Namespace) -> int:
             masks=options.mask,
             style_masks=options.style_mask,
             on_step=on_step,
+            output=shown_output(options),
             max_pixels=options.max_pixels,
         )
 

@@ -11,7 +11,7 @@ import impasto.pipeline.stylizer
 from impasto.cli.flags import CommandParser, add_settings, given_settings, named_as_flag
 from impasto.cli.folders import add_folder_outputs, is_folder, stylize_folder
 from impasto.cli.memory import keep_freed_memory
-from impasto.cli.outputs import add_outputs, stylize_to_file
+from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import STANDARD, open_inputs
 from impasto.images import Source
 from impasto.methods import METHODS, configure
@@ -37,7 +37,13 @@ def stylize(arguments: list[str]) -> int:
     def run(on_step: OnStep) -> Result:
         (content, *styles), opened = _open_stdin(options.pictures, settings)
         return impasto.pipeline.stylizer.stylize(
-            content, styles, method, on_step=on_step, max_pixels=options.max_pixels, **opened
+            content,
+            styles,
+            method,
+            on_step=on_step,
+            output=shown_output(options),
+            max_pixels=options.max_pixels,
+            **opened,
         )
 
     try:

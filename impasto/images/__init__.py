@@ -1,7 +1,7 @@
 """Read, write and resize images."""
 
 from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, load_image, open_picture, read_record
-from impasto.images.encoding import check_format, check_output, encode_image, save_image, to_pil
+from impasto.images.encoding import check_format, check_output, check_shape, encode_image, save_image, to_pil
 from impasto.images.luminance import luminance
 from impasto.images.pixels import Bits, blur, fit, quantize, resize
 from impasto.images.transparency import fill_hidden, flatten, visible_part
@@ -15,6 +15,7 @@ __all__ = [
     "blur",
     "check_format",
     "check_output",
+    "check_shape",
     "encode_image",
     "fill_hidden",
     "fit",

@@ -32,21 +32,23 @@ class _Format:
     alpha: bool = True
     deep: bool = False  # can store 16 bits per channel
     lossy: bool = False  # has a setting `quality`
+    max_side: int = 2**31 - 1  # in pixels, as far as Pillow reads it again
+    max_bytes: int | None = None  # of the pixels
     options: dict[str, Any] = field(default_factory=dict)
 
 
 # Chroma at full resolution ("4:4:4") preserves thin colored strokes.
-_JPEG = _Format("JPEG", alpha=False, lossy=True, options={"subsampling": "4:4:4"})
-_TIFF = _Format("TIFF", deep=True, options={"compression": "tiff_adobe_deflate"})
+_JPEG = _Format("JPEG", alpha=False, lossy=True, max_side=65500, options={"subsampling": "4:4:4"})
+_TIFF = _Format("TIFF", deep=True, max_bytes=2**32 - 2**20, options={"compression": "tiff_adobe_deflate"})
 _FORMATS = {
     ".png": _Format("PNG", deep=True),
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".webp": _Format("WEBP", lossy=True),
+    ".webp": _Format("WEBP", lossy=True, max_side=16383),
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".avif": _Format("AVIF", lossy=True, options={"subsampling": "4:4:4"}),
-    ".bmp": _Format("BMP", alpha=False),
+    ".avif": _Format("AVIF", lossy=True, max_side=32768, options={"subsampling": "4:4:4"}),
+    ".bmp": _Format("BMP", alpha=False, max_bytes=2**32 - 2**20),
 }
 
 
@@ -67,7 +69,7 @@ def check_output(path: str | Path, bits: int = 8) -> None:
     check_writable(path)
 
 
-def check_format(path: str | Path, bits: int = 8) -> None:
+def check_format(path: str | os.PathLike[str], bits: int = 8) -> None:
     """Check that images can be written as the format of a path; arguments and errors are those of `check_output`."""
     deep = white_level(bits) > 255
     supported = [suffix for suffix, each in _FORMATS.items() if each.deep or not deep]
@@ -76,6 +78,27 @@ def check_format(path: str | Path, bits: int = 8) -> None:
         raise ValueError(f"cannot write {what}: its suffix must be one of {', '.join(supported)}")
     if deep and hires.find_vips() is None:
         raise ValueError(f"cannot write {what} without pyvips: {hires.INSTALL}")
+
+
+def check_shape(path: str | os.PathLike[str], shape: tuple[int, int], bits: int = 8) -> None:
+    """Check that the format of a file can store an image of some size, before the image is computed.
+
+    Args:
+        path: the image file.
+        shape: height and width in pixels.
+        bits: bits per channel.
+
+    Raises:
+        ValueError: if a side is too long for the format, or the pixels take too many bytes.
+    """
+    check_format(path, bits)
+    suffix = Path(path).suffix.lower()
+    file_format = _FORMATS[suffix]
+    size = f"cannot write {shape[1]} x {shape[0]} pixels as {suffix}"
+    if max(shape) > file_format.max_side:
+        raise ValueError(f"{size}: its limit is {file_format.max_side} pixels a side; give a smaller --size, or .png")
+    if file_format.max_bytes is not None and shape[0] * shape[1] * 4 * bits // 8 > file_format.max_bytes:
+        raise ValueError(f"{size}: its limit is 4 GiB; give a smaller --size, or .png")
 
 
 def save_image(

@@ -120,7 +120,7 @@ def _report(results: Iterable[FolderResult], on_picture: OnPicture | None) -> It
 def _stylize(task: FolderTask, stylizer: Stylizer, bits: Bits, on_step: OnStep | None) -> dict[str, Any]:
     """Stylize and save one content image; return its record."""
     reset_peak_memory()
-    result = stylizer.stylize(task.content, on_step=on_step)
+    result = stylizer.stylize(task.content, on_step=on_step, output=task.output)
     with clean_up_on_error([task.output, record_path(task.output)]):
         record_path(task.output).unlink(missing_ok=True)  # the plan has checked that it may be replaced
         task.output.unlink(missing_ok=True)  # an old output must not appear beside the new record, even for a moment

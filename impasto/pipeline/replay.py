@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def replay(
     masks: Sequence[str | Path] = (),
     style_masks: Sequence[str | Path] = (),
     on_step: OnStep | None = None,
+    output: str | Path | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Result:
     """Stylize again from the same inputs with the same settings; on the same machine the output is identical.
@@ -38,6 +40,7 @@ def replay(
         masks: new paths of the masks, if they were moved.
         style_masks: new paths of the masks of the style images, if they were moved.
         on_step: called with every step; returning False stops and keeps the best image.
+        output: as for `stylize`.
         max_pixels: largest number of pixels of an input.
 
     Raises:
@@ -50,13 +53,15 @@ def replay(
     _warn_of_other_versions(record)
     settings = {**_used_settings(record), **_file_settings(paths)}
     last = record["steps"] if record["stopped"] == "cancelled" else None
+    (source,), others, method = paths["content"], paths["style"], record["method"]
+    until_last = partial(_until, last, on_step)
+    return stylize(source, others, method, on_step=until_last, output=output, max_pixels=max_pixels, **settings)
 
-    def until_last(step: Step) -> bool:
-        proceed = on_step is None or on_step(step) is not False
-        return proceed and step.index != last
 
-    (source,), method = paths["content"], record["method"]
-    return stylize(source, paths["style"], method, on_step=until_last, max_pixels=max_pixels, **settings)
+def _until(last: int | None, on_step: OnStep | None, step: Step) -> bool:
+    """Pass a step on, and return whether the run continues after it."""
+    proceed = on_step is None or on_step(step) is not False
+    return proceed and step.index != last
 
 
 def _used_settings(record: dict[str, Any]) -> dict[str, Any]:

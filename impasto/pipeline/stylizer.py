@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from impasto.backbones.chain import TooSmallError
 from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.devices import (
@@ -22,11 +24,12 @@ from impasto.devices import (
     return_freed_memory,
     torch_defaults,
 )
-from impasto.images import MAX_PIXELS, Picture, Source, quantize, resize, visible_part
+from impasto.images import MAX_PIXELS, Picture, Source, check_shape, quantize, resize, visible_part
 from impasto.methods import METHODS, Method, configure
 from impasto.optim.descent import DivergedError
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
 from impasto.pipeline.result import Input, Result, Stopped
+from impasto.pipeline.too_small import explain_too_small
 from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Step
@@ -42,13 +45,13 @@ def stylize(
     method: str = "gatys",
     *,
     on_step: OnStep | None = None,
+    output: str | os.PathLike[str] | None = None,
     max_pixels: int = MAX_PIXELS,
     **settings: Any,
 ) -> Result:
     """Stylize a content image with one or several style images.
 
-    The result does not depend on the caller's settings of PyTorch, such as `torch.no_grad`, and the call changes
-    neither these settings nor the random state.
+    Neither depends on the caller's settings of PyTorch, such as `torch.no_grad`, nor changes them or the random state.
 
     Args:
         content: path, name of a sample, open file, PIL image, array `(H, W, 3)` of uint8, uint16 or floats in [0, 1],
@@ -56,6 +59,7 @@ def stylize(
         style: the same, or a sequence of them, weighted by the setting `style_mix`.
         method: name of the method; `impasto methods` lists them.
         on_step: called with every step; returning False stops the run.
+        output: file that the image will be saved to: a size that its format cannot store is refused before the run.
         max_pixels: images with more pixels are refused.
         settings: settings of the method; `start`, `mask` and `style_mask` may be pictures like `content`.
 
@@ -71,7 +75,8 @@ def stylize(
     ((1, 3, 51, 64), 3, 'steps')
     """
     try:
-        return Stylizer(style, method, max_pixels=max_pixels, **settings).stylize(content, on_step=on_step)
+        stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
+        return stylizer.stylize(content, on_step=on_step, output=output)
     finally:
         return_freed_memory()
 
@@ -117,12 +122,15 @@ class Stylizer:
         self.styles: tuple[Input, ...] = entries
         self.start: tuple[Input, ...] = () if self._start is None else (self._start[1],)
 
-    def stylize(self, content: Source, *, on_step: OnStep | None = None) -> Result:
+    def stylize(
+        self, content: Source, *, on_step: OnStep | None = None, output: str | os.PathLike[str] | None = None
+    ) -> Result:
         """Stylize one content image; the result does not depend on those before.
 
         Args:
             content: as for `stylize`.
             on_step: called with every step; returning False stops the run.
+            output: as for `stylize`.
 
         Returns:
             The image with the lowest loss.
@@ -131,10 +139,17 @@ class Stylizer:
             ValueError: in one line, for a content image or a mask that is wrong.
         """
         with torch_defaults(self.config.seed, self._device):
-            return self._stylize(content, on_step)
+            picture, entry = open_input("content", content, self.max_pixels)
+            if output is not None:
+                check_shape(output, self._method.final_shape(self.config, picture.image))
+            try:
+                return self._stylize(picture, entry, on_step)
+            except TooSmallError as error:
+                size = max(self._method.final_shape(self.config, picture.image))
+                pictures = [(entry, picture.image), *zip(self.styles, self._styles, strict=True)]
+                raise ValueError(explain_too_small(error, pictures, size)) from None
 
-    def _stylize(self, content: Source, on_step: OnStep | None) -> Result:
-        picture, entry = open_input("content", content, self.max_pixels)
+    def _stylize(self, picture: Picture, entry: Input, on_step: OnStep | None) -> Result:
         subject, masks = self._subject(picture)
         visible = visible_part(picture.alpha)
         steps = recolor_steps(self.config.color, self._method.run(subject), picture.image, visible)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,10 @@ from torch import Tensor
 
 from impasto.images import fit, resize
 from impasto.types import Image
+
+MAX_AREA = 4
+"""Largest number of pixels of a style image, relative to the content image, at a style scale of 1: a panorama of
+20000 x 600 pixels would otherwise need a style image of 20000 x 12500."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +77,11 @@ class Subject:
         Args:
             style_scale: size of all style images relative to the content image.
         """
-        styles = [(style.image, style_scale * region.style_scale) for region in self.regions for style in region.styles]
+        styles = [
+            (style.image, style_scale * region.style_scale * _relative_side(style.image, self.content))
+            for region in self.regions
+            for style in region.styles
+        ]
         images = [(self.content, 1.0), *styles]
         return min(factor * min(image.shape[-2:]) / max(image.shape[-2:]) for image, factor in images)
 
@@ -83,15 +92,20 @@ class Subject:
 
         Args:
             shape: height and width of the content image in pixels.
-            style_scale: longer side of every style image relative to that of the content image.
+            style_scale: longer side of every style image relative to that of the content image; less beside a content
+                image that is longer than 4:1, so that no style image has more than four times its pixels.
             device: device of the result.
         """
-        longer_side = max(shape)
+        side = max(shape)
         regions = tuple(
             replace(
                 region,
                 styles=tuple(
-                    _scaled(style, round(longer_side * (style_scale * region.style_scale)), device)
+                    _scaled(
+                        style,
+                        side * (style_scale * region.style_scale) * _relative_side(style.image, self.content),
+                        device,
+                    )
                     for style in region.styles
                 ),
                 mask=None if region.mask is None else resize(region.mask, shape).to(device),
@@ -100,6 +114,12 @@ class Subject:
             for region in self.regions
         )
         return Subject(resize(self.content, shape).to(device), regions, self.start)
+
+
+def _relative_side(style: Image, content: Image) -> float:
+    """Return the longer side of a style image relative to that of the content image, at a style scale of 1."""
+    of_style, of_content = (min(image.shape[-2:]) / max(image.shape[-2:]) for image in (style, content))
+    return min(1.0, math.sqrt(MAX_AREA * of_content / of_style))
 
 
 def single_region(content: Image, styles: Sequence[Image], mix: Sequence[float] | None = None) -> Subject:
@@ -122,7 +142,7 @@ def resize_style(style: Image, longer_side: int) -> Image:
     return resize(style, fit((style.shape[-2], style.shape[-1]), max(longer_side, 1)))
 
 
-def _scaled(style: Style, longer_side: int, device: torch.device | str) -> Style:
-    image = resize_style(style.image, longer_side)
+def _scaled(style: Style, longer_side: float, device: torch.device | str) -> Style:
+    image = resize_style(style.image, round(longer_side))
     mask = None if style.mask is None else resize(style.mask, (image.shape[-2], image.shape[-1])).to(device)
     return replace(style, image=image.to(device), mask=mask)
