@@ -20,6 +20,8 @@ def prepare_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     stderr = os.fdopen(2, "wb", closefd=False) if sys.stderr is None else sys.stderr.buffer
@@ -44,7 +46,7 @@ def open_inputs(names: Sequence[str]) -> list[str | io.BytesIO]:
 
 def _read_stdin() -> io.BytesIO:
     hint = "pipe an image into it, or give a file (one named - is ./-)"
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin.isatty():
         raise ValueError(f"-: stdin is a terminal; {hint}")
     stream = io.BytesIO(sys.stdin.buffer.read())
     if not stream.getbuffer().nbytes:

@@ -53,6 +53,14 @@ def test_what_is_printed_is_discarded_without_stdout(words: list[str], tmp_path:
     assert process.returncode == 0
 
 
+def test_an_image_from_a_closed_stdin_is_an_error_of_one_line(tmp_path: Path) -> None:
+    process = ForkedProcess(tmp_path, WITHOUT_STREAMS, "0", "stylize", "-", "mosaic", "-o", str(tmp_path / "out.png"))
+    out, err = process.communicate(60)
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("impasto: -: stdin is empty; pipe an image into it")
+    assert err.count("\n") == 1
+
+
 def test_an_error_without_stderr_has_its_exit_status(tmp_path: Path) -> None:
     process = ForkedProcess(tmp_path, WITHOUT_STREAMS, "2", "stylize", "nowhere.png", "mosaic", "-o", "out.png")
     assert process.communicate(60) == ("", "")
