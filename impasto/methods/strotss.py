@@ -65,7 +65,8 @@ class Strotss(PixelMethod):
     Moves the hypercolumns of the image to those of the style and keeps the self-similarity of the content image.
 
     Departs from the paper: a content start, equal layer weights, evenly spread positions, images mirrored beyond their
-    borders, and a content weight that decreases with the size instead of with the number of sizes before.
+    borders, and a content weight that decreases with the size instead of with the number of sizes before, and that is
+    smaller for an image without structure.
     """
 
     summary = "Move features to the style's by optimal transport, keep self-similarity (Kolkin et al. 2019)"

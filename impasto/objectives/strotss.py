@@ -22,6 +22,9 @@ from impasto.types import Features, Image
 SELF_SIMILARITY, EARTH_MOVER = SelfSimilarityLoss(), RelaxedEarthMoverLoss()
 MOMENTS = 10.0
 """Weight of the moment loss; 1 in the paper, whose features are larger."""
+PLAIN = 0.02
+"""Mean cosine distance of the positions of a content image below which its content weight decreases: photographs have
+0.04 (a sky) to 0.5. The self-similarity of a uniform image is the noise of its features, which nothing may change."""
 SEED_STEP = 104_729
 """Difference between the seeds of two successive samples of positions."""
 TINY = 1e-8  # keeps the distance of equal colors differentiable
@@ -34,6 +37,7 @@ class RegionTargets:
     region: Region
     positions: Tensor  # (N, 2)
     content: Tensor  # self-similarity of the content image, (1, N, N)
+    content_weight: float
     style: Tensor  # hypercolumns of the styles, (1, D, M, 1)
     style_statistic: Tensor  # that of the relaxed earth mover's distance
 
@@ -111,9 +115,10 @@ class StrotssObjective:
             positions = draw_positions((height, width), region.support, self._count, seed)
             if len(positions) == 0:
                 continue
-            content = SELF_SIMILARITY.statistic(self._columns(self._content, positions, self._subject.content))
-            style = self._style(region, styles, seed)
-            targets.append(RegionTargets(region, positions, content, style, EARTH_MOVER.statistic(style)))
+            columns = self._columns(self._content, positions, self._subject.content)
+            weight = self._content_weight * min(1.0, mean_distance(columns) / PLAIN) ** 2
+            content, style = SELF_SIMILARITY.statistic(columns), self._style(region, styles, seed)
+            targets.append(RegionTargets(region, positions, content, weight, style, EARTH_MOVER.statistic(style)))
         if not targets:
             raise ValueError("every region is empty at this size, so that there is nothing to stylize; enlarge a mask")
         if not any(each.region.strength > 0 or self._content_weight > 0 for each in targets):
@@ -137,7 +142,7 @@ class StrotssObjective:
         columns = self._columns(features, targets.positions, self._subject.content)
         region = targets.region
         name = f"/{region.name}" if region.name else ""
-        content_weight, style_weight = region.area * self._content_weight, region.area * region.strength
+        content_weight, style_weight = region.area * targets.content_weight, region.area * region.strength
         losses = {}
         if content_weight > 0:
             distance = SELF_SIMILARITY.distance(SELF_SIMILARITY.statistic(columns), targets.content)
@@ -147,12 +152,18 @@ class StrotssObjective:
             losses[f"style/earth_mover{name}"] = style_weight * distance
             losses[f"style/moments{name}"] = style_weight * MOMENTS * moment_distance(columns, targets.style)
             palette = palette_distance(columns[:, :3], targets.style[:, :3])
-            losses[f"style/palette{name}"] = style_weight / max(self._content_weight, 1) * palette
+            losses[f"style/palette{name}"] = style_weight / max(targets.content_weight, 1) * palette
         return losses
 
 
 def _border(image: Image) -> int:
     return min(BORDER, min(image.shape[-2:]) - 1)
+
+
+def mean_distance(columns: Tensor) -> float:
+    """Return the mean cosine distance between all pairs of feature vectors `(1, D, N, 1)`."""
+    unit = columns / columns.square().sum(1, keepdim=True).add(TINY).sqrt()
+    return 1 - unit.mean(2).square().sum().item()
 
 
 def moment_distance(columns: Tensor, style: Tensor) -> Tensor:
