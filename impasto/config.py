@@ -117,6 +117,8 @@ class RegionSettings:
     """Regions of the content: one label map with a color per region, or one gray mask per style."""
     style_mask: Annotated[Files, MAIN] = ()
     """One label map per style image: a region takes its style from the positions with the same color."""
+    outside: Literal["style", "keep"] = "style"
+    """Black areas of a label map: style makes them a region like the others, keep leaves the content unchanged."""
     feather: Annotated[float, Ge(0), Le(0.5)] = 0.02
     """Width of the transition between the regions of a label map, as a fraction of the longer side."""
     region_strength: tuple[Annotated[float, Ge(0), Le(1000)], ...] = ()

@@ -30,6 +30,7 @@ from impasto.optim.descent import DivergedError
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
 from impasto.pipeline.result import Input, Result, Stopped
 from impasto.pipeline.too_small import explain_too_small
+from impasto.regions.outside import keep_outside
 from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Step
@@ -153,6 +154,8 @@ class Stylizer:
         subject, masks = self._subject(picture)
         visible = visible_part(picture.alpha)
         steps = recolor_steps(self.config.color, self._method.run(subject), picture.image, visible)
+        if self.config.outside == "keep":
+            steps = keep_outside(steps, subject, picture.image)
         steps = (replace(step, alpha=picture.alpha) for step in steps)
         best, curve, stopped = _run(steps, on_step)
         shape = self._method.final_shape(self.config, picture.image)

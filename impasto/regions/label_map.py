@@ -49,6 +49,20 @@ class LabelMap:
         nearest = int(distance.argmin())
         return nearest if distance[nearest] < MIN_DISTANCE else None
 
+    def without_black(self) -> LabelMap:
+        """Return the map without the label black, whose pixels then belong to no region.
+
+        Raises:
+            ValueError: if no other label is left.
+        """
+        black = self.find(np.zeros(3))
+        if black is None:
+            return self
+        if len(self.colors) == 1:
+            raise ValueError("it is black everywhere; make the region white")
+        index = np.where(self.index > black, self.index - 1, np.where(self.index == black, UNLABELED, self.index))
+        return LabelMap(np.delete(self.colors, black, 0), index)
+
     def names(self) -> str:
         """Return the colors as a list in hexadecimal notation: `#000000, #ffffff`."""
         return ", ".join(map(hex_color, self.colors))

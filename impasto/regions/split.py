@@ -31,6 +31,7 @@ def check_masks(config: MethodConfig, styles: int) -> None:
     if not config.mask:
         settings = {
             "style_mask": config.style_mask,
+            "outside": config.outside == "keep",
             "region_strength": config.region_strength,
             "region_style_scale": config.region_style_scale,
         }
@@ -78,7 +79,7 @@ def split_regions(
     if len(masks) > 1:
         areas, sources = _gray_masks(masks, shape), _one_each(styles)
     else:
-        labels = _read("mask", masks[0])
+        labels = _read("mask", masks[0], without_black=config.outside == "keep")
         areas = [_feather(resize(labels.mask(k), shape), config.feather) for k in range(len(labels.colors))]
         sources = _by_color(labels, styles, style_masks) if style_masks else _by_order(labels, styles)
     strengths = _per_region("region_strength", config.region_strength, len(areas))
@@ -165,10 +166,11 @@ def _area_of(labels: LabelMap, color: np.ndarray, style: Style) -> Tensor | None
     return visible if visible.max() >= 0.5 else None
 
 
-def _read(name: str, mask: Picture) -> LabelMap:
+def _read(name: str, mask: Picture, *, without_black: bool = False) -> LabelMap:
     """Read a label map; errors start with the name of the setting."""
     try:
-        return read_label_map(mask)
+        labels = read_label_map(mask)
+        return labels.without_black() if without_black else labels
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
