@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.images import Bits, resize, save_image
+from impasto.pipeline.records import record_path
 from impasto.types import Image, Step
 
 if TYPE_CHECKING:
@@ -121,20 +122,23 @@ class NumberedImages:
 
 
 def check_numbered_images(output: str, inputs: Sequence[str]) -> None:
-    """Check that no input has the name of a numbered image.
+    """Check that no input, and no file of the user, has the name of a numbered image.
 
     Args:
         output: image file.
         inputs: input files.
 
     Raises:
-        ValueError: for an input that would be overwritten.
+        ValueError: for an input that would be overwritten, or another file where the output has no earlier run.
     """
     target = Path(output)
     numbered = re.compile(rf"{re.escape(target.stem)}-\d{{6,}}{re.escape(target.suffix)}")
     for name in inputs:
         if numbered.fullmatch(Path(name).name) and Path(name).resolve().parent == target.resolve().parent:
             raise ValueError(f"{name} is an input and could be overwritten by --save-every: give another output name")
+    existing = sorted(file.name for file in target.parent.glob("*") if numbered.fullmatch(file.name) and file.is_file())
+    if existing and not record_path(target).exists():
+        raise ValueError(f"{existing[0]} exists and could be overwritten by --save-every: give another output name")
 
 
 def save_preview(image: Image, path: str | Path, alpha: Tensor | None, *, bits: Bits = 8) -> None:

@@ -155,6 +155,17 @@ def test_the_folder_of_a_new_training_must_not_contain_files_that_it_would_repla
     assert listed(folder) == before
 
 
+def test_numbered_images_replace_only_those_of_an_earlier_run(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["stylize", "woodcut", "mosaic", *QUICK, "-o", "out.png", "--save-every", "1"]
+    Path("out-000001.png").write_bytes(b"mine")
+    assert main(words) == 2
+    assert "out-000001.png exists and could be overwritten by --save-every" in capsys.readouterr().err
+    assert Path("out-000001.png").read_bytes() == b"mine"
+    Path("out-000001.png").unlink()
+    assert main(words) == 0
+    assert main(words) == 0
+
+
 def test_the_demo_does_not_replace_another_contact_sheet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("demo").mkdir()
     Path("demo/contact-sheet.png").write_bytes(b"mine")
