@@ -48,7 +48,9 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
         text = f"{str(folder)!r}: {len(left_out)} file(s) in formats that are not read are left out: {names}"
         warnings.warn(f"{text}; convert them to JPEG or PNG", stacklevel=2)
     if not found:
-        raise ValueError(f"{str(folder)!r}: it contains no images; give a folder with {', '.join(sorted(SUFFIXES))}")
+        raise ValueError(
+            f"{str(folder)!r}: it contains no images; give a folder of JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF files"
+        )
     return tuple(found)
 
 

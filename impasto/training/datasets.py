@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.images import load_image, resize
+from impasto.images import fill_hidden, open_picture, resize
 from impasto.images.folders import pictures_in
 
 MAX_CROP_FACTOR = 2
@@ -173,7 +173,8 @@ class _Cache:
 
 
 def _decode(path: Path, crop: int) -> Tensor:
-    image = load_image(path)
+    picture = open_picture(path)
+    image = fill_hidden(picture.image, picture.alpha)
     height, width = image.shape[-2:]
     shorter = min(height, width)
     if shorter < crop:

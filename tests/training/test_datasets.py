@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 import torch
 
+from impasto.images import Picture
 from impasto.training import datasets
 from impasto.training.datasets import MAX_CROP_FACTOR, MAX_SIDE_FACTOR, PREFETCH, Dataset
 
@@ -132,14 +133,22 @@ def test_closing_the_iterator_ends_the_background_thread(folders: tuple[Path, Pa
 def count_decoding(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count how often each file is decoded."""
     counts: Counter[str] = Counter()
-    decode: Callable[..., torch.Tensor] = datasets.load_image
+    decode: Callable[..., Picture] = datasets.open_picture
 
-    def load(path: Path) -> torch.Tensor:
+    def load(path: Path) -> Picture:
         counts[path.name] += 1
         return decode(path)
 
-    monkeypatch.setattr(datasets, "load_image", load)
+    monkeypatch.setattr(datasets, "open_picture", load)
     return counts
+
+
+def test_the_hidden_colors_of_a_photo_are_not_trained_on(tmp_path: Path) -> None:
+    levels = np.full((24, 24, 4), 200, np.uint8)
+    levels[:, 12:] = (0, 0, 0, 0)
+    save(tmp_path / "photos" / "cut-out.png", levels)
+    batch = Dataset(tmp_path / "photos", None, CROP, 0).batch(0, [0])
+    assert batch["photo"].min() > 0.7
 
 
 def test_pictures_are_decoded_once_if_the_cache_is_large_enough_and_again_if_not(
@@ -233,5 +242,5 @@ def test_invalid_folders_are_a_one_line_error(tmp_path: Path) -> None:
         Dataset(None, None, CROP)
     with pytest.raises(ValueError, match="absent': it is not a folder; give a folder"):
         Dataset(tmp_path / "absent", None, CROP)
-    with pytest.raises(ValueError, match=r"it contains no images; give a folder with .avif, .bmp"):
+    with pytest.raises(ValueError, match=r"it contains no images; give a folder of JPEG, PNG"):
         Dataset(None, tmp_path, CROP)
