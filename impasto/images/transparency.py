@@ -10,11 +10,16 @@ from impasto.types import Image
 KEPT = 1 / 16
 """Opacity from which a pixel keeps its own color; below it, programs store arbitrary colors."""
 
+COARSEST = 64
+"""Longer side at which the rest is filled with the mean color. A larger area of the color of one edge would be unlike
+anything visible, and methods that normalize features by their statistics would exaggerate it."""
+
 
 def fill_hidden(image: Image, alpha: Tensor | None) -> Image:
     """Give transparent pixels the mean color of the visible pixels around them (pull-push; Gortler et al. 1996).
 
-    Resizing and features then mix no invisible color into the edges of a cut-out.
+    Farther away than about a 64th of the longer side it is the mean of all visible colors. Resizing and features then
+    mix no invisible color into the edges of a cut-out.
 
     Args:
         image: `(1, 3, H, W)`.
@@ -45,8 +50,9 @@ def visible_part(alpha: Tensor | None) -> Tensor | None:
 def _pull_push(colors: Tensor, weight: Tensor) -> Tensor:
     """Add to colors, multiplied by weights in [0, 1], the part that is missing from a coarser image."""
     height, width = colors.shape[-2:]
-    if max(height, width) == 1:
-        return colors / weight.clamp_min(1e-6)
+    if max(height, width) <= COARSEST:
+        mean = colors.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1e-6)
+        return colors + (1 - weight) * mean
     mean_weight = F.avg_pool2d(weight, 2, ceil_mode=True)
     coarse_weight = (4 * mean_weight).clamp(max=1)
     coarse = F.avg_pool2d(colors, 2, ceil_mode=True) / mean_weight.clamp_min(1e-6) * coarse_weight
