@@ -188,19 +188,26 @@ def write_pictures(folder: Path, count: int = 4) -> Path:
 
 @contextmanager
 def no_network_in_a_cycle() -> Iterator[None]:
-    """Fail if the block leaves a network that only the garbage collector can free."""
+    """Fail if the block leaves a network or weights, in a reference cycle or in a variable of a module."""
     before = {id(network) for network in _live_networks()}
     gc.disable()
     try:
         yield
-        left = [type(network).__name__ for network in _live_networks() if id(network) not in before]
+        new = [network for network in _live_networks() if id(network) not in before]
+        left = sorted(type(network).__name__ for network in new if not _is_without_weights(network))
     finally:
         gc.enable()
-    assert left == []
+    assert left == [], left
 
 
 def _live_networks() -> list[object]:
-    return [each for each in gc.get_objects() if issubclass(type(each), Backbone | torch.nn.Module)]
+    kinds = Backbone | torch.nn.Module | torch.nn.Parameter
+    return [each for each in gc.get_objects() if issubclass(type(each), kinds)]
+
+
+def _is_without_weights(network: object) -> bool:
+    """Return whether the object is a graph of operations: PyTorch keeps the last one that it traced, and no other."""
+    return isinstance(network, torch.fx.GraphModule) and not [*network.parameters(), *network.buffers()]
 
 
 FORKS = multiprocessing.get_context("forkserver")

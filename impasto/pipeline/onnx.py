@@ -116,7 +116,10 @@ def _onnx_bytes(model: str) -> bytes:
     program = _onnx_program(*onnx_model(model))
     with tempfile.TemporaryDirectory() as folder:
         program.save(os.path.join(folder, "model.onnx"))
-        return (Path(folder) / "model.onnx").read_bytes()
+        data = (Path(folder) / "model.onnx").read_bytes()
+    for weights in program.model.graph.initializers.values():
+        weights.const_value = None  # the rewrite rules of onnxscript keep the last graph for the life of the process
+    return data
 
 
 def _onnx_program(network: OnnxModel, inputs: list[str]) -> Any:
