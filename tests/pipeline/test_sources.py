@@ -115,7 +115,7 @@ def test_channels_of_an_array_are_gray_alpha_or_color() -> None:
         (42, "must be a path, an open file, a PIL image, an array or a tensor, not int"),
         (None, "not NoneType"),
     ],
-    ids=str,
+    ids=["shape", "vector", "int64", "above 1", "nan", "text stream", "no image", "number", "none"],
 )
 def test_another_source_is_an_error_of_one_line(source: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
