@@ -99,13 +99,12 @@ def descend(
     tolerance: float = TOLERANCE,
     history: int = 10,
     pyramid: int = 0,
+    preconditioned: bool = False,
 ) -> Iterator[Step]:
     """Yield one step per iteration, from `start` `(1, 3, H, W)` on; the image of each is in [0, 1].
 
-    Each step evaluates the objective once. A run that diverges returns to its best image with half the step length.
-
     Args:
-        objective: named scalar losses of an image.
+        objective: named scalar losses of an image; each step evaluates it once.
         start: first image.
         optimizer: lbfgs, adam or rmsprop.
         lr: step length; None takes that of `DEFAULT_LR`.
@@ -113,13 +112,14 @@ def descend(
         tolerance: a run has converged when 25 iterations lower its loss by less than this fraction.
         history: number of past steps that L-BFGS keeps.
         pyramid: levels of a Laplacian pyramid that is optimized; below 2 the pixels are.
+        preconditioned: let L-BFGS on pixels start with large areas; see `impasto.optim.preconditioner`.
 
     Raises:
         ValueError, DivergedError: if the loss of the start is not finite, or grows at every step length.
     """
     began = time.perf_counter()
     image = start.clamp(0, 1)
-    make_update = partial(_make_update, optimizer, history, pyramid)
+    make_update = partial(_make_update, optimizer, history, pyramid, preconditioned)
     safeguard = _Safeguard(image, lr or DEFAULT_LR[optimizer], make_update)
     convergence = Convergence(tolerance=tolerance)
     for i in range(1, (LIMIT if steps is None else steps) + 1):
@@ -198,10 +198,14 @@ def _losses_of(objective: LossFunction, device: torch.device, image: Image) -> L
     return {name: loss.item() for name, loss in objective(image.to(device)).items()}
 
 
-def _make_update(optimizer: Optimizer, history: int, pyramid: int, start: Image, lr: float) -> Update:
+def _make_update(
+    optimizer: Optimizer, history: int, pyramid: int, preconditioned: bool, start: Image, lr: float
+) -> Update:
     if pyramid > 1:
         levels = Pyramid(start, pyramid)
         if optimizer == "lbfgs":
             return lbfgs_pyramid_update(levels, lr, history)
         return first_order_pyramid_update(optimizer, levels, lr)
-    return lbfgs_update(start, lr, history) if optimizer == "lbfgs" else first_order_update(optimizer, start, lr)
+    if optimizer == "lbfgs":
+        return lbfgs_update(start, lr, history, preconditioned=preconditioned)
+    return first_order_update(optimizer, start, lr)
