@@ -109,13 +109,17 @@ class Grader:
         style: name of the style image.
         size: longer side of the outputs in pixels.
         evaluator: the evaluation network, VGG-19 in most benchmarks.
+        content_metric: `gatys_content` (relu4_2) or `content` (relu4_1 and relu5_1).
     """
 
-    def __init__(self, content: str, style: str, size: int, evaluator: Backbone) -> None:
+    def __init__(
+        self, content: str, style: str, size: int, evaluator: Backbone, *, content_metric: str = "gatys_content"
+    ) -> None:
         self.sizes = (size, *(each for each in SIZES if each < size))
         photo = load_image(picture(content))
         shape = fit((photo.shape[-2], photo.shape[-1]), size)
-        names = [f"{name}@{each}" for name in ("style_share", "gatys_content") for each in self.sizes]
+        self._metrics = ("style_share", content_metric)
+        names = [f"{name}@{each}" for name in self._metrics for each in self.sizes]
         self.reference: Reference = load_reference(
             picture(content), picture(style), shape, backbone=evaluator, metrics=names
         )
@@ -129,9 +133,7 @@ class Grader:
         return self._grades(self.reference.baselines()["style_copy"])
 
     def _grades(self, values: dict[str, float]) -> Grades:
-        share, content = (
-            tuple(values[f"{name}@{size}"] for size in self.sizes) for name in ("style_share", "gatys_content")
-        )
+        share, content = (tuple(values[f"{name}@{size}"] for size in self.sizes) for name in self._metrics)
         return Grades(self.sizes, share, content)
 
 

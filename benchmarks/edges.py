@@ -42,7 +42,11 @@ def main() -> None:
         row: list[Image | None] = [original]
         for weight in WEIGHTS:
             result = stylize(
-                picture(content), picture(style), size=options.size, backbone=options.backbone, edge_weight=weight
+                *(picture(content), picture(style)),
+                size=options.size,
+                backbone=options.backbone,
+                loss_scales=1,
+                edge_weight=weight,
             )
             edges = loss.distance(loss.statistic(result.image), loss.statistic(original)).item()
             ssim = evaluate(picture(content), picture(style), result.image, metrics=["ssim"])["ssim"]

@@ -31,7 +31,7 @@ def curve(content: str, style: str, start: str, backbone: str, size: int, steps:
         losses.append(step.loss)
 
     until = {"tolerance": 0.01} if steps is None else {"steps": steps}
-    settings = {"backbone": backbone, "size": size, "start": start, **until}
+    settings = {"backbone": backbone, "size": size, "start": start, "loss_scales": 1, **until}
     stylize(picture(content), picture(style), on_step=record, **settings)
     return list(itertools.accumulate(losses, min))
 

@@ -45,7 +45,8 @@ def watch(content: str, style: str, size: int, start: str) -> tuple[list[float],
         if step.index in STEPS or reached:
             pictures[step.index] = step.image()
 
-    stylize(picture(content), picture(style), size=size, start=start, steps=STEPS[-1], on_step=record)
+    pictures_of_pair = picture(content), picture(style)
+    stylize(*pictures_of_pair, size=size, start=start, loss_scales=1, steps=STEPS[-1], on_step=record)
     return losses, pictures, ends
 
 

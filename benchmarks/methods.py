@@ -50,9 +50,14 @@ Grades = dict[str, float]
 def stylize_pair(
     content: str, style: str, size: int, settings: Mapping[str, Any], backbone: str
 ) -> tuple[Image, float]:
-    """Return the stylized image and the time in seconds; settings that the method does not have are left out."""
+    """Return the stylized image and the time in seconds, at one loss scale unless the settings say otherwise.
+
+    Settings that the method does not have are left out.
+    """
     names = {"method", *METHODS[settings["method"]].Config.__dataclass_fields__}
-    known = {name: value for name, value in {"backbone": backbone, **settings}.items() if name in names}
+    known = {
+        name: value for name, value in {"backbone": backbone, "loss_scales": 1, **settings}.items() if name in names
+    }
     started = time.perf_counter()
     result = stylize(picture(content), picture(style), size=size, **known)
     return result.image, time.perf_counter() - started

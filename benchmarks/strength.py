@@ -56,7 +56,6 @@ def main() -> None:
                     size=size,
                     start=start,
                     strength=options.strength,
-                    tolerance=0.01,
                 )
                 found[network, size, start] = columns(grader.grade(result.image), copy)
                 print(network, size, start, *map(_text, found[network, size, start]), flush=True)

@@ -43,8 +43,6 @@ class Backbone(ABC):
     """Path of the weights file, if it comes with the package."""
     note: ClassVar[str | None] = None
     """Limitation that a user should know, printed with each result."""
-    tolerance: ClassVar[float] = 0.01
-    """Default fraction of the best loss; a run stops when 25 steps improve the loss by less."""
     layers: ClassVar[tuple[str, ...]]
     """Names of all layers, from the image up."""
     content_layers: ClassVar[tuple[str, ...]]

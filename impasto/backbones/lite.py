@@ -30,7 +30,6 @@ class Lite(ChainBackbone):
 
     summary = "small network distilled from VGG-19 for style transfer; bundled with impasto, no download"
     bundled: ClassVar[Path] = FILE
-    tolerance = 0.02  # further steps improve its own loss but not VGG-19's (docs/measurements/lite.md)
     layers = LAYERS
     content_layers = ("relu4_2",)
     style_layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

@@ -26,10 +26,17 @@ class Gatys(Matching):
 
     Keeps the features of one deep layer, matches the Gram matrices of five layers, and optimizes the pixels.
 
-    Departs from the paper: max pooling, a content start, and losses that are means instead of sums.
+    Departs from the paper: several loss scales, max pooling, a content start, and losses that are means instead of
+    sums.
     """
 
     summary = "Match Gram matrices of VGG features by optimizing the pixels (Gatys et al. 2016)"
     Config = GatysConfig
     config: GatysConfig
-    paper: ClassVar[dict[str, Any]] = {"pooling": "average", "start": "noise", "style_weight": 1000.0, "history": 100}
+    paper: ClassVar[dict[str, Any]] = {
+        "loss_scales": 1,
+        "pooling": "average",
+        "start": "noise",
+        "style_weight": 1000.0,
+        "history": 100,
+    }

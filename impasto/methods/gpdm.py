@@ -24,6 +24,7 @@ from impasto.optim.schedule import (
     coarse_sizes,
     fitted_shape,
     make_schedule,
+    scaled_steps,
     shrunk,
 )
 from impasto.regions.subject import Subject
@@ -40,7 +41,7 @@ class ShrinkingSettings(ScheduleSettings):
     """Start, steps and sizes."""
 
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 25
-    """Number of steps at each size. Ignored with `--steps`."""
+    """Number of steps at each size with normal quality. Ignored with `--steps`."""
     coarsest: Annotated[int, Ge(16), Le(65536)] | None = None
     """Longer side of the first size in pixels; smaller stylizes more. Default: 0.4 of size, or by strength."""
     ratio: Annotated[float, Gt(0), Le(0.95)] = 0.8
@@ -96,7 +97,8 @@ class GPDM(PixelMethod):
             lambda each: each >= coarsest and min(fitted_shape(content, each)) >= 2 * config.patch_size,
             config.steps,
         )
-        return make_schedule(config, content, sizes, steps_per_size=config.steps_per_size, default_lr={"adam": ADAM_LR})
+        steps = [scaled_steps(config.steps_per_size, config.quality)] * len(config.sizes or sizes)
+        return make_schedule(config, content, sizes, steps=steps, default_lr={"adam": ADAM_LR})
 
     def run(self, subject: Subject) -> Iterator[Step]:
         """Stylize the subject."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Annotated, ClassVar
 
@@ -13,10 +13,12 @@ from impasto.backbones import BACKBONES, Backbone
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.optimizing import PixelMethod, PolishSettings, load_networks, loss_networks
-from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, check_layer_weights, layers_of
-from impasto.objectives.multiscale import MultiscaleObjective, ScaleSettings, loss_scale_shapes, near_scale_shapes
+from impasto.objectives.matching import ObjectiveSettings, check_layer_weights, layers_of
+from impasto.objectives.matching_scales import MatchingScales
+from impasto.objectives.multiscale import MultiscaleObjective, ScaleSettings, loss_scale_sizes
 from impasto.optim.coarse_to_fine import coarse_to_fine
-from impasto.optim.schedule import PixelConfig, Schedule, ScheduleSettings, Stage, make_schedule
+from impasto.optim.descent import TOLERANCE
+from impasto.optim.schedule import PixelConfig, Schedule, ScheduleSettings, Stage, fitted_shape, make_schedule
 from impasto.regions.subject import Subject
 from impasto.types import Image, Step
 
@@ -26,7 +28,7 @@ class ConvergenceSettings(ScheduleSettings):
     """Start, steps and sizes."""
 
     tolerance: Annotated[float, Gt(0), Lt(1)] | None = None
-    """Stop when 25 steps improve the loss by less than this fraction. Default: 0.01, or 0.02 for lite."""
+    """Stop each size when 25 steps improve the loss by less than this fraction, instead of by quality."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -60,46 +62,46 @@ class Matching(PixelMethod):
             check_layer_weights(config.layer_weights, style_layers)
 
     def schedule(self, subject: Subject) -> Schedule:
-        """Return the stages: a large image is optimized at each of its loss scales in turn, from coarse to fine."""
+        """Return the stages: the loss scales, from coarse to fine."""
         config = self.config
-        sizes: list[int] = []
-        if config.loss_scales is None:
-            shape = self.final_shape(config, subject.content)
-            shapes = loss_scale_shapes(shape, None, subject.shortest_side(config.style_scale))
-            sizes = [max(each) for each in reversed(shapes[: config.steps])]
-        return make_schedule(
+        sizes = config.sizes or tuple(reversed(self._loss_sizes(subject)[: config.steps]))
+        schedule = make_schedule(
             config,
             subject.content,
             sizes,
+            steps=[None] * len(sizes) if config.tolerance is not None else (),
             final_steps=config.polish if len(loss_networks(config)) > 1 else 0,
-            tolerance=config.tolerance or BACKBONES[config.backbone].tolerance,
+            tolerance=config.tolerance or TOLERANCE,
         )
+        return schedule if config.start == "noise" else schedule.from_picture()
 
     def run(self, subject: Subject) -> Iterator[Step]:
         """Stylize the subject."""
-        make_objective = partial(self._objective, self._backbones)
-        return coarse_to_fine(self.config, self.schedule(subject), subject, make_objective)
+        scales = [self._scales(backbone, subject) for backbone in self._backbones]
 
-    def _objective(
-        self, backbones: Sequence[Backbone], subject: Subject, stage: Stage, start: Image
-    ) -> MultiscaleObjective:
-        """Return the objective of a stage at its loss scales and near scales.
+        def make_objective(subject: Subject, stage: Stage, start: Image) -> MultiscaleObjective:
+            return scales[-1 if stage.is_final else 0].objective(stage.shape)
 
-        The images are resized once for each loss scale. For a near scale, those at the size of the output are resized
-        again: resized from their own size, they would have finer details than an enlarged output can have, and the
-        output would become grainy to match them (docs/measurements/lite.md).
-        """
-        config, device = self.config, pick_device(self.config.device)
-        shortest_side = subject.shortest_side(config.style_scale)
-        shapes = loss_scale_shapes(stage.shape, config.loss_scales, shortest_side)
-        near_shapes = near_scale_shapes(stage.shape, config.near_scales)
-        resized = partial(Subject.resized, style_scale=config.style_scale, device=device)
-        subjects = [resized(subject, shape) for shape in shapes]
-        subjects += [resized(subjects[0], shape) for shape in near_shapes]
-        backbone = backbones[-1 if stage.is_final else 0]
-        return MultiscaleObjective(
-            [MatchingObjective(backbone, each, config, config.strength) for each in subjects], shapes + near_shapes
+        yield from coarse_to_fine(self.config, self.schedule(subject), subject, make_objective)
+
+    def _scales(self, backbone: Backbone, subject: Subject) -> MatchingScales:
+        config = self.config
+        return MatchingScales(
+            backbone,
+            subject,
+            partial(Subject.resized, style_scale=config.style_scale, device=pick_device(config.device)),
+            config,
+            [fitted_shape(subject.content, size) for size in self._loss_sizes(subject)],
+            coarse_style=config.coarse_style,
+            near_scales=config.near_scales,
+            style_factor=config.style_weight / type(config)().style_weight,
+            strength=config.strength,
         )
+
+    def _loss_sizes(self, subject: Subject) -> list[int]:
+        """Return the longer sides of the loss scales in pixels, that of the output first."""
+        shape = self.final_shape(self.config, subject.content)
+        return loss_scale_sizes(shape, self.config.loss_scales, subject.shortest_side(self.config.style_scale))
 
     @cached_property
     def _backbones(self) -> list[Backbone]:

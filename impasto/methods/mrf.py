@@ -35,4 +35,4 @@ class Mrf(Matching):
     summary = "Match every patch of features to the most similar one of the style (Li & Wand 2016)"
     Config = MrfConfig
     config: MrfConfig
-    paper: ClassVar[dict[str, Any]] = {"start": "noise", "tv_weight": 1e-3}
+    paper: ClassVar[dict[str, Any]] = {"loss_scales": 1, "start": "noise", "tv_weight": 1e-3}

@@ -33,6 +33,7 @@ from impasto.optim.schedule import (
     fitted_shape,
     halved,
     make_schedule,
+    scaled_steps,
 )
 from impasto.regions.subject import Subject
 from impasto.types import Image, Step
@@ -50,9 +51,9 @@ class RematchSettings(ScheduleSettings):
     """Start, steps and sizes."""
 
     steps_per_size: Annotated[int, Ge(1), Le(100_000)] = 40
-    """Number of steps at each size. Ignored with `--steps`."""
+    """Number of steps at each size with normal quality. Ignored with `--steps`."""
     rematch_steps: Annotated[int, Ge(0), Le(1_000_000)] = 30
-    """Additional steps at the end, each of which matches every layer again."""
+    """Additional steps at the end with normal quality, each of which matches every layer again."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -115,8 +116,8 @@ class NNST(PixelMethod):
             config,
             content,
             sizes,
-            steps_per_size=config.steps_per_size,
-            final_steps=config.rematch_steps,
+            steps=[scaled_steps(config.steps_per_size, config.quality)] * len(config.sizes or sizes),
+            final_steps=scaled_steps(config.rematch_steps, config.quality) if config.rematch_steps else 0,
             default_lr={"adam": ADAM_LR},
         )
 

@@ -41,4 +41,9 @@ class Sliced(Matching):
     summary = "Match distributions of features by sorted random projections (Heitz et al. 2021)"
     Config = SlicedConfig
     config: SlicedConfig
-    paper: ClassVar[dict[str, Any]] = {"style_layers": BLOCKS_1_TO_4, "start": "noise", "content_weight": 0.0}
+    paper: ClassVar[dict[str, Any]] = {
+        "loss_scales": 1,
+        "style_layers": BLOCKS_1_TO_4,
+        "start": "noise",
+        "content_weight": 0.0,
+    }

@@ -18,7 +18,15 @@ from impasto.methods.optimizing import PixelMethod, PolishSettings, load_network
 from impasto.objectives.strotss import StrotssObjective
 from impasto.optim.coarse_to_fine import coarse_to_fine
 from impasto.optim.descent import Optimizer
-from impasto.optim.schedule import PixelConfig, Schedule, Stage, coarse_sizes, make_schedule
+from impasto.optim.schedule import (
+    PixelConfig,
+    Schedule,
+    Stage,
+    coarse_sizes,
+    divided,
+    make_schedule,
+    scaled_steps,
+)
 from impasto.regions.subject import Subject
 from impasto.types import Image, Step
 
@@ -28,6 +36,8 @@ NARROWEST = 16
 """Minimum shorter side of the coarsest content and styles: deep layers have no positions below it."""
 REFERENCE_SIZE = 1024
 """Longer side at which the content weight is the setting; at half of it, the weight is twice as large."""
+STEPS = 400
+"""Iterations over all sizes with normal quality."""
 RMSPROP_LR = 0.004
 """Step length as a fraction of the pixel range; twice that of the paper, for fewer steps."""
 LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu4_3")
@@ -38,8 +48,8 @@ LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "rel
 class StrotssConfig(PolishSettings, PixelConfig):
     """Settings of `strotss`."""
 
-    steps: Annotated[int, Ge(1), Le(1_000_000)] | None = 400
-    """Number of optimizer iterations over all sizes, in equal parts."""
+    steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None
+    """Number of steps over all sizes, in equal parts. Default: 400, by quality."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
     """Longer sides in pixels, optimized in turn from coarse to fine. Default: size, halved down to 64."""
     optimizer: Optimizer = "rmsprop"
@@ -92,6 +102,7 @@ class Strotss(PixelMethod):
             config,
             subject.content,
             sizes,
+            steps=divided(scaled_steps(STEPS, config.quality), len(config.sizes or sizes)),
             final_steps=config.polish if len(loss_networks(config)) > 1 else 0,
             default_lr={"rmsprop": RMSPROP_LR},
         )

@@ -19,15 +19,14 @@ DECADE = 25.0
 
 
 def balanced_style_weight(
-    strength: float, backbone: Backbone, subject: Subject, content: Sequence[Term], style: Sequence[Term]
+    backbone: Backbone, subject: Subject, content: Sequence[Term], style: Sequence[Term]
 ) -> float:
-    """Return the factor on the style terms for a strength of 0 to 100; 50 balances style and content.
+    """Return the factor on the style terms that balances them with the content terms.
 
     The factor is a ratio of gradient norms at one image between content and style. So it depends neither on the scale
     of the loss, the network or the size, nor on the start of the optimization.
 
     Args:
-        strength: degree of stylization.
         backbone: loss network.
         subject: content and styles at the size of the image that is optimized.
         content: content terms, weighted.
@@ -36,7 +35,12 @@ def balanced_style_weight(
     between = blend(subject)
     norms = [evaluate(Objective(backbone, terms), between)[1].norm().item() for terms in (content, style)]
     balanced: float = BALANCE * norms[0] / max(norms[1], TINY)
-    return balanced * float(10 ** ((strength - 50) / DECADE))
+    return balanced
+
+
+def strength_factor(strength: float) -> float:
+    """Return the factor on the balanced style weight for a strength of 0 to 100; it is 1 at 50."""
+    return float(10 ** ((strength - 50) / DECADE))
 
 
 def blend(subject: Subject) -> Image:

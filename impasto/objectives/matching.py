@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated
 
 from annotated_types import Ge, Le
@@ -67,25 +69,37 @@ class MatchingObjective:
         backbone: loss network.
         subject: content, styles and masks at the size of the image that is optimized, on the device.
         settings: weights, layers and losses.
-        strength: from 0 to 100; replaces the style weight where it is given.
     """
 
-    def __init__(
-        self, backbone: Backbone, subject: Subject, settings: ObjectiveSettings, strength: float | None = None
-    ) -> None:
+    def __init__(self, backbone: Backbone, subject: Subject, settings: ObjectiveSettings) -> None:
         content_layers, style_layers = layers_of(settings, backbone)
         features = backbone.encode(subject.content, [*content_layers, *style_layers])
-        content = match("content", ContentLoss(), [features], content_layers, settings.content_weight)
-        style = _style_terms(backbone, features, subject.regions, style_layers, settings)
-        weight = settings.style_weight
-        if strength is not None:
-            weight = balanced_style_weight(strength, backbone, subject, content, style)
-        style = [replace(term, weight=term.weight * weight) for term in style]
-        self._objective = Objective(backbone, [*content, *style, *_pixel_terms(subject.content, settings)])
+        self._backbone, self._subject = backbone, subject
+        self._content = match("content", ContentLoss(), [features], content_layers, settings.content_weight)
+        self._style = _style_terms(backbone, features, subject.regions, style_layers, settings)
+        self._pixels = _pixel_terms(subject.content, settings)
+        self._objective = self._weighted(settings.style_weight)
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Return the weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
         return self._objective(image)
+
+    @cached_property
+    def balanced_style_weight(self) -> float:
+        """The style weight that balances style and content at this size; 0 where the content weight is 0."""
+        if not any(term.weight for term in self._content):
+            return 0.0
+        return balanced_style_weight(self._backbone, self._subject, self._content, self._style)
+
+    def reweighted(self, style_weight: float) -> MatchingObjective:
+        """Return this objective with another style weight."""
+        other = copy(self)
+        other._objective = self._weighted(style_weight)
+        return other
+
+    def _weighted(self, style_weight: float) -> Objective:
+        style = [replace(term, weight=term.weight * style_weight) for term in self._style]
+        return Objective(self._backbone, [*self._content, *style, *self._pixels])
 
 
 def layers_of(

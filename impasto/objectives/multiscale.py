@@ -1,7 +1,7 @@
-"""Average one objective over several sizes of the image, so that large strokes stay large in a large output.
+"""Sum one objective over several sizes of the image, so that the output has the large forms of the style.
 
-The receptive field of a network is a fixed number of pixels: at 1024 pixels it misses structures that it covers at 256.
-With both sizes in the loss, the large output keeps the structures of its preview.
+The receptive field of a network is a fixed number of pixels: at 512 pixels it misses forms that it covers at 128. With
+all sizes in the loss, the output has both, and a large output keeps the forms of its preview.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass as plain_dataclass
 from itertools import islice
 from typing import Annotated
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -24,8 +24,8 @@ from impasto.types import Image
 
 NEAR = (5 / 4, 4 / 5)
 """Near scales in addition to the size of the output, as factors of it."""
-SINGLE, PREVIEW = 512, 256
-"""Longer sides in pixels: up to the first one scale is enough, above it scales go down to the second."""
+COARSEST = 128
+"""Longer side of the coarsest loss scale in pixels, unless the number of scales is given."""
 SMALLEST = 32
 """Minimum shorter side of the image and of the styles at a loss scale, in pixels."""
 
@@ -35,49 +35,61 @@ class ScaleSettings:
     """Loss scales."""
 
     loss_scales: Annotated[int, Ge(1), Le(8)] | None = None
-    """Number of loss scales, each half the one before. Default: down to 256 pixels above size 512."""
+    """Number of sizes at which the loss is computed, each half the one before. Default: down to 128 pixels."""
+    coarse_style: Annotated[float, Gt(0), Le(100)] = 1.0
+    """Factor on the style weight at the coarser loss scales: a higher one gives larger forms of the style."""
     near_scales: Annotated[int, Ge(1), Le(3)] = 1
     """Scales near the output size: 1, 2 (adds 1.25x) or 3 (adds 0.8x); better, but 2-3x slower."""
 
 
 @plain_dataclass(frozen=True)
-class MultiscaleObjective:
-    """The mean of objectives at several sizes of the image (after Snelgrove, SIGGRAPH Asia 2017)."""
+class ScaleObjective:
+    """An objective at one size of the image."""
 
-    objectives: Sequence[LossFunction]
-    """One objective per size; each expects the image at its size."""
-    shapes: Sequence[tuple[int, int]]
-    """Height and width of each size, in pixels; the first is that of the image itself."""
+    shape: tuple[int, int]
+    """Height and width of the size, in pixels."""
+    objective: LossFunction
+    """Expects the image at this size."""
+    weight: float = 1.0
+    """Factor on all of its terms."""
+
+
+@plain_dataclass(frozen=True)
+class MultiscaleObjective:
+    """The weighted sum of objectives at several sizes of the image (after Snelgrove, SIGGRAPH Asia 2017)."""
+
+    scales: Sequence[ScaleObjective]
+    """The first has the size of the image itself."""
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Return the terms of the full size under their own names, those of the others as `style/relu1_1@256`."""
         losses = {}
-        for i, (objective, shape) in enumerate(zip(self.objectives, self.shapes, strict=True)):
-            suffix = f"@{max(shape)}" if i else ""
-            for name, loss in objective(resize(image, shape)).items():
-                losses[name + suffix] = loss / len(self.shapes)
+        for i, scale in enumerate(self.scales):
+            suffix = f"@{max(scale.shape)}" if i else ""
+            for name, loss in scale.objective(resize(image, scale.shape)).items():
+                losses[name + suffix] = scale.weight * loss
         return losses
 
 
-def loss_scale_shapes(shape: tuple[int, int], count: int | None, shortest_side: float = 1.0) -> list[tuple[int, int]]:
-    """Return the shapes at which the loss of an image is computed, the full one first.
+def loss_scale_sizes(shape: tuple[int, int], count: int | None, shortest_side: float = 1.0) -> list[int]:
+    """Return the longer sides at which the loss of an image is computed, in pixels, the full one first.
 
     Args:
         shape: height and width of the image, in pixels.
-        count: maximum number of scales; None chooses it by the size.
+        count: maximum number of scales; None adds scales down to a longer side of about 128 pixels.
         shortest_side: shortest side of the image and of the styles as a fraction of the longer side of the image.
             Scales at which it would have fewer than 32 pixels are left out.
 
-    >>> loss_scale_shapes((768, 1024), None), loss_scale_shapes((384, 512), None)
-    ([(768, 1024), (384, 512), (192, 256)], [(384, 512)])
+    >>> loss_scale_sizes((768, 1024), None), loss_scale_sizes((384, 512), 2)
+    ([1024, 512, 256, 128], [512, 256])
     """
     longer = max(shape)
     if count is None:
-        count = 1 if longer <= SINGLE else 1 + max(0, math.ceil(math.log2(longer / PREVIEW)))
+        count = 1 + max(0, round(math.log2(longer / COARSEST)))
     sizes = coarse_sizes(
         islice(halved(longer), count), lambda size: min(*fit(shape, size), size * shortest_side) >= SMALLEST
     )
-    return [fit(shape, size) for size in reversed(sizes)]
+    return list(reversed(sizes))
 
 
 def near_scale_shapes(shape: tuple[int, int], near_scales: int) -> list[tuple[int, int]]:

@@ -38,11 +38,11 @@ def coarse_to_fine(
     best: Step | None = None
     last: Step | None = None
     for i, stage in enumerate(schedule.stages):
-        start = first_image(config, subject, stage.shape) if best is None else resize(best.image(), stage.shape)
-        start = start.to(device).clamp(0, 1)
+        start = _start_of_stage(first_image(config, subject, stage.shape), best, schedule.keep_details).to(device)
         best, before = None, last
+        objective = make_objective(subject, stage, start)
         try:
-            for step in _descend(config, stage, make_objective(subject, stage, start), start):
+            for step in _descend(config, stage, objective, start):
                 last = _continue(step, before, stage=i, schedule=schedule, seconds=time.perf_counter() - began)
                 if best is None or last.loss < best.loss:
                     best = last
@@ -67,6 +67,24 @@ def first_image(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -
     return resize(subject.content, shape)
 
 
+def _start_of_stage(first: Image, best: Step | None, keep_details: bool) -> Image:
+    """Return the start of a stage: the first image, or the best one of the stage before, enlarged.
+
+    Args:
+        first: first image of the run, at the size of the stage.
+        best: the best step of the stage before.
+        keep_details: add what the first image loses when it is reduced to the size of the stage before; the enlarged
+            image is blurred without it.
+    """
+    if best is None:
+        return first.clamp(0, 1)
+    shape = (first.shape[-2], first.shape[-1])
+    enlarged = resize(best.image(), shape)
+    if keep_details:
+        enlarged = enlarged + first - resize(resize(first, best.size), shape)
+    return enlarged.clamp(0, 1)
+
+
 def _descend(config: PixelConfig, stage: Stage, objective: LossFunction, start: Image) -> Iterator[Step]:
     return descend(
         objective,
@@ -77,6 +95,7 @@ def _descend(config: PixelConfig, stage: Stage, objective: LossFunction, start: 
         tolerance=stage.tolerance,
         history=config.history,
         pyramid=config.pyramid,
+        preconditioned=stage.preconditioned,
     )
 
 

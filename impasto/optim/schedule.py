@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import replace
 from itertools import count, islice
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,16 @@ from impasto.config import MAIN, SETTINGS, MethodConfig
 from impasto.images import fit
 from impasto.optim.descent import DEFAULT_LR, TOLERANCE, Optimizer, OptimizerSettings
 from impasto.types import Image
+
+Quality = Literal["draft", "normal", "best"]
+ONE_SIZE: dict[Quality, int] = {"draft": 20, "normal": 200, "best": 500}
+"""Iterations of a run at one size."""
+COARSEST_SIZE: dict[Quality, int] = {"draft": 20, "normal": 60, "best": 200}
+"""Iterations at the coarsest of several sizes, which starts from the first image and is fast."""
+FINER_SIZE: dict[Quality, int] = {"draft": 3, "normal": 36, "best": 150}
+"""Iterations at each of the finer sizes, which continue the image of the size before."""
+FACTOR: dict[Quality, float] = {"draft": 0.1, "normal": 1, "best": 2.5}
+"""Factor on the iterations of methods that have their own number of them."""
 
 StartKind = Literal["content", "style", "noise", "method", "file"]
 STARTS: tuple[StartKind, ...] = ("content", "style", "noise")
@@ -35,8 +46,10 @@ class ScheduleSettings:
 
     start: Annotated[str, BeforeValidator(_file_start), MAIN] = "content"
     """First image: content, style, noise, the result of a feed-forward method (micro), or an image file."""
+    quality: Annotated[Quality, MAIN] = "normal"
+    """Number of iterations: draft takes about a seventh of the time of normal, best four times as long."""
     steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None
-    """Number of optimizer iterations over all sizes. Default: until converged."""
+    """Number of steps over all sizes, in equal parts. Default: by quality."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
     """Longer sides in pixels that are optimized in turn, coarse to fine; the last one replaces size."""
 
@@ -88,6 +101,8 @@ class Stage:
     """The stage has converged when 25 iterations lower its loss by less than this fraction."""
     is_final: bool = False
     """Whether this is the additional stage at the last size, with another objective (`polish`, `rematch_steps`)."""
+    preconditioned: bool = False
+    """Whether L-BFGS on the pixels changes large areas first, see `impasto.optim.preconditioner`."""
 
 
 @plain_dataclass(frozen=True)
@@ -95,6 +110,20 @@ class Schedule:
     """The stages of an optimization, in order."""
 
     stages: tuple[Stage, ...]
+    keep_details: bool = False
+    """Whether the details of the first image are added at the start of each stage but the first, which is the enlarged
+    image of the stage before and is blurred without them."""
+
+    def from_picture(self) -> Schedule:
+        """Return the schedule for a start that is a picture, not noise.
+
+        Details are kept, and the first of several stages is preconditioned; later ones do not gain from it
+        (docs/measurements/large-forms.md).
+        """
+        if len(self.stages) == 1:
+            return self
+        first = replace(self.stages[0], preconditioned=True)
+        return Schedule((first, *self.stages[1:]), keep_details=True)
 
     @property
     def steps(self) -> int | None:
@@ -108,7 +137,7 @@ def make_schedule(
     content: Image,
     sizes: Sequence[int] = (),
     *,
-    steps_per_size: int | None = None,
+    steps: Sequence[int | None] = (),
     final_steps: int = 0,
     default_lr: Mapping[Optimizer, float] = DEFAULT_LR,
     tolerance: float = TOLERANCE,
@@ -119,7 +148,8 @@ def make_schedule(
         config: its `sizes`, `steps` and `lr` take precedence over the other arguments.
         content: content image `(1, 3, H, W)` at its own size.
         sizes: longer sides in pixels, coarse to fine. Default: the setting `size` alone.
-        steps_per_size: iterations at each size where the setting `steps` is not given; None stops when converged.
+        steps: iterations of each size, where the setting `steps` is not given; None stops when converged. Default:
+            by the setting `quality`.
         final_steps: iterations of an additional stage at the last size.
         default_lr: step lengths that differ from `DEFAULT_LR`.
         tolerance: see `Stage`.
@@ -128,16 +158,32 @@ def make_schedule(
         ValueError: if there are fewer steps than sizes.
     """
     sizes = config.sizes or sizes or (config.size,)
-    steps = config.steps
-    if steps is None and steps_per_size is not None:
-        steps = steps_per_size * len(sizes)
+    if config.steps is not None:
+        steps = divided(config.steps, len(sizes))
+    elif not steps:
+        steps = steps_of_sizes(config.quality, len(sizes))
     lr = config.lr if config.lr is not None else {**DEFAULT_LR, **default_lr}[config.optimizer]
     shapes = [fitted_shape(content, size) for size in sizes]
-    steps_of = _divided(steps, len(sizes))
-    stages = [Stage(shape, each, lr, tolerance) for shape, each in zip(shapes, steps_of, strict=True)]
+    stages = [Stage(shape, each, lr, tolerance) for shape, each in zip(shapes, steps, strict=True)]
     if final_steps:
         stages.append(Stage(shapes[-1], final_steps, lr, tolerance, is_final=True))
     return Schedule(tuple(stages))
+
+
+def steps_of_sizes(quality: Quality, count: int) -> list[int]:
+    """Return the iterations at each of `count` sizes, from coarse to fine.
+
+    >>> steps_of_sizes("normal", 1), steps_of_sizes("normal", 3)
+    ([200], [60, 36, 36])
+    """
+    if count == 1:
+        return [ONE_SIZE[quality]]
+    return [COARSEST_SIZE[quality]] + [FINER_SIZE[quality]] * (count - 1)
+
+
+def scaled_steps(steps: int, quality: Quality) -> int:
+    """Return the iterations of a method that takes `steps` of them with normal quality."""
+    return max(1, round(steps * FACTOR[quality]))
 
 
 def fitted_shape(content: Image, size: int) -> tuple[int, int]:
@@ -180,10 +226,12 @@ def shrunk(size: int, ratio: float) -> Iterator[int]:
         size = round(size * ratio)
 
 
-def _divided(steps: int | None, sizes: int) -> Sequence[int | None]:
-    """Return the iterations of each size: equal parts, the remainder at the last one."""
-    if steps is None:
-        return [None] * sizes
+def divided(steps: int, sizes: int) -> list[int]:
+    """Return the iterations of each size: equal parts, the remainder at the last one.
+
+    Raises:
+        ValueError: if there are fewer steps than sizes.
+    """
     if steps < sizes:
         raise ValueError(f"steps: {steps} is less than the number of sizes, {sizes}; give at least {sizes} steps")
     return [steps // sizes] * (sizes - 1) + [steps - steps // sizes * (sizes - 1)]

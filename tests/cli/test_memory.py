@@ -21,7 +21,8 @@ def steps(size, keep):
     if keep:
         keep_freed_memory()
     counts = []
-    stylize("woodcut", "mosaic", backbone="tiny", size=size, steps=12, on_step=lambda step: counts.append(faults()))
+    settings = {"backbone": "tiny", "size": size, "steps": 12, "loss_scales": 1}
+    stylize("woodcut", "mosaic", on_step=lambda step: counts.append(faults()), **settings)
     return counts
 def allocations(of_any_size):
     keep_freed_memory(of_any_size=of_any_size)

@@ -14,9 +14,11 @@ import impasto
 from impasto.config import setting_schemas
 from impasto.images import resize
 from impasto.losses import LOSSES, FeatureLoss
-from impasto.methods import METHODS
+from impasto.methods import METHODS, configure
+from impasto.methods.gatys import Gatys
 from impasto.methods.matching import MatchingConfig
 from impasto.objectives.matching import layer_mixes, smoothness_losses, style_losses
+from impasto.optim.schedule import steps_of_sizes
 from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.types import Image, Step
 
@@ -138,13 +140,28 @@ def test_a_strength_and_the_weight_that_it_replaces_are_an_error(weight: float, 
     assert torch.equal(again.image, result.image)
 
 
-@pytest.mark.parametrize(("backbone", "default"), [("lite", 0.02), ("tiny", 0.01)])
-def test_the_backbone_sets_the_default_tolerance(backbone: str, default: float) -> None:
+def test_a_tolerance_stops_every_size_when_it_has_converged() -> None:
     layers = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}  # a sixth of the time of all
-    settings = {"backbone": backbone, "size": 40, "steps": None, "style_weight": 10, **layers}
-    steps = {tolerance: len(run("gatys", tolerance=tolerance, **settings)) for tolerance in (None, 0.5, 0.02, 0.01)}
-    assert steps[None] == steps[default]
-    assert steps[0.5] < steps[0.02] < steps[0.01]
+    settings = {"size": 104, "loss_scales": 2, "steps": None, "style_weight": 10, **layers}
+    runs = {tolerance: run("gatys", tolerance=tolerance, **settings) for tolerance in (0.9, 0.4)}
+    for size in (52, 104):
+        short, long = ([step for step in steps if max(step.size) == size] for steps in runs.values())
+        assert 25 < len(short) < len(long)
+    assert {step.total for step in runs[0.9]} == {None}
+
+
+@pytest.mark.parametrize("start", ["content", "micro", "noise"])
+def test_details_of_the_start_are_kept_unless_it_is_noise(start: str) -> None:
+    config = configure("gatys", {"size": 104, "loss_scales": 2, "backbone": "tiny", "start": start})
+    schedule = Gatys(config).schedule(single_region(content(), [style()]))
+    is_picture = start != "noise"
+    assert schedule.keep_details == is_picture
+    assert [stage.preconditioned for stage in schedule.stages] == [is_picture, False]
+
+
+def test_the_default_is_a_number_of_steps_by_quality() -> None:
+    settings = {"size": 104, "loss_scales": 2, "steps": None}
+    assert len(run("gatys", quality="draft", **settings)) == sum(steps_of_sizes("draft", 2))
 
 
 # Layers and edges

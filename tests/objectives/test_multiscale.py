@@ -12,7 +12,9 @@ from impasto.config import check_settings
 from impasto.images import resize
 from impasto.methods.gatys import Gatys, GatysConfig
 from impasto.objectives.matching import MatchingObjective
-from impasto.objectives.multiscale import loss_scale_shapes, near_scale_shapes
+from impasto.objectives.matching_scales import COARSE_WEIGHT
+from impasto.objectives.multiscale import loss_scale_sizes, near_scale_shapes
+from impasto.optim.schedule import fitted_shape
 from impasto.regions.subject import Subject, single_region
 from impasto.types import Step, losses_by_kind
 
@@ -30,38 +32,63 @@ def run(**settings: Any) -> list[Step]:
 @pytest.mark.parametrize(
     ("shape", "count", "longer_sides"),
     [
-        ((256, 192), None, [256]),
-        ((512, 512), None, [512]),
+        ((128, 128), None, [128]),
+        ((256, 192), None, [256, 128]),
+        ((500, 500), None, [500, 250, 125]),
         ((400, 600), None, [600, 300, 150]),
-        ((768, 1024), None, [1024, 512, 256]),
-        ((1536, 2048), None, [2048, 1024, 512, 256]),
+        ((768, 1024), None, [1024, 512, 256, 128]),
+        ((1536, 2048), None, [2048, 1024, 512, 256, 128]),
         ((1024, 1024), 1, [1024]),
         ((300, 400), 2, [400, 200]),
         ((40, 400), 5, [400]),  # half of the shorter side would be too small
     ],
 )
-def test_loss_scales_are_halved_to_the_size_of_the_preview(
+def test_loss_scales_are_halved_to_about_128_pixels(
     shape: tuple[int, int], count: int, longer_sides: list[int]
 ) -> None:
-    assert [max(each) for each in loss_scale_shapes(shape, count)] == longer_sides
+    assert loss_scale_sizes(shape, count) == longer_sides
 
 
-def loss_at(step: Step, *shapes: tuple[int, int]) -> dict[str, float]:
-    """Return the losses of the image of a step at the last shape, with all images resized to each shape in turn."""
+def objective_at(*shapes: tuple[int, int]) -> MatchingObjective:
+    """Return the objective at the last shape, with all images resized to each shape in turn."""
     config = check_settings(GatysConfig, "gatys", {"backbone": "tiny"})
     resized = subject()
     for shape in shapes:
         resized = resized.resized(shape)
-    objective = MatchingObjective(load_backbone("tiny"), resized, config)
-    return {name: loss.item() for name, loss in objective(resize(step.image(), shapes[-1])).items()}
+    return MatchingObjective(load_backbone("tiny"), resized, config)
 
 
-def test_the_loss_is_the_mean_over_the_loss_scales() -> None:
-    both, large = run(size=128, loss_scales=2)[0], run(size=128, loss_scales=1)[0].losses
-    small = loss_at(both, loss_scale_shapes(both.size, 2)[1])
-    for layer in ("relu1_1", "relu3_1"):
-        assert both.losses[f"style/{layer}"] == pytest.approx(large[f"style/{layer}"] / 2, rel=1e-4)
-        assert both.losses[f"style/{layer}@64"] == pytest.approx(small[f"style/{layer}"] / 2, rel=1e-4)
+def loss_at(step: Step, *shapes: tuple[int, int]) -> dict[str, float]:
+    """Return the losses of the image of a step at the last shape, with all images resized to each shape in turn."""
+    return {name: loss.item() for name, loss in objective_at(*shapes)(resize(step.image(), shapes[-1])).items()}
+
+
+@pytest.mark.parametrize(("coarse_style", "strength"), [(1.0, None), (0.5, 75.0)])
+def test_the_loss_is_the_sum_over_the_loss_scales_with_balanced_style_weights(
+    coarse_style: float, strength: float | None
+) -> None:
+    settings: dict[str, Any] = {"start": "noise", "size": 192, "loss_scales": 3, "sizes": [192], "strength": strength}
+    step = run(**settings, coarse_style=coarse_style)[0]
+    shapes = [fitted_shape(subject().content, size) for size in (192, 96, 48)]
+    full, *coarse = (objective_at(shape).balanced_style_weight for shape in shapes)
+    factor = 1 if strength is None else 10  # 25 points of strength are a factor of ten
+    weight = 100 if strength is None else factor * full
+    weights = [weight, *(coarse_style * min(factor * each, weight) for each in coarse)]
+    for shape, suffix, each in zip(shapes, ("", "@96", "@48"), weights, strict=True):
+        expected = loss_at(step, shape)
+        share = COARSE_WEIGHT if suffix else 1
+        scale = share * each / 100
+        for layer in ("relu1_1", "relu3_1"):
+            assert step.losses[f"style/{layer}{suffix}"] == pytest.approx(scale * expected[f"style/{layer}"], rel=1e-3)
+        content = next(name for name in expected if name.startswith("content/"))
+        assert step.losses[content + suffix] == pytest.approx(share * expected[content], rel=1e-3)
+
+
+def test_without_content_the_style_weights_of_the_scales_are_not_balanced() -> None:
+    losses = run(start="noise", size=128, loss_scales=2, sizes=[128], content_weight=0)[0].losses
+    plain = run(start="noise", size=128, loss_scales=2, sizes=[128], content_weight=1e-6)[0].losses
+    assert losses["style/relu1_1"] == pytest.approx(plain["style/relu1_1"])
+    assert losses["style/relu1_1@64"] >= plain["style/relu1_1@64"] * (1 - 1e-4)
 
 
 def test_only_near_scales_resize_images_of_the_output_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,25 +100,25 @@ def test_only_near_scales_resize_images_of_the_output_size(monkeypatch: pytest.M
         return resized(self, *args, **settings)
 
     monkeypatch.setattr(Subject, "resized", record)
-    run(size=128, loss_scales=2, near_scales=3)
+    run(size=128, loss_scales=2, sizes=[128], near_scales=3)
     own = max(sample("mosaic", size=None).shape)
-    assert sides == [own, own, 128, 128]
+    assert sides == [own, own, 128, 128, own]
 
 
 def test_loss_scales_lower_the_style_loss_of_a_large_image_that_is_reduced() -> None:
     preview = run(size=48)[0]
 
     def style_loss(loss_scales: int) -> float:
-        image = best_step(run(size=192, loss_scales=loss_scales, steps=15)).image()
+        image = best_step(run(size=192, loss_scales=loss_scales, steps=30)).image()
         return losses_by_kind(preview.losses_of(resize(image, preview.size)))["style"]
 
-    assert style_loss(3) < 0.6 * style_loss(1)
+    assert style_loss(3) < 0.4 * style_loss(1)
 
 
 def test_near_scales_have_equal_weights() -> None:
     assert near_scale_shapes((96, 128), 1) == []
     assert [max(shape) for shape in near_scale_shapes((96, 128), 3)] == [160, 102]
-    thrice, own = run(size=128, near_scales=3)[0], run(size=128)[0].losses
+    thrice, own = run(size=128, near_scales=3)[0], run(size=128)[0].losses  # one loss scale: the smallest
     enlarged = loss_at(thrice, thrice.size, near_scale_shapes(thrice.size, 3)[0])
     for name in ("style/relu1_1", "style/relu3_1"):
         assert thrice.losses[name] == pytest.approx(own[name] / 3, rel=1e-4)
@@ -101,7 +128,7 @@ def test_near_scales_have_equal_weights() -> None:
 
 @pytest.mark.parametrize("near_scales", [2, 3])
 def test_near_scales_are_added_to_loss_scales(near_scales: int) -> None:
-    names = run(size=128, loss_scales=2, near_scales=near_scales)[0].losses
+    names = run(size=128, loss_scales=2, sizes=[128], near_scales=near_scales)[0].losses
     assert {name.partition("@")[2] for name in names} == {"", "64", "160", "102"} - (
         {"102"} if near_scales == 2 else set()
     )
@@ -114,7 +141,8 @@ def test_the_stages_of_a_large_image_start_at_the_smallest_loss_scale() -> None:
 
     assert sizes(steps=3) == [150, 300, 600]
     assert sizes(steps=2) == [300, 600]  # at most as many sizes as steps
-    assert sizes(steps=2, loss_scales=2) == [600]
+    assert sizes(loss_scales=2) == [300, 600]
+    assert sizes(loss_scales=1) == [600]
     assert sizes(steps=2, sizes=[100, 600]) == [100, 600]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from impasto.losses.gram import GramLoss
 from impasto.methods.optimizing import PixelMethod
 from impasto.objectives.objective import Objective, match
 from impasto.optim.coarse_to_fine import coarse_to_fine
-from impasto.optim.schedule import PixelConfig, Stage, make_schedule
+from impasto.optim.schedule import PixelConfig, Quality, Stage, make_schedule, steps_of_sizes
 from impasto.regions.subject import Subject, single_region
 from impasto.types import Image, Step
 
@@ -53,9 +53,10 @@ def run(load_random, inputs: list[tuple[Image, Sequence[Image]]]) -> Run:
             ],
         )
 
-    def run_with(styles: Sequence[Image] = (STYLE,), **settings: Any) -> list[Step]:
+    def run_with(styles: Sequence[Image] = (STYLE,), from_picture: bool = False, **settings: Any) -> list[Step]:
         config = check_settings(PixelConfig, "a test", {"size": 40, "device": "cpu"} | settings)
-        return list(coarse_to_fine(config, make_schedule(config, CONTENT), single_region(CONTENT, styles), objective))
+        schedule, subject = make_schedule(config, CONTENT), single_region(CONTENT, styles)
+        return list(coarse_to_fine(config, schedule.from_picture() if from_picture else schedule, subject, objective))
 
     return run_with
 
@@ -115,11 +116,37 @@ def test_fewer_steps_than_sizes_are_an_error_of_one_line(run: Run) -> None:
         run(sizes=[20, 24, 28], steps=2)
 
 
-def test_without_steps_every_size_is_optimized_until_it_has_converged(run: Run) -> None:
-    steps = run(sizes=[16, 24])
-    assert {step.size for step in steps} == {(13, 16), (19, 24)}
-    assert {step.total for step in steps} == {None}
-    assert all(sum(step.size == size for step in steps) > 25 for size in [(13, 16), (19, 24)])
+def test_without_steps_the_quality_determines_the_number_at_every_size(run: Run) -> None:
+    steps = run(sizes=[16, 20, 24], quality="draft")
+    assert [step.size for step in steps] == [(13, 16)] * 20 + [(16, 20)] * 3 + [(19, 24)] * 3
+    assert {step.total for step in steps} == {26}
+
+
+def test_higher_quality_takes_more_steps_at_every_size() -> None:
+    for count in (1, 4):
+        draft, normal, best = (steps_of_sizes(quality, count) for quality in get_args(Quality))
+        assert len(draft) == len(normal) == len(best) == count
+        assert all(3 * a <= b and 2 * b <= c for a, b, c in zip(draft, normal, best, strict=True))
+
+
+@pytest.mark.parametrize("start", ["content", "style"])
+def test_each_size_keeps_the_details_of_a_first_image_that_is_a_picture(run: Run, start: str) -> None:
+    coarse, fine = run(sizes=[20, 40], steps=2, start=start, from_picture=True)
+    first = first_image(run, size=40, start=start)
+    details = first - resize(resize(first, coarse.size), fine.size)
+    assert details.abs().max() > 0.01
+    enlarged = resize(coarse.image(), fine.size)
+    assert torch.allclose(fine.image(), (enlarged + details).clamp(0, 1), atol=1e-6)
+    assert torch.equal(run(sizes=[20, 40], steps=2, start=start)[1].image(), enlarged)
+
+
+def test_only_the_first_of_several_stages_from_a_picture_is_preconditioned() -> None:
+    def stages(**settings: Any) -> list[bool]:
+        config = check_settings(PixelConfig, "a test", settings)
+        return [stage.preconditioned for stage in make_schedule(config, CONTENT).from_picture().stages]
+
+    assert stages(sizes=[20, 30, 40]) == [True, False, False]
+    assert stages(size=40) == [False]
 
 
 # Start images

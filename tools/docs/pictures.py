@@ -80,7 +80,7 @@ def subjects() -> None:
     size = 288
     rows: list[list[Image | None]] = [[load_image(file, size=size) for file in files.values()]]
     for style in STYLES:
-        rows.append([stylize(file, style, size=size, strength=60, steps=80).image for file in files.values()])
+        rows.append([stylize(file, style, size=size, strength=60).image for file in files.values()])
         print(style, flush=True)
     _save(contact_sheet(rows, column_names=list(files), row_names=["content", *STYLES], cell=280), "subjects", 1440)
 

@@ -1,0 +1,96 @@
+"""Make the objectives of one run at all of its sizes, with one style weight per loss scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from impasto.backbones import Backbone
+from impasto.objectives.balance import strength_factor
+from impasto.objectives.matching import MatchingObjective, ObjectiveSettings
+from impasto.objectives.multiscale import MultiscaleObjective, ScaleObjective, near_scale_shapes
+from impasto.regions.subject import Subject
+
+Shape = tuple[int, int]
+
+COARSE_WEIGHT = 0.5
+"""Weight of the objective at each coarser loss scale, relative to that at the output size."""
+
+
+class MatchingScales:
+    """The objectives of one run with one network; each size is encoded once.
+
+    The same style weight changes more at a coarser scale, where a layer sees whole objects. So the style weight of a
+    coarser scale is the one that balances style and content there, times a factor that was chosen by grade and by eye
+    (docs/measurements/large-forms.md), times the style weight of the output size relative to its default. The style
+    weight of the output size is the limit, because a loss that was given a small weight needs one at each scale.
+
+    Args:
+        backbone: loss network.
+        subject: images and masks at their own sizes, on the CPU.
+        resized: returns a subject at a size, on the device.
+        settings: losses, layers and weights.
+        shapes: height and width of each loss scale, that of the output first.
+        coarse_style: factor on the style weight at the coarser loss scales.
+        near_scales: number of scales near the size of the image, its own included.
+        style_factor: style weight of the settings, relative to the default of the method.
+        strength: from 0 to 100; replaces the style weight of the settings.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        subject: Subject,
+        resized: Callable[[Subject, Shape], Subject],
+        settings: ObjectiveSettings,
+        shapes: Sequence[Shape],
+        *,
+        coarse_style: float = 1.0,
+        near_scales: int = 1,
+        style_factor: float = 1.0,
+        strength: float | None = None,
+    ) -> None:
+        self._backbone, self._subject, self._resized, self._settings = backbone, subject, resized, settings
+        self._shapes, self._coarse_style, self._near_scales = shapes, coarse_style, near_scales
+        self._objectives: dict[Shape, MatchingObjective] = {}
+        self._style_factor = style_factor if strength is None else strength_factor(strength)
+        self._style_weight = settings.style_weight
+        if strength is not None:
+            self._style_weight = self._style_factor * self._unweighted(shapes[0]).balanced_style_weight
+
+    def objective(self, shape: Shape) -> MultiscaleObjective:
+        """Return the objective of a stage: at its own size, at near scales and at the coarser loss scales.
+
+        The images are resized once for each loss scale. For a near scale, those at the size of the stage are resized
+        again: resized from their own size, they would have finer details than an enlarged output can have, and the
+        output would become grainy to match them (docs/measurements/lite.md).
+        """
+        near_shapes = near_scale_shapes(shape, self._near_scales)
+        weight = 1 / (1 + len(near_shapes))
+        scales = [ScaleObjective(shape, self._weighted(shape), weight)]
+        if near_shapes:
+            own = self._resized(self._subject, shape)
+            for each in near_shapes:
+                near = MatchingObjective(self._backbone, self._resized(own, each), self._settings)
+                scales.append(ScaleObjective(each, near.reweighted(self._weight(shape)), weight))
+        coarser = [each for each in self._shapes if max(each) < max(shape)]
+        return MultiscaleObjective(
+            scales + [ScaleObjective(each, self._weighted(each), COARSE_WEIGHT) for each in coarser]
+        )
+
+    def _weighted(self, shape: Shape) -> MatchingObjective:
+        return self._unweighted(shape).reweighted(self._weight(shape))
+
+    def _weight(self, shape: Shape) -> float:
+        """Return the style weight at a size."""
+        if max(shape) >= max(self._shapes[0]):
+            return self._style_weight
+        balanced = self._unweighted(shape).balanced_style_weight
+        limited = min(self._style_factor * balanced, self._style_weight) if balanced else self._style_weight
+        return self._coarse_style * limited
+
+    def _unweighted(self, shape: Shape) -> MatchingObjective:
+        """Return the objective of a size with the style weight of the settings."""
+        if shape not in self._objectives:
+            subject = self._resized(self._subject, shape)
+            self._objectives[shape] = MatchingObjective(self._backbone, subject, self._settings)
+        return self._objectives[shape]
