@@ -77,10 +77,10 @@ def methods() -> None:
 def subjects() -> None:
     """Save photographs of five kinds of subjects, each stylized with four sample styles by `gatys`."""
     files = {kind: _file(name) for kind, name in SUBJECTS.items()}
-    size = 288
+    size = 512
     rows: list[list[Image | None]] = [[load_image(file, size=size) for file in files.values()]]
     for style in STYLES:
-        rows.append([stylize(file, style, size=size, strength=60).image for file in files.values()])
+        rows.append([stylize(file, style, size=size).image for file in files.values()])
         print(style, flush=True)
     _save(contact_sheet(rows, column_names=list(files), row_names=["content", *STYLES], cell=280), "subjects", 1440)
 
