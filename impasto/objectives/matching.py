@@ -74,7 +74,7 @@ class MatchingObjective:
     def __init__(self, backbone: Backbone, subject: Subject, settings: ObjectiveSettings) -> None:
         content_layers, style_layers = layers_of(settings, backbone)
         features = backbone.encode(subject.content, [*content_layers, *style_layers])
-        self._backbone, self._subject = backbone, subject
+        self._backbone, self.subject = backbone, subject
         self._content = match("content", ContentLoss(), [features], content_layers, settings.content_weight)
         self._style = _style_terms(backbone, features, subject.regions, style_layers, settings)
         self._pixels = _pixel_terms(subject.content, settings)
@@ -89,7 +89,7 @@ class MatchingObjective:
         """The style weight that balances style and content at this size; 0 where the content weight is 0."""
         if not any(term.weight for term in self._content):
             return 0.0
-        return balanced_style_weight(self._backbone, self._subject, self._content, self._style)
+        return balanced_style_weight(self._backbone, self.subject, self._content, self._style)
 
     def reweighted(self, style_weight: float) -> MatchingObjective:
         """Return this objective with another style weight."""

@@ -68,7 +68,7 @@ class MatchingScales:
         weight = 1 / (1 + len(near_shapes))
         scales = [ScaleObjective(shape, self._weighted(shape), weight)]
         if near_shapes:
-            own = self._resized(self._subject, shape)
+            own = self._unweighted(shape).subject
             for each in near_shapes:
                 near = MatchingObjective(self._backbone, self._resized(own, each), self._settings)
                 scales.append(ScaleObjective(each, near.reweighted(self._weight(shape)), weight))

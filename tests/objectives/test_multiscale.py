@@ -102,7 +102,7 @@ def test_only_near_scales_resize_images_of_the_output_size(monkeypatch: pytest.M
     monkeypatch.setattr(Subject, "resized", record)
     run(size=128, loss_scales=2, sizes=[128], near_scales=3)
     own = max(sample("mosaic", size=None).shape)
-    assert sides == [own, own, 128, 128, own]
+    assert sides == [own, 128, 128, own]  # once for each loss scale
 
 
 def test_loss_scales_lower_the_style_loss_of_a_large_image_that_is_reduced() -> None:
