@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-EXTRAS := demo,report,studio,hires,export
+EXTRAS := demo,report,studio,hires,video,export
 # One thread for each of the two test processes: more threads compete for the cores.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_FLAGS)
 PYTEST_FLAGS ?=

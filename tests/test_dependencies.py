@@ -19,6 +19,7 @@ MODULES_OF_EXTRAS = {
     "hires": ["images/hires.py"],
     "studio": ["studio/"],
     "track": ["experiments/tracking.py"],
+    "video": ["video/"],
     "scale": ["experiments/cluster.py"],
 }
 # The extra `docs` is not installed with the tests.

@@ -29,6 +29,7 @@ ORDER = [
     "methods",
     "metrics",
     "pipeline",
+    "video",
     "training",
     "experiments",
     "studio",

@@ -1,0 +1,25 @@
+"""Import the packages of the extra `video` where they are used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+HINT = "clips need the extra: pip install 'impasto[video]'"
+
+
+def import_av() -> Any:
+    """Return the module `av`; raise `ValueError` if it is not installed."""
+    return _imported("av")
+
+
+def import_cv2() -> Any:
+    """Return the module `cv2`; raise `ValueError` if it is not installed."""
+    return _imported("cv2")
+
+
+def _imported(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ValueError(f"{error}; {HINT}") from None

@@ -1,0 +1,61 @@
+"""Define what a file of a clip provides: its size, its color encoding and its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+
+Shape = tuple[int, int]
+"""Height and width, in pixels."""
+
+BT709, BT601, BT2020 = 1, 5, 9
+"""Color matrices, by their numbers in ITU-T H.273."""
+LIMITED, FULL = 1, 2
+"""Color ranges: 16 to 235, or 0 to 255."""
+SRGB = 13
+"""Transfer function of sRGB, by its number in ITU-T H.273."""
+SCALING = 4 | 0x40000 | 0x2000
+"""Flags of libswscale: bicubic, accurate rounding, chroma at full resolution; without them, colors get darker."""
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """How the values of a file encode colors, by the numbers of ITU-T H.273; the output has the same tags."""
+
+    matrix: int = BT709
+    range: int = LIMITED
+    primaries: int = BT709
+    transfer: int = BT709
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFrame:
+    """One frame of a file, which is converted to pixels on demand."""
+
+    time: Fraction
+    """Seconds since the first frame of the file."""
+    duration: Fraction
+    """Seconds that it is shown, if it is the last one; the others are shown until the next one."""
+    pixels: Callable[[Shape], np.ndarray]
+    """Returns the upright pixels `(H, W, 3)`, uint8, at a height and width."""
+
+
+class ClipSource(Protocol):
+    """A file or a folder with frames."""
+
+    size: Shape
+    """Height and width of an upright frame with square pixels."""
+    color: ColorTags
+    time_base: Fraction
+    """Unit of the times, in seconds: every time is a multiple of it."""
+    has_audio: bool
+    origin: Fraction
+    """Time of the first frame in seconds, on the clock of the file that its sound has too."""
+
+    def frames(self, start: Fraction) -> Iterator[SourceFrame]:
+        """Yield the frames from the start of the file, or from an earlier frame than `start` seconds on."""
+        ...
