@@ -170,7 +170,7 @@ def stamp(path: Path, found: dict[str, Graded], pairs: int, size: int) -> None:
     """Write the medians into the metadata of a weights file."""
     with safe_open(path, "pt") as stored:
         metadata, state = stored.metadata(), {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-    metadata["gate"] = json.dumps(
+    metadata["quality"] = json.dumps(
         {
             "pictures": f"{pairs} pairs at {size} pixels, graded by VGG-19",
             **{

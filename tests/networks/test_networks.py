@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors import safe_open
 from torch import nn
 
 from impasto.backbones import load_chain
+from impasto.config import check_settings
 from impasto.methods.johnson import JohnsonMethod
 from impasto.networks.adain import LAYER
 from impasto.networks.decoder import Decoder
@@ -17,6 +19,7 @@ from impasto.networks.johnson import Johnson
 from impasto.networks.micro import Micro
 from impasto.networks.wct import LAYERS
 from impasto.networks.weights_io import backbone_of, load_weights, read_metadata
+from impasto.training.recipes import RECIPES
 
 BUNDLED = sorted(JohnsonMethod.folder.glob("*.safetensors"))
 
@@ -40,6 +43,8 @@ def test_a_bundled_file_names_its_license_recipe_and_settings(file: Path) -> Non
     assert metadata["license"] == ("CC BY 4.0" if file.stem == "lite" else "MIT")
     assert metadata["recipe"] == file.stem.partition("-")[0]
     assert {"settings", "steps", "losses", "pictures", "impasto", "torch"} <= set(metadata)
+    settings = json.loads(metadata["settings"])
+    check_settings(RECIPES[metadata["recipe"]].Config, metadata["recipe"], settings)  # under their current names
 
 
 @pytest.mark.parametrize("file", [file for file in BUNDLED if file.stem != "lite"], ids=lambda file: file.stem)

@@ -65,7 +65,7 @@ def test_the_bundled_file_is_small_names_its_source_and_is_stored_in_fp16() -> N
         assert {stored.get_tensor(key).dtype for key in stored.keys()} == {torch.float16}  # noqa: SIM118
     assert about["license"] == "CC BY 4.0"
     assert "VGG-19" in about["derived_from"]
-    assert {"recipe", "settings", "pictures", "steps", "losses", "gate"} <= about.keys()
+    assert {"recipe", "settings", "pictures", "steps", "losses", "quality"} <= about.keys()
     channels = json.loads(about["teacher_channels"])
     assert all(len(set(channels[name])) == len(channels[name]) for name in RELUS)
 
