@@ -92,8 +92,8 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
 def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image:
     """Return the colors of an image as `(1, 3, H, W)`, float32 in [0, 1].
 
-    Transparent pixels keep their stored colors, unless the image is resized: then they have those of the visible pixels
-    around them, so that no invisible color appears along the edges.
+    Transparent pixels have the colors of the visible pixels around them (`fill_hidden`), whatever the file stores for
+    them. `open_picture` returns the stored colors, and the opacity.
 
     Args:
         source: as for `open_picture`.
@@ -104,10 +104,9 @@ def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX
         ValueError: as for `open_picture`.
     """
     picture = open_picture(source, max_pixels=max_pixels)
-    if size is None:
-        return picture.image
-    height, width = picture.image.shape[-2:]
-    return resize(fill_hidden(picture.image, picture.alpha), fit((height, width), size))
+    image = fill_hidden(picture.image, picture.alpha)
+    height, width = image.shape[-2:]
+    return image if size is None else resize(image, fit((height, width), size))
 
 
 def read_record(path: str | Path) -> str | None:

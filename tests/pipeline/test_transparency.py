@@ -18,9 +18,12 @@ from torch import Tensor
 import impasto
 from impasto.cli import main
 from impasto.experiments.report.pictures import input_thumbnail, output_thumbnail
+from impasto.experiments.run import Task
+from impasto.experiments.scoring import Scorer
 from impasto.images import fill_hidden, load_image, open_picture, resize, to_pil
 from impasto.methods import METHODS
 from impasto.methods.optimizing import PixelMethod
+from impasto.metrics.evaluate import evaluate
 from impasto.pipeline.result import Result
 from impasto.studio.history import History, new_key
 from impasto.studio.previews import encode_jpeg
@@ -220,3 +223,15 @@ def test_areas_without_a_region_keep_the_content_also_in_one_pass(tmp_path: Path
     for name in ("micro", "adain", "wct", "johnson"):
         output = run(name, image, ["brushstrokes", "mosaic"], mask=masks, size=0).image
         assert torch.allclose(output[..., 32:], image[..., 32:], atol=1e-5)
+
+
+def test_the_hidden_colors_of_no_image_change_a_metric(tmp_path: Path) -> None:
+    images = [sample(name, 64) for name in ("woodcut", "mosaic", "inkwash")]
+    values = []
+    for shade in (0.0, 1.0):
+        sources = [cut_out(each, disc(*each.shape[-2:]), torch.full_like(each, shade)) for each in images]
+        values.append(evaluate(*sources, backbone="tiny"))
+        sources[2].save(tmp_path / "output.png")
+        task = Task("a", "gatys", {"seed": 0}, "woodcut", "mosaic")
+        values[-1] |= {"experiment": Scorer("tiny", ["content"]).score(task, load_image(tmp_path / "output.png"))[0]}
+    assert values[0] == values[1]
