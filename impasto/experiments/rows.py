@@ -9,7 +9,7 @@ from typing import Any
 from impasto.experiments.run import Run, Task
 from impasto.types import Step
 
-VERSION = 3
+VERSION = 4
 """Version of the file format, stored as `user_version`."""
 SCHEMA = (
     "CREATE TABLE experiment (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT, summary TEXT,"
@@ -17,15 +17,15 @@ SCHEMA = (
     # Several cells may refer to one run.
     "CREATE TABLE cells (position INTEGER PRIMARY KEY, variant TEXT, key TEXT)",
     "CREATE TABLE runs (key TEXT PRIMARY KEY, method TEXT, settings TEXT, content TEXT, style TEXT,"
-    " content_sha256 TEXT, style_sha256 TEXT, evaluation TEXT, status TEXT NOT NULL DEFAULT 'waiting',"
+    " inputs_sha256 TEXT, evaluation TEXT, status TEXT NOT NULL DEFAULT 'waiting',"
     " attempts INTEGER NOT NULL DEFAULT 0, runner TEXT, error TEXT, picture TEXT, seconds REAL, steps INTEGER,"
     " evaluations INTEGER, peak_memory_mib REAL, stopped TEXT, content_loss REAL, style_loss REAL, total_loss REAL,"
     " curve TEXT)",
     "CREATE INDEX runs_by_status ON runs (status)",
     "CREATE TABLE scores (key TEXT, role TEXT, metric TEXT, value REAL, PRIMARY KEY (key, role, metric)) WITHOUT ROWID",
 )
-"""`evaluation` is the JSON of evaluation network and metrics. The role of a score is `output`, `identity` or
-`style_copy`; a score that is not defined (NaN) is NULL."""
+"""`inputs_sha256` is one hash of all input files, `evaluation` the JSON of evaluation network and metrics. The role of
+a score is `output`, `identity` or `style_copy`; a score that is not defined (NaN) is NULL."""
 
 RESULTS = ("status", "error", "picture", "seconds", "steps", "evaluations", "peak_memory_mib", "stopped")
 LOSSES = ("content", "style", "total")

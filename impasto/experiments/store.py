@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from impasto.experiments.expand import Experiment
 from impasto.experiments.rows import SCHEMA, VERSION, run_of
 from impasto.experiments.run import Run, Task
 from impasto.files import check_unused, reason
+from impasto.methods import METHODS, configure
 from impasto.samples import resolve
 from impasto.weights import sha256_of
 
@@ -54,13 +57,12 @@ class Store:
         """Make the tasks of an experiment the tasks of this folder.
 
         Finished runs are kept. They are evaluated again if the evaluation network or the metrics changed, and computed
-        again if the file of their content image or style image changed.
+        again if one of their input files changed.
 
         Raises:
             ValueError: if the folder contains an experiment of another name.
         """
-        names = {name for task in experiment.tasks for name in (task.content, task.style)}
-        hashes = {name: sha256_of(resolve(name)) for name in names}
+        hashes = _input_hashes(experiment.tasks)
         evaluation = json.dumps([experiment.evaluation_network, experiment.metrics])
         with self.transaction() as connection:
             lists = (json.dumps(experiment.metrics), json.dumps(experiment.findings))
@@ -73,7 +75,7 @@ class Store:
             connection.execute("DELETE FROM cells")
             for position, task in enumerate(experiment.tasks):
                 connection.execute("INSERT INTO cells VALUES (?, ?, ?)", (position, task.variant, task.key))
-                _register_task(connection, task, (hashes[task.content], hashes[task.style]), evaluation)
+                _register_task(connection, task, hashes[task.key], evaluation)
 
     def experiment(self) -> Experiment:
         """Return the experiment that was registered last.
@@ -162,18 +164,34 @@ class Store:
             raise ValueError(f"cannot use the experiment's file {str(self.file)!r}: {reason(error)}") from None
 
 
-def _register_task(connection: sqlite3.Connection, task: Task, hashes: tuple[str, str], evaluation: str) -> None:
-    """Insert the run of a task, or set an existing run to waiting if its images or its evaluation changed."""
+def _input_hashes(tasks: Iterable[Task]) -> dict[str, str]:
+    """Return one hash of all input files for the key of each task; every file is read once."""
+    files = {task.key: [resolve(task.content), resolve(task.style), *_setting_files(task)] for task in tasks}
+    hashes = {path: sha256_of(path) if path.is_file() else "missing" for path in set(chain(*files.values()))}
+    texts = {key: " ".join(hashes[path] for path in own) for key, own in files.items()}
+    return {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()}
+
+
+def _setting_files(task: Task) -> list[Path]:
+    """Return the files that the settings of a task name: masks, the start image and weights."""
+    method = METHODS[task.method]
+    names = chain(*method.inputs(configure(task.method, task.settings)).values())
+    weights = task.settings.get("weights")
+    return [Path(name) for name in (*names, *([] if weights is None else [weights]))]
+
+
+def _register_task(connection: sqlite3.Connection, task: Task, inputs: str, evaluation: str) -> None:
+    """Insert the run of a task, or set an existing run to waiting if its inputs or its evaluation changed."""
     values = (task.key, task.method, json.dumps(task.settings), task.content, task.style)
     connection.execute(
-        "INSERT INTO runs (key, method, settings, content, style, content_sha256, style_sha256, evaluation)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (*values, *hashes, evaluation),
+        "INSERT INTO runs (key, method, settings, content, style, inputs_sha256, evaluation)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (*values, inputs, evaluation),
     )
     connection.execute(
-        "UPDATE runs SET status = 'waiting', runner = NULL, attempts = 0, picture = NULL,"
-        " content_sha256 = ?, style_sha256 = ? WHERE key = ? AND (content_sha256 != ? OR style_sha256 != ?)",
-        (*hashes, task.key, *hashes),
+        "UPDATE runs SET status = 'waiting', runner = NULL, attempts = 0, picture = NULL, inputs_sha256 = ?"
+        " WHERE key = ? AND inputs_sha256 != ?",
+        (inputs, task.key, inputs),
     )
     connection.execute(
         "UPDATE runs SET status = 'waiting', runner = NULL, attempts = 0, evaluation = ?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -30,6 +31,7 @@ from impasto.experiments.runner import run_experiment, run_in_processes
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 from impasto.images import load_image, read_record, save_image
+from impasto.methods import METHODS
 from impasto.metrics.evaluate import evaluate_with_baselines
 from impasto.pipeline.stylizer import stylize
 
@@ -206,6 +208,29 @@ def test_a_run_whose_input_changed_is_computed_again(tmp_path: Path) -> None:
     (ran,) = run(tmp_path / "out", experiment)
     assert ran.task.content == str(tmp_path / "b.png")
     assert ran.metrics != before[ran.task.content]
+
+
+def test_a_run_whose_mask_start_image_or_weights_changed_is_computed_again(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("mask.png", "start.png", "adain.safetensors")}
+    for name in ("mask.png", "start.png"):
+        save_image(torch.rand(1, 3, 40, 52), files[name])
+    shutil.copy(METHODS["adain"].bundled or "", files["adain.safetensors"])
+    variants = [
+        {"method": "gatys", "settings": {"mask": ["mask.png", "mask.png"]}},
+        {"method": "gatys", "settings": {"start": "start.png"}},
+        {"method": "adain", "settings": {"weights": str(files["adain.safetensors"])}},
+        {"method": "adain"},
+    ]
+    experiment = grid(tmp_path, variants=variants, pairs=[["woodcut", "mosaic"]], seeds=[0])
+    store = registered(tmp_path / "out", experiment)
+    for changed, file in enumerate(files.values()):
+        with store.transaction() as connection:
+            connection.execute("UPDATE runs SET status = 'done'")
+        file.write_bytes(file.read_bytes() + b" ")
+        store.register(experiment)
+        waiting = [task for task in experiment.tasks if task.key not in store.finished()]
+        assert waiting == [experiment.tasks[changed]]
+    store.close()
 
 
 def test_a_failure_ends_no_other_run_and_is_retried_only_on_request(tmp_path: Path) -> None:
