@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.devices import torch_defaults
-from impasto.files import check_replaceable, write_atomically
+from impasto.files import check_replaceable, check_writable, clean_up_on_error, write_atomically
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
@@ -58,8 +58,12 @@ def export(model: str, file: Path) -> Path:
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
     if model not in models():
         raise ValueError(f"unknown model {model!r}; choose from {', '.join(models())}")
-    write_atomically(file, _onnx_bytes(model))
-    gc.collect()  # torch.export leaves the network in reference cycles
+    try:
+        with clean_up_on_error([file]):
+            check_writable(file)
+            write_atomically(file, _onnx_bytes(model))
+    finally:
+        gc.collect()  # torch.export leaves the network in reference cycles, and so does an error
     return file
 
 

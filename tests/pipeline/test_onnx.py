@@ -66,6 +66,23 @@ def _run_example(folder: Path) -> None:
     assert load_image(folder / "out.png").shape == (1, 3, 60, 81)
 
 
+def test_an_export_that_cannot_be_written_keeps_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object) -> None:
+        raise ValueError("the disk is full")
+
+    monkeypatch.setattr("impasto.pipeline.onnx._onnx_bytes", network_in_a_cycle)
+    monkeypatch.setattr("impasto.pipeline.onnx.write_atomically", fill)
+    with no_network_in_a_cycle(), pytest.raises(ValueError, match="the disk is full"):
+        export("johnson-mosaic", tmp_path / "model.onnx")
+
+
+def network_in_a_cycle(model: str) -> bytes:
+    """Leave a network in a reference cycle, as `torch.export` does."""
+    network = onnx_model(model)[0]
+    network.itself = [network]
+    return b""
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
