@@ -44,8 +44,8 @@ def add_folder_outputs(parser: CommandParser) -> None:
 
 
 def is_folder(content: str) -> bool:
-    """Return whether a CONTENT is a folder and not the name of a sample."""
-    return os.path.isdir(content) and content not in {*STYLES, *CONTENTS}
+    """Return whether a CONTENT is a folder and neither stdin nor the name of a sample."""
+    return os.path.isdir(content) and content not in {STANDARD, *STYLES, *CONTENTS}
 
 
 def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[str], settings: dict[str, Any]) -> int:
@@ -55,7 +55,7 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
         The exit status.
     """
     output = _output(options, folder)
-    with Interrupts("picture") as interrupts, clean_up_on_error([Path(output)]):
+    with Interrupts() as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
         choice: dict[str, Any] = {"suffix": options.suffix or SUFFIX, "bits": options.bits}
         tasks = plan_folder(folder, output, stylizer, overwrite=options.overwrite, **choice)
@@ -68,7 +68,8 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
         if len(failed) == len(tasks):
             raise ValueError(f"none of the pictures in {folder!r} could be stylized")
     if interrupts.requested:
-        _print_message(f"stopped after {len(done)} of {len(tasks)} pictures; the same command continues")
+        finished = sum(result.record is not None and result.record["stopped"] != "cancelled" for result in done)
+        _print_message(f"stopped with {finished} of {len(tasks)} pictures finished; the same command continues")
         return interrupts.status
     if failed:
         _print_message(f"{len(failed)} of {len(tasks)} pictures could not be stylized")
@@ -100,20 +101,22 @@ def _output(options: argparse.Namespace, folder: str) -> str:
 def _stylize_all(
     tasks: Sequence[FolderTask], stylizer: Stylizer, options: argparse.Namespace, interrupts: Interrupts
 ) -> list[FolderResult]:
-    """Carry out the tasks until Ctrl-C: the first one finishes the current image, the second one does not."""
+    """Carry out the tasks until a signal, which keeps the best image so far of the current one."""
     bar: Bar
     done: list[FolderResult] = []
     notes: set[str] = set()
 
-    def on_step(step: Step) -> None:
+    def on_step(step: Step) -> bool:
         interrupts.phase = "running"
         bar(step)
+        return not interrupts.requested
 
     results = stylize_tasks(tasks, stylizer, bits=options.bits, on_step=on_step)
     try:
         for i, task in enumerate(tasks, 1):
             if interrupts.requested:
                 break
+            interrupts.phase = "loading"
             with Bar(f"{i}/{len(tasks)} {task.content.name}", quiet=task.record is not None) as bar:
                 result = next(results)
             done.append(result)

@@ -29,7 +29,7 @@ class FolderTask:
     content: Path
     output: Path
     record: dict[str, Any] | None = None
-    """Record of an output that exists with the same inputs and settings; None where there is work to do."""
+    """Record of a complete output that exists with the same inputs and settings; None where there is work to do."""
 
 
 def plan_folder(
@@ -134,7 +134,7 @@ def _tasks(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -
 def _existing_output(
     output: Path, content: Path, stylizer: Stylizer, weights: dict[str, str]
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the record of an output that exists with the same inputs and settings, or what conflicts with it."""
+    """Return the record of a complete output with the same inputs and settings, or what conflicts with the output."""
     file = output if output.exists() else record_path(output)
     if not file.exists():
         return None, None
@@ -148,7 +148,9 @@ def _existing_output(
         difference = _difference(record, content, stylizer, weights)
     except OSError:
         return None, None  # the content image cannot be read; the error is reported when it is stylized
-    return (record, None) if difference is None else (None, difference)
+    if difference is not None:
+        return None, difference
+    return (None if record["stopped"] == "cancelled" else record), None  # a cancelled run is repeated
 
 
 def _difference(record: dict[str, Any], content: Path, stylizer: Stylizer, weights: dict[str, str]) -> str | None:
@@ -170,4 +172,4 @@ def _difference(record: dict[str, Any], content: Path, stylizer: Stylizer, weigh
         return "was stylized from another content image"
     if record.get("weights") != weights:
         return "was stylized with other weights"
-    return "was cancelled before its last step" if record["stopped"] == "cancelled" else None
+    return None

@@ -16,6 +16,7 @@ import pytest
 from small_studio import run_small_experiment
 from support import ForkedProcess
 
+import impasto.pipeline.stylizer
 from impasto.cli import main
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar
@@ -73,11 +74,36 @@ def test_a_signal_saves_the_best_image_and_its_record(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_finishes_the_current_picture_of_a_folder(number: int, send_at_step: Callable[..., None]) -> None:
+def test_a_signal_stops_a_folder_after_the_step_and_the_same_command_repeats_the_image(
+    number: int, send_at_step: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["stylize", "content", "style.png", *TINY, "--steps", "5", "-o", "out"]
     send_at_step(number)
-    assert main(["stylize", "content", "style.png", *TINY, "--steps", "5", "-o", "out"]) == 128 + number
+    assert main(words) == 128 + number
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.json", "a.png"]
-    assert json.loads(Path("out/a.json").read_text())["steps"] == 5
+    record = json.loads(Path("out/a.json").read_text())
+    assert (record["stopped"], record["steps"]) == ("cancelled", 3)
+    assert "impasto: stopped with 0 of 2 pictures finished; the same command continues" in capfd.readouterr().err
+    send_at_step()  # nothing
+    assert main(words) == 0
+    assert [json.loads(Path(f"out/{name}.json").read_text())["steps"] for name in "ab"] == [5, 5]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_an_image_of_a_folder_is_loaded_keeps_only_the_finished_ones(
+    number: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load = impasto.pipeline.stylizer.open_input
+
+    def interrupted(role: str, source: str | Path, max_pixels: int) -> object:
+        if Path(source).name == "b.png":
+            os.kill(os.getpid(), number)
+        return load(role, source, max_pixels)
+
+    monkeypatch.setattr("impasto.pipeline.stylizer.open_input", interrupted)
+    assert main(["stylize", "content", "style.png", *TINY, "--steps", "2", "-o", "out"]) == 128 + number
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.json", "a.png"]
+    assert "stopped with 1 of 2 pictures finished" in capfd.readouterr().err
 
 
 def test_several_signals_of_a_scheduler_do_not_discard_the_image(send_at_step: Callable[..., None]) -> None:
