@@ -29,8 +29,7 @@ def demo(arguments: list[str]) -> int:
         "-o",
         "--output",
         metavar="FOLDER",
-        type=Path,
-        default=Path("demo"),
+        default="demo",
         help="Folder of the stylized images and the contact sheet (default: demo).",
     )
     parser.add_argument(
@@ -49,7 +48,7 @@ def demo(arguments: list[str]) -> int:
     )
     options = parser.parse(arguments)
     try:
-        _stylize_all(options.output, options.size, options.steps)
+        _stylize_all(Path(options.output), options.size, options.steps)
     except KeyboardInterrupt as error:
         print(f"impasto: stopped; the finished images are in {options.output}", file=sys.stderr)
         return exit_status(error)

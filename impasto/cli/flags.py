@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from impasto.cli.commands import COMMANDS
+from impasto.cli.streams import STANDARD
 from impasto.config import names_files, setting_schemas
 
 NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
@@ -42,9 +43,17 @@ class CommandParser(argparse.ArgumentParser):
         description: text below the usage; by default the summary of the command.
         show_all: for a command with two tiers of flags, whether the help shows all flags, or only the main ones and a
             line about `--help-all`. The flags that are not shown are accepted.
+        standard: names of the arguments that may be `-`, which is stdin or stdout; for the others it is an error.
     """
 
-    def __init__(self, command: str, description: str | None = None, *, show_all: bool | None = None) -> None:
+    def __init__(
+        self,
+        command: str,
+        description: str | None = None,
+        *,
+        show_all: bool | None = None,
+        standard: Collection[str] = (),
+    ) -> None:
         summary = COMMANDS[command].summary
         super().__init__(
             prog=f"impasto {command}",
@@ -56,6 +65,7 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=_HelpFormatter,
         )
         self._negative_number_matcher = NEGATIVE_NUMBER  # argparse takes -1e3 and -inf for flags
+        self._standard = standard
         self.shows_all = show_all is not False
         self.add_argument("-h", "--help", action="help", help="Show this help.")
         if show_all is not None:
@@ -85,7 +95,18 @@ class CommandParser(argparse.ArgumentParser):
                 raise ValueError(f"unknown flag {word}{self._suggestion(word)}; see {self.prog} --help")
         if unknown:
             raise ValueError(f"unexpected argument {unknown[0]!r}; see {self.prog} --help")
+        self._check_standard(options)
         return options
+
+    def _check_standard(self, options: argparse.Namespace) -> None:
+        """Check that only arguments that take an image are `-`; another one would become a file of this name."""
+        for action in self._actions:
+            values = getattr(options, action.dest, None)
+            given = values if isinstance(values, list) else [values]
+            if action.dest not in self._standard and STANDARD in map(str, given):
+                name = action.option_strings[-1] if action.option_strings else action.metavar
+                text = "- (stdin or stdout) is not supported here; give a name, and ./- for a file or folder named -"
+                raise ValueError(f"{name}: {text}")
 
     def _suggestion(self, word: str) -> str:
         flag = word.partition("=")[0].replace("_", "-")

@@ -57,6 +57,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "metrics",
         "Compute metrics of a stylized image. For comparison, the metrics of the content image itself (identity) and "
         "of the style image itself (style copy) are printed too.",
+        standard=("images",),
     )
     parser.add_argument(
         "images",

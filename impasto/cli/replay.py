@@ -68,6 +68,7 @@ def _parser() -> CommandParser:
         "replay",
         "Compute a stylized image again from the record in the file or next to it. On the same machine the result is "
         "identical bit for bit.",
+        standard=("pictures", "output"),
     )
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="Image written by impasto, or its record.")
     add_outputs(parser)

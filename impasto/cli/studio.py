@@ -27,8 +27,9 @@ def studio(arguments: list[str]) -> int:
     token = options.token if options.token or _is_loopback(options.host) else secrets.token_urlsafe(24)
     listener = bind(options.host, options.port)
     limits = {"max_bytes": options.max_mib * 2**20, "max_pixels": options.max_pixels}
-    service = StudioService.open(options.folder or default_folder(), workers=options.workers, **limits)
-    app = make_app(service, token=token, experiments=options.experiments)
+    folder = default_folder() if options.folder is None else Path(options.folder)
+    service = StudioService.open(folder, workers=options.workers, **limits)
+    app = make_app(service, token=token, experiments=Path(options.experiments))
     service.queue.warm_up()
     host = f"[{options.host}]" if ":" in options.host else options.host
     query = f"?token={token}" if token else ""
@@ -88,14 +89,12 @@ def _add_server_flags(parser: CommandParser) -> None:
     parser.add_argument(
         "--folder",
         metavar="FOLDER",
-        type=Path,
         help="Folder of results and uploads. Default: ~/.local/share/impasto/studio.",
     )
     parser.add_argument(
         "--experiments",
         metavar="FOLDER",
-        type=Path,
-        default=Path(),
+        default=".",
         help="Folder that is searched for experiments, two levels deep (default: the current folder).",
     )
 

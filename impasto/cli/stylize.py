@@ -81,6 +81,7 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
         "stylize",
         f"{METHODS[method].summary}.",
         show_all=show_all,
+        standard=("pictures", "output", "mask", "style_mask", "start"),
     )
     parser.add_argument(
         "pictures",

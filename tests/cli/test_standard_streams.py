@@ -14,6 +14,7 @@ import pytest
 
 from impasto.cli import main
 
+REFUSED = "- (stdin or stdout) is not supported here; give a name, and ./- for a file or folder named -"
 TINY = ["--backbone", "tiny", "--size", "48", "--steps", "4"]
 
 
@@ -91,6 +92,14 @@ def test_the_image_on_stdout_has_its_record_and_a_format(
     assert run(monkeypatch, "replay", "-", "-o", "third.png", stdin=record)[0] == 0
 
 
+def test_a_folder_named_like_stdin_is_a_folder_only_with_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("photos").rename("-")
+    data = Path("content.png").read_bytes()
+    assert run(monkeypatch, "stylize", "-", "mosaic", "-o", "out.png", *TINY, stdin=data)[0] == 0
+    assert run(monkeypatch, "stylize", "./-", "mosaic", "-o", "out", *TINY)[0] == 0
+    assert pixels("out.png") == pixels("out/a.png")
+
+
 def test_metrics_read_an_output_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["metrics", "content.png", "mosaic", "-", "--metrics", "ssim", "--json"]
     status, out = run(monkeypatch, *words, stdin=Path("content.png").read_bytes())
@@ -116,6 +125,16 @@ def test_metrics_read_an_output_from_stdin(monkeypatch: pytest.MonkeyPatch) -> N
             ["stylize", "out-000002.png", "mosaic", "-o", "out.png", "--save-every", "2"],
             "out-000002.png is an input and",
         ),
+        (["compare", "-", "mosaic", "-o", "out"], f"CONTENT STYLE: {REFUSED}"),
+        (["compare", "woodcut", "mosaic", "-o", "-"], f"--output: {REFUSED}"),
+        (["experiment", "run", "-", "-o", "out"], f"FILE|NAME: {REFUSED}"),
+        (["experiment", "report", "-"], f"FOLDER: {REFUSED}"),
+        (["export", "micro", "-o", "-"], f"--output: {REFUSED}"),
+        (["demo", "-o", "-"], f"--output: {REFUSED}"),
+        (["studio", "--folder", "-", "--host", "nowhere"], f"--folder: {REFUSED}"),
+        (["train", "micro", "--photos", "-", "-o", "out"], f"--photos: {REFUSED}"),
+        (["stylize", "woodcut", "mosaic", "-o", "out.png", "--curves", "-"], f"--curves: {REFUSED}"),
+        (["replay", "out-000002.png", "-o", "out.png", "--content", "-"], f"--content: {REFUSED}"),
     ],
 )
 def test_what_stdin_and_stdout_cannot_do_is_an_error_of_one_line(
