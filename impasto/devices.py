@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -176,6 +177,28 @@ def peak_memory_mib(device: torch.device) -> float:
         return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, other systems KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the memory of a device that is free, in bytes: of the GPU, else of the system and its control group."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = [_available_memory()]
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(free))
+
+
+def _available_memory() -> int:
+    """Return the memory of the system that is available without swapping; half of all where it is not known."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 4 * 2**30
 
 
 def return_freed_memory() -> None:

@@ -7,10 +7,12 @@ under `@BACKBONES.add("name")`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,14 @@ from torch import Tensor
 
 from impasto.backbones.chain import Chain, Convolution, Layer, Pool, Pooling
 from impasto.backbones.normalization import mean_activations
-from impasto.devices import torch_defaults
+from impasto.backbones.receptive_field import (
+    ReceptiveField,
+    traced_bytes_per_pixel,
+    traced_map_shapes,
+    traced_receptive_fields,
+)
+from impasto.backbones.tiling import LayerStatistic, tiled_statistics, whole_features
+from impasto.devices import CPU, torch_defaults
 from impasto.registry import Registry
 from impasto.types import Features, Image
 
@@ -49,6 +58,10 @@ class Backbone(ABC):
     """Default layers of the content loss."""
     style_layers: ClassVar[tuple[str, ...]]
     """Default layers of the style loss."""
+    tile: int = 0
+    """Longest side in pixels of an image that is encoded at once; a larger one is encoded in tiles. 0: no tiles."""
+    device: torch.device = CPU
+    """Device of the weights and the features."""
 
     @abstractmethod
     def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None: ...
@@ -68,7 +81,66 @@ class Backbone(ABC):
         """
         names = [name for name in dict.fromkeys(layers) if name != "image"]
         self.check_layers(names)
-        return {"image": image, **(self._features(image, names) if names else {})}
+        if not names:
+            return {"image": image}
+        if self.has_tiles(image):
+            maps = self.statistics(image, [LayerStatistic(name, whole_features) for name in names])
+            return {"image": image, **dict(zip(names, maps, strict=True))}
+        return {"image": image, **self._features(image, names)}
+
+    def statistics(self, image: Image, statistics: Sequence[LayerStatistic]) -> list[Tensor]:
+        """Compute functions of the features of an image, such as Gram matrices.
+
+        In tiles, a mean over positions is computed without the features of the whole image in memory.
+
+        Args:
+            image: `(B, 3, H, W)` in [0, 1].
+            statistics: the functions and their layers.
+
+        Raises:
+            ValueError: as `encode`, and if the image needs tiles but a layer depends on all of it.
+        """
+        names = list(dict.fromkeys(each.layer for each in statistics if each.layer != "image"))
+        if not (names and self.has_tiles(image)):
+            features = self.encode(image, names)
+            return [each.of(features) for each in statistics]
+        self.check_layers(names)
+        return tiled_statistics(self._features, image, statistics, self.receptive_fields(names), self.tile)
+
+    def in_tiles(self, side: int) -> Self:
+        """Return the same network with another side of the tiles, in pixels; 0: no tiles."""
+        other = copy(self)
+        other.tile = side
+        return other
+
+    def bytes_per_pixel(self) -> float:
+        """Return the approximate memory of an evaluation of the deepest default layer and its gradient."""
+        deepest = max((*self.content_layers, *self.style_layers), key=self.layers.index)
+        return traced_bytes_per_pixel(self._features, [deepest], self.device)
+
+    def has_tiles(self, image: Image) -> bool:
+        """Return whether an image is larger than a tile."""
+        return 0 < self.tile < max(image.shape[-2:])
+
+    def receptive_fields(self, layers: Sequence[str]) -> dict[str, ReceptiveField]:
+        """Return the receptive field of each layer.
+
+        Raises:
+            ValueError: for a layer that depends on the whole image.
+        """
+        if any(layer not in self._fields for layer in layers):
+            self._fields = {**self._fields, **self._receptive_fields(layers)}
+        return {layer: self._fields[layer] for layer in layers}
+
+    _fields: Mapping[str, ReceptiveField] = MappingProxyType({})
+
+    def _receptive_fields(self, layers: Sequence[str]) -> dict[str, ReceptiveField]:
+        """Compute what `receptive_fields` returns."""
+        return traced_receptive_fields(self._features, layers, self.device)
+
+    def map_shapes(self, shape: tuple[int, int], layers: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return the height and width of the features of each layer, for an image of a height and width in pixels."""
+        return traced_map_shapes(self._features, shape, self.receptive_fields(layers), self.device)
 
     @abstractmethod
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
@@ -98,6 +170,7 @@ def load_backbone(
     pooling: Pooling = "max",
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    tile: int = 0,
 ) -> Backbone:
     """Load a backbone.
 
@@ -106,11 +179,14 @@ def load_backbone(
         pooling: `max`, as published, or `average`.
         device: device of the weights and the features.
         dtype: type of the convolutions and the features: `float32`, `bfloat16` or `float64`.
+        tile: longest side in pixels of an image that is encoded at once; 0 encodes every image at once.
 
     Raises:
         ValueError: for an unknown name, or weights that are missing or of another network.
     """
-    return BACKBONES[name](pooling=pooling, device=torch.device(device), dtype=dtype)
+    backbone = BACKBONES[name](pooling=pooling, device=torch.device(device), dtype=dtype)
+    backbone.tile, backbone.device = tile, torch.device(device)
+    return backbone
 
 
 class ChainBackbone(Backbone):
@@ -145,6 +221,9 @@ class ChainBackbone(Backbone):
 
     def _features(self, image: Image, layers: Sequence[str]) -> Features:
         return self.chain(image - self._mean.to(image.dtype), layers)
+
+    def _receptive_fields(self, layers: Sequence[str]) -> dict[str, ReceptiveField]:
+        return self.chain.receptive_fields(layers)
 
     def encoder(self, layer: str) -> Callable[[Image], Tensor]:
         """Return a function from an image to its features of one layer in float32: the encoder of an autoencoder.

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from impasto.backbones.receptive_field import ReceptiveField
 from impasto.devices import has_onednn, torch_defaults
 from impasto.features.borders import pad_reflect
 
@@ -125,6 +126,14 @@ class Chain:
             outputs = _FusedChain.apply(pixels, self, layers, tuple(names))  # type: ignore[no-untyped-call]
             return dict(zip(names, outputs, strict=True))
         return self._autograd(pixels, layers, names)
+
+    def receptive_fields(self, names: Sequence[str]) -> dict[str, ReceptiveField]:
+        """Return the receptive field of some layers, in pixels."""
+        field, fields = ReceptiveField(), {}
+        for layer in self.layers:
+            field = field.through(2, stride=2) if isinstance(layer, Pool) else field.through(3, padding=1)
+            fields[layer.name] = field
+        return {name: fields[name] for name in names}
 
     @torch.no_grad()
     def encode(self, pixels: Tensor, name: str) -> Tensor:

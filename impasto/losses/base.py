@@ -26,6 +26,9 @@ class FeatureLoss(ABC):
     is_spatial_mean: ClassVar[bool] = False
     """Whether the statistic is a mean over positions. The statistics of tiles, of masked positions and of several
     images then combine by a (weighted) average."""
+    is_pointwise: ClassVar[bool] = False
+    """Whether the statistic is the features in float32, times a function of the guide, and the distance is a mean over
+    positions of a function of them at one position. The distances of tiles then combine by an average."""
 
     @abstractmethod
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:

@@ -20,6 +20,7 @@ class ContentLoss(FeatureLoss):
     """
 
     role = "content"
+    is_pointwise = True
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the features, times the square root of the guide."""

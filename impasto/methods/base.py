@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from impasto.backbones import Backbone
 from impasto.config import check_settings
@@ -93,6 +93,22 @@ class Method(ABC):
         for name, other in cls.replaced.items():
             if settings.get(name) is not None and other in settings:
                 raise ValueError(f"{name}: it replaces {other}, which is given too; give one of them")
+
+    def resolved(self, content: Image) -> Method:
+        """Return the method with a value for each setting that depends on the content image and on the machine.
+
+        The record has these values, so that a replay on another machine computes the same image.
+
+        Args:
+            content: content image `(1, 3, H, W)` at its own size.
+        """
+        return self
+
+    def with_config(self, config: Any) -> Self:
+        """Return the method with other settings for the same networks, which are not read again."""
+        other = type(self)(config)
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if _is_cached(type(self), name)})
+        return other
 
     @abstractmethod
     def run(self, subject: Subject) -> Iterator[Step]:

@@ -6,18 +6,17 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Le
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from impasto.config import SETTINGS, File, MethodConfig
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import Method
-from impasto.methods.tiles import Tile, collect_means, masked_measure, replay_means, split_into_tiles
+from impasto.methods.tiles import Tile, TileSettings, collect_means, masked_measure, replay_means, split_into_tiles
 from impasto.networks.statistics import Measure
 from impasto.optim.schedule import fitted_shape
 from impasto.regions.subject import Region, Subject
@@ -31,13 +30,11 @@ Code = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class FeedForwardSettings:
+class FeedForwardSettings(TileSettings):
     """Feed-forward methods."""
 
     weights: File | None = None
     """Weights file written by `impasto train`. Default: the file bundled with impasto."""
-    tile: Annotated[int, Ge(0), Le(65536)] | None = None
-    """Side of the tiles in pixels, which limit memory; 0 disables tiles. Default: 1024 for large images."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, ClassVar
 
@@ -12,7 +13,8 @@ from pydantic.dataclasses import dataclass
 from impasto.backbones import BACKBONES, Backbone
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
-from impasto.methods.optimizing import PixelMethod, PolishSettings, load_networks, loss_networks
+from impasto.methods.optimizing import PixelMethod, PolishSettings, chosen_tile, load_networks, loss_networks
+from impasto.methods.tiles import TileSettings
 from impasto.objectives.matching import ObjectiveSettings, check_layer_weights, layers_of
 from impasto.objectives.matching_scales import MatchingScales
 from impasto.objectives.multiscale import MultiscaleObjective, ScaleSettings, loss_scale_sizes
@@ -32,7 +34,7 @@ class ConvergenceSettings(ScheduleSettings):
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class MatchingConfig(ScaleSettings, ObjectiveSettings, PolishSettings, ConvergenceSettings, PixelConfig):
+class MatchingConfig(ScaleSettings, ObjectiveSettings, PolishSettings, TileSettings, ConvergenceSettings, PixelConfig):
     """Settings of a matching method."""
 
 
@@ -61,6 +63,13 @@ class Matching(PixelMethod):
             BACKBONES[name].check_layers(style_layers)
             check_layer_weights(config.layer_weights, style_layers)
 
+    def resolved(self, content: Image) -> Matching:
+        """Return the method with the side of the tiles."""
+        if self.config.tile is not None:
+            return self
+        tile = chosen_tile(self.networks, self.final_shape(self.config, content))
+        return self.with_config(replace(self.config, tile=tile))
+
     def schedule(self, subject: Subject) -> Schedule:
         """Return the stages: the loss scales, from coarse to fine."""
         config = self.config
@@ -77,7 +86,7 @@ class Matching(PixelMethod):
 
     def run(self, subject: Subject) -> Iterator[Step]:
         """Stylize the subject."""
-        scales = [self._scales(backbone, subject) for backbone in self._backbones]
+        scales = [self._scales(backbone.in_tiles(self.config.tile or 0), subject) for backbone in self.networks]
 
         def make_objective(subject: Subject, stage: Stage, start: Image) -> MultiscaleObjective:
             return scales[-1 if stage.is_final else 0].objective(stage.shape)
@@ -104,7 +113,8 @@ class Matching(PixelMethod):
         return loss_scale_sizes(shape, self.config.loss_scales, subject.shortest_side(self.config.style_scale))
 
     @cached_property
-    def _backbones(self) -> list[Backbone]:
+    def networks(self) -> list[Backbone]:
+        """Loss networks; the last one is that of the polish steps."""
         return load_networks(self.config, loss_networks(self.config), self.config.pooling)
 
 

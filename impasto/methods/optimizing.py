@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,12 +12,20 @@ from pydantic.dataclasses import dataclass
 from impasto.backbones import BACKBONES, Backbone, load_backbone
 from impasto.backbones.chain import Pooling
 from impasto.config import MAIN, SETTINGS
-from impasto.devices import pick_device, pick_dtype
+from impasto.devices import free_memory, pick_device, pick_dtype
 from impasto.methods.base import METHODS, Method
 from impasto.optim.schedule import PixelConfig, Start
 
 POLISH_BACKBONE = "vgg19-caffe"
 """Loss network of the polish steps."""
+UNTILED_FRACTION = 0.5
+"""Largest part of the free memory that the loss network may take without tiles."""
+TILE_FRACTION = 0.25
+"""Largest part of the free memory that the loss network may take for a tile: the image is large where tiles are."""
+SMALLEST_TILE, LARGEST_TILE, TILE_STEP = 256, 2048, 128
+"""Sides of tiles that are chosen, in pixels: smaller ones take much time for margins, larger ones save none."""
+MARGINS = 160
+"""Margins of a tile in pixels, for the choice of its side."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -70,6 +79,21 @@ def loss_networks(settings: PolishSettings) -> list[str]:
     """Return the name of the loss network, and that of the polish steps if there are any."""
     is_polished = settings.polish > 0 and settings.backbone != POLISH_BACKBONE
     return [settings.backbone, POLISH_BACKBONE] if is_polished else [settings.backbone]
+
+
+def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int]) -> int:
+    """Return the side of the tiles that an image needs, in pixels; 0 where the free memory suffices without tiles.
+
+    Args:
+        networks: loss networks.
+        shape: height and width of the image in pixels.
+    """
+    free = free_memory(networks[0].device)
+    bytes_per_pixel = max(network.bytes_per_pixel() for network in networks)
+    if shape[0] * shape[1] * bytes_per_pixel <= free * UNTILED_FRACTION:
+        return 0
+    fits = math.isqrt(int(free * TILE_FRACTION / bytes_per_pixel)) - MARGINS
+    return min(max(fits // TILE_STEP * TILE_STEP, SMALLEST_TILE), LARGEST_TILE)
 
 
 def load_networks(config: PixelConfig, names: Sequence[str], pooling: Pooling) -> list[Backbone]:

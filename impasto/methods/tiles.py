@@ -11,16 +11,34 @@ The separate pass for the statistics follows Galerne et al. (SPST, arXiv 2212.13
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
+from pydantic import BeforeValidator
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from impasto.config import SETTINGS
 from impasto.networks.statistics import Measure, SpatialMean
 
 
-@dataclass(frozen=True)
+def _chosen(side: Any) -> Any:
+    """Return None for the word that stands for it."""
+    return None if side == "auto" else side
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class TileSettings:
+    """Large images."""
+
+    tile: Annotated[Annotated[int, Ge(0), Le(65536)] | None, BeforeValidator(_chosen)] = None
+    """Side of the tiles in pixels, which limit memory; 0 disables tiles. Default: auto, where memory requires it."""
+
+
+@plain_dataclass(frozen=True)
 class Tile:
     """A rectangle of an image: a core, and a border around it as wide as the receptive field needs."""
 

@@ -8,20 +8,22 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated
 
+import torch
 from annotated_types import Ge, Le
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.backbones.tiling import LayerStatistic
 from impasto.config import MAIN, SETTINGS, OneOf
-from impasto.losses import LOSSES
+from impasto.losses import LOSSES, FeatureLoss
 from impasto.losses.content import ContentLoss
 from impasto.losses.laplacian import LaplacianLoss
 from impasto.objectives.balance import balanced_style_weight
-from impasto.objectives.objective import Objective, Term, match
-from impasto.regions.guides import layer_guides
-from impasto.regions.subject import Region, Subject
-from impasto.types import Features, Image
+from impasto.objectives.objective import Objective, Term, layer_terms, match
+from impasto.regions.guides import Guides, layer_guides
+from impasto.regions.subject import Style, Subject
+from impasto.types import Image
 
 Weight = Annotated[float, Ge(0), Le(1e9)]
 
@@ -73,10 +75,10 @@ class MatchingObjective:
 
     def __init__(self, backbone: Backbone, subject: Subject, settings: ObjectiveSettings) -> None:
         content_layers, style_layers = layers_of(settings, backbone)
-        features = backbone.encode(subject.content, [*content_layers, *style_layers])
         self._backbone, self.subject = backbone, subject
+        features = backbone.encode(subject.content, content_layers)
         self._content = match("content", ContentLoss(), [features], content_layers, settings.content_weight)
-        self._style = _style_terms(backbone, features, subject.regions, style_layers, settings)
+        self._style = _style_terms(backbone, subject, style_layers, settings)
         self._pixels = _pixel_terms(subject.content, settings)
         self._objective = self._weighted(settings.style_weight)
 
@@ -142,27 +144,38 @@ def layer_mixes(coarse: Sequence[float], fine: Sequence[float], count: int) -> l
     return [[(1 - depth) * f + depth * c for f, c in zip(first, coarse, strict=True)] for depth in depths]
 
 
+@torch.no_grad()
 def _style_terms(
-    backbone: Backbone,
-    content: Features,
-    regions: Sequence[Region],
-    layers: Sequence[str],
-    settings: ObjectiveSettings,
+    backbone: Backbone, subject: Subject, layers: Sequence[str], settings: ObjectiveSettings
 ) -> list[Term]:
     """Return the style terms of all regions; each region is weighted by its area, as it is in the content loss."""
     loss = LOSSES[settings.style_loss]()
     fractions = layer_fractions(settings.layer_weights, len(layers))
     terms: list[Term] = []
-    for region in regions:
-        styles = [backbone.encode(style.image, layers) for style in region.styles]
-        guides = [layer_guides(style.mask, features) for style, features in zip(region.styles, styles, strict=True)]
-        where = layer_guides(region.support, content)
+    for region in subject.regions:
+        styles = [_style_statistics(backbone, style, loss, layers) for style in region.styles]
+        where = _guides(backbone, subject.content, region.support, layers)
         mixes = layer_mixes([style.weight for style in region.styles], settings.style_mix_fine, len(layers))
         suffix = f"/{region.name}" if region.name else ""
-        for layer, fraction, mix in zip(layers, fractions, mixes, strict=True):
-            weight = fraction * region.strength * region.area
-            terms += match("style", loss, styles, [layer], weight, mix, guides=guides, where=where, suffix=suffix)
+        for i, layer in enumerate(layers):
+            weight = fractions[i] * region.strength * region.area
+            statistics = [style[i] for style in styles]
+            terms += layer_terms(f"style/{layer}{suffix}", layer, loss, statistics, weight, mixes[i], where.get(layer))
     return terms
+
+
+def _style_statistics(backbone: Backbone, style: Style, loss: FeatureLoss, layers: Sequence[str]) -> list[Tensor]:
+    """Return the statistic of each layer of a style."""
+    guides = _guides(backbone, style.image, style.mask, layers)
+    requests = [LayerStatistic(name, loss.statistic, (guides.get(name),), loss.is_spatial_mean) for name in layers]
+    return backbone.statistics(style.image, requests)
+
+
+def _guides(backbone: Backbone, image: Image, mask: Tensor | None, layers: Sequence[str]) -> Guides:
+    """Return the guide of each layer for a mask of an image."""
+    if mask is None:
+        return {}
+    return layer_guides(mask, backbone.map_shapes((image.shape[-2], image.shape[-1]), layers))
 
 
 def _pixel_terms(content: Image, settings: ObjectiveSettings) -> list[Term]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.backbones.tiling import LayerStatistic
 from impasto.losses import FeatureLoss
-from impasto.regions.guides import Guides
 from impasto.types import Features, Image
 
 
@@ -33,7 +33,21 @@ class Term:
 
     def shares_statistic(self, other: Term) -> bool:
         """Return whether both terms compare the same statistic of the image."""
-        return self.loss is other.loss and self.layer == other.layer and self.guide is other.guide
+        same = self.loss is other.loss and self.layer == other.layer and self.guide is other.guide
+        return same and not self.loss.is_pointwise
+
+    def statistic(self) -> LayerStatistic:
+        """Return the statistic of the image that is compared; the distance itself if it is a mean over positions."""
+        if self.loss.is_pointwise:
+            return LayerStatistic(self.layer, self._distance_of_features, (self.guide, self.target), is_mean=True)
+        return LayerStatistic(self.layer, self.loss.statistic, (self.guide,), is_mean=self.loss.is_spatial_mean)
+
+    def weighted_loss(self, statistic: Tensor) -> Tensor:
+        """Return the weighted loss for a value of `statistic`."""
+        return self.weight * (statistic if self.loss.is_pointwise else self.loss.distance(statistic, self.target))
+
+    def _distance_of_features(self, features: Tensor, guide: Tensor | None, target: Tensor) -> Tensor:
+        return self.loss.distance(self.loss.statistic(features, guide), target)
 
 
 class Objective:
@@ -62,7 +76,6 @@ class Objective:
         self.terms = [term for term in terms if term.weight > 0]
         if not self.terms:
             raise ValueError("every weight is 0, so that there is nothing to optimize; give one above 0")
-        self._layers = list(dict.fromkeys(term.layer for term in self.terms))
         self._groups: list[list[Term]] = []  # successive terms that compare the same statistic, computed once
         for term in self.terms:
             if self._groups and term.shares_statistic(self._groups[-1][0]):
@@ -72,13 +85,12 @@ class Objective:
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Return the weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
-        features = self.backbone.encode(image, self._layers)
-        losses = {}
-        for group in self._groups:
-            statistic = group[0].loss.statistic(features[group[0].layer], group[0].guide)
-            for term in group:
-                losses[term.name] = term.weight * term.loss.distance(statistic, term.target)
-        return losses
+        statistics = self.backbone.statistics(image, [group[0].statistic() for group in self._groups])
+        return {
+            term.name: term.weighted_loss(statistic)
+            for group, statistic in zip(self._groups, statistics, strict=True)
+            for term in group
+        }
 
 
 @torch.no_grad()
@@ -89,10 +101,6 @@ def match(
     layers: Sequence[str],
     weight: float,
     mix: Sequence[float] = (1.0,),
-    *,
-    guides: Sequence[Guides] | None = None,
-    where: Guides | None = None,
-    suffix: str = "",
 ) -> list[Term]:
     """Return terms `kind/layer` that compare an image with the features of one or several target images.
 
@@ -103,21 +111,40 @@ def match(
         layers: they share `weight` equally.
         weight: sum of the weights of the terms.
         mix: weights of the target images; they sum to 1.
-        guides: weights of the positions of each target image.
-        where: weights of the positions of the image.
-        suffix: last part of the names.
     """
-    guides, where = guides or [{}] * len(targets), where or {}
     terms = []
     for layer in layers:
-        pairs = zip(targets, guides, strict=True)
-        statistics = [loss.statistic(features[layer], guide.get(layer)) for features, guide in pairs]
-        name, layer_weight, guide_of_image = f"{kind}/{layer}{suffix}", weight / len(layers), where.get(layer)
-        if loss.is_spatial_mean:
-            blend = torch.stack([m * statistic for m, statistic in zip(mix, statistics, strict=True)]).sum(0)
-            terms.append(Term(name, layer, loss, layer_weight, blend, guide_of_image))
-            continue
-        names = [name] if len(statistics) == 1 else [f"{name}/{i + 1}" for i in range(len(statistics))]
-        for each, part, statistic in zip(names, mix, statistics, strict=True):
-            terms.append(Term(each, layer, loss, layer_weight * part, statistic, guide_of_image))
+        # The features themselves, where they are the statistic, take half the memory of it in bf16.
+        statistics = [each[layer] if loss.is_pointwise else loss.statistic(each[layer]) for each in targets]
+        terms += layer_terms(f"{kind}/{layer}", layer, loss, statistics, weight / len(layers), mix)
     return terms
+
+
+def layer_terms(
+    name: str,
+    layer: str,
+    loss: FeatureLoss,
+    statistics: Sequence[Tensor],
+    weight: float,
+    mix: Sequence[float] = (1.0,),
+    guide: Tensor | None = None,
+) -> list[Term]:
+    """Return the terms that compare one layer of an image with the statistics of one or several target images.
+
+    Args:
+        name: name of the term; those of several terms end in `/1`, `/2` and so on.
+        layer: the layer.
+        loss: a spatial mean is averaged over the target images; any other statistic gets one term per target image.
+        statistics: statistic of each target image.
+        weight: sum of the weights of the terms.
+        mix: weights of the target images; they sum to 1.
+        guide: weights of the positions of the image.
+    """
+    if loss.is_spatial_mean:
+        blend = torch.stack([m * statistic for m, statistic in zip(mix, statistics, strict=True)]).sum(0)
+        return [Term(name, layer, loss, weight, blend, guide)]
+    names = [name] if len(statistics) == 1 else [f"{name}/{i + 1}" for i in range(len(statistics))]
+    return [
+        Term(each, layer, loss, weight * part, statistic, guide)
+        for each, part, statistic in zip(names, mix, statistics, strict=True)
+    ]

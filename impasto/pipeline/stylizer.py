@@ -152,8 +152,9 @@ class Stylizer:
 
     def _stylize(self, picture: Picture, entry: Input, on_step: OnStep | None) -> Result:
         subject, masks = self._subject(picture)
+        method = self._method.resolved(picture.image)
         visible = visible_part(picture.alpha)
-        steps = recolor_steps(self.config.color, self._method.run(subject), picture.image, visible)
+        steps = recolor_steps(self.config.color, method.run(subject), picture.image, visible)
         if self.config.outside == "keep":
             steps = keep_outside(steps, subject, picture.image)
         steps = (replace(step, alpha=picture.alpha) for step in steps)
@@ -165,7 +166,7 @@ class Stylizer:
             image=image,
             alpha=None if picture.alpha is None else resize(picture.alpha, shape),
             method=self.method,
-            settings=settings_of(self.config),
+            settings=settings_of(method.config),
             losses=best.losses_of(quantize(image) if best.size == shape else best.image()),
             curve=tuple(curve),
             best=best.index,

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch.nn.functional as F
 from torch import Tensor
-
-from impasto.types import Features
 
 Guides = dict[str, Tensor]
 """A guide `(1, 1, h, w)` with mean 1 for each layer; empty if all positions have the same weight."""
 
 
-def layer_guides(mask: Tensor | None, features: Features) -> Guides:
+def layer_guides(mask: Tensor, shapes: Mapping[str, tuple[int, int]]) -> Guides:
     """Return the guide of each layer.
 
     Args:
-        mask: mask of the region, `(1, 1, H, W)` in [0, 1]. None: the whole image, without guides.
-        features: feature maps, whose sizes the guides have.
+        mask: mask of the region, `(1, 1, H, W)` in [0, 1].
+        shapes: height and width of the feature map of each layer.
     """
-    if mask is None:
-        return {}
-    return {layer: eroded_guide(mask, (maps.shape[-2], maps.shape[-1])) for layer, maps in features.items()}
+    return {layer: eroded_guide(mask, shape) for layer, shape in shapes.items()}
 
 
 def eroded_guide(mask: Tensor, shape: tuple[int, int]) -> Tensor:

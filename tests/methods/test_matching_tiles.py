@@ -1,0 +1,96 @@
+"""Test the matching methods in tiles: the output, its seams, the choice of the tiles, and the record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support import sample
+from torch import Tensor
+
+import impasto
+from impasto.backbones import load_backbone
+from impasto.images import resize
+from impasto.methods.optimizing import LARGEST_TILE, SMALLEST_TILE, chosen_tile
+
+TINY: dict[str, Any] = {"backbone": "tiny", "device": "cpu", "precision": "fp32"}
+LAYERS = {"content_layers": ["relu3_1"], "style_layers": ["relu1_1", "relu2_1", "relu3_1"]}  # need a margin of 12
+SIDE = 40
+
+
+def output(tile: int | str | None, content: Tensor | str = "woodcut", **settings: Any) -> impasto.Result:
+    return impasto.stylize(content, "mosaic", **{**TINY, **LAYERS, "size": 97, "steps": 20, "tile": tile, **settings})
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.methods.optimizing.free_memory", lambda device: 10**6)
+    monkeypatch.setattr("impasto.methods.optimizing.SMALLEST_TILE", SIDE)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "adam"}, {"strength": 60.0}])
+def test_the_output_in_tiles_is_the_output_without_tiles_and_has_no_seams(settings: dict[str, Any]) -> None:
+    whole, tiled = (output(tile, **settings).image for tile in (0, SIDE))
+    difference = (whole - tiled).abs()
+    assert 0 < difference.mean() < 1e-3  # equal outputs would mean that it was not tiled
+    columns = difference.mean((0, 1, 2))
+    assert columns[28:36].mean() < 5 * columns.mean()  # the first two tiles meet at column 32
+
+
+@pytest.mark.slow
+def test_the_output_of_lite_in_tiles_is_the_output_without_tiles() -> None:
+    # L-BFGS amplifies rounding errors: it would magnify a change of the content image by 1e-6 more than that by tiles.
+    settings = {"backbone": "lite", "size": 256, "content_layers": [], "style_layers": [], "optimizer": "adam"}
+    whole, tiled = (output(tile, **settings).image for tile in (0, 100))
+    assert 0 < (whole - tiled).abs().mean() < 1e-3
+
+
+def test_masks_and_two_styles_are_the_same_in_tiles() -> None:
+    mask = torch.zeros(1, 3, 76, 96)
+    mask[..., 30:] = 1
+    pictures = {"mask": [mask, 1 - mask], "size": 80, "steps": 8}
+    whole, tiled = (
+        impasto.stylize("woodcut", ["mosaic", "brushstrokes"], **{**TINY, **LAYERS, **pictures, "tile": tile}).image
+        for tile in (0, SIDE)
+    )
+    assert 0 < (whole - tiled).abs().max() < 1e-3
+
+
+def test_tiles_are_used_by_default_where_memory_requires_them(little_memory: None) -> None:
+    result = output(None)
+    assert result.settings["tile"] == SIDE
+    assert torch.equal(result.image, output(SIDE).image)
+
+
+def test_no_tiles_are_used_by_default_where_memory_suffices() -> None:
+    result = output("auto", steps=2)
+    assert result.settings["tile"] == 0
+    assert torch.equal(result.image, output(0, steps=2).image)
+
+
+def test_a_replay_uses_the_tiles_of_the_record(tmp_path: Path, little_memory: None, monkeypatch: Any) -> None:
+    first = output(None, size=64, steps=4)
+    first.save(tmp_path / "out.png")
+    monkeypatch.undo()  # enough memory
+    again = impasto.replay(tmp_path / "out.png")
+    assert again.settings["tile"] == SIDE
+    assert torch.equal(first.image, again.image)
+
+
+def test_a_stylizer_chooses_the_tiles_of_each_content_image(little_memory: None) -> None:
+    stylizer = impasto.Stylizer("mosaic", **TINY, **LAYERS, size=0, steps=1)
+    sizes = [32, 97, 32]
+    results = [stylizer.stylize(resize(sample("woodcut"), (size, size))) for size in sizes]
+    assert [result.settings["tile"] for result in results] == [0, SIDE, 0]
+
+
+def test_the_tiles_become_smaller_with_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks, sides = [load_backbone("tiny")], []
+    for free in (64, 2, 0.5, 0.01):
+        monkeypatch.setattr("impasto.methods.optimizing.free_memory", lambda device, free=free: int(free * 2**30))
+        sides.append(chosen_tile(networks, (6144, 8192)))
+    assert sides[0] == 0
+    assert sides[1] > sides[2] > sides[3] == SMALLEST_TILE
+    assert sides[1] < LARGEST_TILE
