@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import io
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,12 +42,7 @@ def open_studio(folder: Path, *, token: str | None = None, max_bytes: int = 2**2
     servers: list[uvicorn.Server] = []
 
     def serve() -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # gradio's own
-            app = make_app(service, token=token, experiments=folder.parent)
-            asyncio.get_event_loop().close()  # gradio creates event loops and never closes them
-            asyncio.set_event_loop(None)
-            gc.collect()
+        app = make_app(service, token=token, experiments=folder.parent)
         servers.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)))
         servers[0].run(sockets=[listener])
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import ipaddress
+import os
 import secrets
 import socket
 import sys
+import webbrowser
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,9 +21,9 @@ from impasto.cli.interrupts import handle_signals, leave_terminal
 def studio(arguments: list[str]) -> int:
     """Run `impasto studio`."""
     options = _parse(arguments)
-    if importlib.util.find_spec("gradio") is None:
-        raise ValueError("the studio needs gradio: pip install impasto[studio]")
-    from impasto.studio.server import bind, make_app, make_server
+    if importlib.util.find_spec("uvicorn") is None or importlib.util.find_spec("starlette") is None:
+        raise ValueError("the studio needs a web server: pip install impasto[studio]")
+    from impasto.studio.server import address_for_others, bind, make_app, make_server
     from impasto.studio.service import StudioService, default_folder
 
     token = options.token if options.token or _is_loopback(options.host) else secrets.token_urlsafe(24)
@@ -31,10 +33,14 @@ def studio(arguments: list[str]) -> int:
     service = StudioService.open(folder, workers=options.workers, **limits)
     app = make_app(service, token=token, experiments=Path(options.experiments))
     service.queue.warm_up()
-    host = f"[{options.host}]" if ":" in options.host else options.host
+    host = address_for_others(options.host)
+    host = f"[{host}]" if ":" in host else host
     query = f"?token={token}" if token else ""
-    print(f"http://{host}:{listener.getsockname()[1]}/{query}", flush=True)
+    address = f"http://{host}:{listener.getsockname()[1]}/{query}"
+    print(address, flush=True)
     print("impasto: the studio is running; Ctrl-C stops it", file=sys.stderr, flush=True)
+    if options.browser and _has_screen():
+        webbrowser.open(address)
     try:
         return _serve(make_server(app), listener)
     finally:
@@ -87,6 +93,12 @@ def _add_server_flags(parser: CommandParser) -> None:
         help="Token that clients must send. Default: a random one if other machines can connect, else none.",
     )
     parser.add_argument(
+        "--no-browser",
+        dest="browser",
+        action="store_false",
+        help="Do not open the page in a browser; without a terminal or a screen it is never opened.",
+    )
+    parser.add_argument(
         "--folder",
         metavar="FOLDER",
         help="Folder of results and uploads. Default: ~/.local/share/impasto/studio.",
@@ -121,6 +133,12 @@ def _add_limits(parser: CommandParser) -> None:
         default=50_000_000,
         help="Largest accepted image, in pixels (default: 50000000).",
     )
+
+
+def _has_screen() -> bool:
+    """Return whether the command was typed into a terminal of a machine that can open a browser window."""
+    has_windows = sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
+    return sys.stdout.isatty() and has_windows
 
 
 def _is_loopback(host: str) -> bool:

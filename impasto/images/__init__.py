@@ -1,7 +1,15 @@
 """Read, write and resize images."""
 
 from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, load_image, open_picture, read_record
-from impasto.images.encoding import check_format, check_output, check_shape, encode_image, save_image, to_pil
+from impasto.images.encoding import (
+    check_format,
+    check_output,
+    check_shape,
+    encode_image,
+    replace_record,
+    save_image,
+    to_pil,
+)
 from impasto.images.luminance import luminance
 from impasto.images.pixels import Bits, blur, fit, quantize, resize
 from impasto.images.transparency import fill_hidden, flatten, visible_part
@@ -25,6 +33,7 @@ __all__ = [
     "open_picture",
     "quantize",
     "read_record",
+    "replace_record",
     "resize",
     "save_image",
     "to_pil",

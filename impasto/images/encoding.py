@@ -24,6 +24,8 @@ from impasto.types import Image
 
 RECORD = "impasto"
 """Keyword of the PNG text chunk that contains the record of an image."""
+_SIGNATURE_AND_HEADER = 8 + 25
+"""Bytes of a PNG before its second chunk: the signature and IHDR."""
 
 
 @dataclass(frozen=True)
@@ -197,10 +199,17 @@ def _encode(levels: np.ndarray, suffix: str, quality: int) -> bytes:
     return file.getvalue()
 
 
+def replace_record(png: bytes, record: str) -> bytes:
+    """Return the bytes of a PNG from `encode_image` with another record."""
+    rest = _SIGNATURE_AND_HEADER
+    length, kind = struct.unpack(">I4s", png[rest : rest + 8])
+    has_record = kind == b"iTXt" and png[rest + 8 :].startswith(RECORD.encode() + b"\0")
+    return _with_record(png[:rest] + png[rest + 12 + length :] if has_record else png, record)
+
+
 def _with_record(png: bytes, record: str) -> bytes:
     """Insert an uncompressed iTXt chunk (PNG specification, 11.3.3.4) after the header of a PNG."""
     # The five zeros: end of keyword, not compressed, compression method, no language, no translated keyword.
     body = b"iTXt" + RECORD.encode() + bytes(5) + record.encode()
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    header = 8 + 25  # signature and IHDR
-    return png[:header] + chunk + png[header:]
+    return png[:_SIGNATURE_AND_HEADER] + chunk + png[_SIGNATURE_AND_HEADER:]

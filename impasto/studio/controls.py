@@ -1,13 +1,11 @@
 """Describe a form control for every setting of a method, without depending on the page.
 
-A control that still has its initial value counts as not given, so that the method uses its own default and a preset
+The page sends only the values that differ from the initial ones, so that a method uses its own defaults and a preset
 applies.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,11 +41,6 @@ class Control:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
 
-    @property
-    def label(self) -> str:
-        """Return the name of the setting with spaces."""
-        return self.name.replace("_", " ")
-
 
 def controls_of(method: str) -> list[Control]:
     """Return the controls of a method: first the tier `main`, then `advanced`, each in the order of the fields."""
@@ -57,43 +50,6 @@ def controls_of(method: str) -> list[Control]:
         if not names_files(schema)
     ]
     return sorted(controls, key=lambda control: control.tier != "main")
-
-
-def settings_from(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings whose control differs from its initial value.
-
-    Args:
-        method: name of the method.
-        values: value of each control by the name of the setting; lists and optional numbers are text.
-
-    Returns:
-        The settings by name. Text that should be a number but is none stays text, for the check of the settings.
-    """
-    settings = {}
-    for control in controls_of(method):
-        value = values.get(control.name, control.initial)
-        if control.kind == "list" and isinstance(value, str):
-            value = [_parse_number(word) for word in re.split(r"[\s,;]+", value.strip()) if word] or None
-        if control.kind == "number" and isinstance(value, str):
-            value = _parse_number(value.strip())
-        if control.is_integer and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if value not in (None, "", control.initial):
-            settings[control.name] = value
-    return settings
-
-
-def values_for(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of the controls of a method for given settings; a list becomes text."""
-    values = {}
-    for control in controls_of(method):
-        value = settings.get(control.name)
-        if isinstance(value, list | tuple):
-            value = " ".join(map(str, value))
-        if value not in (None, "") and control.kind == "number" and control.initial is None:
-            value = str(value)
-        values[control.name] = control.initial if value in (None, "") else value
-    return values
 
 
 def _control(name: str, schema: dict[str, Any]) -> Control:
@@ -131,13 +87,3 @@ def _choices(name: str, value: dict[str, Any]) -> tuple[str, ...]:
     if name == "backbone":
         return tuple(BACKBONES)
     return STARTS if name == "start" else tuple(value.get("enum", ()))
-
-
-def _parse_number(word: str) -> Any:
-    """Return a word as an integer or a float, or unchanged where it is neither."""
-    for parse in (int, float):
-        try:
-            return parse(word)
-        except ValueError:
-            continue
-    return word

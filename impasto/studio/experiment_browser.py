@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from impasto.experiments import report
 from impasto.experiments.report.arrangement import Arrangement
@@ -14,6 +15,8 @@ from impasto.experiments.report.page import number
 from impasto.experiments.report.tables import quantities, table_rows
 from impasto.experiments.run import Run
 from impasto.experiments.store import FILE, Store
+from impasto.studio.plot import curves_svg
+from impasto.studio.requests import display_name
 
 MAX_EXPERIMENTS = 200
 """Largest number of listed experiments."""
@@ -71,6 +74,15 @@ class ExperimentBrowser:
             raise ValueError(f"the experiment has no picture {path[:80]!r}")
         return file
 
+    def summary(self, key: str) -> dict[str, Any]:
+        """Return the table and the runs of an experiment as JSON values.
+
+        Raises:
+            ValueError: for an unknown key, or an experiment that cannot be read.
+        """
+        header, rows = self.table(key)
+        return {"header": header, "rows": rows, "runs": [_run_json(run) for run in self.runs(key)]}
+
     def table(self, key: str) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows of a table: the median of every metric over the pairs, for each variant."""
         runs = self.runs(key)
@@ -84,6 +96,13 @@ class ExperimentBrowser:
             [row.name, f"{row.done} of {row.tasks}", *(_median(row.figures.get(column.name)) for column in columns)]
             for row in table_rows(Arrangement(tuple(runs)), columns)
         ]
+
+
+def _run_json(run: Run) -> dict[str, Any]:
+    """Return what the page shows of a run."""
+    status = run.error or (run.status if run.status != "done" else f"{run.seconds or 0:.1f} s")
+    title = f"{display_name(run.task.content)} in the style of {display_name(run.task.style)}, {run.task.variant}"
+    return {"title": title, "status": status, "picture": run.picture or "", "curve": curves_svg(run.curve)}
 
 
 def _median(figure: object) -> str:

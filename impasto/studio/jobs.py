@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
+from impasto.studio.previews import PREVIEW_SIZE, encode_preview
 from impasto.studio.requests import StylizeRequest
 from impasto.types import Step
 
@@ -35,6 +35,10 @@ class JobState:
     has_preview: bool
     curve: tuple[Step, ...]
     """The steps so far, without images."""
+    parent: str | None = None
+    """Key of the job or result that this job continues."""
+    is_stopping: bool = False
+    """Whether the job was told to stop and has not ended yet."""
 
     @property
     def step(self) -> int:
@@ -70,6 +74,12 @@ class JobState:
             "step": self.step,
             "total": self.total,
             "seconds": round(self.seconds, 3),
+            "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
+            "title": self.request.title,
+            "method": self.request.method,
+            "parent": self.parent,
+            "stopping": self.is_stopping,
+            "preview": self.version if self.has_preview else None,
             "losses": self.curve[-1].by_kind() if self.curve else {},
             "error": self.error,
             "picture": f"/pictures/{self.key}.png" if self.has_picture else None,
@@ -100,7 +110,7 @@ class Job:
         self._curve.append(step.without_image())
         now = time.monotonic()
         if now >= self._next_preview:
-            self.preview = encode_jpeg(step.image(), PREVIEW_SIZE, step.alpha)
+            self.preview = encode_preview(step.image(), PREVIEW_SIZE, step.alpha)
             self._version += 1
             # previews take at most a sixth of the time
             self._next_preview = time.monotonic() + max(PREVIEW_INTERVAL, 5 * (time.monotonic() - now))
@@ -126,6 +136,8 @@ class Job:
             version=self._version,
             has_preview=self.preview is not None,
             curve=tuple(self._curve),
+            parent=self.parent,
+            is_stopping=self.stop_requested and not self.ended.is_set(),
         )
 
     def _seconds_left(self) -> float | None:

@@ -1,12 +1,13 @@
-"""Encode small JPEGs of images for the page."""
+"""Encode small versions of images for the page."""
 
 from __future__ import annotations
 
 import io
 
+import PIL.Image
 from torch import Tensor
 
-from impasto.images import fit, flatten, resize, to_pil
+from impasto.images import fill_hidden, fit, flatten, resize, to_pil
 from impasto.types import Image
 
 PREVIEW_SIZE, THUMBNAIL_SIZE = 1024, 320
@@ -21,9 +22,31 @@ def encode_jpeg(image: Image, max_size: int, alpha: Tensor | None = None) -> byt
         max_size: largest longer side in pixels; a larger image is reduced, a smaller one keeps its size.
         alpha: opacity `(1, 1, h, w)` in [0, 1], of any size; None: opaque.
     """
+    image, alpha = _reduce(image, max_size, alpha)
+    return _encode(to_pil(flatten(image, alpha)), "JPEG")
+
+
+def encode_preview(image: Image, max_size: int, alpha: Tensor | None = None) -> bytes:
+    """Return an image as the bytes of a JPEG, or of a WebP that keeps its transparency; arguments as `encode_jpeg`."""
+    if alpha is None:
+        return encode_jpeg(image, max_size)
+    image, alpha = _reduce(image, max_size, alpha)
+    return _encode(to_pil(fill_hidden(image, alpha), alpha), "WEBP")
+
+
+def media_type(data: bytes) -> str:
+    """Return the media type of an encoded preview."""
+    return "image/jpeg" if data.startswith(b"\xff\xd8") else "image/webp"
+
+
+def _reduce(image: Image, max_size: int, alpha: Tensor | None) -> tuple[Image, Tensor | None]:
     height, width = image.shape[-2:]
-    image = flatten(image, None if alpha is None else resize(alpha, (height, width)))
-    small = resize(image, fit((height, width), min(max_size, max(height, width))))
+    shape = fit((height, width), min(max_size, max(height, width)))
+    image = fill_hidden(image, None if alpha is None else resize(alpha, (height, width)))
+    return resize(image, shape), None if alpha is None else resize(alpha, shape)
+
+
+def _encode(picture: PIL.Image.Image, kind: str) -> bytes:
     file = io.BytesIO()
-    to_pil(small).save(file, "JPEG", quality=85)
+    picture.save(file, kind, quality=85)
     return file.getvalue()

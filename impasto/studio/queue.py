@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 
@@ -16,7 +19,7 @@ from impasto.pipeline.result import Result, segment_of
 from impasto.pipeline.stylizer import stylize
 from impasto.studio.history import History, new_key
 from impasto.studio.jobs import Job, JobState
-from impasto.studio.requests import StylizeRequest, check_request, continue_from
+from impasto.studio.requests import StylizeRequest, check_continuation, check_request, continue_from, display_name
 
 MAX_WAITING = 1000
 """Largest number of waiting jobs."""
@@ -51,27 +54,37 @@ class JobQueue:
 
         Args:
             request: what to stylize.
-            parent: key of a job or a result to continue from. A parent that has not ended is stopped, its best image
-                is the start, and the new job goes to the head of the queue.
+            parent: key of a job or a result to continue from. A running parent is stopped, its best image is the
+                start, and the new job is the next one. A waiting parent is replaced and keeps its place in the queue.
 
         Raises:
-            ValueError: if the request is invalid, the parent is unknown, or the queue is full.
+            ValueError: if the request is invalid, the parent is unknown or has no image, or the queue is full. The
+                parent is then not stopped.
         """
-        check_request(request, self._history.folder)
-        job = Job(new_key(), request, parent)
+        check_request(request, self._history.folder, max_pixels=self._max_pixels)
         with self._condition:
             if len(self._waiting) >= MAX_WAITING:
                 raise ValueError(f"the queue is full: {MAX_WAITING} jobs are waiting; try again later")
-            if parent is not None and parent not in self._jobs and not self._history.has(parent):
-                raise ValueError(f"the history has no result {parent!r} to continue from")
-            parent_is_live = parent in self._jobs and not self._jobs[parent].ended.is_set()
-            self._jobs[job.key] = job
-            self._waiting.appendleft(job) if parent_is_live else self._waiting.append(job)
+            live = self._live_parent(parent)
+            if live is not None and live in self._waiting:
+                parent = live.parent
+            if parent is not None:
+                check_continuation(request.method)
+            job = Job(new_key(), request, parent)
+            self._enqueue(job, live)
             self._forget_old_jobs()
             self._condition.notify()
-        if parent is not None and parent_is_live:
-            self.stop(parent)
         return job.key
+
+    def submit_all(self, requests: Sequence[StylizeRequest]) -> list[str]:
+        """Append several jobs, or none of them if one of the requests is invalid, and return their keys.
+
+        Raises:
+            ValueError: as for `submit`.
+        """
+        for request in requests:
+            check_request(request, self._history.folder, max_pixels=self._max_pixels)
+        return [self.submit(request) for request in requests]
 
     def warm_up(self) -> None:
         """Run a tiny job once the queue has been idle for a second, so that the first preview appears sooner."""
@@ -108,6 +121,16 @@ class JobQueue:
         with self._condition:
             return self._job(key).preview
 
+    def states(self) -> list[JobState]:
+        """Return the current states of all jobs that the queue remembers, in the order of their keys."""
+        with self._condition:
+            keys = [*self._jobs]
+        states = []
+        for key in keys:
+            with suppress(ValueError):  # forgotten in the meantime
+                states.append(self.state(key))
+        return states
+
     def wait(self, key: str, seconds: float | None = None) -> JobState:
         """Wait until a job has ended, at most for the given seconds, and return its state."""
         with self._condition:
@@ -132,6 +155,26 @@ class JobQueue:
         if key not in self._jobs:
             raise ValueError(f"the queue has no job {key[:40]!r}; look for its result in the history")
         return self._jobs[key]
+
+    def _live_parent(self, parent: str | None) -> Job | None:
+        """Return the parent if it waits or runs, or None; raise `ValueError` if there is nothing to continue from."""
+        job = self._jobs.get(parent or "")
+        is_live = job is not None and not job.ended.is_set()
+        if parent is not None and not is_live and not self._history.has(parent):
+            raise ValueError(f"the history has no result {parent[:40]!r} to continue from; it may have been deleted")
+        return job if is_live else None
+
+    def _enqueue(self, job: Job, live_parent: Job | None) -> None:
+        """Add a job to the queue: last, next after a running parent, or in the place of a waiting parent."""
+        self._jobs[job.key] = job
+        if live_parent is None:
+            self._waiting.append(job)
+        elif live_parent in self._waiting:
+            self._waiting[self._waiting.index(live_parent)] = job
+            live_parent.end("cancelled")
+        else:
+            self._waiting.appendleft(job)
+            live_parent.stop_requested = True
 
     def _forget_old_jobs(self) -> None:
         ended = [key for key, job in self._jobs.items() if job.ended.is_set()]
@@ -159,6 +202,7 @@ class JobQueue:
             elif not self._closed:
                 with suppress(ValueError):  # the first job that needs missing weights reports them
                     stylize("woodcut", "mosaic", size=64, steps=2)
+                    stylize("woodcut", "mosaic", "micro", size=64)
 
     def _run_and_report(self, job: Job) -> None:
         """Run a job after its parent; an exception becomes the error of the job, and the worker continues."""
@@ -170,18 +214,27 @@ class JobQueue:
             result = self._run(job)
             job.end("stopped" if result.stopped == "cancelled" else "done")
         except ValueError as error:
-            job.end("failed", _one_line(error))
+            self._fail(job, _one_line(error))
+        except (MemoryError, RuntimeError) as error:
+            traceback.print_exc(file=sys.stderr)
+            self._fail(job, _explain(error))
         except BaseException as error:
             traceback.print_exc(file=sys.stderr)
-            job.end("failed", f"the job failed with {type(error).__name__}: {_one_line(error)[:200]}")
+            self._fail(job, f"the job failed with {type(error).__name__}: {_one_line(error)[:200]}")
+
+    def _fail(self, job: Job, error: str) -> None:
+        with suppress(OSError):
+            self._history.discard(job.key)
+        job.end("failed", error)
 
     def _run(self, job: Job) -> Result:
         """Stylize, and store the result in the history."""
         request, segments = job.request, ()
-        if job.parent is not None and self._history.has(job.parent):
+        if job.parent is not None:
             entry = self._history.entry(job.parent)
             record = entry.record()
-            request = continue_from(request, entry.picture, longer_side_of(entry.picture))
+            start = self._history.copy_start(job.key, job.parent)
+            request = continue_from(request, start, longer_side_of(start))
             segments = (*record.get("segments", ()), {"key": entry.key, **segment_of(record)})
         result = stylize(
             request.content,
@@ -192,7 +245,7 @@ class JobQueue:
             **request.settings,
         )
         result = replace(result, segments=segments)
-        self._history.add(job.key, result, request.title, bits=request.bits)
+        self._history.add(job.key, result, request.title, bits=request.bits, summary=_summary(job))
         return result
 
 
@@ -200,6 +253,25 @@ def longer_side_of(picture: Path) -> int:
     """Return the longer side of a picture in pixels, read from its header."""
     with PIL.Image.open(picture) as header:
         return max(header.size)
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    """Return what lists of results show of a job."""
+    request, settings = job.request, job.request.settings
+    return {
+        "content": display_name(request.content),
+        "styles": [display_name(each) for each in request.styles],
+        "parent": job.parent,
+        "is_typical": job.parent is None and not {"steps", "quality", "tolerance", "sizes", "backbone"} & set(settings),
+    }
+
+
+def _explain(error: BaseException) -> str:
+    """Return the message of a crash; PyTorch reports a failed allocation as a `RuntimeError`."""
+    text = _one_line(error)
+    if isinstance(error, MemoryError) or re.search(r"not enough memory|out of memory|alloc_cpu|can't allocate", text):
+        return "not enough memory for this size; give a smaller size"
+    return f"the job failed with {type(error).__name__}: {text[:200]}"
 
 
 def _one_line(error: BaseException) -> str:

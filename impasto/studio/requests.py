@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from impasto.config import names_files, setting_schemas, settings_of
-from impasto.images import Bits, check_output
+from impasto.images import MAX_PIXELS, Bits, check_output
 from impasto.methods import METHODS, configure
 from impasto.optim.schedule import STARTS
 from impasto.samples import CONTENTS, STYLES
+from impasto.studio.labels import image_label
+from impasto.studio.limits import check_downloads, check_memory
+from impasto.studio.uploads import upload_name
 
+MAX_STYLES = 16
+"""Largest number of style images of one request."""
 CONTINUATION_SETTINGS = ("start", "sizes")
 """Settings that a job gets from the picture that it continues."""
 
@@ -28,34 +33,43 @@ class StylizeRequest:
     bits: Bits = 8
     stop_at: int | None = None
     """Index of the last step, to replay a job that was stopped; None runs all steps."""
+    allow_download: bool = False
+    """Whether missing weights may be downloaded."""
 
     @property
     def title(self) -> str:
         """Return a short description, for lists and alternative texts."""
         styles = " and ".join(map(display_name, self.styles))
-        return f"{display_name(self.content)} stylized with {styles}, {self.method}"
+        return f"{display_name(self.content)} in the style of {styles}"
 
 
 def display_name(picture: str) -> str:
-    """Return the name of a sample, or `upload` and the first six digits of the hash of an upload."""
-    return picture if picture in {*CONTENTS, *STYLES} else f"upload {Path(picture).stem[:6]}"
+    """Return the label of a sample, or the file name of an upload without its suffix."""
+    return image_label(picture if picture in {*CONTENTS, *STYLES} else upload_name(Path(picture)))
 
 
-def check_request(request: StylizeRequest, folder: Path) -> None:
+def check_request(request: StylizeRequest, folder: Path, *, max_pixels: int = MAX_PIXELS) -> None:
     """Check everything that can be checked before a job runs.
 
     Args:
         request: the request.
         folder: folder that the result is written to.
+        max_pixels: largest output in pixels.
 
     Raises:
-        ValueError: in one line, for a missing image, an unknown method, an invalid setting or an unwritable folder.
+        ValueError: in one line, for a missing image, an unknown method, an invalid setting, an output that does not
+            fit into the memory, weights that would have to be downloaded, or an unwritable folder.
     """
     if not request.content:
         raise ValueError("content: choose a content image")
     if not request.styles:
         raise ValueError("style: choose at least one style image")
-    METHODS[request.method](configure(request.method, request.settings))
+    if len(request.styles) > MAX_STYLES:
+        raise ValueError(f"style: {len(request.styles)} style images are given; give at most {MAX_STYLES}")
+    method = METHODS[request.method](configure(request.method, request.settings))
+    if not request.allow_download:
+        check_downloads(method)
+    check_memory(method, request.content, max_pixels)
     check_output(folder / "picture.png", request.bits)
 
 
@@ -73,19 +87,35 @@ def check_no_paths(method: str, settings: Mapping[str, Any]) -> None:
             raise ValueError(f"start: choose one of {', '.join(STARTS)}, not {str(value)[:60]!r}")
 
 
+def can_continue(method: str) -> bool:
+    """Return whether a method can start from a picture."""
+    return all(name in METHODS[method].Config.__dataclass_fields__ for name in CONTINUATION_SETTINGS)
+
+
+def check_continuation(method: str) -> None:
+    """Check that a method can start from a picture.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    if not can_continue(method):
+        raise ValueError(f"method {method!r} computes its image in one pass, so it cannot continue from a picture")
+
+
 def continue_from(request: StylizeRequest, picture: Path, longer_side: int) -> StylizeRequest:
-    """Return a request that starts from a picture, at the size of the picture only: coarser sizes would blur it.
+    """Return a request that starts from a picture, without coarser sizes, which would blur it.
+
+    Args:
+        request: the request; its settings `sizes` or `size` select the size, else the size of the picture is kept.
+        picture: the picture to start from.
+        longer_side: longer side of the picture in pixels.
 
     Raises:
         ValueError: if the method cannot start from a picture.
     """
-    names = METHODS[request.method].Config.__dataclass_fields__
-    if missing := [name for name in CONTINUATION_SETTINGS if name not in names]:
-        raise ValueError(
-            f"method {request.method!r} has no setting {missing[0]!r}, so it cannot continue from a picture; "
-            "choose another method"
-        )
-    return replace(request, settings={**request.settings, "start": str(picture), "sizes": [longer_side]})
+    check_continuation(request.method)
+    sizes = request.settings.get("sizes") or [request.settings.get("size") or longer_side]
+    return replace(request, settings={**request.settings, "start": str(picture), "sizes": [sizes[-1]]})
 
 
 def request_from_record(record: Mapping[str, Any], *, bits: Bits = 8) -> StylizeRequest:
@@ -97,7 +127,7 @@ def request_from_record(record: Mapping[str, Any], *, bits: Bits = 8) -> Stylize
     settings = {name: value for name, value in record["settings"].items() if value != defaults.get(name, value)}
     return StylizeRequest(
         content=paths["content"][0],
-        styles=tuple(paths["style"]),
+        styles=tuple(paths.get("style", ())),
         method=record["method"],
         settings=settings,
         bits=bits,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.studio.access import AccessControl
-from impasto.studio.service import TEMPORARY, StudioService
+from impasto.studio.service import StudioService
 
 if TYPE_CHECKING:
     import uvicorn
@@ -25,34 +26,24 @@ def make_app(service: StudioService, *, token: str | None, experiments: Path) ->
         token: token that every request needs, or None for this machine only.
         experiments: folder whose experiments the page shows.
     """
-    _configure_gradio(service.folder)
-    import gradio as gr
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
+    from impasto.studio.client_api import ClientApi
     from impasto.studio.experiment_browser import ExperimentBrowser
     from impasto.studio.http_api import MAX_FILES, HttpApi
-    from impasto.studio.page import STYLESHEET, build, theme
+    from impasto.studio.page_api import PageApi
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    browser = ExperimentBrowser(experiments)
-    app.router.routes += HttpApi(service, browser).routes()
-    max_bytes = service.uploads.max_bytes
-    page = build(service, browser)
-    page.queue(default_concurrency_limit=None, max_size=1000)
-    gr.mount_gradio_app(
-        app,
-        page,
-        "/",
-        max_file_size=max_bytes,
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        theme=theme(),
-        css_paths=[STYLESHEET],
-    )
-    page.has_launched = True  # otherwise gradio accepts any path in a request as an uploaded file
-    return AccessControl(app, token, MAX_FILES * max_bytes)
+    browser, client = ExperimentBrowser(experiments), ClientApi(service)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        client.start()
+        yield
+        await client.close()
+
+    routes = [*PageApi(service, browser).routes(), *HttpApi(service, browser).routes(), *client.routes()]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    return AccessControl(app, token, MAX_FILES * service.uploads.max_bytes)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -85,8 +76,18 @@ def make_server(app: Any) -> uvicorn.Server:
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT))
 
 
-def _configure_gradio(folder: Path) -> None:
-    """Disable analytics and downloads and keep temporary files in our folder; gradio reads these when imported."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["GRADIO_TEMP_DIR"] = str(folder / TEMPORARY)
+def address_for_others(host: str) -> str:
+    """Return the address of this machine that others can open, for a server that listens at every address.
+
+    Args:
+        host: address to listen at, such as `0.0.0.0`; any other address than those for all is returned unchanged.
+    """
+    if host not in ("0.0.0.0", "::"):
+        return host
+    family, anywhere = (socket.AF_INET, "192.0.2.1") if host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((anywhere, 9))  # selects the network interface and sends nothing (RFC 5737, RFC 3849)
+            return str(probe.getsockname()[0])
+    except OSError:
+        return "127.0.0.1" if host == "0.0.0.0" else "::1"

@@ -13,7 +13,8 @@ from typing import Any
 from impasto.images import Bits, open_picture
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.history import History
-from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
+from impasto.studio.instant import InstantPreviews
+from impasto.studio.previews import PREVIEW_SIZE, encode_preview
 from impasto.studio.queue import JobQueue
 from impasto.studio.requests import StylizeRequest, check_no_paths
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
@@ -36,12 +37,13 @@ class StudioService:
     uploads: Uploads
     history: History
     queue: JobQueue
+    previews: InstantPreviews
 
     @classmethod
     def open(
         cls, folder: Path, *, workers: int = 1, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
     ) -> StudioService:
-        """Open or create a folder, start the workers, and delete uploads that no result refers to.
+        """Open or create a folder, start the workers, and delete masks that no result refers to.
 
         Args:
             folder: folder of the studio.
@@ -54,8 +56,10 @@ class StudioService:
         shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
         uploads = Uploads(folder / "uploads", max_bytes, max_pixels)
         history = History(folder / "history")
+        history.empty_trash()
         uploads.delete_unused(history.inputs())
-        return cls(folder, uploads, history, JobQueue(history, workers=workers, max_pixels=max_pixels))
+        queue = JobQueue(history, workers=workers, max_pixels=max_pixels)
+        return cls(folder, uploads, history, queue, InstantPreviews(max_pixels))
 
     def source(self, name: str) -> str:
         """Return the name of a sample, or the path of an upload; a name from a client is never used as a path.
@@ -65,13 +69,26 @@ class StudioService:
         """
         return name if name in {*CONTENTS, *STYLES} else str(self.uploads.path(name))
 
+    def remove_upload(self, key: str) -> None:
+        """Remove an upload from the library; a file that a result refers to is kept.
+
+        Raises:
+            ValueError: for an unknown key.
+        """
+        self.uploads.remove(key, self.history.inputs())
+
     def page_name(self, source: str) -> str:
         """Return the name of a source on the page: the inverse of `source`."""
         return Path(source).name if Path(source).parent == self.uploads.folder else source
 
-    def source_jpeg(self, name: str) -> bytes:
-        """Return a sample or an upload as a JPEG of at most `PREVIEW_SIZE` pixels on the longer side."""
-        return _load_as_jpeg(str(resolve(self.source(name))), self.uploads.max_pixels)
+    def source_preview(self, name: str, size: int = PREVIEW_SIZE) -> bytes:
+        """Return a sample or an upload as a JPEG or WebP of at most `size` pixels on the longer side."""
+        return _load_preview(str(resolve(self.source(name))), self.uploads.max_pixels, size)
+
+    def instant(self, content: str, styles: Sequence[str], size: int) -> bytes:
+        """Return a content image in a style as a JPEG or WebP; the arguments are those of `InstantPreviews.encode`."""
+        paths = [str(resolve(self.source(name))) for name in (content, *styles)]
+        return self.previews.encode(paths[0], paths[1:], size)
 
     def make_request(
         self,
@@ -81,6 +98,8 @@ class StudioService:
         settings: Mapping[str, Any],
         bits: Bits = 8,
         masks: Mapping[str, Sequence[str]] | None = None,
+        *,
+        allow_download: bool = False,
     ) -> StylizeRequest:
         """Return a request made of names from a client.
 
@@ -91,6 +110,7 @@ class StudioService:
             settings: settings of the method.
             bits: bits per channel of the PNG file, 8 or 16.
             masks: names of uploads for the settings `mask` and `style_mask`.
+            allow_download: whether missing weights may be downloaded.
 
         Raises:
             ValueError: in one line, for an unknown name or a setting that is a path.
@@ -103,10 +123,49 @@ class StudioService:
             method=method,
             settings={**settings, **files},
             bits=bits,
+            allow_download=allow_download,
+        )
+
+    def request_from(self, fields: Mapping[str, Any]) -> StylizeRequest:
+        """Return the request that JSON values describe.
+
+        Args:
+            fields: `content`, `style`, `method`, `settings`, and optionally `bits`, `mask`, `style_mask`, `download`.
+
+        Raises:
+            ValueError: in one line, for a value of the wrong type or an invalid name.
+        """
+        bits: Bits = fields.get("bits") or 8
+        return self.make_request(
+            _typed(fields, "content", str, ""),
+            _names(fields, "style"),
+            _typed(fields, "method", str, "gatys"),
+            _typed(fields, "settings", dict, {}),
+            bits,
+            masks={role: _names(fields, role) for role in ("mask", "style_mask") if fields.get(role)},
+            allow_download=bool(fields.get("download", False)),
         )
 
 
-@functools.lru_cache(maxsize=64)
-def _load_as_jpeg(path: str, max_pixels: int) -> bytes:
+@functools.lru_cache(maxsize=128)
+def _load_preview(path: str, max_pixels: int, size: int) -> bytes:
     picture = open_picture(path, max_pixels=max_pixels)
-    return encode_jpeg(picture.image, PREVIEW_SIZE, picture.alpha)
+    return encode_preview(picture.image, size, picture.alpha)
+
+
+def _typed(fields: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = fields.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        expected = "an object with names and values" if kind is dict else "text"
+        raise ValueError(f"{name}: give {expected}, not {str(value)[:60]!r}")
+    return value
+
+
+def _names(fields: Mapping[str, Any], field: str) -> list[str]:
+    value = fields.get(field, [])
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{field}: give a list of names, not {str(value)[:60]!r}")
+    return names

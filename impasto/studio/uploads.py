@@ -1,13 +1,18 @@
-"""Check uploaded images and store them under the hash of their bytes."""
+"""Check uploaded images, store them under the hash of their bytes, and list them as a library."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import PIL.Image
 
 from impasto.files import write_atomically
 from impasto.images import MIN_SIDE, open_picture
@@ -17,6 +22,8 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 """Default of the largest image in pixels: more than the camera of a phone has, 600 MB as float32."""
 KEY = re.compile(r"[0-9a-f]{64}")
+HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")}
+"""Bytes 4 to 11 of a HEIC file (ISO/IEC 23008-12): the box `ftyp` and its major brand."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +32,21 @@ class Uploads:
 
     The bytes are stored unchanged, so that the hash in a record is that of the user's own file. The studio never sends
     them: it decodes an upload and encodes the pixels again. A file that is an image and something else at the same time
-    (a polyglot) therefore reaches a browser only as an image.
+    (a polyglot) therefore reaches a browser only as an image. Beside each upload, a JSON file has its name and the time
+    when it was added.
     """
 
     folder: Path
     max_bytes: int = MAX_BYTES
     max_pixels: int = MAX_PIXELS
 
-    def add(self, data: bytes, name: str) -> str:
+    def add(self, data: bytes, name: str, *, listed: bool = True) -> str:
         """Check that an upload decodes as an image, and store it.
 
         Args:
             data: content of the file.
-            name: name that the client gave to the file, for messages only.
+            name: name that the client gave to the file, for messages and for the library.
+            listed: whether the library lists the image; masks are not listed.
 
         Returns:
             The key of the upload, which is the name of the stored file.
@@ -53,6 +62,8 @@ class Uploads:
                 f"{shown}: the file has {len(data) / 2**20:.1f} MiB, over the limit of {self.max_bytes / 2**20:g}; "
                 "give a smaller file"
             )
+        if data[4:12] in HEIC:
+            raise ValueError(f"{shown}: HEIC images, as iPhones take them, cannot be read; export the image as JPEG")
         trial = self.folder / f"{secrets.token_hex(8)}.trial"
         write_atomically(trial, data)
         try:
@@ -62,6 +73,8 @@ class Uploads:
                 raise ValueError(f"the image has {width} x {height} pixels; give at least {MIN_SIDE} on each side")
             key = hashlib.sha256(data).hexdigest()  # without a suffix: the content alone decides how a file is read
             trial.replace(self.folder / key)
+            if listed or not (self.folder / f"{key}.json").exists():
+                self._describe(key, {"name": printable_name(name), "added": time.time(), "listed": listed})
         except ValueError as error:
             raise ValueError(f"{shown}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None
         finally:
@@ -78,11 +91,58 @@ class Uploads:
             raise ValueError(f"{printable_name(key)!r} is neither a sample nor an upload; upload the image again")
         return self.folder / key
 
+    def library(self) -> list[str]:
+        """Return the keys of the listed uploads, the newest first."""
+        found = {file.stem: _description(file) for file in self.folder.glob("*.json") if KEY.fullmatch(file.stem)}
+        listed = [key for key, each in found.items() if each.get("listed") and (self.folder / key).is_file()]
+        return sorted(listed, key=lambda key: float(found[key].get("added", 0)), reverse=True)
+
+    def remove(self, key: str, used: Collection[str]) -> None:
+        """Remove an upload from the library, and delete it unless its path is in `used`.
+
+        Raises:
+            ValueError: if the key is malformed or unknown.
+        """
+        path = self.path(key)
+        if str(path) in used:
+            self._describe(key, {**_description(path.with_suffix(".json")), "listed": False})
+        else:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".json").unlink(missing_ok=True)
+
     def delete_unused(self, used: Collection[str]) -> None:
-        """Delete every upload whose path is not in `used`."""
+        """Delete every upload that the library does not list and whose path is not in `used`."""
+        kept = {self.folder / key for key in self.library()} | {Path(path) for path in used}
         for file in self.folder.glob("*"):
-            if str(file) not in used:
+            if file.with_suffix("") not in kept or file.suffix == ".trial":
                 file.unlink(missing_ok=True)
+
+    def _describe(self, key: str, description: dict[str, Any]) -> None:
+        write_atomically(self.folder / f"{key}.json", json.dumps(description).encode())
+
+
+def upload_name(path: Path) -> str:
+    """Return the name that the client gave to a stored upload; the name of the file for any other path."""
+    return (
+        str(_description(path.with_suffix(".json")).get("name", path.name)) if KEY.fullmatch(path.name) else path.name
+    )
+
+
+def frame_count(path: Path) -> int:
+    """Return the number of frames of an image file; only the first one is used."""
+    try:
+        with PIL.Image.open(path) as picture:
+            return int(getattr(picture, "n_frames", 1))
+    except OSError:
+        return 1
+
+
+def _description(file: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return description if isinstance(description, dict) else {}
 
 
 def printable_name(name: str) -> str:

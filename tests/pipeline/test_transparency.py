@@ -27,7 +27,6 @@ from impasto.metrics.evaluate import evaluate
 from impasto.pipeline.result import Result
 from impasto.studio.history import History, new_key
 from impasto.studio.previews import encode_jpeg
-from impasto.studio.service import StudioService
 
 YELLOW = torch.tensor([255, 240, 120]).view(1, 3, 1, 1) / 255
 COLORS = ("style", "luminance", "moments", "histogram")
@@ -144,20 +143,17 @@ def shown(data: bytes) -> Tensor:
 def test_previews_thumbnails_and_reports_show_a_cut_out_on_white(tmp_path: Path) -> None:
     yellow = YELLOW.expand(1, 3, 400, 560)
     cut_out(yellow, disc(400, 560), torch.zeros_like(yellow)).save(tmp_path / "disc.png")
-    service = StudioService.open(tmp_path / "studio")
-    key = service.uploads.add((tmp_path / "disc.png").read_bytes(), "disc.png")
     result = impasto.stylize(tmp_path / "disc.png", "mosaic", backbone="tiny", size=100, steps=2, style_weight=0)
     entry = History(tmp_path / "history").add(new_key(), result, "disc")
     picture = open_picture(tmp_path / "disc.png")
     thumbnails = [output_thumbnail(tmp_path / "disc.png", 64), input_thumbnail("disc.png", tmp_path, 64)]
-    images = [service.source_jpeg(key), entry.thumbnail.read_bytes(), encode_jpeg(picture.image, 64, picture.alpha)]
+    images = [entry.thumbnail.read_bytes(), encode_jpeg(picture.image, 64, picture.alpha)]
     for colors in map(shown, images):
         assert colors[..., :2].min() > 0.88
         assert colors[0, 0].min() > 0.97
     for thumbnail in thumbnails:
         assert thumbnail is not None
         assert shown(base64.b64decode(thumbnail.uri.partition(",")[2]))[..., :2].min() > 0.88
-    service.queue.close()
 
 
 def test_the_preview_of_the_command_line_keeps_the_transparency(tmp_path: Path) -> None:

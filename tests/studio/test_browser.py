@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import PIL.Image
 import pytest
 from small_studio import Studio, random_picture
 
 from impasto.studio import jobs
-from impasto.studio.page import streaming
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"needs Debian's package chromium: no {CHROMIUM}"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 # Returns the elements that extend over the right edge; a wide table scrolls in its own container.
 OVERFLOW = """() => [...document.querySelectorAll('body *')].filter(element => {
   const box = element.getBoundingClientRect();
-  return box.width && box.height && box.right > innerWidth + 1 && !element.closest('.table, .visually-hidden')
+  return box.width && box.height && box.right > innerWidth + 1 && !element.closest('.table, .stage, .skip, #drop')
     && element.checkVisibility({visibilityProperty: true});
 }).map(element => element.outerHTML.slice(0, 120))"""
-CLIP_PATH = "element => getComputedStyle(element).clipPath"
-TIMEOUT = 120_000
-"""Milliseconds; on an idle machine nothing takes that long."""
-# Records key, status, address of the picture and progress text of the canvas whenever one of them changes.
-RECORD_CANVAS = """() => {
-  window.recorded = [];
+SMALL_TARGETS = """() => {
+const targets = [...document.querySelectorAll('button, select, summary, nav a, input, a.button')];
+return targets.filter(element => {
+  const box = element.getBoundingClientRect();
+  return element.checkVisibility() && box.width && Math.min(box.width, box.height) < 24
+    && !element.matches('input[type=checkbox], input[type=radio]');
+}).map(element => element.outerHTML.slice(0, 120)); }"""
+# Collects every address of the painting on the stage and every title of the page.
+RECORD = """() => {
+  window.seen = new Set();
   const record = () => {
-    const canvas = document.querySelector('.canvas');
-    const picture = canvas.querySelector('.after')?.getAttribute('src') ?? null;
-    const entry = [canvas.dataset.key, canvas.dataset.status, picture, canvas.querySelector('.status')?.innerText];
-    if (window.recorded.at(-1)?.join() !== entry.join()) window.recorded.push(entry);
+    window.seen.add(document.querySelector('#stage .after').getAttribute('src')?.split('?')[0]);
+    window.seen.add(document.title);
   };
-  window.recorder?.disconnect();
-  window.recorder = new MutationObserver(record);
-  window.recorder.observe(document.body, {subtree: true, childList: true, attributes: true});
-  record();
+  const options = {subtree: true, childList: true, attributes: true};
+  new MutationObserver(record).observe(document.querySelector('#stage'), options);
+  new MutationObserver(record).observe(document.querySelector('title'), options);
 }"""
-# Chromium draws the canvas of the masks without a graphics card: at 60 frames per second, that took 20 s of CPU time.
-TEN_FRAMES_PER_SECOND = "requestAnimationFrame = callback => setTimeout(() => callback(performance.now()), 100)"
-TABS = ("Paint", "Compare", "Experiments", "History", "Masks")
-"""The tab Masks is the last one because its canvas, once open, is drawn until the page is closed."""
+FOCUSED = "() => { const e = document.activeElement; return e.id || e.name || e.getAttribute('role'); }"
+# Drops or pastes files on an element; a file is a name, a type and base64.
+GIVE_FILES = """(element, [kind, files]) => {
+  const data = new DataTransfer();
+  for (const [name, type, text] of files)
+    data.items.add(new File([Uint8Array.from(atob(text), each => each.charCodeAt())], name, {type}));
+  const event = kind === 'paste' ? new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})
+    : new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true});
+  element.dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+POSITIONS = "() => ['#paint', '#stage'].map(each => document.querySelector(each).getBoundingClientRect().top)"
+TIMEOUT = 30_000
+"""Milliseconds; on an idle machine nothing takes that long."""
+TABS = ("paint", "compare", "gallery", "lab")
+ENDLESS = 1_000_000
+MORE_SETTINGS = {"size", "style_scale", "color", "seed"}
 
 
 @pytest.fixture(scope="module")
@@ -73,257 +88,585 @@ class Visit:
         page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
-        page.add_init_script(TEN_FRAMES_PER_SECOND)
-        page.goto(url)
-        page.locator("#paint").wait_for()
+        self.goto()
 
-    def reload(self) -> None:
-        """Load the page again; a stream that this aborts may log an error."""
-        self.page.reload()
-        self.page.locator("#paint").wait_for()
-        self.errors.clear()
+    def goto(self, address: str = "") -> None:
+        """Load the page anew at an address such as `#gallery`."""
+        self.page.goto("about:blank")
+        self.page.goto(self.url + address)
+        self.page.locator("body[data-ready]").wait_for()
+
+    def reset(self) -> None:
+        """Load the page without anything that was chosen before."""
+        self.page.evaluate("localStorage.clear()")
+        self.goto()
+        self.set(backbone="tiny", size=64, steps=3)
 
     def set(self, **settings: object) -> None:
         """Fill in the fields of settings."""
         for name, value in settings.items():
-            field = self.page.locator(f"#setting-{name}").locator("input:not([type=range]), textarea").first
+            field = self.page.locator(f"#setting-{name}")
             if not field.is_visible():
-                self.page.get_by_text("Advanced settings").click()
-            field.fill(str(value))
-            field.press("Tab")
+                self.page.locator("#more-settings" if name in MORE_SETTINGS else "#advanced-settings").evaluate(
+                    "each => each.open = true"
+                )
+            if field.evaluate("each => each.tagName") == "SELECT":
+                field.select_option(str(value))
+            else:
+                field.fill(str(value))
+                field.press("Tab")
 
-    def choose(self, legend: str, *names: str) -> None:
-        """Choose exactly these images."""
-        for box in self.page.locator(f"fieldset:has(legend:text-is('{legend}')) input:not([type=file])").all():
-            is_chosen = box.get_attribute("value") in names
-            if is_chosen or box.get_attribute("type") == "checkbox":
-                for _ in range(5):  # a click is lost while the picker is rendered again
-                    if box.is_checked() == is_chosen:
-                        break
-                    box.click(force=True)
-                    self.page.wait_for_timeout(50)
-                assert box.is_checked() == is_chosen
+    def choose(self, field: str, name: str) -> None:
+        """Choose a picture of the field `contents` or `styles`."""
+        self.page.locator(f"#{field} input[value='{name}']").check(force=True)
 
-    def fill_comparison(self, methods: set[str], **values: str) -> None:
-        """Choose exactly these methods in the tab Compare, and fill in its fields."""
-        for box in self.page.locator("#compare-methods input").all():
-            box.set_checked(box.get_attribute("name") in methods)
-        for name, value in values.items():
-            self.page.locator(f"#compare-{name}").locator("input, textarea").fill(value)
-        self.page.keyboard.press("Tab")
+    def method(self, name: str) -> None:
+        """Choose a technique."""
+        card = self.page.locator(f"#techniques input[value='{name}']")
+        if not card.is_visible():
+            self.page.locator("#more-techniques").evaluate("each => each.open = true")
+        card.check(force=True)
 
-    def open_tab(self, name: str) -> None:
-        tab = self.page.get_by_role("tab", name=name)
-        if not tab.count():  # the tab does not fit
-            self.page.get_by_label("More tabs").click()
-            tab = self.page.locator(".overflow-dropdown button", has_text=name)
-        tab.click()
+    def upload(self, kind: str, *files: tuple[str, bytes]) -> None:
+        """Choose files as photos or as styles, without waiting for the upload."""
+        given = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files]
+        self.page.locator(f"#{kind} input[type=file]").set_input_files(given)
 
-    def wait_for_status(self, status: str) -> None:
-        self.page.locator(f".canvas[data-status={status}]").wait_for()
+    def wait_for(self, status: str, *, not_key: str = "") -> str:
+        """Wait until the stage shows a job with a status, and return its key."""
+        stage = self.page.locator(f"#stage[data-status={status}]:not([data-key='{not_key or 'none'}'])")
+        stage.wait_for()
+        return stage.get_attribute("data-key") or ""
 
-    def start(self) -> Locator:
-        """Start a job in the tab Paint and return the canvas once it shows the new job."""
-        canvas = self.page.locator(".canvas").first
-        previous = canvas.get_attribute("data-key")
-        self.page.locator("#paint:enabled").click()
-        self.page.locator(f".canvas[data-key]:not([data-key='{previous}'])").wait_for()
-        return canvas
+    def paint(self, status: str = "done") -> str:
+        """Press Paint, wait for a status of the new job, and return its key."""
+        before = self.page.locator("#stage").get_attribute("data-key") or ""
+        self.page.locator("#paint").click()
+        return self.wait_for(status, not_key=before)
 
     def check(self) -> None:
         """Assert that the page requested nothing from other hosts and logged no errors."""
-        foreign = [url for url in self.requests if not url.startswith((self.url, "data:", "blob:"))]
+        foreign = [url for url in self.requests if not url.startswith((self.url, "data:", "blob:", "about:"))]
         assert foreign == []
         assert [text for text in self.errors if "status of 400" not in text] == []
 
 
 @pytest.fixture(scope="module")
 def desktop(browser: Browser, studio: Studio) -> Visit:
-    return Visit(browser.new_context(viewport=DESKTOP).new_page(), studio.url)
+    context = browser.new_context(viewport=DESKTOP)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    return Visit(context.new_page(), studio.url)
 
 
 @pytest.fixture
 def visit(desktop: Visit, studio: Studio) -> Iterator[Visit]:
-    """The desktop page with the tab Paint; a page that an earlier test left in the middle of a job is loaded again."""
-    if desktop.page.locator("#paint:enabled").count() == 0:
-        desktop.reload()
-    desktop.open_tab("Paint")
+    """The desktop page, loaded without earlier choices, with settings of a job that takes a moment."""
+    desktop.reset()
     yield desktop
-    for key in [*studio.service.queue._jobs]:  # jobs of a failed test
+    for key in [*studio.service.queue._jobs]:
         studio.service.queue.stop(key)
     desktop.check()
-
-
-def visible_headings(page: Page) -> list[str]:
-    return [text for text in page.locator(".group strong").all_inner_texts() if text]
 
 
 def newest_record(studio: Studio) -> dict[str, Any]:
     return studio.service.history.entries()[0].record()
 
 
+def cut_out() -> bytes:
+    """A PNG whose right half is transparent."""
+    import io
+
+    pixels = np.full((48, 64, 4), (250, 220, 0, 255), np.uint8)
+    pixels[:, 32:, 3] = 0
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+# --- nothing is lost ---
+
+
 def test_a_job_shows_previews_progress_result_and_downloads(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "PREVIEW_INTERVAL", 0.05)  # the server runs in this process
-    monkeypatch.setattr(streaming, "POLL_INTERVAL", 0.05)
     page = visit.page
-    visit.choose("Content image", "coffee")
-    visit.choose("Style images", "mosaic")
-    page.locator(".frame img[src='sources/coffee']").wait_for()
-    visit.set(size=64, steps=60, strength=70)
-    page.evaluate(RECORD_CANVAS)
-    visit.start()
-    visit.wait_for_status("done")
-    running = [entry for entry in page.evaluate("window.recorded") if entry[1] == "running"]
-    assert len({picture for _, _, picture, _ in running}) >= 3
-    assert len({text for *_, text in running}) >= 3
-    assert any("of 60 · loss" in text and "left" in text for *_, text in running)
-    assert page.locator(".curves polyline").count() == 3
-    page.wait_for_function("() => document.querySelector('.frame .after').naturalWidth === 64")
-    after = page.locator(".frame .after")
-    page.get_by_label("Visible part of the stylized image").focus()
-    for _ in range(10):
-        page.keyboard.press("ArrowLeft")
-    assert after.evaluate(CLIP_PATH) == "inset(0px 10% 0px 0px)"
+    visit.choose("contents", "coffee")
+    visit.choose("styles", "mosaic")
+    visit.set(steps=80, strength=70)
+    page.evaluate(RECORD)
+    key = visit.paint()
+    seen = page.evaluate("[...window.seen]")
+    assert f"jobs/{key}/preview" in seen
+    assert any(text.endswith(" % · impasto") for text in seen if text)
+    assert page.locator("#status").inner_text().startswith("Finished in ")
+    page.locator("#details summary").first.click()
+    page.locator("#details polyline").nth(2).wait_for()
     with page.expect_download() as download:
-        page.get_by_text("Download PNG").click()
+        page.locator("#download").click()
     download.value.save_as(tmp_path / "out.png")
     with PIL.Image.open(tmp_path / "out.png") as picture:
         record = json.loads(picture.info["impasto"])
     assert [each["path"] for each in record["inputs"]] == ["coffee", "mosaic"]
-    assert (record["settings"]["size"], record["settings"]["strength"], record["steps"]) == (64, 70, 60)
-    command = page.locator("pre[id$=command]").text_content() or ""
+    assert (record["settings"]["size"], record["settings"]["strength"], record["steps"]) == (64, 70, 80)
+    page.get_by_text("Repeat in a terminal").click()
+    command = page.locator("#details pre").first.inner_text()
     assert command.startswith("impasto stylize coffee mosaic -o out.png --method gatys ")
-    assert set(command.split(" --")[1:]) == {"method gatys", "size 64", "strength 70.0", "steps 60"}
-    assert "impasto.stylize('coffee', ['mosaic'], 'gatys'" in (page.locator("pre[id$=python]").text_content() or "")
+    assert set(command.split(" --")[1:]) == {"method gatys", "backbone tiny", "size 64", "strength 70.0", "steps 80"}
+    page.locator("#details button", has_text="Copy").first.click()
+    page.locator("#details button", has_text="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == command
 
 
-def test_a_running_job_is_changed_stopped_and_continued(visit: Visit, studio: Studio) -> None:
+def test_a_reload_shows_the_running_job_and_the_choices_again(visit: Visit, studio: Studio) -> None:
     page = visit.page
-    visit.choose("Style images", "mosaic")
-    visit.set(size=64, steps=1000000)
-    canvas = visit.start()
-    visit.wait_for_status("running")
-    assert page.locator("#paint").is_disabled()
-    first = canvas.get_attribute("data-key")
-    page.evaluate(RECORD_CANVAS)
+    visit.choose("contents", "coffee")
+    visit.choose("styles", "woodcut")
+    visit.set(steps=ENDLESS, strength=80)
+    key = visit.paint("running")
+    page.reload()
+    assert visit.wait_for("running") == key
+    assert page.locator("#contents :checked").get_attribute("value") == "coffee"
+    assert page.locator("#styles :checked").get_attribute("value") == "woodcut"
+    assert page.locator("#setting-strength").input_value() == "80"
+    page.locator("#stop").click()
+    visit.wait_for("stopped")
+    assert page.locator("#status").inner_text() == "Stopped. Your picture is saved."
+    assert newest_record(studio)["stopped"] == "cancelled"
+
+
+def test_the_address_of_a_job_shows_its_picture_after_a_restart(visit: Visit, earlier_key: str) -> None:
+    visit.goto(f"#job={earlier_key}")
+    visit.page.locator(f"#stage .after[src='pictures/{earlier_key}.png']").wait_for()
+    assert visit.page.locator("#download").get_attribute("href") == f"pictures/{earlier_key}.png"
+
+
+def test_every_tab_shows_the_queue_and_stops_its_jobs(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    visit.set(steps=ENDLESS)
+    first = visit.paint("running")
+    second = visit.paint("waiting")
+    assert page.locator("#status").inner_text() == "Queued: 1 picture ahead of this one"
+    for tab in ("gallery", "compare"):
+        page.locator(f"nav [data-tab={tab}]").click()
+        page.locator("#queue summary", has_text="1 queued").wait_for()
+    page.locator("#queue summary").click()
+    stops = page.locator("#queue li button")
+    assert stops.count() == 2
+    stops.nth(1).click()
+    page.locator("#queue li").nth(1).wait_for(state="detached")
+    assert studio.service.queue.wait(second, 30).status == "cancelled"
+    stops.first.click()
+    assert studio.service.queue.wait(first, 30).status == "stopped"
+    page.locator("#queue").wait_for(state="hidden")
+
+
+def test_files_are_dropped_and_pasted_anywhere_on_the_page(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    lion = [["lion.png", "image/png", base64.b64encode(random_picture(seed=31)).decode()]]
+    sea = [["sea.png", "image/png", base64.b64encode(random_picture(seed=32)).decode()]]
+    dune = [["dune.png", "image/png", base64.b64encode(random_picture(seed=33)).decode()]]
+    stage = page.locator("#stage")
+    assert stage.evaluate(GIVE_FILES, ["dragover", lion])
+    page.locator("#drop").evaluate("each => { each.hidden = false; }")
+    assert page.locator("#drop [data-target=style]").evaluate(GIVE_FILES, ["drop", sea])
+    page.locator("#styles label:has(:checked)", has_text="sea").wait_for()
+    assert stage.evaluate(GIVE_FILES, ["drop", lion])
+    page.locator("#contents label:has(:checked)", has_text="lion").wait_for()
+    assert page.locator("body").evaluate(GIVE_FILES, ["paste", dune])
+    page.locator("#contents label:has(:checked)", has_text="dune").wait_for()
+    assert page.url.startswith(visit.url)
+    page.reload()
+    page.locator("#contents label", has_text="lion").wait_for()
+    visit.paint()
+    record = newest_record(studio)
+    assert [studio.service.page_name(each["path"]) for each in record["inputs"]] == [
+        page.locator(f"#{field} :checked").get_attribute("value") for field in ("contents", "styles")
+    ]
+    page.locator("nav [data-tab=gallery]").click()
+    page.locator("#gallery-grid li", has_text="dune in the style of sea").first.wait_for()
+
+
+def test_ones_own_style_replaces_the_chosen_one_unless_styles_are_blended(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    visit.upload("styles", ("waves.png", random_picture(seed=34)))
+    page.locator("#styles label:has(:checked)", has_text="waves").wait_for()
+    assert page.locator("#styles .tile :checked").count() == 1
+    page.locator("#blend").check()
+    visit.choose("styles", "mosaic")
+    assert page.locator("#styles .tile :checked").count() == 2
+    weight = page.get_by_label("Weight of Mosaic")
+    weight.fill("20")
+    visit.paint()
+    assert newest_record(studio)["settings"]["style_mix"] == [50, 20]
+
+
+def test_another_photo_resets_download_and_keep_painting(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    visit.paint()
+    for name in ("download", "continue", "larger"):
+        page.locator(f"#{name}").wait_for()
+    visit.choose("contents", "coffee")
+    for name in ("download", "continue", "larger"):
+        page.locator(f"#{name}").wait_for(state="hidden")
+    assert page.locator("#stage .before").get_attribute("src") == "sources/coffee"
+    assert "content=coffee" in (page.locator("#stage .after").get_attribute("src") or "")
+
+
+def test_settings_survive_a_change_of_technique(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    visit.set(strength=80, size=96, style_loss="bures")
+    visit.method("micro")
+    assert page.locator("#setting-strength").input_value() == "80"
+    assert page.locator("#setting-style_loss").count() == 0
+    visit.method("sliced")
+    assert [page.locator(f"#setting-{name}").input_value() for name in ("strength", "size", "steps")] == [
+        "80",
+        "96",
+        "3",
+    ]
+    visit.paint()
+    settings = newest_record(studio)["settings"]
+    assert (settings["strength"], settings["size"], settings["style_loss"]) == (80, 96, "bures")
+
+
+def test_a_running_job_is_changed_stopped_and_continued_at_another_size(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    visit.set(steps=ENDLESS)
+    first = visit.paint("running")
+    assert page.locator("#apply").is_hidden()
+    visit.choose("styles", "woodcut")
     visit.set(strength=90)
-    visit.choose("Style images", "woodcut")
-    page.locator("#apply:enabled").click()
-    page.locator(f".canvas[data-key]:not([data-key='{first}'])").wait_for()
-    visit.wait_for_status("running")
-    page.locator("#stop:enabled").click()
-    visit.wait_for_status("stopped")
-    states = [(key, status) for key, status, *_ in page.evaluate("window.recorded")]
-    assert states[0] == (first, "running")
-    keys = [key for key, _ in states]
-    assert first not in keys[keys.index(keys[-1]) :]  # the changed job is not shown again
-    assert [status for _, status in dict.fromkeys(states)][-2:] == ["running", "stopped"]
+    page.locator("#apply").click()
+    second = visit.wait_for("running", not_key=first)
+    page.locator("#stop").focus()
+    page.keyboard.press("Enter")
+    visit.wait_for("stopped")
+    assert page.evaluate("document.activeElement.id") == "paint"
     record = newest_record(studio)
-    assert record["stopped"] == "cancelled"
-    assert (record["settings"]["strength"], len(record["segments"])) == (90, 1)
-    assert [each["path"] for each in record["inputs"] if each["role"] == "style"] == ["woodcut"]
-    visit.set(steps=5)
-    page.locator("#continue:enabled").click()
-    visit.wait_for_status("done")
-    record = newest_record(studio)
-    assert (record["steps"], [each["stopped"] for each in record["segments"]]) == (5, ["cancelled", "cancelled"])
+    assert (record["settings"]["strength"], [each["key"] for each in record["segments"]]) == (90, [first])
+    visit.set(steps=4, size=96)
+    page.locator("#continue").click()
+    third = visit.wait_for("done", not_key=second)
+    assert (
+        page.locator(f"#stage .after[src='pictures/{third}.png']").evaluate(
+            "async each => (await each.decode(), each.naturalWidth)"
+        )
+        == 96
+    )
+    page.locator("#larger").click()
+    fourth = visit.wait_for("done", not_key=third)
+    assert studio.service.history.entry(fourth).summary["width"] == 192
 
 
-def test_a_method_shows_its_own_settings_and_no_others(visit: Visit) -> None:
+def test_a_picture_of_one_pass_offers_no_continuation_and_tells_why(visit: Visit, studio: Studio) -> None:
     page = visit.page
-    if not page.locator("#setting-style_loss").is_visible():
-        page.get_by_text("Advanced settings").click()
-    page.locator("#setting-style_loss").wait_for()
-    assert page.locator("#setting-ratio").is_hidden()
-    page.locator("#method input").click()
-    page.get_by_role("option", name="gpdm").click()
-    page.locator("#setting-ratio").wait_for()
-    assert page.locator("#setting-style_loss").is_hidden()
-    headings = visible_headings(page)
-    assert len(headings) == len(set(headings)) >= 2
-    page.locator("#method input").click()
-    page.get_by_role("option", name="gatys").click()
-    page.locator("#setting-style_loss").wait_for()
-    assert visible_headings(page) != headings
+    visit.method("micro")
+    key = visit.paint()
+    keep = page.locator("#continue")
+    assert keep.get_attribute("aria-disabled") == "true"
+    keep.click(force=True)
+    page.locator(".message", has_text="Instant pictures are finished in one go").wait_for()
+    assert page.locator("#download").get_attribute("href") == f"pictures/{key}.png"
 
 
-def test_an_upload_that_is_not_an_image_is_rejected_and_an_image_is_stylized(
-    visit: Visit, studio: Studio, tmp_path: Path
-) -> None:
+def test_the_size_may_be_zero_or_larger_than_the_slider(visit: Visit, studio: Studio) -> None:
+    visit.upload("contents", ("small.png", random_picture(size=(60, 50), seed=35)))
+    visit.page.locator("#contents label:has(:checked)", has_text="small").wait_for()
+    visit.set(size=0)
+    visit.paint()
+    assert newest_record(studio)["settings"]["size"] == 0
+    assert studio.service.history.entries()[0].summary["width"] == 60
+    visit.set(size=70000)
+    visit.page.locator("#paint").click()
+    visit.page.locator(".message.error", has_text="size: input should be less than or equal to 65536").wait_for()
+
+
+def test_every_file_that_cannot_be_read_is_named_until_its_message_is_closed(visit: Visit) -> None:
     page = visit.page
-    picker = page.locator("fieldset:has(legend:text-is('Content image'))")
-    files = picker.locator("input[type=file]")
-    files.set_input_files({"name": "evil.svg", "mimeType": "image/svg+xml", "buffer": b"<svg><script/></svg>"})
-    error = picker.locator(".error-message")
-    error.filter(has_text="'evil.svg': it is not an image in a supported format").wait_for()
-    (tmp_path / "mine.png").write_bytes(random_picture(size=(60, 50)))
-    files.set_input_files(tmp_path / "mine.png")
-    picker.locator("label:has(:checked)").filter(has_text="upload").wait_for()
-    assert error.inner_text() == ""
-    page.locator(".frame img[src^='sources/'][alt*='upload']").wait_for()
-    visit.set(size=64, steps=2)
-    visit.start()
-    visit.wait_for_status("done")
-    content = newest_record(studio)["inputs"][0]["path"]
-    assert Path(content).read_bytes() == (tmp_path / "mine.png").read_bytes()
-    visit.choose("Content image", "chelsea")
-    page.locator(".canvas:not([data-key]) img[src='sources/chelsea']").wait_for()
+    visit.upload("contents", ("notes.txt", b"notes"), ("evil.svg", b"<svg/>"), ("tree.png", random_picture(seed=36)))
+    page.locator("#contents label:has(:checked)", has_text="tree").wait_for()
+    errors = page.locator(".message.error")
+    assert [name for name in ("notes.txt", "evil.svg") if errors.filter(has_text=name).count() == 1] == [
+        "notes.txt",
+        "evil.svg",
+    ]
+    errors.first.get_by_label("Close").click()
+    assert errors.count() == 1
 
 
-def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit) -> None:
+def test_an_animation_and_weights_that_are_missing_are_mentioned(visit: Visit, studio: Studio) -> None:
     page = visit.page
-    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
-    page.locator("#title").click()
-    reached = set()
-    for _ in range(25):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("() => document.activeElement.id || document.activeElement.name"))
-    assert {"paint", "Content image", "Style images"} <= reached
-    page.wait_for_timeout(500)
-    visit.set(size=64, steps=3)
-    previous = page.locator(".canvas").first.get_attribute("data-key")
+    frames = [PIL.Image.new("RGB", (40, 30), color) for color in ("red", "blue")]
+    import io
+
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    visit.upload("contents", ("dance.gif", file.getvalue()))
+    page.locator(".message", has_text="dance: animated; only the first of 2 frames is used").wait_for()
+    visit.set(polish=3)
+    page.locator("#paint").click()
+    page.locator(".message.error", has_text="are not on this machine").get_by_role("button", name="Download").wait_for()
+    assert not any(each.is_live for each in studio.service.queue.states())
+
+
+# --- the stage ---
+
+
+def test_the_divider_is_dragged_on_the_picture_with_before_on_the_left(visit: Visit) -> None:
+    page = visit.page
+    after = page.locator("#stage .after")
+    after.evaluate("each => each.decode()")
+    box = page.locator("#stage .picture").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60, steps=3)
+    page.mouse.up()
+    clips = [
+        page.locator(f"#stage .{name}").evaluate("each => getComputedStyle(each).clipPath")
+        for name in ("before", "after")
+    ]
+    assert [clip.replace("calc(100% - 50%)", "50%") for clip in clips] == [
+        "inset(0px 50% 0px 0px)",
+        "inset(0px 0px 0px 50%)",
+    ]
+    page.get_by_label("Before and after").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert page.get_by_label("Before and after").get_attribute("aria-valuenow") == "60"
+
+
+def test_a_cut_out_lies_on_a_checkerboard_and_not_on_the_photo(visit: Visit) -> None:
+    page = visit.page
+    visit.upload("contents", ("cut-out.png", cut_out()))
+    page.locator("#contents label:has(:checked)", has_text="cut-out").wait_for()
+    visit.paint()
+    page.locator("#stage .after").evaluate("each => each.decode()")
+    clip = page.locator("#stage .before").evaluate("each => getComputedStyle(each).clipPath")
+    assert clip.replace("calc(100% - 0%)", "100%") == "inset(0px 100% 0px 0px)"
+    assert "conic-gradient" in page.locator("#stage .picture").evaluate(
+        "each => getComputedStyle(each).backgroundImage"
+    )
+
+
+def test_instant_versions_appear_on_the_styles_and_on_the_stage(visit: Visit) -> None:
+    page = visit.page
+    visit.choose("contents", "rocket")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#styles img.instant')].every(each => each.src.includes('content=rocket'))"
+    )
+    visit.choose("styles", "inkwash")
+    page.locator("#stage .after[src*='style=inkwash']").evaluate("each => each.decode()")
+    assert page.locator("#status").inner_text() == "Instant version."
+
+
+def test_buttons_stay_in_their_place_while_a_job_runs(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#stage .after").evaluate("each => each.decode()")
+    visit.set(steps=ENDLESS)
+    page.evaluate("scrollTo(0, 0)")
+    before = page.evaluate(POSITIONS)
     page.locator("#paint").focus()
     page.keyboard.press("Enter")
-    page.locator(f".canvas[data-status=done]:not([data-key='{previous}'])").wait_for()
+    visit.wait_for("running")
+    assert page.evaluate("document.activeElement.id") == "paint"
+    assert page.evaluate(POSITIONS) == before
+    page.locator("#stop").click()
+    visit.wait_for("stopped")
+    assert page.evaluate(POSITIONS) == before
+    box = page.locator("#download").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < DESKTOP["height"]
 
 
-def test_methods_are_compared_and_a_result_is_edited_in_paint(visit: Visit) -> None:
+def test_shortcuts_paint_and_stop(visit: Visit) -> None:
     page = visit.page
-    visit.open_tab("Compare")
-    visit.fill_comparison({"gatys", "gpdm"}, strengths="30 70", size="64", steps="4")
-    page.locator("#compare-start:enabled").click()
+    visit.set(steps=ENDLESS)
+    page.keyboard.press("Control+Enter")
+    visit.wait_for("running")
+    page.locator("h1").click()
+    page.keyboard.press("Escape")
+    visit.wait_for("stopped")
+
+
+# --- gallery, comparison, regions, lab ---
+
+
+def test_the_last_card_of_the_gallery_opens_on_the_screen_and_arrow_keys_walk(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    for style in ("mosaic", "woodcut"):
+        visit.choose("styles", style)
+        visit.paint()
+    page.locator("nav [data-tab=gallery]").click()
+    page.locator("#gallery-grid li button").first.wait_for()
+    page.locator("#gallery-grid li > button:not(.star)").last.click()
+    dialog = page.locator("dialog[open]")
+    dialog.locator("h2").wait_for()
+    box = dialog.locator(".picture").bounding_box()
+    assert box is not None
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= DESKTOP["height"]
+    first = dialog.locator(".after").get_attribute("src")
+    page.keyboard.press("ArrowRight")
+    page.locator(f"dialog .after:not([src='{first}'])").wait_for()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+
+
+def test_a_result_is_edited_in_paint_and_shown_there(visit: Visit, earlier_key: str) -> None:
+    page = visit.page
+    visit.goto("#gallery")
+    page.locator(f"#gallery-grid [data-key='{earlier_key}'] > button:not(.star)").click()
+    page.locator("#viewer-edit").click()
+    page.locator(f"#stage .after[src='pictures/{earlier_key}.png']").wait_for()
+    assert page.locator("#continue").get_attribute("aria-disabled") == "false"
+    assert page.locator("#styles :checked").get_attribute("value") == "mosaic"
+    assert page.locator("#setting-size").input_value() == "64"
+
+
+def test_a_result_of_an_earlier_run_is_painted_again_bit_for_bit(
+    visit: Visit, studio: Studio, earlier_key: str
+) -> None:
+    page, history = visit.page, studio.service.history
+    visit.goto("#gallery")
+    page.locator(f"#gallery-grid [data-key='{earlier_key}'] > button:not(.star)").click()
+    page.locator("#viewer-replay").click()
+    key = visit.wait_for("done", not_key=earlier_key)
+    pictures = [PIL.Image.open(history.entry(each).picture).tobytes() for each in (key, earlier_key)]
+    assert pictures[0] == pictures[1]
+
+
+def test_results_are_found_starred_packed_deleted_and_restored(visit: Visit, studio: Studio, tmp_path: Path) -> None:
+    page, history = visit.page, studio.service.history
+    visit.choose("contents", "rocket")
+    visit.choose("styles", "geometric")
+    key = visit.paint()
+    page.locator("nav [data-tab=gallery]").click()
+    page.get_by_label("Search the gallery").fill("rocket geometric classic")
+    card = page.locator(f"#gallery-grid [data-key='{key}']")
+    card.wait_for()
+    assert page.locator("#gallery-grid > li").count() == 1
+    card.locator(".star").click()
+    page.locator(f"#gallery-grid [data-key='{key}'] .star[aria-pressed=true]").wait_for()
+    page.locator("#gallery-select").click()
+    card.locator(".pick").check()
+    with page.expect_download() as download:
+        page.locator("#gallery-zip").click()
+    download.value.save_as(tmp_path / "all.zip")
+    assert (tmp_path / "all.zip").read_bytes()[:2] == b"PK"
+    page.locator("#gallery-delete").click()
+    card.wait_for(state="detached")
+    assert not history.has(key)
+    page.locator(".message").get_by_text("Undo").click()
+    card.wait_for()
+    assert history.has(key)
+
+
+def test_versions_of_a_picture_share_a_card(visit: Visit) -> None:
+    page = visit.page
+    first = visit.paint()
+    page.locator("#continue").click()
+    second = visit.wait_for("done", not_key=first)
+    page.locator("nav [data-tab=gallery]").click()
+    page.locator(f"#gallery-grid [data-key='{second}'] .count", has_text="2 versions").wait_for()
+    assert page.locator(f"#gallery-grid [data-key='{first}']").count() == 0
+
+
+def test_the_settings_of_a_picture_of_impasto_are_used_when_it_is_dropped(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    visit.set(strength=85)
+    visit.choose("styles", "woodcut")
+    key = visit.paint()
+    picture = page.request.get(f"{visit.url}pictures/{key}.png").body()
+    visit.reset()
+    files = [["mine.png", "image/png", base64.b64encode(picture).decode()]]
+    page.locator("#stage").evaluate(GIVE_FILES, ["drop", files])
+    page.locator(".message").get_by_text("Use its settings").click()
+    page.locator("#contents label:has(:checked)", has_text="Cat").wait_for()
+    assert page.locator("#setting-strength").input_value() == "85"
+    assert page.locator("#styles :checked").get_attribute("value") == "woodcut"
+
+
+def test_techniques_are_compared_in_a_table_that_survives_a_reload(visit: Visit) -> None:
+    page = visit.page
+    page.locator("nav [data-tab=compare]").click()
+    for box in page.locator("[name=compare-method]").all():
+        box.set_checked(box.get_attribute("value") in ("gatys", "micro"))
+    for name, value in {"strengths": "30 70", "size": "64", "steps": "4"}.items():
+        page.locator(f"#compare-{name}").fill(value)
+    page.locator("#compare-start").click()
     page.wait_for_function("() => document.querySelectorAll('#compare-grid img[src^=pictures]').length === 4")
-    captions = page.locator("#compare-grid button").all_inner_texts()
-    assert [text.split(", style scale")[0] for text in captions] == [
-        *("gatys, strength 30", "gatys, strength 70", "gpdm, strength 30", "gpdm, strength 70")
+    assert page.locator("#compare-grid tbody th").all_inner_texts() == ["Classic", "Instant"]
+    assert page.locator("#compare-grid thead th").all_inner_texts()[1:] == [
+        "Strength 30, brush 1",
+        "Strength 70, brush 1",
     ]
-    page.locator("#compare-grid button").nth(2).click()
-    page.locator("#compare-viewer .after").wait_for()
-    page.locator("#compare-edit:enabled").click()
-    page.locator("#method").get_by_text("patches").wait_for()
-    assert page.locator("#method input").input_value() == "gpdm"
-    assert page.locator("#setting-strength input[type=number]").input_value() == "30"
+    page.reload()
+    page.wait_for_function("() => document.querySelectorAll('#compare-grid img[src^=pictures]').length === 4")
+    page.locator("#compare-grid .thumb button").nth(1).click()
+    page.locator("#viewer-edit").click()
+    page.locator("#stage .after[src^=pictures]").wait_for()
+    assert page.locator("#setting-strength").input_value() == "70"
 
 
-def test_all_jobs_of_a_comparison_are_stopped_before_another_one_starts(visit: Visit, studio: Studio) -> None:
+def test_a_comparison_is_stopped(visit: Visit, studio: Studio) -> None:
     page = visit.page
-    visit.open_tab("Compare")
-    visit.fill_comparison({"gatys"}, strengths="30 70", size="64", steps="1000000")
-    page.locator("#compare-start:enabled").click()
-    page.locator("#compare-grid button", has_text="step").first.wait_for()
-    assert page.locator("#compare-start").is_disabled()
+    page.locator("nav [data-tab=compare]").click()
+    for box in page.locator("[name=compare-method]").all():
+        box.set_checked(box.get_attribute("value") == "gatys")
+    for name, value in {"strengths": "30 70", "size": "64", "steps": str(ENDLESS)}.items():
+        page.locator(f"#compare-{name}").fill(value)
+    page.locator("#compare-start").click()
+    page.locator("#compare-grid img[src^=jobs]").first.wait_for()
     page.locator("#compare-stop").click()
-    page.locator("#compare-start:enabled").wait_for()
-    assert page.locator("#compare-grid img[src^=pictures]").count() == 1
-    page.locator("#compare-grid button", has_text="Cancelled before it started").wait_for()
+    page.locator("#compare-grid", has_text="Cancelled.").wait_for()
+    page.locator("#compare-stop").wait_for(state="hidden")
     assert newest_record(studio)["stopped"] == "cancelled"
+
+
+def draw(page: Page, rows: tuple[float, ...]) -> None:
+    """Draw horizontal strokes over the middle of the photo in the editor of regions."""
+    box = page.locator(".editor canvas").bounding_box()
+    assert box is not None
+    for row in rows:
+        page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * row)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * row, steps=4)
+        page.mouse.up()
+
+
+def test_regions_are_drawn_over_the_photo_and_kept_for_it(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    page.locator("#blend").check()
+    visit.choose("styles", "mosaic")
+    page.locator("#open-regions").click()
+    page.locator(".board img").evaluate("each => each.decode()")
+    opacity = page.locator(".editor canvas").evaluate("each => getComputedStyle(each).opacity")
+    assert float(opacity) < 0.8  # the photo is visible below
+    assert page.locator(".editor .swatch").count() == 2
+    draw(page, (0.45, 0.55))
+    page.locator("#regions-use").click()
+    page.locator("#use-regions").wait_for()
+    visit.choose("contents", "coffee")
+    page.locator("#use-regions").wait_for(state="detached")
+    visit.choose("contents", "chelsea")
+    assert page.locator("#use-regions").is_checked()
+    visit.paint()
+    record = newest_record(studio)
+    assert [each["path"] for each in record["inputs"] if each["role"] == "style"] == ["brushstrokes", "mosaic"]
+    assert {name.split("/")[-1] for name in record["terms"] if name.startswith("style/")} == {"region1", "region2"}
+    page.locator("#open-regions").click()
+    drawn = page.locator(".editor canvas").evaluate(
+        "each => each.getContext('2d').getImageData(each.width / 2, each.height / 2, 1, 1).data[3]"
+    )
+    assert drawn == 255
+    page.keyboard.press("Escape")
 
 
 def test_an_experiment_is_browsed(visit: Visit) -> None:
     page = visit.page
-    visit.open_tab("Experiments")
+    page.locator("nav [data-tab=lab]").click()
     page.locator("#experiment-table tbody tr").first.wait_for()
     names = [text.split("\t")[0] for text in page.locator("#experiment-table tbody tr").all_inner_texts()]
     assert names[:2] == ["gatys", "gpdm"]
@@ -335,106 +678,104 @@ def test_an_experiment_is_browsed(visit: Visit) -> None:
     popup.value.close()
 
 
-def test_a_result_of_an_earlier_run_is_replayed_bit_for_bit_and_deleted(
-    visit: Visit, studio: Studio, earlier_key: str
-) -> None:
-    page, history = visit.page, studio.service.history
-    visit.open_tab("History")
-    page.locator(f"#history-grid button[data-key='{earlier_key}']").click()
-    page.locator(f"#history-viewer img[src='pictures/{earlier_key}.png']").wait_for()
-    before = {entry.key for entry in history.entries()}
-    page.locator("#history-replay").click()
-    page.locator(".canvas[data-status=done] img[alt*='woodcut stylized with mosaic, gatys']").first.wait_for()
-    replayed, earlier = history.entries()[0], history.entry(earlier_key)
-    assert replayed.key not in before
-    pictures = [PIL.Image.open(entry.picture).tobytes() for entry in (replayed, earlier)]
-    assert pictures[0] == pictures[1]
-    visit.open_tab("History")
-    page.locator(f"#history-grid button[data-key='{replayed.key}']").wait_for()  # the grid was refreshed
-    page.locator(f"#history-grid button[data-key='{replayed.key}']").click()
-    page.locator(f"#history-viewer img[src='pictures/{replayed.key}.png']").wait_for()
-    page.locator("#history-delete").click()
-    assert history.has(replayed.key)
-    page.locator("#history-confirm").click()
-    page.locator(f"#history-grid button[data-key='{replayed.key}']").wait_for(state="detached")
-    assert not history.has(replayed.key)
+# --- words, keyboard, phone ---
 
 
-def test_two_pages_at_once_show_their_own_jobs(browser: Browser, visit: Visit, studio: Studio) -> None:
-    other = Visit(visit.page.context.new_page(), studio.url)
-    styles = {visit: "inkwash", other: "geometric"}
-    for each, style in styles.items():
-        each.choose("Style images", style)
-        each.set(size=64, steps=20)
-    for each in styles:
-        each.page.locator("#paint:enabled").click()
-    for each, style in styles.items():
-        each.page.locator(f".canvas[data-status=done] .after[alt*='with {style}, gatys']").wait_for()
+def test_three_techniques_are_shown_and_the_others_are_folded(visit: Visit) -> None:
+    page = visit.page
+    visible = [each for each in page.locator("#techniques .card").all() if each.is_visible()]
+    assert [each.locator("b").inner_text() for each in visible] == ["Classic", "Instant", "Brushwork"]
+    assert all(each.locator(".time").inner_text() for each in visible)
+    page.locator("#more-techniques summary").click()
+    assert page.locator("#more-techniques .card:visible").count() == 8
+
+
+def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit) -> None:
+    page = visit.page
+    page.locator("h1").click()
+    reached = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUSED))
+    assert {"paint", "slider", "content", "style", "method"} <= set(reached)
+    assert "" not in reached
+    page.locator("#paint").focus()
+    page.keyboard.press("Enter")
+    visit.wait_for("done")
+
+
+def test_an_upload_is_removed_by_a_key_and_the_removal_undone(visit: Visit) -> None:
+    page = visit.page
+    visit.upload("contents", ("owl.png", random_picture(seed=37)))
+    owl = page.locator("#contents label", has_text="owl")
+    owl.locator("input").focus()
+    page.keyboard.press("Delete")
+    owl.wait_for(state="detached")
+    page.locator(".message", has_text="owl removed").get_by_role("button", name="Undo").click()
+    owl.wait_for()
+
+
+def test_two_pages_at_once_show_their_own_jobs(visit: Visit, studio: Studio) -> None:
+    other = Visit(visit.page.context.browser.new_page(), studio.url)  # type: ignore[union-attr]
+    other.reset()
+    for each, style in ((visit, "inkwash"), (other, "geometric")):
+        each.choose("styles", style)
+        each.set(steps=20)
+    for each in (visit, other):
+        each.page.locator("#paint").click()
+    for each, style in ((visit, "Ink wash"), (other, "Geometric")):
+        each.wait_for("done")
+        each.page.locator(f"#stage .after[alt*='in the style of {style}']").wait_for()
     other.check()
     other.page.close()
 
 
 @pytest.mark.slow
-def test_the_page_has_no_serious_accessibility_faults(visit: Visit) -> None:
+def test_the_page_has_no_accessibility_faults(visit: Visit) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    # The dark scheme differs in its colors only.
-    options: dict[str, dict[str, Any]] = {
-        "light": {"resultTypes": ["violations"]},
-        "dark": {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in-text-block"]},
-    }
     faults = {}
-    for tab in TABS:
-        visit.open_tab(tab)
-        for scheme in options:
-            visit.page.emulate_media(color_scheme=scheme)
-            visit.page.wait_for_timeout(400)
-            assert visit.page.locator("body.dark").count() == (scheme == "dark")
-            found = Axe().run(visit.page, options=options[scheme]).response["violations"]
-            serious = [each for each in found if each["impact"] in ("serious", "critical")]
-            faults |= {f"{tab}, {scheme}: {each['id']}": each["nodes"][0]["html"][:200] for each in serious}
+    visit.paint()
+    for tab in (*TABS, "viewer"):
+        if tab == "viewer":
+            visit.goto("#gallery")
+            visit.page.locator("#gallery-grid li > button:not(.star)").first.click()
+            visit.page.locator("dialog h2").wait_for()
+        else:
+            visit.page.locator(f"nav [data-tab={tab}]").click()
+        for fold in visit.page.locator("details").all():
+            if fold.get_attribute("id") != "queue":
+                fold.evaluate("each => { each.open = true; }")
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            visit.page.wait_for_timeout(300)
+            found = Axe().run(visit.page, options={"resultTypes": ["violations"]}).response["violations"]
+            faults |= {f"{tab}, {scheme}: {each['id']}": each["nodes"][0]["html"][:200] for each in found}
     assert faults == {}
 
 
 @pytest.fixture
 def phone(browser: Browser, studio: Studio) -> Iterator[Visit]:
-    visit = Visit(browser.new_page(viewport=PHONE), studio.url)
+    visit = Visit(browser.new_page(viewport=PHONE, has_touch=True), studio.url)
+    visit.reset()
     yield visit
     visit.check()
     visit.page.close()
 
 
-def test_a_phone_shows_every_tab_without_horizontal_scrolling(phone: Visit) -> None:
-    overflow = {}
+def test_a_phone_shows_every_tab_without_horizontal_scrolling_and_with_large_targets(phone: Visit) -> None:
+    page = phone.page
+    overflow, small = {}, {}
+    phone.paint()
     for tab in TABS:
-        phone.open_tab(tab)
-        phone.page.wait_for_timeout(500)
-        overflow[tab] = phone.page.evaluate(OVERFLOW)
+        page.locator(f"nav [data-tab={tab}]").click()
+        page.locator(f"[data-panel={tab}]").wait_for()
+        page.wait_for_timeout(200)
+        overflow[tab], small[tab] = page.evaluate(OVERFLOW), page.evaluate(SMALL_TARGETS)
     assert overflow == {tab: [] for tab in TABS}
-
-
-@pytest.mark.slow
-def test_regions_are_drawn_on_a_phone(phone: Visit, studio: Studio) -> None:
-    visit, page = phone, phone.page
-    visit.choose("Style images", "brushstrokes", "mosaic")
-    visit.set(size=64, steps=3)
-    visit.open_tab("Masks")
-    canvas = page.locator("#masks-editor canvas").first
-    canvas.wait_for()
-    page.wait_for_timeout(1500)
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    assert small == {tab: [] for tab in TABS}
+    page.locator("nav [data-tab=paint]").click()
+    page.evaluate("scrollTo(0, 900)")
+    box = page.locator("#paint").bounding_box()
     assert box is not None
-    for fraction in (0.47, 0.53):
-        page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * fraction)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * fraction, steps=4)
-        page.mouse.up()
-    page.wait_for_timeout(1000)
-    page.locator("#masks-use").click()
-    page.locator("#use-regions input").wait_for()
-    visit.start()
-    visit.wait_for_status("done")
-    record = newest_record(studio)
-    assert [each["path"] for each in record["inputs"] if each["role"] == "style"] == ["brushstrokes", "mosaic"]
-    assert {name.split("/")[-1] for name in record["terms"] if name.startswith("style/")} == {"region1", "region2"}
+    assert box["y"] + box["height"] <= PHONE["height"]

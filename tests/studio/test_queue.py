@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import re
+import shlex
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import torch
 from small_studio import random_picture
 
 import impasto
+from impasto.cli import main
 from impasto.images import load_image
 from impasto.pipeline.records import load_record
 from impasto.pipeline.replay import replay
@@ -23,7 +27,8 @@ from impasto.studio import queue as queue_module
 from impasto.studio.history import History
 from impasto.studio.jobs import JobState
 from impasto.studio.queue import JobQueue
-from impasto.studio.requests import StylizeRequest
+from impasto.studio.requests import StylizeRequest, request_from_record
+from impasto.studio.snippets import python_script, shell_command
 
 TINY: dict[str, Any] = {"backbone": "tiny", "size": 48}
 ENDLESS = 1_000_000
@@ -156,7 +161,9 @@ def test_a_changed_job_starts_from_the_stopped_one_before_all_waiting_jobs(
     queue.stop(changed)
     assert queue.wait(changed, 30).status == "stopped"
     record = history.entry(changed).record()
-    assert record["settings"]["start"] == str(history.entry(first).picture)
+    start = Path(record["settings"]["start"])
+    assert start == history.entry(changed).picture.with_name("start.png")
+    assert start.read_bytes() == history.entry(first).picture.read_bytes()
     assert record["settings"]["strength"] == 90
     assert [(each["key"], each["stopped"]) for each in record["segments"]] == [(first, "cancelled")]
 
@@ -227,12 +234,149 @@ def test_the_history_survives_a_restart_and_entries_can_be_deleted(queue: JobQue
     reopened = History(history.folder)
     assert [entry.key for entry in reopened.entries()] == sorted([key, other], reverse=True)
     entry = reopened.entry(key)
-    assert entry.title == "woodcut stylized with mosaic, gatys"
+    assert entry.title == "Woodcut in the style of Mosaic"
     assert load_record(entry.picture)["seed"] == 1
     assert load_image(entry.thumbnail).shape[-1] == 48
     reopened.delete(key)
     assert [entry.key for entry in reopened.entries()] == [other]
     assert not entry.picture.exists()
+
+
+def test_a_deleted_result_can_be_restored_until_the_trash_is_emptied(
+    queue: JobQueue, history: History, request_of: MakeRequest
+) -> None:
+    keys = [queue.submit(request_of()) for _ in range(2)]
+    queue.wait(keys[-1], 30)
+    for key in keys:
+        history.delete(key)
+    assert history.entries() == []
+    picture = history.restore(keys[0]).picture
+    assert load_record(picture)["steps"] == 3
+    history.empty_trash()
+    with pytest.raises(ValueError, match="the trash has no result"):
+        history.restore(keys[1])
+    assert [entry.key for entry in history.entries()] == keys[:1]
+
+
+def test_a_star_and_the_summary_of_a_result_are_kept(
+    queue: JobQueue, history: History, request_of: MakeRequest
+) -> None:
+    key = queue.submit(request_of())
+    queue.wait(key, 30)
+    history.star(key, True)
+    listed = History(history.folder).entry(key).to_json()
+    assert (listed["starred"], listed["method"], listed["width"], listed["content"]) == (True, "gatys", 48, "content")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed["created"])
+
+
+def test_a_continued_picture_can_be_replayed_after_its_parent_was_deleted(
+    queue: JobQueue, history: History, request_of: MakeRequest
+) -> None:
+    first = queue.submit(request_of(5))
+    second = queue.submit(request_of(5), parent=first)
+    queue.wait(second, 30)
+    history.delete(first)
+    history.empty_trash()
+    again = queue.submit(request_from_record(history.entry(second).record()))
+    assert queue.wait(again, 30).error is None
+    pixels = [load_image(history.entry(key).picture) for key in (second, again)]
+    assert torch.equal(*pixels)
+
+
+def test_a_deleted_result_cannot_be_continued(queue: JobQueue, history: History, request_of: MakeRequest) -> None:
+    key = queue.submit(request_of())
+    queue.wait(key, 30)
+    history.delete(key)
+    with pytest.raises(ValueError, match=r"has no result .* to continue from; it may have been deleted"):
+        queue.submit(request_of(), parent=key)
+
+
+def test_a_change_to_a_method_of_one_pass_is_refused_and_stops_nothing(
+    queue: JobQueue, request_of: MakeRequest
+) -> None:
+    key = queue.submit(request_of(ENDLESS))
+    wait_for_step(queue, key)
+    one_pass = replace(request_of(), method="micro", settings={"size": 48})
+    with pytest.raises(ValueError, match="computes its image in one pass, so it cannot continue"):
+        queue.submit(one_pass, parent=key)
+    assert not queue.state(key).is_stopping
+    step = queue.state(key).step
+    wait_for_step(queue, key, step + 2)
+    queue.stop(key)
+
+
+def test_a_change_to_a_waiting_job_keeps_its_place_in_the_queue(queue: JobQueue, request_of: MakeRequest) -> None:
+    running = queue.submit(request_of(ENDLESS))
+    wait_for_step(queue, running)
+    second, third = queue.submit(request_of()), queue.submit(request_of())
+    changed = queue.submit(request_of(4), parent=third)
+    assert [queue.state(key).queue_position for key in (second, changed)] == [1, 2]
+    assert queue.state(third).status == "cancelled"
+    queue.stop(running)
+    assert queue.wait(changed, 30).step == 4
+
+
+def test_a_continued_job_has_the_size_that_it_asks_for(
+    queue: JobQueue, history: History, request_of: MakeRequest
+) -> None:
+    first = queue.submit(request_of())
+    queue.wait(first, 30)
+    larger = queue.submit(request_of(size=96), parent=first)
+    same = queue.submit(replace(request_of(), settings={"backbone": "tiny", "steps": 2}), parent=first)
+    queue.wait(same, 30)
+    assert [load_image(history.entry(key).picture).shape[-1] for key in (first, larger, same)] == [48, 96, 48]
+
+
+def test_the_command_of_a_stopped_job_computes_the_same_picture(
+    queue: JobQueue, history: History, request_of: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = queue.submit(request_of(ENDLESS))
+    wait_for_step(queue, key, 5)
+    queue.stop(key)
+    assert queue.wait(key, 30).status == "stopped"
+    entry = history.entry(key)
+    request = request_from_record(entry.record())
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(shell_command(request, entry.picture))[1:]) == 0
+    repeated = load_image(tmp_path / "out.png")
+    assert torch.equal(repeated, load_image(entry.picture))
+    (tmp_path / "out.png").unlink()
+    exec(python_script(request, entry.picture))
+    assert torch.equal(load_image(tmp_path / "out.png"), repeated)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 65536}, "size: the output would have 65536 x 65536 pixels, .*; give at most \\d+"),
+        ({"sizes": [65536]}, "size: the output would have"),
+        ({"polish": 3}, "'vgg19-caffe' are not on this machine; allow the download of"),
+        ({"backbone": "vgg19"}, "'vgg19' are not on this machine; allow the download of 575 MB"),
+    ],
+)
+def test_a_request_that_costs_too_much_is_refused_before_it_runs(
+    queue: JobQueue, request_of: MakeRequest, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        queue.submit(request_of(**settings))
+
+
+def test_many_styles_are_refused(queue: JobQueue, request_of: MakeRequest) -> None:
+    request = request_of()
+    with pytest.raises(ValueError, match="17 style images are given; give at most 16"):
+        queue.submit(replace(request, styles=request.styles * 17))
+
+
+def test_a_failed_allocation_is_explained(
+    queue: JobQueue, history: History, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allocate(*args: Any, **settings: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(queue_module, "stylize", allocate)
+    key = queue.submit(request_of())
+    assert queue.wait(key, 30).error == "not enough memory for this size; give a smaller size"
+    assert list(history.folder.glob(f"{key}*")) == []
 
 
 @pytest.mark.parametrize("key", ["../../etc", "", "x" * 5000, "20261121-000000-../../../abc", "\0"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import re
@@ -11,6 +12,8 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,10 +23,13 @@ import PIL.Image
 import pytest
 from small_studio import Studio, random_picture
 
+import impasto.cli.studio as studio_command
 from impasto.cli import main
 from impasto.images import load_image
 from impasto.pipeline.records import load_record
 from impasto.studio.access import AccessControl
+from impasto.studio.page_api import FILES, MEDIA_TYPES
+from impasto.studio.server import address_for_others
 from impasto.weights import sha256_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -56,6 +62,11 @@ def encode_form(fields: Fields) -> tuple[bytes, dict[str, str]]:
 def stylize(studio: Studio, fields: Fields) -> tuple[int, bytes, Any]:
     data, headers = encode_form([("backbone", "tiny"), ("size", "48"), ("steps", "2"), *fields])
     return fetch(f"{studio.url}stylize", method="POST", data=data, headers=headers)
+
+
+def send_json(studio: Studio, path: str, body: Any) -> tuple[int, bytes, Any]:
+    headers = {"content-type": "application/json"}
+    return fetch(studio.url + path, method="POST", data=json.dumps(body).encode(), headers=headers)
 
 
 def test_a_request_stylizes_samples_and_files(studio: Studio, tmp_path: Path) -> None:
@@ -125,6 +136,165 @@ def test_an_invalid_request_gets_an_error_of_one_line(studio: Studio, fields: Fi
     assert "\n" not in error
 
 
+def test_a_request_can_be_json(studio: Studio) -> None:
+    settings = {"backbone": "tiny", "size": 48, "steps": 2, "seed": 11}
+    body = {"content": "woodcut", "style": ["mosaic"], "settings": settings, "wait": 0}
+    status, answer, _ = send_json(studio, "stylize", body)
+    key = json.loads(answer)["key"]
+    assert status == 202
+    assert studio.service.queue.wait(key, 60).status == "done"
+    assert studio.service.history.entry(key).record()["seed"] == 11
+    listed = json.loads(fetch(f"{studio.url}jobs?keys={key}")[1])["jobs"]
+    assert [(job["key"], job["status"], job["title"]) for job in listed] == [
+        (key, "done", "Woodcut in the style of Mosaic")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([1], "the body is not a JSON object"),
+        ({"style": ["mosaic"]}, "content: choose a content image"),
+        ({"content": ["woodcut"], "style": ["mosaic"]}, "content: give text"),
+        ({"content": "woodcut", "style": {"a": 1}}, "style: give a list of names"),
+        ({"content": "woodcut", "style": ["mosaic"], "settings": {"size": 65536}}, "give at most"),
+        ({"content": "woodcut", "style": ["mosaic"], "settings": {"polish": 5}}, "allow the download of"),
+        ({"content": "woodcut", "style": ["mosaic"] * 17}, "give at most 16"),
+        ({"content": "woodcut", "style": ["mosaic"], "parent": "none"}, "'none' is not the key of a result"),
+    ],
+)
+def test_invalid_json_gets_an_error_of_one_line(studio: Studio, body: Any, message: str) -> None:
+    status, answer, _ = send_json(studio, "stylize", body)
+    assert (status, message in json.loads(answer)["error"]) == (400, True)
+
+
+def test_nested_json_and_too_many_fields_get_an_error_and_not_a_crash(studio: Studio) -> None:
+    headers = {"content-type": "application/json"}
+    for body in (b"[" * 100_000, b'{"a":' * 5000):
+        assert fetch(f"{studio.url}stylize", method="POST", data=body, headers=headers)[0] == 400
+    status, body, _ = stylize(studio, [("seed", "1")] * 200)
+    assert (status, list(json.loads(body))) == (400, ["error"])
+
+
+def test_no_record_that_leaves_the_studio_has_a_path_of_this_machine(studio: Studio, tmp_path: Path) -> None:
+    name = json.loads(fetch(f"{studio.url}uploads?name=lion.png", method="POST", data=random_picture(seed=21))[1])[
+        "name"
+    ]
+    _, body, headers = stylize(studio, [("content", name), ("style", "mosaic")])
+    key = headers["x-impasto-key"]
+    more: dict[str, Any] = {"content": name, "style": ["mosaic"], "settings": {"backbone": "tiny", "steps": 2}}
+    child = json.loads(send_json(studio, "stylize", {**more, "parent": key, "wait": 0})[1])["key"]
+    assert studio.service.queue.wait(child, 60).status == "done"
+    (tmp_path / "out.png").write_bytes(body)
+    assert [each["path"] for each in load_record(tmp_path / "out.png")["inputs"]] == ["lion.png", "mosaic"]
+    folder = str(studio.service.folder.parent).encode()
+    for path in (f"pictures/{key}.json", f"pictures/{child}.json", f"pictures/{child}.png", f"jobs/{child}/preview"):
+        status, data, _ = fetch(studio.url + path)
+        assert (status, folder in data) == (200, False)
+    assert (studio.service.history.entry(key).record()["inputs"][0]["path"]).startswith(str(studio.service.folder))
+
+
+def test_the_settings_in_a_downloaded_picture_can_be_used_again(studio: Studio) -> None:
+    content = random_picture(seed=22)
+    _, picture, _ = stylize(studio, [("content", content), ("style", "mosaic"), ("strength", "80")])
+    given = json.loads(fetch(f"{studio.url}settings", method="POST", data=picture)[1])
+    assert (given["styles"], given["method"], given["missing"]) == (["mosaic"], "gatys", [])
+    assert given["settings"] == {"backbone": "tiny", "size": 48, "steps": 2, "strength": 80}
+    assert studio.service.uploads.path(given["content"]).read_bytes() == content
+    studio.service.uploads.remove(given["content"], set())
+    assert json.loads(fetch(f"{studio.url}settings", method="POST", data=picture)[1])["missing"] == ["x.png"]
+    status, body, _ = fetch(f"{studio.url}settings", method="POST", data=content)
+    assert (status, b"has no settings inside" in body) == (400, True)
+
+
+def test_an_instant_preview_shows_the_content_image_in_the_style(studio: Studio) -> None:
+    shown = [fetch(f"{studio.url}instant?content=woodcut&style={style}&size=192") for style in ("mosaic", "inkwash")]
+    pictures = [PIL.Image.open(io.BytesIO(body)) for _, body, _ in shown]
+    assert [(status, headers["content-type"]) for status, _, headers in shown] == [(200, "image/jpeg")] * 2
+    assert {max(picture.size) for picture in pictures} == {192}
+    assert np.abs(np.asarray(pictures[0], float) - np.asarray(pictures[1], float)).mean() > 10
+    assert fetch(f"{studio.url}instant?content=woodcut&style=mosaic&size=4000")[0] == 400
+    assert fetch(f"{studio.url}instant?content=/etc/hostname&style=mosaic&size=192")[0] == 400
+
+
+def test_results_are_starred_deleted_restored_and_downloaded_as_an_archive(studio: Studio, earlier_key: str) -> None:
+    def entry() -> dict[str, Any]:
+        entries = json.loads(fetch(f"{studio.url}gallery")[1])["entries"]
+        return next((each for each in entries if each["key"] == earlier_key), {})
+
+    for action, starred in (("star", True), ("unstar", False)):
+        assert fetch(f"{studio.url}gallery/{earlier_key}/{action}", method="POST")[0] == 200
+        assert entry()["starred"] is starred
+    assert fetch(f"{studio.url}gallery/{earlier_key}", method="DELETE")[0] == 200
+    assert entry() == {}
+    assert fetch(f"{studio.url}gallery/{earlier_key}/restore", method="POST")[0] == 200
+    assert entry()["title"] == "Woodcut in the style of Mosaic"
+    archive = zipfile.ZipFile(io.BytesIO(fetch(f"{studio.url}gallery.zip?keys={earlier_key}")[1]))
+    assert [archive.read(name)[:4] for name in archive.namelist()] == [b"\x89PNG"]
+    details = json.loads(fetch(f"{studio.url}gallery/{earlier_key}")[1])
+    assert details["choices"]["settings"] == {"backbone": "tiny", "size": 64, "steps": 3}
+    assert details["command"].startswith("impasto stylize woodcut mosaic -o out.png --method gatys")
+
+
+def test_a_comparison_gives_steps_only_to_the_methods_that_have_them(studio: Studio) -> None:
+    body = {"content": "woodcut", "style": ["mosaic"], "methods": ["gatys", "micro"], "strength": [30, 70]}
+    status, answer, _ = send_json(studio, "compare", {**body, "settings": {"steps": 2, "size": 48, "backbone": "tiny"}})
+    keys = [job["key"] for job in json.loads(answer)["jobs"]]
+    states = [studio.service.queue.wait(key, 60) for key in keys]
+    assert (status, [state.status for state in states]) == (202, ["done"] * 4)
+    assert [dict(state.request.settings) for state in states[1:3]] == [
+        {"steps": 2, "size": 48, "backbone": "tiny", "strength": 70},
+        {"size": 48, "strength": 30},
+    ]
+    status, answer, _ = send_json(studio, "compare", {**body, "strength": [*range(40)], "settings": {}})
+    assert (status, "choose at most 40 combinations" in json.loads(answer)["error"]) == (400, True)
+
+
+def test_regions_are_stored_as_a_label_map(studio: Studio) -> None:
+    drawing = PIL.Image.new("RGBA", (40, 30))
+    drawing.paste((138, 28, 28, 255), (0, 0, 20, 30))
+    file = io.BytesIO()
+    drawing.save(file, "PNG")
+    stored = json.loads(fetch(f"{studio.url}regions?fill=1", method="POST", data=file.getvalue())[1])
+    assert stored["used"] == [0, 1]
+    assert stored["name"] not in studio.service.uploads.library()
+    for wrong in (b"<svg/>", random_picture()[:200], b""):
+        assert fetch(f"{studio.url}regions", method="POST", data=wrong)[0] == 400
+
+
+def test_the_page_is_small_and_has_its_own_icon(studio: Studio) -> None:
+    files = {file.name: file.stat().st_size for file in FILES.iterdir()}
+    for name in files:
+        status, body, headers = fetch(f"{studio.url}page/{name}")
+        assert (status, len(body)) == (200, files[name])
+        assert headers["content-type"].split(";")[0] == MEDIA_TYPES[Path(name).suffix]
+    assert sum(files.values()) < 150_000
+    assert b"gradio" not in fetch(studio.url)[1]
+    assert b'href="page/icon.svg"' in fetch(studio.url)[1]
+    assert fetch(f"{studio.url}page/..%2fserver.py")[0] in (400, 404)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", None), ("studio.lan", "studio.lan")]
+)
+def test_the_printed_address_can_be_opened_on_another_machine(host: str, expected: str | None) -> None:
+    address = address_for_others(host)
+    assert address != "0.0.0.0"
+    assert expected in (address, None)
+
+
+def test_the_command_opens_the_page_in_a_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(studio_command, "_serve", lambda server, listener: 0)
+    monkeypatch.setattr(studio_command, "_has_screen", lambda: True)
+    monkeypatch.setattr(studio_command.webbrowser, "open", opened.append)
+    words = ["studio", "--port", "0", "--folder", str(tmp_path / "studio")]
+    assert main([*words, "--no-browser"]) == 0
+    assert opened == []
+    assert main(words) == 0
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", opened[0])
+
+
 def test_a_stereo_picture_of_a_camera_is_stylized(studio: Studio) -> None:
     second = PIL.Image.open(io.BytesIO(random_picture(seed=8)))
     picture = random_picture("MPO", save_all=True, append_images=[second])
@@ -151,11 +321,23 @@ def test_ten_clients_get_their_own_results(studio: Studio) -> None:
     assert seeds == {seed: seed for seed in range(30)}
 
 
-def test_the_client_api_uploads_and_stylizes(studio: Studio, tmp_path: Path) -> None:
-    from gradio_client import Client, handle_file
+@pytest.fixture(scope="module")
+def client(studio: Studio) -> Any:
+    """A client of gradio, whose server starts with its first request and leaves event loops open."""
+    from gradio_client import Client
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fetch(f"{studio.url}config")
+        client = Client(studio.url, verbose=False)
+        gc.collect()
+    return client
+
+
+def test_the_client_api_uploads_and_stylizes(studio: Studio, client: Any, tmp_path: Path) -> None:
+    from gradio_client import handle_file
 
     (tmp_path / "mine.png").write_bytes(random_picture(seed=3))
-    client = Client(studio.url, verbose=False)
     names = list(client.view_api(return_format="dict")["named_endpoints"])
     assert names == ["/upload", "/stylize", "/wait", "/stop"]
     name = client.predict(handle_file(str(tmp_path / "mine.png")), api_name="/upload")
@@ -168,7 +350,16 @@ def test_the_client_api_uploads_and_stylizes(studio: Studio, tmp_path: Path) -> 
         client.predict(name, ["mosaic"], "gatys", {"strokes": 2}, api_name="/stylize")
 
 
-def test_the_client_api_cannot_read_files_of_the_server(studio: Studio, tmp_path: Path) -> None:
+def test_the_client_api_names_a_value_of_the_wrong_type(client: Any) -> None:
+    with pytest.raises(Exception, match=r"style: give a list of names, not '?5"):
+        client.predict("woodcut", 5, "gatys", {}, api_name="/stylize")
+    with pytest.raises(Exception, match=r"settings: give an object with names and values, not '?\[1\]"):
+        client.predict("woodcut", "mosaic", "gatys", [1], api_name="/stylize")
+    with pytest.raises(Exception, match="17 style images are given; give at most 16"):
+        client.predict("woodcut", ["mosaic"] * 17, "gatys", {}, api_name="/stylize")
+
+
+def test_the_client_api_cannot_read_files_of_the_server(studio: Studio, client: Any, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(random_picture(seed=4))
     named = {"path": str(tmp_path / "secret.png"), "meta": {"_type": "gradio.FileData"}}
     json_type = {"content-type": "application/json"}
@@ -209,7 +400,8 @@ def test_no_route_sends_the_bytes_of_an_upload(studio: Studio) -> None:
 def test_the_page_loads_nothing_from_other_hosts_and_has_no_generated_documentation(studio: Studio) -> None:
     status, _, headers = fetch(studio.url)
     assert status == 200
-    assert headers["content-security-policy"].startswith("default-src 'self' data: blob:;")
+    assert headers["content-security-policy"].startswith("default-src 'self'; img-src 'self' data: blob:;")
+    assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert fetch(f"{studio.url}docs")[0] == 404
 
@@ -268,10 +460,12 @@ def test_the_command_requires_a_token_from_other_machines_and_ends_with_a_signal
         assert studio.stderr is not None
         address = studio.stdout.readline().strip()
         url, _, token = address.partition("?token=")
+        assert "0.0.0.0" not in url
+        url = re.sub(r"//[^:/]+", "//127.0.0.1", url)
         assert len(token) >= 32
         assert studio.stderr.readline() == "impasto: the studio is running; Ctrl-C stops it\n"
-        assert fetch(url.replace("0.0.0.0", "127.0.0.1"), headers={"Authorization": f"Bearer {token}"})[0] == 200
-        assert fetch(url.replace("0.0.0.0", "127.0.0.1"))[0] == 401
+        assert fetch(url, headers={"Authorization": f"Bearer {token}"})[0] == 200
+        assert fetch(url)[0] == 401
         studio.send_signal(number)
         assert studio.wait(60) == 128 + number
         assert studio.stderr.read() == ""

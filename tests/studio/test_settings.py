@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from impasto.cli.flags import given_settings
 from impasto.cli.stylize import stylize_parser
 from impasto.config import setting_schemas
 from impasto.methods import METHODS
-from impasto.studio.controls import controls_of, settings_from, values_for
+from impasto.studio import labels
+from impasto.studio.controls import controls_of
+from impasto.studio.estimates import REFERENCE, seconds_per_megapixel
+from impasto.studio.history import HistoryEntry
+from impasto.studio.labels import TECHNIQUES, image_label, setting_label, technique
 from impasto.studio.plot import MAX_POINTS, curves_svg
 from impasto.studio.regions import PALETTE, colors_used, encode_png, label_map
 from impasto.studio.requests import StylizeRequest, continue_from, request_from_record, without_continuation
@@ -49,35 +54,12 @@ def test_every_setting_but_files_has_a_control_and_the_main_settings_come_first(
     assert all(control.help and control.group for control in controls)
 
 
-@pytest.mark.parametrize("method", [*METHODS])
-def test_controls_with_their_initial_values_set_nothing(method: str) -> None:
-    initial = {control.name: control.initial for control in controls_of(method)}
-    assert settings_from(method, initial) == {}
-    assert values_for(method, {}) == initial
-
-
-@pytest.mark.parametrize("method", [*METHODS])
-def test_settings_are_equal_after_a_round_trip_through_the_controls(method: str) -> None:
-    known = {name: value for name, value in SETTINGS.items() if name in METHODS[method].Config.__dataclass_fields__}
-    assert settings_from(method, values_for(method, SETTINGS)) == known
-
-
 def test_controls_have_the_bounds_and_choices_of_the_settings() -> None:
     controls = {control.name: control for control in controls_of("gatys")}
     assert (controls["strength"].minimum, controls["strength"].maximum) == (0, 100)
     assert controls["color"].choices == ("style", "luminance", "moments", "histogram")
     assert controls["backbone"].choices[0] == "lite"
     assert (controls["lr"].kind, controls["lr"].initial, controls["style_layers"].kind) == ("number", None, "list")
-
-
-def test_text_is_parsed_as_numbers_and_names() -> None:
-    typed = {"style_mix": "1, 2.5", "style_layers": "relu1_1 relu2_1", "steps": "12", "lr": "", "history": 5.0}
-    assert settings_from("gatys", typed) == {
-        "style_mix": [1, 2.5],
-        "style_layers": ["relu1_1", "relu2_1"],
-        "steps": 12,
-        "history": 5,
-    }
 
 
 def test_the_shell_command_has_the_images_and_settings_of_the_request() -> None:
@@ -116,7 +98,39 @@ def test_a_continued_request_keeps_the_size_of_the_picture_and_can_be_reverted()
     continued = continue_from(request, Path("/x/picture.png"), 64)
     assert continued.settings == {"steps": 2, "start": "/x/picture.png", "sizes": [64]}
     assert without_continuation(continued.settings) == {"steps": 2}
+    assert continue_from(replace(request, settings={"size": 96}), Path("/x.png"), 64).settings["sizes"] == [96]
     assert without_continuation({"start": "noise", "sizes": [64]}) == {"start": "noise", "sizes": [64]}
+
+
+def test_every_method_has_a_name_and_a_sentence_and_three_are_shown_first() -> None:
+    assert set(TECHNIQUES) == set(METHODS)
+    assert [name for name, each in TECHNIQUES.items() if each.is_first] == ["gatys", "micro", "nnst"]
+    assert len({each.label for each in TECHNIQUES.values()}) == len(TECHNIQUES)
+    assert all(each.sentence.endswith(".") for each in TECHNIQUES.values())
+    assert technique("gatys").label == "Classic"
+
+
+def test_labels_name_settings_and_choices_that_exist() -> None:
+    controls = {control.name: control for method in METHODS for control in controls_of(method)}
+    assert set(labels.SETTINGS) <= set(controls)
+    assert {(name, choice) for name, named in labels.CHOICES.items() for choice in named} <= {
+        (name, choice) for name in labels.CHOICES for choice in controls[name].choices
+    }
+    assert setting_label("strength", "")[0] == "Style strength"
+    assert setting_label("patch_size", "Side of the patches.") == ("Patch size", "Side of the patches.")
+    assert image_label("holiday at sea.jpg") == "holiday at sea"
+
+
+def test_estimates_follow_the_results_of_this_machine() -> None:
+    def entry(**summary: Any) -> HistoryEntry:
+        figures = {"method": "gatys", "seconds": 10.0, "width": 1000, "height": 500, "is_typical": True}
+        return HistoryEntry("key", "title", Path(), Path(), {**figures, **summary})
+
+    assert seconds_per_megapixel([])["gatys"] == REFERENCE["gatys"]
+    entries = [entry(), entry(seconds=12.0), entry(is_typical=False, seconds=900.0), entry(stopped="cancelled")]
+    found = seconds_per_megapixel(entries)
+    assert found["gatys"] == 22
+    assert found["nnst"] == pytest.approx(REFERENCE["nnst"] * 22 / REFERENCE["gatys"])
 
 
 def layer_of(*boxes: tuple[int, tuple[int, int, int, int]]) -> PIL.Image.Image:

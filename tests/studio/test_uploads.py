@@ -17,9 +17,9 @@ import pytest
 from small_studio import random_picture
 
 from impasto.images import load_image
-from impasto.studio.page.masks import editor_value
+from impasto.studio.requests import display_name
 from impasto.studio.service import StudioService
-from impasto.studio.uploads import Uploads, printable_name
+from impasto.studio.uploads import Uploads, frame_count, printable_name
 
 MAX_BYTES = 2**20
 MAX_PIXELS = 1_000_000
@@ -135,8 +135,8 @@ def test_a_hostile_upload_is_rejected_in_one_line_and_no_file_remains(uploads: U
 def test_a_polyglot_is_shown_as_the_same_jpeg_as_the_image_alone(service: StudioService, name: str) -> None:
     image, polyglot, payload = POLYGLOTS[name]
     assert payload in polyglot
-    jpeg = service.source_jpeg(service.uploads.add(polyglot, "polyglot"))
-    assert jpeg == service.source_jpeg(service.uploads.add(image, "image"))
+    jpeg = service.source_preview(service.uploads.add(polyglot, "polyglot"))
+    assert jpeg == service.source_preview(service.uploads.add(image, "image"))
     assert (jpeg[:3], jpeg[-2:]) == (b"\xff\xd8\xff", b"\xff\xd9")
     assert payload not in jpeg
 
@@ -171,12 +171,12 @@ def test_every_file_that_the_command_line_reads_is_stored_byte_by_byte_under_its
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_the_page_and_the_editor_of_masks_show_every_upload(service: StudioService, name: str) -> None:
+def test_the_page_shows_every_upload(service: StudioService, name: str) -> None:
     key = service.uploads.add(READABLE[name](), name)
-    for shown in (PIL.Image.open(io.BytesIO(service.source_jpeg(key))), editor_value(service, key)["background"]):
-        colors = np.asarray(shown.convert("RGB")) / 255
-        expected = load_image(service.uploads.path(key))[0].permute(1, 2, 0).numpy()
-        assert np.abs(colors.mean((0, 1)) - expected.mean((0, 1))).max() < 0.02
+    shown = PIL.Image.open(io.BytesIO(service.source_preview(key)))
+    colors = np.asarray(shown.convert("RGB")) / 255
+    expected = load_image(service.uploads.path(key))[0].permute(1, 2, 0).numpy()
+    assert np.abs(colors.mean((0, 1)) - expected.mean((0, 1))).max() < 0.02
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"optimize": True, "quality": 100}, {"subsampling": 0}])
@@ -198,12 +198,56 @@ def test_the_key_of_an_upload_is_never_used_as_a_path(uploads: Uploads, key: str
         uploads.path(key)
 
 
-def test_uploads_that_no_result_refers_to_are_deleted(uploads: Uploads) -> None:
-    used, unused = uploads.add(random_picture(), "a"), uploads.add(random_picture(size=(50, 50)), "b")
+def test_uploads_are_kept_as_a_library_with_their_names(uploads: Uploads) -> None:
+    lion = uploads.add(random_picture(), "C:\\pictures\\lion at rest.png")
+    sea = uploads.add(random_picture(size=(50, 50)), "sea.png")
+    uploads.delete_unused(set())
+    reopened = Uploads(uploads.folder)
+    assert reopened.library() == [sea, lion]
+    assert [display_name(str(reopened.path(key))) for key in (lion, sea)] == ["lion at rest", "sea"]
+
+
+def test_masks_that_no_result_refers_to_are_deleted(uploads: Uploads) -> None:
+    used, unused = (uploads.add(random_picture(size=(50, side)), "m", listed=False) for side in (40, 50))
+    assert uploads.library() == []
     uploads.delete_unused({str(uploads.path(used))})
     assert uploads.path(used).is_file()
     with pytest.raises(ValueError, match="neither a sample nor an upload"):
         uploads.path(unused)
+
+
+def test_an_upload_that_a_result_refers_to_is_only_removed_from_the_library(uploads: Uploads) -> None:
+    used, unused = uploads.add(random_picture(), "a.png"), uploads.add(random_picture(size=(50, 50)), "b.png")
+    for key in (used, unused):
+        uploads.remove(key, {str(uploads.path(used))})
+    assert uploads.library() == []
+    assert display_name(str(uploads.path(used))) == "a"
+    assert not (uploads.folder / unused).exists()
+
+
+def test_a_cut_out_is_shown_with_its_transparency_and_without_what_it_hides(service: StudioService) -> None:
+    pixels = np.full((40, 60, 4), (250, 220, 0, 255), np.uint8)
+    pixels[:, 30:] = (0, 0, 255, 0)  # blue, but invisible
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, "PNG")
+    shown = PIL.Image.open(io.BytesIO(service.source_preview(service.uploads.add(file.getvalue(), "cut-out.png"))))
+    levels = np.asarray(shown.convert("RGBA")).astype(int)
+    assert shown.mode == "RGBA"
+    assert levels[:, 34:, 3].max() == 0
+    assert levels[:, :26, 3].min() == 255
+    assert levels[..., 2].max() < 90
+
+
+def test_an_iphone_picture_is_refused_with_advice(uploads: Uploads) -> None:
+    with pytest.raises(ValueError, match=r"'IMG_1.HEIC': HEIC images, .* cannot be read; export the image as JPEG"):
+        uploads.add(b"\0\0\0\x18ftypheic" + bytes(100), "IMG_1.HEIC")
+
+
+def test_the_frames_of_an_animation_are_counted(uploads: Uploads) -> None:
+    second = PIL.Image.open(io.BytesIO(random_picture(seed=1)))
+    animation = random_picture("GIF", save_all=True, append_images=[second])
+    paths = [uploads.path(uploads.add(data, "a.gif")) for data in (animation, random_picture())]
+    assert [frame_count(path) for path in paths] == [2, 1]
 
 
 def test_a_file_name_is_reduced_to_one_printable_line() -> None:

@@ -1,4 +1,4 @@
-"""Offer typed functions that Python programs call by name with `gradio_client`."""
+"""Offer typed functions that Python programs call by name with `gradio_client`. Only this file imports gradio."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
+from fastapi import FastAPI
 from gradio.events import api
 from gradio.utils import get_upload_folder
 
@@ -15,8 +16,20 @@ from impasto.studio.service import StudioService
 T = TypeVar("T")
 
 
-def add_client_api(service: StudioService) -> None:
-    """Add the functions to the page that is being built."""
+def client_app(service: StudioService) -> FastAPI:
+    """Return the application that serves the functions."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    with gr.Blocks(title="impasto studio", analytics_enabled=False) as page:
+        _add_functions(service)
+    page.queue(default_concurrency_limit=None, max_size=1000)
+    options: dict[str, Any] = {"footer_links": [], "run_history": False, "ssr_mode": False, "enable_monitoring": False}
+    gr.mount_gradio_app(app, page, "/", max_file_size=service.uploads.max_bytes, **options)
+    page.has_launched = True  # otherwise gradio accepts any path in a request as an uploaded file
+    return app
+
+
+def _add_functions(service: StudioService) -> None:
+    """Add the functions to the application that is being built."""
 
     def upload(picture: gr.FileData) -> str:
         """Check and store an image; return its name for `stylize`."""
@@ -24,9 +37,8 @@ def add_client_api(service: StudioService) -> None:
 
     def stylize(content: str, styles: list[str], method: str = "gatys", settings: dict[str, Any] | None = None) -> str:
         """Submit a job and return its key. Images are names of samples or uploads."""
-        return _report_errors(
-            lambda: service.queue.submit(service.make_request(content, styles, method, settings or {}))
-        )
+        fields = {"content": content, "style": styles, "method": method, "settings": settings}
+        return _report_errors(lambda: service.queue.submit(service.request_from(fields)))
 
     def wait(key: str, seconds: float = 60.0) -> dict[str, Any]:
         """Wait until a job has ended, at most for the given seconds; return its state."""

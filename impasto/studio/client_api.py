@@ -1,0 +1,92 @@
+"""Start the server of `gradio_client` in the background, because the import of gradio takes seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from starlette.routing import Mount, Route
+
+from impasto.studio.access import Receive, Scope, Send
+from impasto.studio.service import TEMPORARY, StudioService
+
+PREPARE_DELAY = 2.0
+"""Seconds after the start of the server, in which the page loads first."""
+
+
+class ClientApi:
+    """An ASGI application that builds the one of gradio soon after the start, or at its first request.
+
+    Args:
+        service: the studio.
+    """
+
+    def __init__(self, service: StudioService) -> None:
+        self._service = service
+        self._app: Any = None
+        self._lock = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def routes(self) -> list[Route | Mount]:
+        """Return the routes that the client of gradio requests."""
+        return [Route("/config", self), Mount("/gradio_api", _Prefixed(self, "/gradio_api"))]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        await self._prepare()
+        await self._app(scope, receive, send)
+
+    def start(self) -> None:
+        """Prepare for requests after a delay."""
+        self._tasks.append(asyncio.create_task(self._prepare(PREPARE_DELAY)))
+
+    async def close(self) -> None:
+        """End gradio, if it was started."""
+        self._closing.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _prepare(self, delay: float = 0.0) -> None:
+        if delay:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), delay)
+        async with self._lock:
+            if self._app is None and not self._closing.is_set():
+                self._app = await asyncio.to_thread(_make_app, self._service)
+                ready = asyncio.Event()
+                self._tasks.append(asyncio.create_task(self._live(ready)))
+                await ready.wait()
+
+    async def _live(self, ready: asyncio.Event) -> None:
+        async with self._app.router.lifespan_context(self._app):
+            ready.set()
+            await self._closing.wait()
+
+
+class _Prefixed:
+    """Undo how a mount changes the path of a request."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], prefix: str) -> None:
+        self._app, self._prefix = app, prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "root_path": scope["root_path"].removesuffix(self._prefix)}, receive, send)
+
+
+def _make_app(service: StudioService) -> Any:
+    """Return the application of gradio, with analytics disabled and temporary files in the folder of the studio."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["GRADIO_TEMP_DIR"] = str(service.folder / TEMPORARY)
+    from impasto.studio.client_functions import client_app
+
+    app = client_app(service)
+    with suppress(RuntimeError):  # gradio sets event loops in this thread and never closes them
+        asyncio.get_event_loop().close()
+        asyncio.set_event_loop(None)
+    gc.collect()
+    return app

@@ -1,0 +1,46 @@
+"""Estimate how long a method takes on this machine, from the results in the history."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from impasto.studio.history import HistoryEntry
+
+REFERENCE = {
+    "gatys": 107.0,
+    "bures": 174.0,
+    "sliced": 183.0,
+    "strotss": 857.0,
+    "nnst": 188.0,
+    "mrf": 160.0,
+    "gpdm": 79.0,
+    "micro": 0.4,
+    "adain": 0.5,
+    "wct": 1.9,
+    "johnson": 0.5,
+}
+"""Seconds per megapixel with default settings: the table of docs/guide/choose-a-method.md, divided by 0.0655."""
+MAX_ENTRIES = 60
+"""Number of newest results that an estimate uses."""
+
+
+def seconds_per_megapixel(entries: Sequence[HistoryEntry]) -> dict[str, float]:
+    """Return the expected seconds per megapixel of each method with default settings.
+
+    A method with results gets the median of their speeds; the others get the reference times the median ratio between
+    this machine and the reference.
+
+    Args:
+        entries: results of the history, the newest first.
+    """
+    measured: dict[str, list[float]] = {}
+    for entry in entries[:MAX_ENTRIES]:
+        figures = entry.summary
+        if figures.get("is_typical") and figures.get("stopped") != "cancelled":
+            pixels = figures["width"] * figures["height"] / 1e6
+            measured.setdefault(figures["method"], []).append(figures["seconds"] / pixels)
+    medians = {method: statistics.median(speeds) for method, speeds in measured.items()}
+    ratios = [speed / REFERENCE[method] for method, speed in medians.items() if method in REFERENCE]
+    factor = statistics.median(ratios) if ratios else 1.0
+    return {**{method: seconds * factor for method, seconds in REFERENCE.items()}, **medians}

@@ -1,0 +1,65 @@
+"""Show a content image in a style at once, with one pass of a small network, before a job is started."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from impasto.images import fill_hidden, fit, open_picture, resize
+from impasto.pipeline.stylizer import Stylizer
+from impasto.studio.previews import encode_preview
+from impasto.types import Image
+
+METHOD = "micro"
+"""Method of the previews: 0.1 s for 192 pixels."""
+SIZES = (192, 768)
+"""Longer sides in pixels: of a thumbnail, and of the canvas."""
+
+
+class InstantPreviews:
+    """Compute previews one at a time, and keep the last ones.
+
+    Args:
+        max_pixels: largest input image in pixels.
+    """
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._lock = threading.Lock()
+        self._compute = functools.lru_cache(maxsize=256)(self._stylize)
+        self._load = functools.lru_cache(maxsize=16)(self._open)
+        self._stylizer = functools.lru_cache(maxsize=32)(self._make_stylizer)
+
+    def encode(self, content: str, styles: Sequence[str], size: int) -> bytes:
+        """Return a preview as the bytes of a JPEG, or of a WebP if the content image has transparency.
+
+        Args:
+            content: path of the content image.
+            styles: paths of the style images, with equal weights.
+            size: longer side in pixels, one of `SIZES`.
+
+        Raises:
+            ValueError: for another size, no style, or an image that cannot be read.
+        """
+        if size not in SIZES:
+            raise ValueError(f"size: give one of {', '.join(map(str, SIZES))}, not {size}")
+        with self._lock:
+            return self._compute(content, tuple(styles), size)
+
+    def _stylize(self, content: str, styles: tuple[str, ...], size: int) -> bytes:
+        image, alpha = self._load(content)
+        return encode_preview(self._stylizer(styles, size).stylize(image).image, size, alpha)
+
+    def _open(self, path: str) -> tuple[Image, Tensor | None]:
+        """Return colors and alpha of an image, reduced to the largest preview, so that the cache stays small."""
+        picture = open_picture(path, max_pixels=self._max_pixels)
+        height, width = picture.image.shape[-2:]
+        shape = fit((height, width), min(max(SIZES), max(height, width)))
+        colors = resize(fill_hidden(picture.image, picture.alpha), shape)
+        return colors, None if picture.alpha is None else resize(picture.alpha, shape)
+
+    def _make_stylizer(self, styles: tuple[str, ...], size: int) -> Stylizer:
+        return Stylizer([self._load(style)[0] for style in styles], METHOD, size=size)
