@@ -1,0 +1,118 @@
+"""Estimate the motion between two frames of a clip, and where it is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from impasto.video.extra import import_cv2
+
+Flow = np.ndarray
+"""Displacement of every pixel in pixels, `(H, W, 2)` float32: x to the right, then y downwards."""
+Preset = Literal["fast", "medium"]
+
+CYCLE_RELATIVE, CYCLE_ABSOLUTE = 0.01, 0.5
+"""Largest squared error of the way back and forth, relative to the squared lengths and in square pixels."""
+EDGE_RELATIVE, EDGE_ABSOLUTE = 0.01, 0.002
+"""Largest squared gradient of the flow, relative to its squared length and as an offset."""
+SOFTNESS = 0.8
+"""Standard deviation in pixels with which the weights are smoothed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """The motion from a frame to an earlier one."""
+
+    flow: Flow
+    """Where each pixel of the frame was in the earlier frame, relative to its position."""
+    weight: np.ndarray
+    """Where the flow is reliable, `(H, W)` float32 in [0, 1]: 0 where the earlier frame does not show the pixel."""
+
+
+class FlowEstimator:
+    """Optical flow by dense inverse search (DIS; Kroeger et al., ECCV 2016), with the implementation of OpenCV.
+
+    Args:
+        preset: `fast`, or `medium`, which is more exact at the borders of objects.
+    """
+
+    def __init__(self, preset: Preset = "medium") -> None:
+        cv2 = import_cv2()
+        presets = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
+        self._dis = cv2.DISOpticalFlow_create(presets[preset])
+
+    def flow(self, frame: np.ndarray, other: np.ndarray) -> Flow:
+        """Return the displacement of each pixel of a frame in another one.
+
+        Args:
+            frame: gray `(H, W)` or RGB `(H, W, 3)`, uint8.
+            other: the same size.
+        """
+        flow: Flow = self._dis.calc(_gray(frame), _gray(other), None)
+        return flow
+
+    def motion(self, frame: np.ndarray, earlier: np.ndarray) -> Motion:
+        """Return the motion from a frame to an earlier one; arguments as for `flow`."""
+        frame, earlier = _gray(frame), _gray(earlier)
+        backward = self.flow(frame, earlier)
+        return Motion(backward, reliability(backward, self.flow(earlier, frame)))
+
+
+def reliability(backward: Flow, forward: Flow) -> np.ndarray:
+    """Return the weight of each pixel of a frame in a comparison with an earlier one.
+
+    It is 0 where the forward flow does not lead back (the pixel was hidden) and at borders of moving objects, whose flow
+    is not exact; it is smoothed. Thresholds of Ruder, Dosovitskiy & Brox (GCPR 2016, arXiv 1604.08610).
+
+    Args:
+        backward: flow from the frame to the earlier one, `(H, W, 2)`.
+        forward: flow from the earlier frame to the frame.
+
+    Returns:
+        `(H, W)` float32 in [0, 1].
+    """
+    there = warp(forward, backward)
+    cycle = np.square(there + backward).sum(-1)
+    limit = CYCLE_RELATIVE * (np.square(there).sum(-1) + np.square(backward).sum(-1)) + CYCLE_ABSOLUTE
+    rows, columns = np.gradient(backward, axis=(0, 1))
+    edge = np.square(rows).sum(-1) + np.square(columns).sum(-1)
+    known = (cycle <= limit) & (edge <= EDGE_RELATIVE * np.square(backward).sum(-1) + EDGE_ABSOLUTE)
+    known &= _is_inside(backward)
+    blurred: np.ndarray = import_cv2().GaussianBlur(known.astype(np.float32), (0, 0), SOFTNESS)
+    return blurred
+
+
+def warp(image: np.ndarray, flow: Flow) -> np.ndarray:
+    """Return an earlier image moved to the positions of a frame.
+
+    Args:
+        image: the earlier image, `(H, W)` or `(H, W, C)`, float32 or uint8.
+        flow: backward flow of the frame, `(H, W, 2)`.
+
+    Returns:
+        The values that each pixel of the frame had in the earlier image, in its shape and type, bilinear; pixels beyond
+        the border repeat the border.
+    """
+    cv2 = import_cv2()
+    height, width = flow.shape[:2]
+    x = np.arange(width, dtype=np.float32) + flow[..., 0]
+    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
+    moved: np.ndarray = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return moved
+
+
+def _is_inside(flow: Flow) -> np.ndarray:
+    """Return whether each pixel was inside the image, `(H, W)`."""
+    height, width = flow.shape[:2]
+    x = np.arange(width, dtype=np.float32) + flow[..., 0]
+    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
+    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+
+
+def _gray(frame: np.ndarray) -> np.ndarray:
+    if frame.ndim == 2:
+        return frame
+    gray: np.ndarray = import_cv2().cvtColor(frame, import_cv2().COLOR_RGB2GRAY)
+    return gray

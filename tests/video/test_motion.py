@@ -1,0 +1,56 @@
+"""The estimated motion is the exact one of constructed clips, and hidden pixels are recognized."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from moving_window import KnownMotion, shifted_window, turned_window
+
+from impasto.video.motion import FlowEstimator, reliability, warp
+
+CASES = {
+    "shift": shifted_window(sprite=None),
+    "fraction of a pixel": shifted_window(1.5, 0.25, sprite=None),
+    "sprite": shifted_window(),
+    "turn and zoom": turned_window(),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_flow_is_within_a_pixel_where_it_counts(case: str) -> None:
+    known: KnownMotion = CASES[case]
+    motion = FlowEstimator().motion(known.frame, known.earlier)
+    error = np.linalg.norm(motion.flow - known.flow, axis=-1)
+    counted = motion.weight > 0.5
+    assert np.percentile(error[counted], 95) < 1
+    assert np.median(error[counted]) < 0.2
+    assert counted[~known.hidden].mean() > 0.6
+
+
+@pytest.mark.parametrize("case", ["shift", "sprite"])
+def test_pixels_that_the_earlier_frame_does_not_show_do_not_count(case: str) -> None:
+    known: KnownMotion = CASES[case]
+    weight = FlowEstimator().motion(known.frame, known.earlier).weight
+    assert (weight[known.hidden] < 0.5).mean() > 0.8
+    assert (weight[~known.hidden] > 0.5).mean() > 0.6
+
+
+def test_an_exact_flow_is_reliable_except_at_borders_and_hidden_pixels() -> None:
+    known = shifted_window()
+    zero = np.zeros_like(known.flow)
+    assert (reliability(zero, zero) == 1).all()
+    backward = np.full_like(known.flow, 4)
+    assert reliability(backward, -backward)[:-6, :-6].min() > 0.99
+    assert reliability(backward, -backward)[-3:].max() < 0.1  # was below the border
+    assert reliability(backward, backward).max() == 0  # leads nowhere
+    half = backward.copy()
+    half[:, :40] = 0
+    assert reliability(half, -half)[:40, 39:41].max() < 0.7  # the border of an object
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_warping_by_the_exact_flow_gives_the_frame(case: str) -> None:
+    known: KnownMotion = CASES[case]
+    error = np.abs(warp(known.earlier, known.flow).astype(int) - known.frame).mean(-1)
+    assert error[~known.hidden].mean() < 4
+    assert error[~known.hidden].mean() < 0.3 * np.abs(known.earlier.astype(int) - known.frame).mean()
