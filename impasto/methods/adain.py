@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +13,12 @@ from impasto.backbones import load_chain
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import METHODS
-from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, run_cascade
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
 from impasto.networks.adain import LAYER, AdaIN
 from impasto.networks.decoder import Decoder
 from impasto.networks.weights_io import backbone_of, load_weights
 from impasto.regions.subject import Subject
-from impasto.types import Step
+from impasto.types import Image
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -39,9 +38,9 @@ class AdaINMethod(FeedForward):
     Config = AdaINConfig
     config: AdaINConfig
 
-    def run(self, subject: Subject) -> Iterator[Step]:
-        """Stylize the subject."""
-        yield from run_cascade(self.config, [self.network], subject)
+    def stylize(self, subject: Subject, passes: Passes) -> Image:
+        """Return the stylized image."""
+        return stylize_cascade(self.config, [self.network], subject, passes)
 
     @cached_property
     def network(self) -> AdaIN:

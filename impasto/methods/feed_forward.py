@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,15 @@ from torch import Tensor
 from impasto.config import SETTINGS, File, MethodConfig
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import Method
-from impasto.methods.tiles import Tile, TileSettings, collect_means, masked_measure, replay_means, split_into_tiles
+from impasto.methods.tiles import (
+    Tile,
+    TileSettings,
+    collect_means,
+    masked_measure,
+    recording_measure,
+    replay_means,
+    split_into_tiles,
+)
 from impasto.networks.statistics import Measure
 from impasto.optim.schedule import fitted_shape
 from impasto.regions.subject import Region, Subject
@@ -27,6 +36,54 @@ DEFAULT_TILE = 1024
 
 Code = tuple[Tensor, ...]
 """Encoding of a style image by a network. A weighted mean of codes is a code."""
+
+
+Preprocess = Callable[[Image, int, int], Image]
+"""Transforms a piece of the content image, whose top and left are given in pixels, before the network receives it."""
+
+
+def _unchanged(piece: Image, top: int, left: int) -> Image:
+    return piece
+
+
+class Pass(NamedTuple):
+    """What the output of one pass of a network depends on, apart from the surroundings of each pixel."""
+
+    code: Code
+    """Code of the styles."""
+    means: tuple[Tensor, ...]
+    """Means over the image, in the order in which the network requests them."""
+
+
+class Passes:
+    """The passes of one run, in order: all are recorded, and those of another run are replayed.
+
+    A replayed pass takes its code and its means from the other run, so that the frames of a clip have the same ones.
+
+    Args:
+        replayed: the passes of a run with the same settings and masks; None computes all codes and means.
+    """
+
+    def __init__(self, replayed: Sequence[Pass] | None = None) -> None:
+        self.recorded: list[Pass] = []
+        self._replayed = replayed
+
+    def apply(
+        self,
+        network: Network,
+        content: Image,
+        encode: Callable[[], Code],
+        mask: Tensor | None,
+        tile: int | None,
+        preprocess: Preprocess = _unchanged,
+    ) -> Image:
+        """Run a network over a content image; arguments as for `apply_network`, with a function for the code."""
+        known = None if self._replayed is None else self._replayed[len(self.recorded)]
+        code = encode() if known is None else known.code
+        means = None if known is None else known.means
+        image, means = apply_network(network, content, code, mask, tile, preprocess, means)
+        self.recorded.append(Pass(code, means))
+        return image
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -50,6 +107,23 @@ class FeedForward(Method):
         """Return the weights file that the settings name, or the bundled one; None where there is none."""
         return cls.bundled if config.weights is None else Path(config.weights)
 
+    def run(self, subject: Subject) -> Iterator[Step]:
+        """Stylize the subject."""
+        began = time.perf_counter()
+        output = self.stylize(subject, Passes())
+        seconds = time.perf_counter() - began
+        shape = (output.shape[-2], output.shape[-1])
+        yield Step(1, {}, seconds, size=shape, total=1, image=output.clone, losses_of=lambda _: {})
+
+    @abstractmethod
+    def stylize(self, subject: Subject, passes: Passes) -> Image:
+        """Return the stylized image `(1, 3, H, W)`, on the CPU.
+
+        Args:
+            subject: images and masks at their own sizes, on the CPU.
+            passes: record of the passes, which may replay those of another image.
+        """
+
 
 class Network(Protocol):
     """A network that stylizes a content image with the code of a style image."""
@@ -70,39 +144,40 @@ class Network(Protocol):
         ...
 
 
-Preprocess = Callable[[Image, int, int], Image]
-"""Transforms a piece of the content image, whose top and left are given in pixels, before the network receives it."""
 StylizeRegion = Callable[[Image, Region], Image]
 """Stylizes the whole content image with the styles of one region."""
 
 
-def run_cascade(
+def stylize_cascade(
     config: FeedForwardConfig,
     networks: Sequence[Network],
     subject: Subject,
-    preprocess: Preprocess | None = None,
-) -> Iterator[Step]:
+    passes: Passes,
+    preprocess: Preprocess = _unchanged,
+) -> Image:
     """Stylize a subject with a cascade of networks.
 
     Args:
         config: the settings.
         networks: each network takes the output of the one before it as its content image.
         subject: content image and regions with their style images, at their own sizes, on the CPU.
+        passes: record of the passes.
         preprocess: what is done to the input of every network.
 
-    Yields:
-        One step with the stylized image.
+    Returns:
+        The stylized image `(1, 3, H, W)`, on the CPU.
     """
 
     def stylize(content: Image, region: Region) -> Image:
         for network in networks:
-            content = _stylize_region(network, content, region, config, preprocess)
+            encode = functools.partial(_encode_region, network, content, region, config)
+            content = passes.apply(network, content, encode, region.support, config.tile, preprocess)
         return content
 
     return blend_regions(config, subject, [stylize] * len(subject.regions))
 
 
-def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence[StylizeRegion]) -> Iterator[Step]:
+def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence[StylizeRegion]) -> Image:
     """Stylize a subject with one function per region and blend the outputs by the masks of the regions.
 
     Args:
@@ -110,10 +185,9 @@ def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence
         subject: content image and regions with their style images, at their own sizes, on the CPU.
         stylize: one function per region.
 
-    Yields:
-        One step with the stylized image.
+    Returns:
+        The stylized image `(1, 3, H, W)`, on the CPU.
     """
-    began = time.perf_counter()
     device = pick_device(config.device)
     shape = fitted_shape(subject.content, config.size)
     subject = subject.resized(shape, style_scale=config.style_scale, device=device)
@@ -127,9 +201,7 @@ def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence
         covers = [region.mask for region in subject.regions if region.mask is not None]
         if covers:
             image = _keep_uncovered(image, subject.content, functools.reduce(torch.add, covers))
-    output = image.cpu()
-    seconds = time.perf_counter() - began
-    yield Step(1, {}, seconds, size=shape, total=1, image=output.clone, losses_of=lambda _: {})
+    return image.cpu()
 
 
 def _keep_uncovered(image: Image, content: Image, cover: Tensor) -> Image:
@@ -163,8 +235,9 @@ def apply_network(
     code: Code,
     mask: Tensor | None,
     tile: int | None,
-    preprocess: Preprocess | None = None,
-) -> Image:
+    preprocess: Preprocess = _unchanged,
+    means: Sequence[Tensor] | None = None,
+) -> tuple[Image, tuple[Tensor, ...]]:
     """Run a network over a content image, in tiles if the image is large.
 
     Args:
@@ -174,40 +247,38 @@ def apply_network(
         mask: weights of the pixels in the means over the image, `(1, 1, H, W)`; None: equal weights.
         tile: side of the tiles in pixels, 0 for no tiles, None for a choice by the size of the image.
         preprocess: what is done to the input of the network.
+        means: means over the image that the network uses; None: those of this image.
 
     Returns:
-        Stylized image `(B, 3, H, W)` in [0, 1]. Tiles change it by rounding errors only.
+        The stylized image `(B, 3, H, W)` in [0, 1], which tiles change by rounding errors only, and the means.
     """
     height, width = content.shape[-2:]
     content, mask = _pad_to_stride(content, network.stride), _pad_mask(mask, network.stride)
     parts = _tiles(network, content, tile)
     if parts is None:
-        content = content if preprocess is None else preprocess(content, 0, 0)
-        return network(content, code, masked_measure(mask))[..., :height, :width].clamp_(0, 1)
+        measure, used = recording_measure(masked_measure(mask) if means is None else replay_means(means))
+        return network(preprocess(content, 0, 0), code, measure)[..., :height, :width].clamp_(0, 1), tuple(used)
 
     def run(part: Tile, measure: Measure) -> Image:
-        piece = part.crop(content)
-        return network(piece if preprocess is None else preprocess(piece, part.top, part.left), code, measure)
+        return network(preprocess(part.crop(content), part.top, part.left), code, measure)
 
-    means = collect_means(run, parts, mask)
+    known = collect_means(run, parts, mask) if means is None else list(means)
     stylized = torch.empty_like(content)
     for part in parts:
         top, left, bottom, right = part.core
-        stylized[..., top:bottom, left:right] = part.crop_core(run(part, replay_means(means)))
-    return stylized[..., :height, :width].clamp_(0, 1)
+        stylized[..., top:bottom, left:right] = part.crop_core(run(part, replay_means(known)))
+    return stylized[..., :height, :width].clamp_(0, 1), tuple(known)
 
 
-def _stylize_region(
-    network: Network, content: Image, region: Region, config: FeedForwardConfig, preprocess: Preprocess | None
-) -> Image:
-    """Stylize the whole content image with the mixed styles of one region."""
+def _encode_region(network: Network, content: Image, region: Region, config: FeedForwardConfig) -> Code:
+    """Return the mixed code of the styles of a region, and of the content image by the strength."""
     codes = [_encode(network, style.image, style.mask, config.tile) for style in region.styles]
     code = _mix_codes(codes, [style.weight for style in region.styles])
     fraction = style_fraction(config.strength) * region.strength
     if fraction != 1:
         content_code = _encode(network, content, region.support, config.tile)
         code = _mix_codes([content_code, code], [1 - fraction, fraction])
-    return apply_network(network, content, code, region.support, config.tile, preprocess)
+    return code
 
 
 def _encode(network: Network, image: Image, mask: Tensor | None, tile: int | None) -> Code:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -19,15 +19,15 @@ from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import (
     FeedForward,
     FeedForwardConfig,
+    Passes,
     StylizeRegion,
-    apply_network,
     blend_regions,
     style_fraction,
 )
 from impasto.networks.johnson import Johnson
 from impasto.networks.johnson_styles import find_style_models, load_johnson, select_style_model
 from impasto.regions.subject import Region, Subject
-from impasto.types import Image, Step
+from impasto.types import Image
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -53,8 +53,8 @@ class JohnsonMethod(FeedForward):
     Config = JohnsonConfig
     config: JohnsonConfig
 
-    def run(self, subject: Subject) -> Iterator[Step]:
-        """Stylize the subject.
+    def stylize(self, subject: Subject, passes: Passes) -> Image:
+        """Return the stylized image.
 
         Raises:
             ValueError: if a style image has no network, or for the color setting `moments`.
@@ -74,11 +74,11 @@ class JohnsonMethod(FeedForward):
         unique = dict.fromkeys(model for region in chosen for model in region)
         networks = {model: load_johnson(model).to(device).eval() for model in unique}
         stylize: list[StylizeRegion] = [
-            partial(self._stylize_region, [networks[model] for model in region]) for region in chosen
+            partial(self._stylize_region, passes, [networks[model] for model in region]) for region in chosen
         ]
-        yield from blend_regions(config, subject, stylize)
+        return blend_regions(config, subject, stylize)
 
-    def _stylize_region(self, networks: Sequence[Johnson], content: Image, region: Region) -> Image:
+    def _stylize_region(self, passes: Passes, networks: Sequence[Johnson], content: Image, region: Region) -> Image:
         """Stylize the whole content image with the blended styles of one region."""
         shape = (content.shape[-2], content.shape[-1])
         style_scale = self.config.style_scale * region.style_scale
@@ -87,15 +87,17 @@ class JohnsonMethod(FeedForward):
         resized = resize(content, (height, width))
         support = None if region.support is None else resize(region.support, (height, width))
         outputs = [
-            style.weight * resize(self._interpolate(network, resized, support, fraction), shape)
+            style.weight * resize(self._interpolate(passes, network, resized, support, fraction), shape)
             for network, style in zip(networks, region.styles, strict=True)
         ]
         return torch.stack(outputs).sum(0)
 
-    def _interpolate(self, network: Johnson, content: Image, support: Tensor | None, fraction: float) -> Image:
+    def _interpolate(
+        self, passes: Passes, network: Johnson, content: Image, support: Tensor | None, fraction: float
+    ) -> Image:
         """Blend the content image (0), the output (1) and the output of a second pass (2) at `fraction`."""
         before = after = content
         for remaining in (fraction, fraction - 1):
             if remaining > 0:
-                before, after = after, apply_network(network, after, (), support, self.config.tile)
+                before, after = after, passes.apply(network, after, tuple, support, self.config.tile)
         return torch.lerp(before, after, min(fraction, 2.0) - (1 if fraction > 1 else 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -13,11 +12,11 @@ from pydantic.dataclasses import dataclass
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.base import METHODS
-from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, run_cascade
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
 from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
 from impasto.networks.weights_io import load_weights
 from impasto.regions.subject import Subject
-from impasto.types import Image, Step
+from impasto.types import Image
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -37,14 +36,14 @@ class MicroMethod(FeedForward):
     Config = MicroConfig
     config: MicroConfig
 
-    def run(self, subject: Subject) -> Iterator[Step]:
-        """Stylize the subject; the input noise follows the setting `seed`."""
+    def stylize(self, subject: Subject, passes: Passes) -> Image:
+        """Return the stylized image; the input noise follows the setting `seed`."""
         noise = input_noise(*NOISE_SIZE, self.config.seed)
 
         def add_noise(piece: Image, top: int, left: int) -> Image:
             return add_input_noise(piece, noise, top, left)
 
-        yield from run_cascade(self.config, [self.network], subject, add_noise)
+        return stylize_cascade(self.config, [self.network], subject, passes, add_noise)
 
     @cached_property
     def network(self) -> Micro:

@@ -109,6 +109,17 @@ def masked_measure(mask: Tensor | None) -> Measure:
     return measure
 
 
+def recording_measure(measure: Measure) -> tuple[Measure, list[Tensor]]:
+    """Return a `Measure` with the values of another one, and the list that it appends them to."""
+    used: list[Tensor] = []
+
+    def record(features: Tensor, mean: SpatialMean) -> Tensor:
+        used.append(measure(features, mean))
+        return used[-1]
+
+    return record, used
+
+
 RunTile = Callable[[Tile, Measure], object]
 """Runs a network on one tile."""
 
