@@ -10,6 +10,7 @@ import torch
 
 from impasto.devices import pick_device
 from impasto.images import resize
+from impasto.optim.anchors import AnchoredObjective
 from impasto.optim.descent import DivergedError, LossFunction, descend
 from impasto.optim.schedule import PixelConfig, Schedule, Stage
 from impasto.regions.subject import Subject
@@ -41,6 +42,8 @@ def coarse_to_fine(
         start = _start_of_stage(first_image(config, subject, stage.shape), best, schedule.keep_details).to(device)
         best, before = None, last
         objective = make_objective(subject, stage, start)
+        if subject.anchors:
+            objective = AnchoredObjective(objective, subject.anchors, stage.shape, device)
         try:
             for step in _descend(config, stage, objective, start):
                 last = _continue(step, before, stage=i, schedule=schedule, seconds=time.perf_counter() - began)

@@ -109,10 +109,10 @@ class Stylizer:
         METHODS[method].check_given(settings)
         settings, pictures = split_pictures(settings)
         self.config: MethodConfig = configure(method, settings)
-        self._method = METHODS[method](self.config)
-        self._start_method = start_method(self._method)
+        self.instance = METHODS[method](self.config)
+        self._start_method = start_method(self.instance)
         self._device = pick_device(self.config.device)
-        self._files: dict[str, tuple[Source, ...]] = {**self._method.inputs(self.config), **pictures}
+        self._files: dict[str, tuple[Source, ...]] = {**self.instance.inputs(self.config), **pictures}
         sources = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
         self._mix = _mix(self.config.style_mix, len(sources))
         check_masks(self.config, len(sources))
@@ -142,26 +142,26 @@ class Stylizer:
         with torch_defaults(self.config.seed, self._device):
             picture, entry = open_input("content", content, self.max_pixels)
             if output is not None:
-                check_shape(output, self._method.final_shape(self.config, picture.image))
+                check_shape(output, self.instance.final_shape(self.config, picture.image))
             try:
                 return self._stylize(picture, entry, on_step)
             except TooSmallError as error:
-                size = max(self._method.final_shape(self.config, picture.image))
+                size = max(self.instance.final_shape(self.config, picture.image))
                 pictures = [(entry, picture.image), *zip(self.styles, self._styles, strict=True)]
                 raise ValueError(explain_too_small(error, pictures, size)) from None
 
     def _stylize(self, picture: Picture, entry: Input, on_step: OnStep | None) -> Result:
-        subject, masks = self._subject(picture)
-        method = self._method.resolved(picture.image)
+        subject, masks = self.prepare(picture)
+        method = self.instance.resolved(picture.image)
         visible = visible_part(picture.alpha)
         steps = recolor_steps(self.config.color, method.run(subject), picture.image, visible)
         if self.config.outside == "keep":
             steps = keep_outside(steps, subject, picture.image)
         steps = (replace(step, alpha=picture.alpha) for step in steps)
         best, curve, stopped = _run(steps, on_step)
-        shape = self._method.final_shape(self.config, picture.image)
+        shape = self.instance.final_shape(self.config, picture.image)
         image = resize(best.image(), shape)  # changes the size only where the run was stopped at a coarser one
-        backbone = self._method.backbone(self.config)
+        backbone = self.instance.backbone(self.config)
         return Result(
             image=image,
             alpha=None if picture.alpha is None else resize(picture.alpha, shape),
@@ -184,11 +184,18 @@ class Stylizer:
     @cached_property
     def weights(self) -> dict[str, str]:
         """Name and SHA-256 of the weights file, downloaded if necessary; empty where the method reads none."""
-        file = self._method.weights(self.config)
+        file = self.instance.weights(self.config)
         return {} if file is None else {"name": file.name, "sha256": sha256_of(file)}
 
-    def _subject(self, content: Picture) -> tuple[Subject, list[Input]]:
-        """Return the content with its regions, styles and start, and the entries of the masks."""
+    def prepare(self, content: Picture) -> tuple[Subject, list[Input]]:
+        """Return the content with its regions, styles and start, and the entries of the masks.
+
+        Args:
+            content: an opened content image with filled transparent parts.
+
+        Raises:
+            ValueError: if a mask is wrong.
+        """
         config = self.config
         visible = visible_part(content.alpha)
         image, colored = prepare_colors(config.color, content.image, self._styles, visible, self._style_alphas)
@@ -196,7 +203,7 @@ class Stylizer:
         masks, style_masks, entries = open_masks(self._files, self.max_pixels)
         subject = Subject(image, (Region(styles, visible=visible),))
         if entries:
-            shape = self._method.final_shape(config, content.image)
+            shape = self.instance.final_shape(config, content.image)
             subject = split_regions(config, image, styles, masks, style_masks, shape, visible)
         if self._start_method is not None:
             *_, step = self._start_method.run(subject)

@@ -24,10 +24,19 @@ def keep_outside(steps: Iterator[Step], subject: Subject, content: Image) -> Ite
         subject: content and regions.
         content: content image in its own colors, `(1, 3, H, W)` of any size.
     """
-    masks = [region.mask for region in subject.regions if region.mask is not None]
-    cover = functools.reduce(torch.add, masks).clamp(max=1)
-    blended = functools.partial(_blend, content, cover)
+    blended = functools.partial(_blend, content, _cover(subject))
     return (replace(step, image=functools.partial(blended, step.image)) for step in steps)
+
+
+def blend_outside(image: Image, subject: Subject, content: Image) -> Image:
+    """Return an image `(1, 3, H, W)` with the content image outside the regions; arguments as for `keep_outside`."""
+    return _blend(content, _cover(subject), lambda: image)
+
+
+def _cover(subject: Subject) -> Tensor:
+    """Return the sum of the masks of the regions, `(1, 1, H, W)`, at most 1."""
+    masks = [region.mask for region in subject.regions if region.mask is not None]
+    return functools.reduce(torch.add, masks).clamp(max=1)
 
 
 def _blend(content: Image, cover: Tensor, image_of: Callable[[], Image]) -> Image:

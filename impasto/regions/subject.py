@@ -61,6 +61,18 @@ class Region:
 
 
 @dataclass(frozen=True, eq=False)
+class Anchor:
+    """An image that the output of an optimization stays close to, such as the warped output of the frame before."""
+
+    image: Image
+    """`(1, 3, H, W)`, with the aspect ratio of the content image."""
+    mask: Tensor
+    """Where it counts, `(1, 1, H, W)` in [0, 1]."""
+    weight: float
+    """Factor on the mean over all positions of the masked squared difference."""
+
+
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A content image and its regions; a single region covers the whole image."""
 
@@ -70,6 +82,8 @@ class Subject:
     """Regions of the content image."""
     start: Image | None = None
     """First image of the optimization if another method computes it; None: the setting `start` decides."""
+    anchors: tuple[Anchor, ...] = ()
+    """Images that the output of an optimization stays close to."""
 
     def shortest_side(self, style_scale: float = 1.0) -> float:
         """Return the shortest side of all images at one size, as a fraction of the content's longer side.
@@ -113,7 +127,7 @@ class Subject:
             )
             for region in self.regions
         )
-        return Subject(resize(self.content, shape).to(device), regions, self.start)
+        return Subject(resize(self.content, shape).to(device), regions, self.start, self.anchors)
 
 
 def _relative_side(style: Image, content: Image) -> float:

@@ -1,0 +1,56 @@
+"""An anchor keeps the image close to another one where its mask says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from impasto.images import load_image
+from impasto.methods import METHODS, configure
+from impasto.optim.anchors import AnchoredObjective
+from impasto.regions.subject import Anchor, single_region
+from impasto.samples import resolve
+from impasto.types import Image, Step
+
+CPU = torch.device("cpu")
+
+
+def last(method: str, anchor: Anchor | None) -> Step:
+    content, style = (load_image(resolve(name), size=48) for name in ("woodcut", "mosaic"))
+    settings = {"size": 48, **({"steps": 20} if method == "gpdm" else {"steps": 8, "backbone": "tiny"})}
+    if method == "strotss":
+        settings["positions"] = 128
+    subject = replace(single_region(content, [style]), anchors=() if anchor is None else (anchor,))
+    *_, step = METHODS[method](configure(method, {**settings, "sizes": (48,)})).run(subject)
+    return step
+
+
+def left_half(image: Image) -> torch.Tensor:
+    mask = torch.zeros(1, 1, *image.shape[-2:])
+    mask[..., : image.shape[-1] // 2] = 1
+    return mask
+
+
+@pytest.mark.parametrize("method", ["gatys", "strotss", "nnst", "gpdm"])
+def test_every_optimizing_method_stays_close_to_an_anchor_inside_its_mask_only(method: str) -> None:
+    free = last(method, None).image()
+    gray = torch.full_like(free, 0.5)
+    step = last(method, Anchor(gray, left_half(free), 1e5))
+    left, right = step.image().chunk(2, 3)
+    assert (left - 0.5).abs().mean() < 0.5 * (free.chunk(2, 3)[0] - 0.5).abs().mean()
+    assert (right - 0.5).abs().mean() > 0.5 * (free.chunk(2, 3)[1] - 0.5).abs().mean()
+    assert "temporal/1" in step.losses
+
+
+def test_the_term_is_the_weighted_mean_of_the_masked_squared_difference() -> None:
+    image, target = torch.zeros(1, 3, 4, 8), torch.full((1, 3, 4, 8), 0.5)
+    anchors = [Anchor(target, left_half(target), 8.0), Anchor(target, left_half(target), 0.5)]
+    objective = AnchoredObjective(lambda image: {"other": image.sum()}, anchors, (4, 8), CPU)
+    for losses in (objective(image), objective.at_step(3)(image)):
+        assert {name: loss.item() for name, loss in losses.items()} == {
+            "other": 0,
+            "temporal/1": 8 * 0.25 / 2,
+            "temporal/2": 0.5 * 0.25 / 2,
+        }
