@@ -18,8 +18,20 @@ if TYPE_CHECKING:
     from impasto.pipeline.result import Result
     from impasto.pipeline.stylizer import Stylizer, stylize
     from impasto.types import Image, Step
+    from impasto.video.stylize import stylize_video
 
-__all__ = ["Image", "Result", "Step", "Stylizer", "load_image", "replay", "save_image", "stylize", "stylize_folder"]
+__all__ = [
+    "Image",
+    "Result",
+    "Step",
+    "Stylizer",
+    "load_image",
+    "replay",
+    "save_image",
+    "stylize",
+    "stylize_folder",
+    "stylize_video",
+]
 
 _MODULES = {  # module that defines each public name
     "Image": "impasto.types",
@@ -31,6 +43,7 @@ _MODULES = {  # module that defines each public name
     "save_image": "impasto.images",
     "stylize": "impasto.pipeline.stylizer",
     "stylize_folder": "impasto.pipeline.folder",
+    "stylize_video": "impasto.video.stylize",
 }
 
 

@@ -209,7 +209,10 @@ def test_every_script_that_a_page_shows_exists() -> None:
 def test_every_flag_that_a_page_shows_exists(capsys: pytest.CaptureFixture[str]) -> None:
     commands = [
         ["--help"],
-        *([command, "--help"] for command in ("stylize", "replay", "train", "demo", "metrics", "compare", "studio")),
+        *(
+            [command, "--help"]
+            for command in ("stylize", "replay", "train", "demo", "metrics", "compare", "studio", "video")
+        ),
     ]
     commands += [["experiment", command, "--help"] for command in ("run", "export")]
     commands += [["stylize", "--method", name, "--help-all"] for name in METHODS]

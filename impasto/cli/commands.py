@@ -22,6 +22,7 @@ COMMANDS = {
         "stylize an image, or a folder of images, with one or several style images",
         "stylize:stylize",
     ),
+    "video": Command("CLIP STYLE [STYLE ...] -o OUT", "stylize a clip without flicker", "video:video"),
     "replay": Command("PICTURE -o OUT", "compute a stylized image again from its record", "replay:replay"),
     "compare": Command(
         "CONTENT STYLE -o FOLDER",

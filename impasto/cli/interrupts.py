@@ -50,9 +50,13 @@ class Interrupts:
     A signal raises `KeyboardInterrupt` while inputs are loaded. While an image is stylized, the first one sets
     `requested`, and Ctrl-C after it raises `KeyboardInterrupt`; schedulers may send several signals. While files are
     saved it only sets `requested`, so that every file is complete.
+
+    Args:
+        unit: what is finished after the first signal, for the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "step") -> None:
+        self._unit = unit
         self.requested = False
         """Whether there was a signal."""
         self.status = 0
@@ -83,7 +87,7 @@ class Interrupts:
 
     def _print_message(self) -> None:
         newline = "\n" if os.isatty(2) else ""  # a terminal shows ^C first
-        text = f"{newline}impasto: stopping after this step; Ctrl-C again stops immediately\n"
+        text = f"{newline}impasto: stopping after this {self._unit}; Ctrl-C again stops immediately\n"
         with suppress(OSError):
             os.write(2, text.encode())  # not print, which the signal may have interrupted
 

@@ -31,10 +31,11 @@ class Bar:
     Args:
         title: text at the start of the bar.
         quiet: show nothing.
+        unit: what a step is: `it` for an iteration.
     """
 
-    def __init__(self, title: str, *, quiet: bool = False) -> None:
-        self._title, self._quiet = title, quiet
+    def __init__(self, title: str, *, quiet: bool = False, unit: str = "it") -> None:
+        self._title, self._quiet, self._unit = title, quiet, unit
         self._recent: deque[tuple[int, float]] = deque(maxlen=20)
         self._bar = _rich_bar() if sys.stderr.isatty() and not quiet else None
         self._last_line = time.monotonic()
@@ -65,7 +66,7 @@ class Bar:
         if now <= start:
             return ""
         rate = (last - first) / (now - start)
-        text = f"{rate:.1f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
+        text = f"{rate:.1f} {self._unit}/s" if rate >= 1 else f"{1 / rate:.1f} s/{self._unit}"
         if step.total is None:
             return text
         left = round((step.total - step.index) / rate)
@@ -157,7 +158,8 @@ def save_preview(image: Image, path: str | Path, alpha: Tensor | None, *, bits: 
 
 
 def _losses(step: Step) -> str:
-    losses = "  ".join(f"{kind} {loss:.3g}" for kind, loss in step.by_kind().items())
+    sums = step.by_kind() if step.losses else {}
+    losses = "  ".join(f"{kind} {loss:.3g}" for kind, loss in sums.items())
     return f"{step.index}{f'/{step.total}' if step.total else ''}  {losses}"
 
 

@@ -24,7 +24,7 @@ DEFAULT_METHOD = "gatys"
 
 def stylize(arguments: list[str]) -> int:
     """Run `impasto stylize`."""
-    method = _chosen_method(arguments)
+    method = chosen_method(arguments, DEFAULT_METHOD)
     config = METHODS[method].Config
     options = stylize_parser(method, show_all="--help-all" in arguments).parse(arguments)
     if len(options.pictures) < 2:
@@ -101,10 +101,10 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
     return parser
 
 
-def _chosen_method(arguments: Sequence[str]) -> str:
+def chosen_method(arguments: Sequence[str], default: str) -> str:
     """Return the value of `--method`, which determines the other flags."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--method", default=DEFAULT_METHOD)
+    parser.add_argument("--method", default=default)
     try:
         return str(parser.parse_known_args(arguments)[0].method)
     except argparse.ArgumentError as error:

@@ -63,8 +63,8 @@ class FlowEstimator:
 def reliability(backward: Flow, forward: Flow) -> np.ndarray:
     """Return the weight of each pixel of a frame in a comparison with an earlier one.
 
-    It is 0 where the forward flow does not lead back (the pixel was hidden) and at borders of moving objects, whose flow
-    is not exact; it is smoothed. Thresholds of Ruder, Dosovitskiy & Brox (GCPR 2016, arXiv 1604.08610).
+    It is 0 where the forward flow does not lead back (the pixel was hidden) and at borders of moving objects, whose
+    flow is not exact; it is smoothed. Thresholds of Ruder, Dosovitskiy & Brox (GCPR 2016, arXiv 1604.08610).
 
     Args:
         backward: flow from the frame to the earlier one, `(H, W, 2)`.
@@ -74,33 +74,51 @@ def reliability(backward: Flow, forward: Flow) -> np.ndarray:
         `(H, W)` float32 in [0, 1].
     """
     there = warp(forward, backward)
-    cycle = np.square(there + backward).sum(-1)
-    limit = CYCLE_RELATIVE * (np.square(there).sum(-1) + np.square(backward).sum(-1)) + CYCLE_ABSOLUTE
-    rows, columns = np.gradient(backward, axis=(0, 1))
-    edge = np.square(rows).sum(-1) + np.square(columns).sum(-1)
-    known = (cycle <= limit) & (edge <= EDGE_RELATIVE * np.square(backward).sum(-1) + EDGE_ABSOLUTE)
+    length = _squared_length(backward)
+    limit = CYCLE_RELATIVE * (_squared_length(there) + length) + CYCLE_ABSOLUTE
+    known = _squared_length(there + backward) <= limit
+    rows, columns = (_squared_length(_central_difference(backward, axis)) for axis in (0, 1))
+    known &= rows + columns <= EDGE_RELATIVE * length + EDGE_ABSOLUTE
     known &= _is_inside(backward)
     blurred: np.ndarray = import_cv2().GaussianBlur(known.astype(np.float32), (0, 0), SOFTNESS)
     return blurred
 
 
-def warp(image: np.ndarray, flow: Flow) -> np.ndarray:
+def warp(image: np.ndarray, flow: Flow, *, cubic: bool = False) -> np.ndarray:
     """Return an earlier image moved to the positions of a frame.
 
     Args:
         image: the earlier image, `(H, W)` or `(H, W, C)`, float32 or uint8.
         flow: backward flow of the frame, `(H, W, 2)`.
+        cubic: interpolate with a bicubic kernel, which keeps strokes sharp, and not with a bilinear one.
 
     Returns:
-        The values that each pixel of the frame had in the earlier image, in its shape and type, bilinear; pixels beyond
-        the border repeat the border.
+        The values that each pixel of the frame had in the earlier image, in its shape and type; pixels beyond the
+        border repeat the border.
     """
     cv2 = import_cv2()
     height, width = flow.shape[:2]
     x = np.arange(width, dtype=np.float32) + flow[..., 0]
     y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    moved: np.ndarray = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved: np.ndarray = cv2.remap(
+        image, x, y, cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return moved
+
+
+def _squared_length(flow: Flow) -> np.ndarray:
+    x, y = flow[..., 0], flow[..., 1]
+    squared: np.ndarray = x * x + y * y
+    return squared
+
+
+def _central_difference(flow: Flow, axis: int) -> Flow:
+    """Return the derivative of a flow along an axis; 0 at the border."""
+    difference = np.zeros_like(flow)
+    ahead, behind = (flow[2:], flow[:-2]) if axis == 0 else (flow[:, 2:], flow[:, :-2])
+    inner = difference[1:-1] if axis == 0 else difference[:, 1:-1]
+    np.multiply(ahead - behind, 0.5, out=inner)
+    return difference
 
 
 def _is_inside(flow: Flow) -> np.ndarray:
@@ -108,7 +126,8 @@ def _is_inside(flow: Flow) -> np.ndarray:
     height, width = flow.shape[:2]
     x = np.arange(width, dtype=np.float32) + flow[..., 0]
     y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    inside: np.ndarray = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return inside
 
 
 def _gray(frame: np.ndarray) -> np.ndarray:

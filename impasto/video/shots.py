@@ -19,6 +19,8 @@ RATIO = 2.0
 """Smallest difference at a cut relative to the largest one around it, so that fast motion is none."""
 NEIGHBORS = 2
 """Differences on each side that a difference is compared with."""
+SPACING = 8
+"""Frames between two that represent a shot; those between have almost the same statistics (Wang et al., TIP 2020)."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ class Shot:
 
     def __contains__(self, index: object) -> bool:
         return isinstance(index, int) and self.first <= index < self.end
+
+    def spread(self, count: int) -> list[int]:
+        """Return the indices of at most `count` frames, evenly spread from the first one on, and at least 8 apart.
+
+        >>> Shot(0, 20).spread(16), Shot(5, 105).spread(4), Shot(3, 4).spread(1)
+        ([0, 8, 16], [5, 30, 55, 80], [3])
+        """
+        step = max(SPACING, -(-(self.end - self.first) // count))
+        return list(range(self.first, self.end, step))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,291 @@
+"""Stylize the frames of a shot one after the other, so that the style follows the motion of the clip."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.color.transfer import prepare_colors, restore_colors
+from impasto.devices import pick_device, torch_defaults
+from impasto.images import Picture, quantize, resize
+from impasto.methods import METHODS, Method, configure
+from impasto.methods.feed_forward import FeedForward, Pass, Passes
+from impasto.optim.schedule import PixelConfig
+from impasto.pipeline.result import Input
+from impasto.pipeline.stylizer import Stylizer
+from impasto.regions.outside import blend_outside
+from impasto.regions.subject import Anchor, Subject
+from impasto.types import Image, Losses, Step
+from impasto.video.motion import FlowEstimator, Motion, Preset, warp
+from impasto.video.settings import FRAME_STEPS, VideoSettings
+
+SPREAD = 0.1
+"""Difference to the frame before, root mean square in units of the pixel range, whose term is as large as all other
+losses at the end of the first frame of a shot, at a temporal weight of 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stylized:
+    """A stylized frame, and what the next frames of the shot continue."""
+
+    pixels: np.ndarray
+    """`(H, W, 3)`, uint8."""
+    state: np.ndarray | None = None
+    """Image before the setting `color` was applied, if it differs from `pixels`, `(H, W, 3)`, uint8."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """JSON values that later frames of the shot need, stored with its first frame."""
+    losses: Losses = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierFrame:
+    """A frame of the shot that is finished."""
+
+    content: np.ndarray
+    """`(H, W, 3)`, uint8."""
+    continued: Callable[[], np.ndarray]
+    """Returns the image that the next frames continue, `(H, W, 3)`, uint8."""
+
+
+Earlier = dict[int, EarlierFrame]
+"""Finished frames of the shot, by their distance to the frame that is next: 1 is the one before."""
+OnIteration = Callable[[Step], object]
+"""Called with every step of an optimization."""
+
+
+class FrameStylizer(ABC):
+    """Stylizes the frames of a shot in order.
+
+    Args:
+        stylizer: method, settings and styles for the first frame of a shot, at the size of the frames.
+        settings: settings of the clip.
+    """
+
+    gaps: tuple[int, ...] = (1,)
+    """Distances of the earlier frames that a frame needs."""
+    samples: int = 1
+    """Largest number of frames that represent a shot."""
+
+    preset: Preset = "medium"
+    """Exactness of the optical flow."""
+
+    def __init__(self, stylizer: Stylizer, settings: VideoSettings) -> None:
+        self._stylizer, self._settings = stylizer, settings
+        self._estimator = FlowEstimator(self.preset)
+        self._template: Subject | None = None
+
+    @property
+    def styles(self) -> tuple[Input, ...]:
+        """Return the entries of the style images."""
+        return self._stylizer.styles
+
+    def begin_shot(self, samples: Sequence[np.ndarray]) -> None:
+        """Prepare for a new shot: regions, and styles in its colors.
+
+        Args:
+            samples: frames `(H, W, 3)` that represent it, the first one of the shot and later ones.
+        """
+        self._template = self._stylizer.prepare(_picture(samples[0]))[0]
+
+    @abstractmethod
+    def stylize(self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+        """Return the stylized frame.
+
+        Args:
+            content: the frame, `(H, W, 3)` uint8.
+            earlier: the finished frames of the shot at the distances `gaps`, as far as there are any.
+            values: those of the first frame of the shot; empty for the first frame itself.
+        """
+
+    def _subject(self, image: Image) -> Subject:
+        """Return the subject of a frame."""
+        assert self._template is not None, "begin_shot comes first"
+        return replace(self._template, content=prepare_colors(self._stylizer.config.color, image, [])[0])
+
+    def _finished(self, stylized: Image, image: Image) -> Image:
+        """Return the output of the method with the colors and the surroundings that the settings select."""
+        config = self._stylizer.config
+        finished = restore_colors(config.color, stylized, image)
+        if config.outside == "keep":
+            assert self._template is not None
+            finished = blend_outside(finished, self._template, image)
+        return finished
+
+
+class OnePassFrames(FrameStylizer):
+    """Frames of a feed-forward method: codes and means over the image are those of the whole shot.
+
+    Each frame is blended with the one before, which is moved by the optical flow, where the flow is reliable.
+    """
+
+    samples = 16
+    preset = "fast"
+
+    def begin_shot(self, samples: Sequence[np.ndarray]) -> None:
+        """Compute the codes and the means of the shot: the mean over the samples."""
+        super().begin_shot(samples)
+        assert self._template is not None
+        if METHODS[self._stylizer.method].any_style:  # otherwise, the network is found by the style image
+            shape, config = samples[0].shape[:2], self._stylizer.config
+            resized = self._template.resized((shape[0], shape[1]), style_scale=config.style_scale)
+            self._template = replace(self._template, regions=resized.regions)
+        recorded = []
+        for pixels in samples:
+            passes = Passes()
+            self._run(self._subject(_image(pixels)), passes)
+            recorded.append(passes.recorded)
+        self._passes = [_mean_pass(same) for same in zip(*recorded, strict=True)]
+
+    def stylize(self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+        """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
+        image = _image(content)
+        stylized = self._finished(self._run(self._subject(image), Passes(self._passes)), image)
+        if 1 in earlier and self._settings.blend > 0:
+            motion = self._estimator.motion(content, earlier[1].content)
+            before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
+            stylized = torch.lerp(stylized, before, self._settings.blend * _mask(motion))
+        return Stylized(_pixels(stylized))
+
+    def _run(self, subject: Subject, passes: Passes) -> Image:
+        method, config = self._stylizer.instance, self._stylizer.config
+        assert isinstance(method, FeedForward)
+        with torch_defaults(config.seed, pick_device(config.device)):
+            return method.stylize(subject, passes)
+
+
+class OptimizedFrames(FrameStylizer):
+    """Frames of an optimizing method (after Ruder, Dosovitskiy & Brox, GCPR 2016, arXiv 1604.08610).
+
+    The first frame of a shot is stylized as an image. Every other one starts from the frame before, moved by the
+    optical flow, and has a term that keeps it close to that where the flow is reliable.
+
+    Departs from the paper: the temporal weight is relative to the loss of the first frame, so that it means the same
+    for every method and network.
+
+    Args:
+        first: method, settings and styles for the first frame of a shot.
+        following: settings of the method for the other frames: one size and few steps.
+        settings: settings of the clip.
+        on_iteration: called with every step.
+    """
+
+    def __init__(
+        self, first: Stylizer, following: PixelConfig, settings: VideoSettings, on_iteration: OnIteration | None = None
+    ) -> None:
+        super().__init__(first, settings)
+        self.gaps = (1, *sorted(set(settings.long_term)))
+        self._following_config, self._on_iteration = following, on_iteration
+
+    def stylize(self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+        """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
+        config, image = self._stylizer.config, _image(content)
+        method = (self._following if 1 in earlier else self._stylizer.instance).resolved(image)
+        with torch_defaults(config.seed, pick_device(config.device)):
+            subject = self._subject(image)
+            if 1 in earlier:
+                start, anchors = self._continued(content, image, earlier, values)
+                subject = replace(subject, start=start, anchors=anchors)
+            best = self._best_step(method.run(subject))
+            raw = resize(best.image(), (image.shape[-2], image.shape[-1]))
+        changes_colors = config.color in ("luminance", "histogram") or config.outside == "keep"
+        state = _pixels(raw) if changes_colors else None
+        values = {} if 1 in earlier else {"loss": best.loss}
+        return Stylized(_pixels(self._finished(quantize(raw), image)), state, values, best.losses)
+
+    @cached_property
+    def _following(self) -> Method:
+        """The method for the frames after the first one; created after it, it has the same networks in memory."""
+        return self._stylizer.instance.with_config(self._following_config)
+
+    def _continued(
+        self, content: np.ndarray, image: Image, earlier: Earlier, values: dict[str, Any]
+    ) -> tuple[Image, tuple[Anchor, ...]]:
+        """Return the start, which is the content where the flow is not known, and the anchors of a frame."""
+        weight = self._settings.temporal_weight * max(values["loss"], 1e-6) / SPREAD**2
+        anchors: list[Anchor] = []
+        covered = torch.zeros(1, 1, *image.shape[-2:])
+        for gap in sorted(earlier):
+            motion = self._estimator.motion(content, earlier[gap].content)
+            moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _mask(motion)
+            anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
+            covered = torch.maximum(covered, mask)
+        nearest = anchors[0]
+        return torch.lerp(image, nearest.image, nearest.mask), tuple(anchors) if weight > 0 else ()
+
+    def _best_step(self, steps: Iterable[Step]) -> Step:
+        """Return the step with the lowest loss of the last stage."""
+        best: Step | None = None
+        for step in steps:
+            if best is None or step.stage != best.stage or step.loss < best.loss:
+                best = step
+            if self._on_iteration is not None:
+                self._on_iteration(step)
+        assert best is not None
+        return best
+
+
+def frame_stylizer(
+    style: Any,
+    method: str,
+    settings: VideoSettings,
+    shape: tuple[int, int],
+    method_settings: dict[str, Any],
+    on_iteration: OnIteration | None = None,
+) -> FrameStylizer:
+    """Return the stylizer of the frames of a clip.
+
+    Args:
+        style: style images, as for `Stylizer`.
+        method: name of the method.
+        settings: settings of the clip.
+        shape: height and width of the frames, in pixels.
+        method_settings: settings of the method.
+        on_iteration: called with every step of an optimization.
+
+    Raises:
+        ValueError: in one line, for settings and styles that are wrong.
+    """
+    size, sizes = max(shape), method_settings.get("sizes")
+    ending = {"sizes": (*sizes[:-1], size)} if sizes else {}
+    first = Stylizer(style, method, **{**method_settings, "size": size, **ending})
+    if isinstance(first.instance, FeedForward):
+        return OnePassFrames(first, settings)
+    assert isinstance(first.config, PixelConfig)
+    steps = settings.frame_steps or FRAME_STEPS[first.config.quality]
+    kept = {name: value for name, value in method_settings.items() if name not in ("tolerance", "coarsest")}
+    config = configure(method, {**kept, "size": size, "sizes": (size,), "steps": steps})
+    return OptimizedFrames(first, config, settings, on_iteration)
+
+
+def _mean_pass(passes: Sequence[Pass]) -> Pass:
+    """Return the mean of passes: statistics over all of their images together."""
+    codes, means = (
+        [torch.stack(parts).mean(0) for parts in zip(*each, strict=True)] for each in zip(*passes, strict=True)
+    )
+    return Pass(tuple(codes), tuple(means))
+
+
+def _picture(pixels: np.ndarray) -> Picture:
+    return Picture(_image(pixels), None, "frame", "")
+
+
+def _image(pixels: np.ndarray) -> Image:
+    """Return `(H, W, 3)` uint8 as `(1, 3, H, W)` in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255).contiguous()
+
+
+def _pixels(image: Image) -> np.ndarray:
+    """Return `(1, 3, H, W)` in [0, 1] as `(H, W, 3)` uint8."""
+    pixels: np.ndarray = image[0].permute(1, 2, 0).mul(255).round().clamp_(0, 255).byte().contiguous().numpy()
+    return pixels
+
+
+def _mask(motion: Motion) -> Tensor:
+    return torch.from_numpy(motion.weight)[None, None].clamp(0, 1)

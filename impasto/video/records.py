@@ -1,0 +1,117 @@
+"""Describe a stylized clip: its result, and the record beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from impasto.config import MethodConfig, settings_of
+from impasto.files import write_atomically
+from impasto.pipeline.records import check_record_path, record_path
+from impasto.pipeline.result import Input
+from impasto.video.clip import Clip
+from impasto.video.settings import VideoSettings
+from impasto.weights import sha256_of
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """A stylized clip."""
+
+    output: Path
+    frames: int
+    """Number of frames that are finished."""
+    total: int
+    """Number of frames of the clip."""
+    resumed: int
+    """Number of frames that an earlier run had finished."""
+    seconds: float
+    """Wall time of this run, reading and writing included."""
+    stopped: Literal["steps", "cancelled"]
+    """`cancelled` where `on_frame` stopped the run: the output does not exist yet, and the same call continues."""
+    shots: int
+    description: dict[str, Any]
+    """Inputs, settings and versions as JSON values."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of the run as `impasto video --json` prints them, without `output`."""
+        computed = self.frames - self.resumed
+        return {
+            "method": self.description["method"],
+            "frames": self.frames,
+            "resumed": self.resumed,
+            "shots": self.shots,
+            "size": self.description["size"],
+            "seconds": round(self.seconds, 3),
+            "frames_per_second": round(computed / self.seconds, 3) if self.seconds else None,
+        }
+
+
+def description(
+    clip: Clip,
+    styles: tuple[Input, ...],
+    method: str,
+    config: MethodConfig,
+    video: VideoSettings,
+    shape: tuple[int, int],
+) -> dict[str, Any]:
+    """Return everything that determines the frames of a stylized clip, as JSON values.
+
+    Args:
+        clip: the clip.
+        styles: entries of the style images.
+        method: name of the method.
+        config: settings of the method.
+        video: settings of the clip.
+        shape: height and width of the frames.
+    """
+    ignored = ("device",)
+    masks = [_entry("mask", file) for file in config.mask] + [_entry("style_mask", file) for file in config.style_mask]
+    return {
+        "method": method,
+        "size": list(shape),
+        "settings": {name: value for name, value in settings_of(config).items() if name not in ignored},
+        "video": settings_of(video),
+        "inputs": [
+            asdict(Input("content", str(clip.path.absolute()), clip.path.name, _digest(clip))),
+            *map(asdict, (*styles, *masks)),
+        ],
+        "versions": {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def check_video_record(output: Path) -> None:
+    """Raise `ValueError` if the record of an output would replace a file that is not a record."""
+    check_record_path(output)
+
+
+def save_record(result: VideoResult) -> None:
+    """Write the record beside the output."""
+    record = {
+        "format": 1,
+        **result.summary(),
+        **result.description,
+        "steps": result.frames,
+        "stopped": result.stopped,
+        "picture": result.output.name,
+    }
+    write_atomically(record_path(result.output), json.dumps(record, indent=1).encode())
+
+
+def _entry(role: Literal["mask", "style_mask"], file: str) -> Input:
+    return Input(role, str(Path(file).absolute()), Path(file).name, sha256_of(Path(file)))
+
+
+def _digest(clip: Clip) -> str:
+    """Return the SHA-256 of the file, or of the files of a folder."""
+    if clip.path.is_file():
+        return sha256_of(clip.path)
+    digests = (sha256_of(file) for file in sorted(clip.path.iterdir()) if file.is_file())
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -1,0 +1,137 @@
+"""Keep the finished frames of a clip in a folder until the clip is complete, so that a run can be resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impasto.files import reason, write_atomically
+from impasto.video.extra import import_cv2
+
+RUN_FILE = "run.json"
+"""File that describes the run; it is written first."""
+
+
+class WorkFolder:
+    """The finished frames of a run, and values that later frames of a shot need.
+
+    Every file appears complete or not at all: a run that is killed continues with the first frame that is missing.
+
+    Args:
+        path: the folder, created if missing.
+        run: JSON values that determine the frames.
+        restart: remove the frames of a run with other values, which are an error otherwise.
+
+    Raises:
+        ValueError: if the folder contains something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, Any], *, restart: bool = False) -> None:
+        self.path = path
+        try:
+            if path.exists():
+                self._check(run, restart)
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / RUN_FILE).exists():
+                write_atomically(path / RUN_FILE, json.dumps(run, indent=1).encode())
+        except OSError as error:
+            raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another output") from error
+
+    @property
+    def done(self) -> int:
+        """Return the number of finished frames."""
+        count = 0
+        while self._frame(count).exists():
+            count += 1
+        return count
+
+    def write(self, index: int, pixels: np.ndarray, values: Mapping[str, Any], state: np.ndarray | None = None) -> None:
+        """Store a frame.
+
+        Args:
+            index: its number, from 0.
+            pixels: `(H, W, 3)`, uint8.
+            values: JSON values that belong to it.
+            state: image that the next frames continue in place of the frame, `(H, W, 3)`, uint8.
+        """
+        if state is not None:
+            write_atomically(self._state(index), _encoded(state))
+        if values:
+            write_atomically(self._values(index), json.dumps(values).encode())
+        write_atomically(self._frame(index), _encoded(pixels))
+
+    def read(self, index: int) -> np.ndarray:
+        """Return a frame, `(H, W, 3)` uint8."""
+        return _decoded(self._frame(index))
+
+    def read_state(self, index: int) -> np.ndarray:
+        """Return the image that the next frames continue, `(H, W, 3)` uint8."""
+        return _decoded(self._state(index)) if self._state(index).exists() else self.read(index)
+
+    def values(self, index: int) -> dict[str, Any]:
+        """Return the values of a frame."""
+        if not self._values(index).exists():
+            return {}
+        values: dict[str, Any] = json.loads(self._values(index).read_text("utf-8"))
+        return values
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _check(self, run: Mapping[str, Any], restart: bool) -> None:
+        """Check that the folder is one of the same run, or remove it if it is one of another run."""
+        file, hint = self.path / RUN_FILE, "give another output, or remove it"
+        if not file.is_file():
+            if self.path.is_dir() and not os.listdir(self.path):
+                return
+            raise ValueError(f"{str(self.path)!r} is not the work folder of a clip; {hint}")
+        stored = _stored(file)
+        names = {*run, *stored}
+        changed = sorted(name for name in names if stored.get(name) != json.loads(json.dumps(run.get(name))))
+        if not changed:
+            return
+        if not restart:
+            text = f"{self.done} frames in {str(self.path)!r} were stylized with another {', '.join(changed)}"
+            raise ValueError(f"restart: {text}; allow to discard them, or give another output")
+        self.remove()
+
+    def _frame(self, index: int) -> Path:
+        return self.path / f"{index + 1:06d}.png"
+
+    def _state(self, index: int) -> Path:
+        return self.path / f"{index + 1:06d}-state.png"
+
+    def _values(self, index: int) -> Path:
+        return self.path / f"{index + 1:06d}.json"
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(file.read_text("utf-8"))
+    except (ValueError, OSError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _encoded(pixels: np.ndarray) -> bytes:
+    cv2 = import_cv2()
+    strategy = cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY  # faster than others, and smaller for painted images
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, strategy]
+    data = cv2.imencode(".png", pixels[..., ::-1], options)[1]
+    encoded: bytes = data.tobytes()
+    return encoded
+
+
+def _decoded(file: Path) -> np.ndarray:
+    cv2 = import_cv2()
+    pixels = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError(f"{str(file)!r} is corrupt; remove it and the frames after it")
+    return np.ascontiguousarray(pixels[..., ::-1])

@@ -1,0 +1,124 @@
+"""The command `impasto video`: outputs, errors in one line, and runs that are stopped or killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_clip import duration_of, moving_square, write_sound, write_video
+
+from impasto.cli import main
+from impasto.video import open_clip
+
+GATYS = ["--method", "gatys", "--backbone", "tiny", "--steps", "6", "--frame-steps", "4"]
+# Kills a run after its second frame, then stops one by Ctrl-C after its third; one process imports PyTorch for all.
+STOPPED_RUNS = """
+import os, signal, sys, time
+from pathlib import Path
+from impasto.cli import main
+import impasto.video.stylize
+words = ["video", *sys.argv[1:]]
+for number, frame in ((signal.SIGKILL, "000002.png"), (signal.SIGINT, "000003.png")):
+    child = os.fork()
+    if child == 0:
+        os._exit(main(words))
+    deadline = time.monotonic() + 60
+    while not Path("out.mkv.work", frame).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(child, number)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), Path("out.mkv").exists(), flush=True)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Return the one line on stderr of a command that fails with status 2."""
+    assert main(["video", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_clip_is_stylized_with_its_sound_and_described_as_json(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(folder / "in.mp4", moving_square(25), sound="aac")
+    words = ["in.mp4", "woodcut", "-o", "out.mp4", "--size", "64", "--preview", "preview.png", "--json"]
+    assert main(["video", *words]) == 0
+    facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (facts["output"], facts["method"], facts["frames"], facts["size"]) == ("out.mp4", "micro", 25, [48, 64])
+    assert duration_of(folder / "out.mp4", "video") == pytest.approx(1.0, abs=0.001)
+    assert duration_of(folder / "out.mp4", "audio") == pytest.approx(1.0, abs=0.05)
+    assert {path.name for path in folder.iterdir()} == {"in.mp4", "out.mp4", "out.json", "preview.png"}
+
+
+def test_a_run_that_is_killed_or_interrupted_continues_to_the_same_output(folder: Path) -> None:
+    write_video(folder / "in.mkv", moving_square(12), codec="ffv1", pixels="bgr0")
+    words = ["in.mkv", "woodcut", "--size", "64", *GATYS]
+    script = [sys.executable, "-c", STOPPED_RUNS, *words, "-o", "out.mkv"]
+    ran = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.stdout.split() == [str(-signal.SIGKILL), "False", "130", "False"], ran.stderr
+    assert "of 12 frames; the same command continues" in ran.stderr
+    assert main(["video", *words, "-o", "out.mkv"]) == 0
+    assert main(["video", *words, "-o", "whole.mkv"]) == 0
+    out, whole = (list(open_clip(folder / name).frames()) for name in ("out.mkv", "whole.mkv"))
+    assert all((a.pixels == b.pixels).all() for a, b in zip(out, whole, strict=True))
+    assert not (folder / "out.mkv.work").exists()
+
+
+def test_a_mistake_gives_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_video(folder / "in.mp4", moving_square(3))
+    write_sound(folder / "sound.m4a")
+    (folder / "empty.mp4").touch()
+    before = {path.name for path in folder.iterdir()}
+    texts = {
+        "give a CLIP and at least one STYLE": ["in.mp4"],
+        "the output is missing": ["in.mp4", "woodcut"],
+        "no video, only sound": ["sound.m4a", "woodcut", "-o", "out.mp4"],
+        "it is empty": ["empty.mp4", "woodcut", "-o", "out.mp4"],
+        "is an input and would be overwritten": ["in.mp4", "woodcut", "-o", "in.mp4"],
+        "--blend: input should be": ["in.mp4", "woodcut", "-o", "out.mp4", "--blend", "2"],
+        "unknown flag --flow": ["in.mp4", "woodcut", "-o", "out.mp4", "--flow"],
+        "choose .mp4": ["in.mp4", "woodcut", "-o", "out.png"],
+        "absent.jpg": ["in.mp4", "absent.jpg", "-o", "out.mp4"],
+    }
+    for text, words in texts.items():
+        assert text in error_of(capsys, *words)
+    assert {path.name for path in folder.iterdir()} == before
+
+
+def test_frames_of_another_run_are_kept_unless_restart_is_given(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(folder / "in.mp4", moving_square(3))
+    words = ["in.mp4", "woodcut", "-o", "out.mp4", "--size", "64"]
+    work = folder / "out.mp4.work"
+    work.mkdir()
+    (work / "note.txt").write_text("mine")
+    assert "is not the work folder of a clip" in error_of(capsys, *words)
+    (work / "note.txt").unlink()
+    (work / "run.json").write_text("{}")
+    assert "--restart: 0 frames" in error_of(capsys, *words)
+    assert main(["video", *words, "--restart"]) == 0
+    assert open_clip("out.mp4").size == (48, 64)
+
+
+def test_a_folder_of_frames_is_a_clip_and_an_output(folder: Path) -> None:
+    write_video(folder / "in.mp4", moving_square(3))
+    assert main(["video", "in.mp4", "woodcut", "-o", "frames", "--size", "64"]) == 0
+    assert sorted(os.listdir("frames")) == ["000001.png", "000002.png", "000003.png"]
+    assert main(["video", "frames", "mosaic", "-o", "again.gif", "--fps", "10", "--size", "64"]) == 0
+    frames = list(open_clip("again.gif").frames())
+    assert [float(frame.time) for frame in frames] == [0, 0.1, 0.2]
+    assert np.ptp(frames[0].pixels) > 50

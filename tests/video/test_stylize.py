@@ -1,0 +1,211 @@
+"""A clip is stylized without flicker, follows its motion, and can be resumed at any frame."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from moving_window import SIDE, still
+from small_clip import moving_square, write_video
+
+import impasto
+from impasto.images import to_pil
+from impasto.video import open_clip
+from impasto.video.motion import FlowEstimator, warp
+
+SIZE = (64, 96)
+SHIFT = 2
+GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "frame_steps": 5, "loss_scales": 1}
+CASES: dict[str, dict[str, Any]] = {
+    "micro": {"method": "micro"},
+    "gatys": GATYS,
+    "long term and luminance": {**GATYS, "long_term": [2, 3], "color": "luminance"},
+}
+
+
+def window_frames(count: int = 5, sprite: bool = True) -> list[np.ndarray]:
+    """Windows of 64x96 pixels that move by 2 pixels to the right over a still, with a sprite that moves down."""
+    ground = np.array(to_pil(still(size=192)))
+    picture = np.array(to_pil(still("mosaic", 96)))[:SIDE, :SIDE]
+    frames = []
+    for i in range(count):
+        frame = ground[20 : 20 + SIZE[0], 10 + SHIFT * i : 10 + SHIFT * i + SIZE[1]].copy()
+        if sprite:
+            frame[4 + 3 * i : 4 + 3 * i + SIDE, 36 : 36 + SIDE] = picture
+        frames.append(frame)
+    return frames
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("window") / "window.mkv", window_frames(), codec="ffv1", pixels="bgr0")
+
+
+def pixels_of(path: Path) -> list[np.ndarray]:
+    return [frame.pixels for frame in open_clip(path).frames()]
+
+
+def stylized(clip: Path, output: Path, **settings: Any) -> list[np.ndarray]:
+    impasto.stylize_video(clip, "woodcut", output, size=96, **settings)
+    return pixels_of(output)
+
+
+def known_flow() -> tuple[np.ndarray, np.ndarray]:
+    """The exact backward flow between two frames without a sprite, and where the earlier frame shows the pixel."""
+    flow = np.zeros((*SIZE, 2), np.float32)
+    flow[..., 0] = SHIFT
+    shown = np.ones(SIZE, bool)
+    shown[:, -SHIFT:] = False
+    return flow, shown
+
+
+def flicker(frames: list[np.ndarray]) -> float:
+    """Mean absolute difference of each frame from the one before, moved by the exact flow, in 8-bit levels."""
+    flow, shown = known_flow()
+    differences = [
+        np.abs(warp(before, flow)[shown].astype(int) - after[shown]).mean()
+        for before, after in itertools.pairwise(frames)
+    ]
+    return float(np.mean(differences))
+
+
+@pytest.mark.parametrize(("method", "least"), [("micro", 1.3), ("gatys", 3.0)])
+def test_a_clip_flickers_much_less_than_frames_that_are_stylized_alone(
+    tmp_path: Path, method: str, least: float
+) -> None:
+    frames = window_frames(4, sprite=False)
+    clip = write_video(tmp_path / "in.mkv", frames, codec="ffv1", pixels="bgr0")
+    together = stylized(clip, tmp_path / "out.mkv", **CASES[method])
+    own = {name: value for name, value in CASES[method].items() if name != "frame_steps"}
+    alone = [np.array(impasto.stylize(frame, "woodcut", size=96, **own).to_pil()) for frame in frames]
+    assert flicker(alone) > least * flicker(together)
+
+
+def test_stylized_pixels_follow_the_known_flow_and_hidden_areas_are_stylized(window: Path, tmp_path: Path) -> None:
+    frames = stylized(window, tmp_path / "out.mkv", **GATYS)
+    flow, shown = known_flow()
+    shown[:, 30:66] = False  # the sprite and what it hides
+    for before, after in itertools.pairwise(frames):
+        error = np.linalg.norm(FlowEstimator().flow(after, before) - flow, axis=-1)[shown]
+        assert np.percentile(error, 90) < 1
+        assert np.median(error) < 0.3
+    alone = np.array(impasto.stylize(window_frames()[1], "woodcut", size=96, backbone="tiny", steps=12).to_pil())
+    uncovered = np.s_[4:7, 38:58]  # the sprite was here
+    content = window_frames()[1][uncovered].astype(int)
+    assert np.abs(frames[1][uncovered] - content).mean() > 0.4 * np.abs(alone[uncovered] - content).mean()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_is_stopped_at_any_frame_continues_to_the_same_output(
+    window: Path, tmp_path: Path, case: str
+) -> None:
+    whole = stylized(window, tmp_path / "whole.mkv", **CASES[case])
+    for last in (1, 3):
+        output = tmp_path / f"out{last}.mkv"
+        call: dict[str, Any] = {"clip": window, "style": "woodcut", "output": output, "size": 96, **CASES[case]}
+        result = impasto.stylize_video(**call, on_frame=lambda step, last=last: step.index < last)
+        assert (result.stopped, result.frames, output.exists()) == ("cancelled", last, False)
+        result = impasto.stylize_video(**call)
+        assert (result.resumed, result.frames, result.stopped) == (last, 5, "steps")
+        assert all((a == b).all() for a, b in zip(pixels_of(output), whole, strict=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("out1.json", "out1.mkv", "out3.json", "out3.mkv", "whole.json", "whole.mkv")
+    ]
+
+
+def test_a_cut_starts_again_and_equal_shots_get_equal_frames(tmp_path: Path) -> None:
+    first, second = moving_square(3), [255 - frame for frame in moving_square(3)]
+    clip = write_video(tmp_path / "in.mkv", [*first, *second, *first], codec="ffv1", pixels="bgr0")
+    for case in ("micro", "gatys"):
+        frames = stylized(clip, tmp_path / f"{case}.mkv", **CASES[case])
+        assert all((a == b).all() for a, b in zip(frames[:3], frames[6:], strict=True))
+    assert json.loads((tmp_path / "gatys.json").read_text())["shots"] == 3
+
+
+def test_the_output_has_the_times_and_an_even_size_and_its_record_the_inputs(tmp_path: Path) -> None:
+    times = (0, 20, 100, 130)
+    frames = moving_square(3, 49, 65)
+    clip = write_video(tmp_path / "in.mkv", frames, milliseconds=times, codec="ffv1", pixels="bgr0")
+    result = impasto.stylize_video(clip, "woodcut", tmp_path / "out.mp4", size=0)
+    written = open_clip(tmp_path / "out.mp4")
+    assert [round(1000 * frame.time) for frame in written.frames()] == list(times[:-1])
+    assert written.size == (48, 64)
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert (record["method"], record["frames"], record["settings"]["size"]) == ("micro", 3, 0)
+    assert [entry["name"] for entry in record["inputs"]] == ["in.mkv", "woodcut.jpg"]
+    assert result.summary()["frames_per_second"] > 0
+
+
+def test_every_kind_of_setting_works_on_a_clip(window: Path, tmp_path: Path) -> None:
+    """Masks, strength, style scale, several styles, colors and tiles give another output than the defaults."""
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[:, 48:] = 255
+    to_write = tmp_path / "mask.png"
+    impasto.save_image(impasto.load_image(mask), to_write)
+    plain = stylized(window, tmp_path / "plain.mkv", duration=0.08)
+    choices: dict[str, dict[str, Any]] = {
+        "strength": {"strength": 20},
+        "style_scale": {"style_scale": 2},
+        "color": {"color": "histogram"},
+        "keep": {"mask": str(to_write), "outside": "keep"},
+        "adain": {"method": "adain"},
+        "johnson": {"method": "johnson"},
+    }
+    for name, settings in choices.items():
+        style = "mosaic" if name == "johnson" else "woodcut"
+        output = tmp_path / f"{name}.mkv"
+        impasto.stylize_video(window, style, output, size=96, duration=0.08, **settings)
+        frames = pixels_of(output)
+        assert len(frames) == 2, name
+        assert np.abs(frames[1].astype(int) - plain[1]).mean() > 1, name
+    two = tmp_path / "two.mkv"
+    impasto.stylize_video(window, ["woodcut", "mosaic"], two, size=96, duration=0.08, style_mix=[0.3, 0.7])
+    kept = np.abs(pixels_of(tmp_path / "keep.mkv")[1][:, :40].astype(int) - window_frames()[1][:, :40])
+    assert kept.mean() < 1
+    assert np.abs(pixels_of(two)[1].astype(int) - plain[1]).mean() > 1
+
+
+def test_frames_of_other_settings_are_not_lost(window: Path, tmp_path: Path) -> None:
+    call: dict[str, Any] = {"clip": window, "output": tmp_path / "out.mkv", "size": 96}
+    impasto.stylize_video(style="woodcut", **call, on_frame=lambda step: step.index < 2)
+    for change in ({"style": "mosaic"}, {"style": "woodcut", "strength": 20}, {"style": "woodcut", "blend": 0.1}):
+        with pytest.raises(ValueError, match=r"restart: 2 frames in .* were stylized with another"):
+            impasto.stylize_video(**call, **change)
+    for wrong in ({"style": "absent.jpg"}, {"style": "woodcut", "strength": 200}):
+        with pytest.raises(ValueError, match=r"."):
+            impasto.stylize_video(**call, **wrong)
+    assert impasto.stylize_video(style="woodcut", **call).resumed == 2
+    impasto.stylize_video(style="woodcut", **call, on_frame=lambda step: step.index < 2)
+    assert impasto.stylize_video(style="mosaic", **call, restart=True).resumed == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"blend": 1}, "blend: input should be less than 1"),
+        ({"long_term": [1]}, r"long_term\.0: input should be greater than or equal to 2"),
+        ({"preset": "paper"}, "preset: it is for images"),
+        ({"output": "out.avi"}, "its suffix is not that of a clip"),
+        ({"size": 12}, "size: frames of 12x8 pixels are too small"),
+        ({"sizes": [3]}, "has no setting 'sizes'"),
+        ({"start": 100}, "no frame between"),
+    ],
+)
+def test_a_mistake_gives_one_line_and_no_file(
+    window: Path, tmp_path: Path, settings: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=text):
+        impasto.stylize_video(**{"clip": window, "style": "woodcut", "output": "out.mp4", **settings})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_warning_is_issued(window: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stylized(window, tmp_path / "out.gif", method="micro")
