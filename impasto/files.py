@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -16,7 +17,8 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """Write a file in one step, replacing an existing one.
 
     The data is written to a hidden temporary file in the same folder, flushed to disk and then renamed. If anything
-    fails or is interrupted, an existing file stays unchanged and the temporary file is removed.
+    fails or is interrupted, an existing file stays unchanged and the temporary file is removed. The new file has the
+    permissions of the one that it replaces.
 
     Args:
         path: the file; missing folders are created and a symbolic link is followed.
@@ -31,7 +33,9 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            _flush_to_disk(file.fileno())
+        if target.exists():
+            _copy_permissions(target, temporary)
         os.replace(temporary, target)
     except OSError as error:
         raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another path") from error
@@ -110,6 +114,23 @@ def _target(path: str | Path) -> Path:
     except OSError as error:
         raise ValueError(f"cannot write {str(path)!r}: {reason(error)}; give another path") from error
     return target
+
+
+def _flush_to_disk(descriptor: int) -> None:
+    """Flush a file to disk, where its file system supports this; some network file systems do not."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
+
+
+def _copy_permissions(source: Path, target: Path) -> None:
+    """Give a file the permissions of another one: a private file must not become readable when it is replaced."""
+    try:
+        os.chmod(target, stat.S_IMODE(os.stat(source).st_mode))
+    except PermissionError:  # some file systems have no permissions
+        return
 
 
 def _temporary(target: Path) -> Path:

@@ -12,16 +12,17 @@ def array_pixels(array: np.ndarray) -> Pixels:
 
     Args:
         array: `(H, W)`, or `(H, W, C)` with gray, gray and alpha, RGB, or RGBA as C channels; uint8 or uint16 over
-            their full range, or floats in [0, 1].
+            their full range, floats in [0, 1], or bool (black and white, as of a mask); in any byte order.
 
     Raises:
         ValueError: for another shape or type, an empty side, or values outside [0, 1].
     """
     expected = (
         "an array of pixels must be (H, W) or (H, W, C) with 1 to 4 channels (gray, gray and alpha, RGB, RGBA), "
-        "uint8, uint16 or floats in [0, 1]"
+        "uint8, uint16, bool or floats in [0, 1]"
     )
     levels = array[..., None] if array.ndim == 2 else array
+    levels = levels.astype(np.float32 if levels.dtype == bool else levels.dtype.newbyteorder("="), copy=False)
     if levels.ndim != 3 or not 1 <= levels.shape[2] <= 4 or 0 in levels.shape:
         raise ValueError(f"{expected}; not of shape {array.shape}")
     if levels.dtype.kind != "f" and levels.dtype not in (np.uint8, np.uint16):

@@ -99,13 +99,17 @@ def as_single_image(image: Tensor, channels: int = 3) -> Tensor:
         channels: expected number of channels C.
 
     Raises:
-        ValueError: for another shape, an empty side, integers, NaN or infinity.
+        ValueError: for another shape, an empty side, integers, NaN or infinity, or a tensor without ordinary values:
+            sparse, nested, on the device `meta`, or with 8 bits.
     """
     expected = f"a float tensor of shape ({channels}, H, W) or (1, {channels}, H, W) with values in [0, 1]"
     if not isinstance(image, Tensor):
         raise ValueError(f"an image must be {expected}, not {type(image).__name__}")
     if not image.is_floating_point():
         raise ValueError(f"an image must be {expected}, not {image.dtype}; divide 8-bit values by 255")
+    if image.layout != torch.strided or image.is_meta or image.is_nested or image.element_size() == 1:
+        kind = f"{image.dtype} with layout {image.layout} on device {image.device}"
+        raise ValueError(f"an image must be {expected}, not {kind}; convert it to a dense float32 tensor")
     shape = tuple(image.shape)
     if len(shape) not in (3, 4) or shape[:-2] not in ((channels,), (1, channels)) or 0 in shape:
         raise ValueError(f"an image must be {expected}, not of shape {shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -15,6 +16,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -460,6 +462,9 @@ def test_a_tensor_is_copied_unchanged() -> None:
         (torch.rand(3, 5, 7) - 2, r"\[0, 1\]"),
         (torch.full((3, 5, 7), torch.nan), "NaN"),
         (torch.full((3, 5, 7), torch.inf), "infinity"),
+        (torch.rand(3, 5, 7).to_sparse(), "torch.sparse_coo on device cpu; convert it to a dense float32 tensor"),
+        (torch.rand(3, 5, 7, device="meta"), "on device meta; convert it"),
+        (torch.rand(3, 5, 7).to(torch.float8_e4m3fn), "torch.float8_e4m3fn with layout"),
         (PIL.Image.fromarray(np.ones((4, 4), np.float32)), "8 or 16 bits"),
         (PIL.Image.new("RGB", (0, 4)), "at least 1 x 1"),
         (42, "must be a path"),
@@ -876,6 +881,27 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_no_temporary_file(
         save_image(torch.ones(3, 4, 4), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == old
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "private.png", b"one")
+    (tmp_path / "private.png").chmod(0o600)
+    write_atomically(tmp_path / "private.png", b"two")
+    assert (tmp_path / "private.png").read_bytes() == b"two"
+    assert (tmp_path / "private.png").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("number", "is_written"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)])
+def test_a_file_system_without_flushing_is_no_error_and_a_broken_disk_is(
+    number: int, is_written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with nullcontext() if is_written else pytest.raises(ValueError, match=r"cannot write .*Input/output error"):
+        write_atomically(tmp_path / "a.png", b"one")
+    assert [path.name for path in tmp_path.iterdir()] == (["a.png"] if is_written else [])
 
 
 def test_write_atomically_replaces_creates_folders_and_follows_links(tmp_path: Path) -> None:

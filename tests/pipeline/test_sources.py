@@ -102,6 +102,16 @@ def test_channels_of_an_array_are_gray_alpha_or_color() -> None:
     assert torch.equal(open_picture(rgba[..., :1]).image, open_picture(rgba[..., 0]).image)
 
 
+def test_the_byte_order_of_an_array_has_no_effect_and_booleans_are_black_and_white() -> None:
+    levels = np.random.default_rng(1).integers(0, 65536, (20, 30, 3), np.uint16)
+    for array in (levels, (levels / 65535).astype(np.float32)):
+        expected = open_picture(array).image
+        assert torch.equal(open_picture(array.astype(array.dtype.newbyteorder(">"))).image, expected)
+        assert torch.equal(open_picture(array.astype(array.dtype.newbyteorder("<"))).image, expected)
+    inside = levels[..., 0] > 30000
+    assert torch.equal(open_picture(inside).image, open_picture(inside.astype(np.uint8) * 255).image)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
