@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError) as error:
-        _print_message(str(error))
+        _print_message(_message_of(error))
         return USER_ERROR
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -114,10 +114,19 @@ def _run_command(words: list[str]) -> int:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(subcommands or COMMANDS)}"
         raise ValueError(f"unknown command {name!r}{hint}")
+    _check_current_folder()
     module, _, function = COMMANDS[name].function.partition(":")
     command: Callable[[list[str]], int] = getattr(import_module(f"impasto.cli.{module}"), function)
     keep_freed_memory()
     return command(words[len(name.split()) :])
+
+
+def _check_current_folder() -> None:
+    """Check that the current folder exists: without it, the libraries of PyTorch end the process when they load."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ValueError("the current folder was removed; change to another one, as with cd") from None
 
 
 def _help(names: Sequence[str] = tuple(COMMANDS)) -> str:
@@ -147,6 +156,13 @@ def _one_line_warnings() -> Iterator[None]:
 
 def _print_message(message: str, file: TextIO | None = None) -> None:
     print(f"impasto: {' '.join(message.split())}", file=file or sys.stderr, flush=True)
+
+
+def _message_of(error: ValueError | OSError) -> str:
+    """Return the message of an error for people: an `OSError` begins with a number and ends with the file."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return error.strerror if error.filename is None else f"cannot use {str(error.filename)!r}: {error.strerror}"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

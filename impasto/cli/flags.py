@@ -95,16 +95,21 @@ class CommandParser(argparse.ArgumentParser):
                 raise ValueError(f"unknown flag {word}{self._suggestion(word)}; see {self.prog} --help")
         if unknown:
             raise ValueError(f"unexpected argument {unknown[0]!r}; see {self.prog} --help")
-        self._check_standard(options)
+        self._check_values(options)
         return options
 
-    def _check_standard(self, options: argparse.Namespace) -> None:
-        """Check that only arguments that take an image are `-`; another one would become a file of this name."""
+    def _check_values(self, options: argparse.Namespace) -> None:
+        """Check that no value is empty and that only arguments that take an image are `-`.
+
+        An empty value, as of an unset variable of a shell, would be the current folder, and `-` a file of this name.
+        """
         for action in self._actions:
             values = getattr(options, action.dest, None)
             given = values if isinstance(values, list) else [values]
-            if action.dest not in self._standard and STANDARD in map(str, given):
-                name = action.option_strings[-1] if action.option_strings else action.metavar
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            if "" in given:
+                raise ValueError(f"{name}: the value is empty; give a name or a number, or leave it out")
+            if STANDARD in given and action.dest not in self._standard:
                 text = "- (stdin or stdout) is not supported here; give a name, and ./- for a file or folder named -"
                 raise ValueError(f"{name}: {text}")
 

@@ -16,7 +16,7 @@ from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_images, save_preview
 from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
-from impasto.files import clean_up_on_error
+from impasto.files import check_replaceable, clean_up_on_error
 from impasto.images import MAX_PIXELS, check_format, check_output
 from impasto.pipeline.folder_plan import SUFFIX
 from impasto.pipeline.records import check_record_path, record_path
@@ -75,6 +75,7 @@ def stylize_to_file(
     """
     if options.output is None:
         raise ValueError("the output is missing; give -o FILE")
+    check_replaceable(options.output)
     files = _files(options)
     with Interrupts() as interrupts:
         with clean_up_on_error(files):

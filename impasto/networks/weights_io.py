@@ -58,6 +58,8 @@ def backbone_of(file: Path) -> str:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
+    if file.is_dir():
+        raise ValueError(f"weights: {str(file)!r} cannot be read (it is a folder); give a file of `impasto train`")
     try:
         with safe_open(file, framework="pt") as opened:
             yield opened

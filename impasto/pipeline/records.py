@@ -47,6 +47,8 @@ def load_record(picture: str | Path) -> dict[str, Any]:
         ValueError: if the record is missing or corrupt.
     """
     picture = Path(picture)
+    if picture.is_dir():
+        raise ValueError(f"{str(picture)!r}: it is a folder; give an output of impasto")
     text = None
     if picture.suffix.lower() == ".json":
         text = _read(picture)

@@ -364,6 +364,17 @@ USER_ERRORS = {
     "replay of a strange record": ["replay", "strange.json", "-o", "out.png"],
     "replay without output": ["replay", "content.png"],
     "demo size": ["demo", "-o", "new", "--size", "big"],
+    "output empty": ["stylize", "content.png", "style.png", "-o", ""],
+    "output is here": ["stylize", "content.png", "style.png", "-o", "."],
+    "content empty": ["stylize", "", "style.png", "-o", "out.png"],
+    "mask empty": [*STYLIZE, "--mask", ""],
+    "compare into nothing": ["compare", "content.png", "style.png", "-o", ""],
+    "demo into nothing": ["demo", "-o", ""],
+    "train from nothing": ["train", "micro", "--photos", "", "-o", "new"],
+    "replay of a folder": ["replay", ".", "-o", "out.png"],
+    "weights are a folder": ["stylize", "content.png", "style.png", "-o", "out.png", "--method=adain", "--weights=."],
+    "name too long": ["stylize", "content.png", "style.png", "-o", f"{'x' * 300}.png"],
+    "record too long": ["stylize", "content.png", "style.png", "-o", f"{'x' * 251}.png"],
 }
 
 
@@ -371,7 +382,7 @@ USER_ERRORS = {
 def test_a_user_error_is_one_line_and_leaves_no_files(run: Run, folder: Path, words: list[str]) -> None:
     make_bad_files(folder)
     before = listing(folder)
-    if words[:1] == ["stylize"] and "--backbone" not in words:
+    if words[:1] == ["stylize"] and not {"--backbone", "--method=adain"} & set(words):
         words = [*words[:3], "--backbone", "tiny", *words[3:]]
     status, out, err = run(*words)
     assert (status, out) == (2, "")
@@ -403,6 +414,13 @@ def test_a_user_error_is_one_line_and_leaves_no_files(run: Run, folder: Path, wo
         ("output is the content", "content.png is an input and would be overwritten"),
         ("output is the mask", "other.png is an input and would be overwritten"),
         ("output is the start", "other.png is an input and would be overwritten"),
+        ("output empty", "--output: the value is empty; give a name or a number, or leave it out"),
+        ("output is here", "cannot write '.': it is a folder; add a file name"),
+        ("compare into nothing", "--output: the value is empty"),
+        ("content empty", "CONTENT STYLE: the value is empty"),
+        ("replay of a folder", "'.': it is a folder; give an output of impasto"),
+        ("weights are a folder", "--weights: '.' cannot be read (it is a folder)"),
+        ("name too long", "cannot use 'xxx"),
     ],
 )
 def test_an_error_names_the_flag_the_value_and_the_valid_values(
@@ -410,6 +428,16 @@ def test_an_error_names_the_flag_the_value_and_the_valid_values(
 ) -> None:
     make_bad_files(folder)
     assert run(*USER_ERRORS[name])[2].startswith(f"impasto: {message}")
+
+
+def test_a_removed_current_folder_is_an_error_of_one_line(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "gone").mkdir()
+    monkeypatch.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    for words in (["methods"], ["stylize", str(folder / "content.png"), "mosaic", "-o", str(folder / "out.png")]):
+        assert run(*words) == (2, "", "impasto: the current folder was removed; change to another one, as with cd\n")
 
 
 def test_user_errors_are_one_line_each_in_a_process_of_their_own(folder: Path) -> None:
