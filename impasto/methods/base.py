@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from impasto.backbones import Backbone
 from impasto.config import check_settings
-from impasto.optim.schedule import Start, fitted_shape
+from impasto.optim.schedule import Schedule, Stage, Start, fitted_shape
 from impasto.regions.subject import Subject
 from impasto.registry import Registry
 from impasto.types import Image, Step
@@ -109,6 +109,14 @@ class Method(ABC):
         other = type(self)(config)
         other.__dict__.update({name: value for name, value in self.__dict__.items() if _is_cached(type(self), name)})
         return other
+
+    def schedule(self, subject: Subject) -> Schedule:
+        """Return the stages of a run; those of a single pass are one with one step."""
+        return Schedule((Stage(self.final_shape(self.config, subject.content), 1, lr=0, tolerance=0),))
+
+    def trial(self, subject: Subject, steps: int) -> Iterator[Step]:
+        """Stylize the subject as `run` does, with at most `steps` iterations of each stage."""
+        return self.run(subject)
 
     @abstractmethod
     def run(self, subject: Subject) -> Iterator[Step]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
@@ -14,7 +13,7 @@ from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import METHODS
 from impasto.methods.optimizing import PixelMethod
 from impasto.objectives.patch_distribution import PatchObjective, PatchProjections
-from impasto.optim.coarse_to_fine import coarse_to_fine
+from impasto.optim.coarse_to_fine import MakeObjective
 from impasto.optim.descent import Optimizer
 from impasto.optim.schedule import (
     PixelConfig,
@@ -28,7 +27,7 @@ from impasto.optim.schedule import (
     shrunk,
 )
 from impasto.regions.subject import Subject
-from impasto.types import Image, Step
+from impasto.types import Image
 
 ADAM_LR = 0.01
 """Step length of Adam as a fraction of the pixel range; twice that of the paper, for a twelfth of its steps."""
@@ -100,13 +99,12 @@ class GPDM(PixelMethod):
         steps = [scaled_steps(config.steps_per_size, config.quality)] * len(config.sizes or sizes)
         return make_schedule(config, content, sizes, steps=steps, default_lr={"adam": ADAM_LR})
 
-    def run(self, subject: Subject) -> Iterator[Step]:
-        """Stylize the subject."""
+    def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:
+        """Return a function that makes the objective of each stage."""
         config = self.config
         dtype = pick_dtype(config.precision, pick_device(config.device))
         projections = PatchProjections(config.patch_size, config.projections, config.stride, dtype)
-        make_objective = partial(self._objective, projections)
-        return coarse_to_fine(config, self.schedule(subject), subject, make_objective)
+        return partial(self._objective, projections)
 
     def _objective(self, projections: PatchProjections, subject: Subject, stage: Stage, start: Image) -> PatchObjective:
         """Return the objective of a stage."""

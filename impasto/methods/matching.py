@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, ClassVar
@@ -18,11 +17,11 @@ from impasto.methods.tiles import TileSettings
 from impasto.objectives.matching import ObjectiveSettings, check_layer_weights, layers_of
 from impasto.objectives.matching_scales import MatchingScales
 from impasto.objectives.multiscale import MultiscaleObjective, ScaleSettings, loss_scale_sizes
-from impasto.optim.coarse_to_fine import coarse_to_fine
+from impasto.optim.coarse_to_fine import MakeObjective
 from impasto.optim.descent import TOLERANCE
 from impasto.optim.schedule import PixelConfig, Schedule, ScheduleSettings, Stage, fitted_shape, make_schedule
 from impasto.regions.subject import Subject
-from impasto.types import Image, Step
+from impasto.types import Image
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -84,14 +83,14 @@ class Matching(PixelMethod):
         )
         return schedule if config.start == "noise" else schedule.from_picture()
 
-    def run(self, subject: Subject) -> Iterator[Step]:
-        """Stylize the subject."""
+    def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:
+        """Return a function that makes the objective of each stage."""
         scales = [self._scales(backbone.in_tiles(self.config.tile or 0), subject) for backbone in self.networks]
 
         def make_objective(subject: Subject, stage: Stage, start: Image) -> MultiscaleObjective:
             return scales[-1 if stage.is_final else 0].objective(stage.shape)
 
-        yield from coarse_to_fine(self.config, self.schedule(subject), subject, make_objective)
+        return make_objective
 
     def _scales(self, backbone: Backbone, subject: Subject) -> MatchingScales:
         config = self.config

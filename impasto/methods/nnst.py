@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property, partial
 from itertools import islice
 from typing import Annotated, Any, ClassVar
@@ -22,7 +21,7 @@ from impasto.objectives.nearest_features import (
     RegionVectors,
     fixed_targets,
 )
-from impasto.optim.coarse_to_fine import coarse_to_fine
+from impasto.optim.coarse_to_fine import MakeObjective
 from impasto.optim.descent import LossFunction, Optimizer
 from impasto.optim.schedule import (
     PixelConfig,
@@ -36,7 +35,7 @@ from impasto.optim.schedule import (
     scaled_steps,
 )
 from impasto.regions.subject import Subject
-from impasto.types import Image, Step
+from impasto.types import Image
 
 SCALES = 4
 """Number of sizes, each half the next, where sizes are not given."""
@@ -121,11 +120,9 @@ class NNST(PixelMethod):
             default_lr={"adam": ADAM_LR},
         )
 
-    def run(self, subject: Subject) -> Iterator[Step]:
-        """Stylize the subject."""
-        schedule = self.schedule(subject)
-        make_objective = partial(self._objective, self._features, schedule.stages[0].shape)
-        return coarse_to_fine(self.config, schedule, subject, make_objective)
+    def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:
+        """Return a function that makes the objective of each stage."""
+        return partial(self._objective, self._features, schedule.stages[0].shape)
 
     def _objective(
         self, features: FeatureVectors, coarsest: tuple[int, int], subject: Subject, stage: Stage, start: Image

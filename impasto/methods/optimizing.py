@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le
@@ -14,7 +15,10 @@ from impasto.backbones.chain import Pooling
 from impasto.config import MAIN, SETTINGS
 from impasto.devices import free_memory, pick_device, pick_dtype
 from impasto.methods.base import METHODS, Method
-from impasto.optim.schedule import PixelConfig, Start
+from impasto.optim.coarse_to_fine import MakeObjective, coarse_to_fine
+from impasto.optim.schedule import PixelConfig, Schedule, Start
+from impasto.regions.subject import Subject
+from impasto.types import Step
 
 POLISH_BACKBONE = "vgg19-caffe"
 """Loss network of the polish steps."""
@@ -22,6 +26,8 @@ UNTILED_FRACTION = 0.5
 """Largest part of the free memory that the loss network may take without tiles."""
 TILE_FRACTION = 0.25
 """Largest part of the free memory that the loss network may take for a tile: the image is large where tiles are."""
+ASSUMED_FREE = 4 * 2**30
+"""Free memory in bytes where the system does not report it."""
 SMALLEST_TILE, LARGEST_TILE, TILE_STEP = 256, 2048, 128
 """Sides of tiles that are chosen, in pixels: smaller ones take much time for margins, larger ones save none."""
 MARGINS = 160
@@ -74,6 +80,25 @@ class PixelMethod(Method):
         """Return the longer side of the last stage in pixels; 0 is that of the content image."""
         return config.sizes[-1] if config.sizes else config.size
 
+    @abstractmethod
+    def schedule(self, subject: Subject) -> Schedule:
+        """Return the stages of a run."""
+
+    @abstractmethod
+    def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:
+        """Return a function that makes the objective of each stage of a schedule."""
+
+    def run(self, subject: Subject) -> Iterator[Step]:
+        """Stylize the subject."""
+        return self._optimize(subject, self.schedule(subject))
+
+    def trial(self, subject: Subject, steps: int) -> Iterator[Step]:
+        """Stylize the subject with at most `steps` iterations of each stage."""
+        return self._optimize(subject, self.schedule(subject).limited(steps))
+
+    def _optimize(self, subject: Subject, schedule: Schedule) -> Iterator[Step]:
+        yield from coarse_to_fine(self.config, schedule, subject, self.objectives(subject, schedule))
+
 
 def loss_networks(settings: PolishSettings) -> list[str]:
     """Return the name of the loss network, and that of the polish steps if there are any."""
@@ -89,6 +114,8 @@ def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int]) -> int:
         shape: height and width of the image in pixels.
     """
     free = free_memory(networks[0].device)
+    if free is None:
+        free = ASSUMED_FREE
     bytes_per_pixel = max(network.bytes_per_pixel() for network in networks)
     if shape[0] * shape[1] * bytes_per_pixel <= free * UNTILED_FRACTION:
         return 0

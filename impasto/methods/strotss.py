@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from itertools import count
 from typing import Annotated, Any, ClassVar
@@ -16,7 +16,7 @@ from impasto.devices import pick_device
 from impasto.methods.base import METHODS
 from impasto.methods.optimizing import PixelMethod, PolishSettings, load_networks, loss_networks
 from impasto.objectives.strotss import StrotssObjective
-from impasto.optim.coarse_to_fine import coarse_to_fine
+from impasto.optim.coarse_to_fine import MakeObjective
 from impasto.optim.descent import Optimizer
 from impasto.optim.schedule import (
     PixelConfig,
@@ -28,7 +28,7 @@ from impasto.optim.schedule import (
     scaled_steps,
 )
 from impasto.regions.subject import Subject
-from impasto.types import Image, Step
+from impasto.types import Image
 
 SMALLEST = 64
 """Minimum longer side of the coarsest stage, in pixels."""
@@ -107,10 +107,9 @@ class Strotss(PixelMethod):
             default_lr={"rmsprop": RMSPROP_LR},
         )
 
-    def run(self, subject: Subject) -> Iterator[Step]:
-        """Stylize the subject."""
-        make_objective = partial(self._objective, self._backbones)
-        return coarse_to_fine(self.config, self.schedule(subject), subject, make_objective)
+    def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:
+        """Return a function that makes the objective of each stage."""
+        return partial(self._objective, self._backbones)
 
     def _objective(
         self, backbones: Sequence[Backbone], subject: Subject, stage: Stage, start: Image

@@ -96,7 +96,7 @@ def _descend(config: PixelConfig, stage: Stage, objective: LossFunction, start: 
         lr=stage.lr,
         steps=stage.steps,
         tolerance=stage.tolerance,
-        history=config.history,
+        history=stage.history,
         pyramid=config.pyramid,
         preconditioned=stage.preconditioned,
     )

@@ -173,7 +173,7 @@ def evaluate(objective: LossFunction, image: Image) -> tuple[Losses, Tensor]:
     terms = objective(pixels)
     values = torch.stack(list(terms.values()))
     (gradient,) = torch.autograd.grad(values.sum(), pixels)
-    return dict(zip(terms, values.tolist(), strict=True)), gradient.contiguous()
+    return dict(zip(terms, values.cpu().tolist(), strict=True)), gradient.contiguous()
 
 
 def _step(objective: LossFunction, image: Image, losses: Losses, index: int, evaluations: int, began: float) -> Step:

@@ -101,6 +101,8 @@ class Stage:
     """The stage has converged when 25 iterations lower its loss by less than this fraction."""
     is_final: bool = False
     """Whether this is the additional stage at the last size, with another objective (`polish`, `rematch_steps`)."""
+    history: int = 10
+    """Number of past steps that L-BFGS keeps."""
     preconditioned: bool = False
     """Whether L-BFGS on the pixels changes large areas first, see `impasto.optim.preconditioner`."""
 
@@ -124,6 +126,10 @@ class Schedule:
             return self
         first = replace(self.stages[0], preconditioned=True)
         return Schedule((first, *self.stages[1:]), keep_details=True)
+
+    def limited(self, steps: int) -> Schedule:
+        """Return the schedule with at most `steps` iterations of each stage, for a trial."""
+        return replace(self, stages=tuple(replace(each, steps=min(each.steps or steps, steps)) for each in self.stages))
 
     @property
     def steps(self) -> int | None:
@@ -167,7 +173,12 @@ def make_schedule(
     stages = [Stage(shape, each, lr, tolerance) for shape, each in zip(shapes, steps, strict=True)]
     if final_steps:
         stages.append(Stage(shapes[-1], final_steps, lr, tolerance, is_final=True))
-    return Schedule(tuple(stages))
+    return Schedule(tuple(replace(each, history=_history(config.history, each.steps)) for each in stages))
+
+
+def _history(history: int, steps: int | None) -> int:
+    """Return the number of pairs that L-BFGS stores: the steps between the iterations of a stage are one less."""
+    return history if steps is None else max(1, min(history, steps - 1))
 
 
 def steps_of_sizes(quality: Quality, count: int) -> list[int]:
