@@ -240,7 +240,7 @@ class _PackedConvolution:
     def relu(self, x: Tensor, padding: int = 1) -> Tensor:
         """Return the ReLU of the convolution of `x` with a border of `padding` zeros, computed in one pass."""
         if x.shape not in self._kernels:
-            self._pack(self._kernels, x.shape, self._layer.weight)
+            self._pack(self._kernels, x.shape, self._layer.weight.to(x.device))
         run = torch.ops.mkldnn._convolution_pointwise
         kernel, bias = self._kernels[x.shape], self._layer.bias
         return run(x, kernel, bias, (padding, padding), *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
@@ -249,7 +249,7 @@ class _PackedConvolution:
         """Return the gradient of the input for the gradient of the output, plus `addend`, in one pass."""
         if gradient.shape not in self._flipped:
             flipped = self._layer.weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, 3, 3)
-            self._pack(self._flipped, gradient.shape, flipped)
+            self._pack(self._flipped, gradient.shape, flipped.to(gradient.device))
         run = torch.ops.mkldnn._convolution_pointwise
         kernel = self._flipped[gradient.shape]
         if addend is None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from impasto.backbones.receptive_field import ReceptiveField, margins
+from impasto.cost import one_of_each
 from impasto.features.tiles import OverlappingTile, overlapping_tiles
 from impasto.types import Features, Image
 
@@ -122,7 +123,7 @@ class _TiledStatistics(torch.autograd.Function):
     def forward(ctx: Any, image: Image, plan: _Plan) -> tuple[Tensor, ...]:
         """Return every mean, and the whole features for every other request."""
         results: list[Tensor] = []
-        for tile in plan.tiles(image):
+        for tile in one_of_each(plan.tiles(image), OverlappingTile.shapes):
             for i, part in enumerate(plan.parts(tile, tile.crop(image), image)):
                 request = plan.requests[i]
                 if i == len(results):
@@ -142,7 +143,7 @@ class _TiledStatistics(torch.autograd.Function):
         (image,) = ctx.saved_tensors
         plan: _Plan = ctx.plan
         total = torch.zeros_like(image)
-        for tile in plan.tiles(image):
+        for tile in one_of_each(plan.tiles(image), OverlappingTile.shapes):
             pixels = tile.crop(image).detach().requires_grad_()
             with torch.enable_grad():
                 parts = plan.parts(tile, pixels, image)

@@ -41,6 +41,12 @@ class OverlappingTile:
     rows: Span
     columns: Span
 
+    def shapes(self) -> tuple[int, ...]:
+        """Return the height and width of the tile and of its core, in pixels."""
+        rows, columns = self.rows, self.columns
+        tile = (rows.last - rows.first, columns.last - columns.first)
+        return (*tile, rows.core_last - rows.core_first, columns.core_last - columns.core_first)
+
     def crop(self, image: Tensor) -> Tensor:
         """Return the tile of an image `(B, C, H, W)`, margin included."""
         return image[..., self.rows.first : self.rows.last, self.columns.first : self.columns.last]

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from impasto.config import SETTINGS, File, MethodConfig
+from impasto.cost import one_of_each
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import Method
 from impasto.methods.tiles import (
@@ -264,7 +265,7 @@ def apply_network(
 
     known = collect_means(run, parts, mask) if means is None else list(means)
     stylized = torch.empty_like(content)
-    for part in parts:
+    for part in one_of_each(parts, Tile.shapes):
         top, left, bottom, right = part.core
         stylized[..., top:bottom, left:right] = part.crop_core(run(part, replay_means(known)))
     return stylized[..., :height, :width].clamp_(0, 1), tuple(known)

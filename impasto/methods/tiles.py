@@ -22,6 +22,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from impasto.config import SETTINGS
+from impasto.cost import one_of_each
 from impasto.networks.statistics import Measure, SpatialMean
 
 
@@ -48,6 +49,11 @@ class Tile:
     right: int
     core: tuple[int, int, int, int]
     """Top, left, bottom and right of the core, in pixels of the image."""
+
+    def shapes(self) -> tuple[int, ...]:
+        """Return the height and width of the tile and of its core, in pixels."""
+        top, left, bottom, right = self.core
+        return self.bottom - self.top, self.right - self.left, bottom - top, right - left
 
     def crop(self, image: Tensor) -> Tensor:
         """Return the tile of an image `(B, C, H, W)`, border included."""
@@ -135,7 +141,7 @@ def collect_means(run: RunTile, tiles: Sequence[Tile], mask: Tensor | None = Non
     known: list[Tensor] = []
     while True:
         total, positions, device = torch.zeros(()), 0.0, torch.device("cpu")
-        for tile in tiles:
+        for tile in one_of_each(tiles, Tile.shapes):
             try:
                 run(tile, replay_means(known))
             except _UnknownMeanError as request:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -85,6 +85,22 @@ class Subject:
     anchors: tuple[Anchor, ...] = ()
     """Images that the output of an optimization stays close to."""
 
+    def mapped(self, transform: Callable[[Tensor], Tensor]) -> Subject:
+        """Return the subject with every image and mask transformed."""
+        regions = tuple(
+            replace(
+                region,
+                styles=tuple(
+                    replace(style, image=transform(style.image), mask=_mapped(style.mask, transform))
+                    for style in region.styles
+                ),
+                mask=_mapped(region.mask, transform),
+                visible=_mapped(region.visible, transform),
+            )
+            for region in self.regions
+        )
+        return Subject(transform(self.content), regions, _mapped(self.start, transform))
+
     def shortest_side(self, style_scale: float = 1.0) -> float:
         """Return the shortest side of all images at one size, as a fraction of the content's longer side.
 
@@ -154,6 +170,10 @@ def resize_style(style: Image, longer_side: int) -> Image:
     Its size determines the size of the brush strokes in the output.
     """
     return resize(style, fit((style.shape[-2], style.shape[-1]), max(longer_side, 1)))
+
+
+def _mapped(tensor: Tensor | None, transform: Callable[[Tensor], Tensor]) -> Tensor | None:
+    return None if tensor is None else transform(tensor)
 
 
 def _scaled(style: Style, longer_side: float, device: torch.device | str) -> Style:
