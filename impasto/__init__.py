@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from impasto.images import load_image, save_image
-    from impasto.pipeline.folder import stylize_folder
+    from impasto.pipeline.folder import FolderPlan, plan_folder, stylize_folder
+    from impasto.pipeline.plan import Plan
     from impasto.pipeline.replay import replay
     from impasto.pipeline.result import Result
-    from impasto.pipeline.stylizer import Stylizer, stylize
+    from impasto.pipeline.stylizer import Stylizer, plan, stylize
     from impasto.types import Image, Step
     from impasto.video.stylize import stylize_video
 
 __all__ = [
+    "FolderPlan",
     "Image",
+    "Plan",
     "Result",
     "Step",
     "Stylizer",
     "load_image",
+    "plan",
+    "plan_folder",
     "replay",
     "save_image",
     "stylize",
@@ -35,10 +40,14 @@ __all__ = [
 
 _MODULES = {  # module that defines each public name
     "Image": "impasto.types",
+    "FolderPlan": "impasto.pipeline.folder",
+    "Plan": "impasto.pipeline.plan",
     "Stylizer": "impasto.pipeline.stylizer",
     "Result": "impasto.pipeline.result",
     "Step": "impasto.types",
     "load_image": "impasto.images",
+    "plan_folder": "impasto.pipeline.folder",
+    "plan": "impasto.pipeline.stylizer",
     "replay": "impasto.pipeline.replay",
     "save_image": "impasto.images",
     "stylize": "impasto.pipeline.stylizer",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ import torch
 from impasto.config import Precision
 
 CPU = torch.device("cpu")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+"""Folder of the control groups of Linux."""
 PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
@@ -179,26 +180,70 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def free_memory(device: torch.device) -> int:
-    """Return the memory of a device that is free, in bytes: of the GPU, else of the system and its control group."""
+def memory_in_use_mib(device: torch.device) -> float:
+    """Return the current memory in MiB: allocated memory of a CUDA device, else resident memory of this process."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    free = [_available_memory()]
-    with suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(0, min(free))
+        return torch.cuda.memory_allocated(device) / 2**20
+    with suppress(OSError):
+        return _field("/proc/self/status", "VmRSS") / 2**20
+    return peak_memory_mib(device)
 
 
-def _available_memory() -> int:
-    """Return the memory of the system that is available without swapping; half of all where it is not known."""
-    with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):  # Windows
-        return 4 * 2**30
+def free_memory(device: torch.device) -> int | None:
+    """Return the memory in bytes that the process can still use without swapping; None where it is not known.
+
+    This is the smallest of what the system has, what the control groups of the process leave (containers, schedulers),
+    and what its own limit of address space leaves (`ulimit -v`). A CUDA device has memory of its own.
+    """
+    if device.type == "cuda":
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + reserved
+    found: list[int] = []
+    with suppress(OSError):
+        found.append(_field("/proc/meminfo", "MemAvailable"))
+    found += [_left_in_group(folder) for folder in _control_groups()]
+    with suppress(ImportError, OSError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            found.append(limit - _field("/proc/self/status", "VmSize"))
+    return max(0, min(found)) if found else None
+
+
+def _field(path: str, name: str) -> int:
+    """Return a value of a file of /proc in bytes; raise `OSError` where there is none."""
+    for line in Path(path).read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return 1024 * int(line.split()[1])
+    raise OSError(f"{path} has no {name}")
+
+
+def _control_groups() -> list[Path]:
+    """Return the folders of the control groups of this process with a limit of memory, and of those above them."""
+    folders = []
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in ("", "memory"):  # version 2 has no name
+                continue
+            root = CONTROL_GROUPS / controllers
+            group = root / path.lstrip("/")
+            folders += [folder for folder in (group, *group.parents) if folder.is_relative_to(root)]
+    return folders
+
+
+def _left_in_group(folder: Path) -> int:
+    """Return the bytes that the limit of a control group leaves, without the file cache, which can be given up."""
+    for limit, usage, cache in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        with suppress(OSError, ValueError):  # ValueError: the limit is "max"
+            allowed, used = (int((folder / name).read_text()) for name in (limit, usage))
+            statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            return allowed - used + int(statistics.get(cache, 0))
+    return sys.maxsize
 
 
 def return_freed_memory() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from impasto.cli.dry_run import print_folder_plan
 from impasto.cli.flags import CommandParser
 from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.outputs import summary_line
@@ -18,7 +19,7 @@ from impasto.cli.streams import STANDARD
 from impasto.files import clean_up_on_error
 from impasto.images.folders import SUFFIXES
 from impasto.pipeline.folder import FolderResult, stylize_tasks
-from impasto.pipeline.folder_plan import SUFFIX, FolderTask, plan_folder
+from impasto.pipeline.folder_plan import SUFFIX, FolderTask, folder_tasks
 from impasto.pipeline.stylizer import Stylizer
 from impasto.samples import CONTENTS, STYLES
 from impasto.types import Step
@@ -55,10 +56,15 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
         The exit status.
     """
     output = _output(options, folder)
+    choice: dict[str, Any] = {"suffix": options.suffix or SUFFIX, "bits": options.bits}
+    if options.dry_run:
+        stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
+        tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
+        print_folder_plan(tasks, stylizer, as_json=options.json)
+        return 0
     with Interrupts() as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
-        choice: dict[str, Any] = {"suffix": options.suffix or SUFFIX, "bits": options.bits}
-        tasks = plan_folder(folder, output, stylizer, overwrite=options.overwrite, **choice)
+        tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
         if skipped := sum(task.record is not None for task in tasks):
             _print_message(f"{skipped} of {len(tasks)} pictures are already stylized and are skipped")
         done = _stylize_all(tasks, stylizer, options, interrupts)

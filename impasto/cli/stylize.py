@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import impasto.pipeline.stylizer
+from impasto.cli.dry_run import print_plan
 from impasto.cli.flags import CommandParser, add_settings, given_settings, named_as_flag
 from impasto.cli.folders import add_folder_outputs, is_folder, stylize_folder
 from impasto.cli.memory import keep_freed_memory
@@ -49,6 +50,10 @@ def stylize(arguments: list[str]) -> int:
     try:
         if is_folder(content):
             return stylize_folder(options, content, styles, settings)
+        if options.dry_run:
+            (content, *styles), opened = _open_stdin(options.pictures, settings)
+            print_plan(content, styles, method, max_pixels=options.max_pixels, as_json=options.json, **opened)
+            return 0
         if options.suffix is not None and options.output != STANDARD:
             raise ValueError("--suffix is for a folder of images; -o FILE determines the format of a single image")
         files = METHODS[method].inputs(configure(method, settings))
@@ -97,6 +102,9 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
     )
     add_outputs(parser)
     add_folder_outputs(parser)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="Print sizes, steps, expected time and memory, and write nothing."
+    )
     add_settings(parser, METHODS[method].Config)
     return parser
 

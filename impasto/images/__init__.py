@@ -1,6 +1,7 @@
 """Read, write and resize images."""
 
 from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, load_image, open_picture, read_record
+from impasto.images.decoding import read_size
 from impasto.images.encoding import (
     check_format,
     check_output,
@@ -33,6 +34,7 @@ __all__ = [
     "open_picture",
     "quantize",
     "read_record",
+    "read_size",
     "replace_record",
     "resize",
     "save_image",

@@ -35,6 +35,8 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 """Transformation that undoes each EXIF orientation (Exif 2.32, tag 0x0112)."""
+TURNED = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
+"""Transformations that exchange width and height."""
 
 MAX_TEXT = 64 * 2**20
 """Bytes of the largest text or color profile of a PNG: of all texts together Pillow allows no more."""
@@ -129,6 +131,18 @@ def is_image(path: Path) -> bool:
     return True
 
 
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Return the height and width of an image file in pixels, upright, from its header.
+
+    Raises:
+        ValueError: if the file is not an image.
+        OSError: if the file cannot be read.
+    """
+    with _quiet_pillow(repr(str(path))), PIL.Image.open(path, formats=FORMATS) as picture:
+        width, height = picture.size
+        return (width, height) if _transformation(picture) in TURNED else (height, width)
+
+
 def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     """Check the width and height of an image.
 
@@ -201,11 +215,16 @@ def _decode_deep(data: bytes, name: str) -> Pixels | None:
 
 
 def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
-    try:
-        transformation = _UPRIGHT.get(picture.getexif().get(0x0112, 1))  # 1 for TIFF: Pillow has already rotated it
-    except Exception:  # an image with corrupt EXIF data can still be decoded
-        return picture
+    transformation = _transformation(picture)
     return picture if transformation is None else picture.transpose(transformation)
+
+
+def _transformation(picture: PIL.Image.Image) -> Transpose | None:
+    """Return the transformation that makes an image upright."""
+    try:
+        return _UPRIGHT.get(picture.getexif().get(0x0112, 1))  # 1 for TIFF: Pillow has already rotated it
+    except Exception:  # an image with corrupt EXIF data can still be decoded
+        return None
 
 
 def _gray16(picture: PIL.Image.Image, profile: bytes | None, name: str) -> Pixels:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from impasto.devices import reset_peak_memory
-from impasto.files import clean_up_on_error
-from impasto.images import MAX_PIXELS, Bits, Source
-from impasto.pipeline.folder_plan import SUFFIX, FolderTask, plan_folder
+from impasto.files import check_writable, clean_up_on_error
+from impasto.images import MAX_PIXELS, Bits, Source, read_size
+from impasto.pipeline.folder_plan import SUFFIX, FolderTask, folder_tasks
+from impasto.pipeline.plan import Plan
 from impasto.pipeline.records import record_path
 from impasto.pipeline.stylizer import OnStep, Stylizer
 
@@ -68,8 +71,74 @@ def stylize_folder(
         ValueError: for wrong inputs or settings, or if a file would be replaced without `overwrite`.
     """
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = plan_folder(Path(content), Path(output), stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
+    tasks = folder_tasks(Path(content), Path(output), stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
     return list(_report(stylize_tasks(tasks, stylizer, bits=bits, on_step=on_step), on_picture))
+
+
+@dataclass(frozen=True)
+class FolderPlan:
+    """Prediction for all content images of a folder."""
+
+    pictures: int
+    """Number of content images."""
+    skipped: int
+    """Number of them whose outputs exist with the same inputs and settings."""
+    seconds: float | None
+    """Expected seconds for the others; None where the number of steps is not known."""
+    largest: Plan | None
+    """Prediction for the one with the largest output; None where all outputs exist."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the prediction as JSON values."""
+        return {
+            "pictures": self.pictures,
+            "skipped": self.skipped,
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "largest": None if self.largest is None else self.largest.to_json(),
+        }
+
+
+def plan_tasks(tasks: Sequence[FolderTask], stylizer: Stylizer) -> FolderPlan:
+    """Return the prediction for the tasks of a folder: that of the largest output, and the others by their pixels.
+
+    Args:
+        tasks: the content images, from `folder_tasks`.
+        stylizer: method, settings and style images.
+    """
+    pixels: dict[Path, int] = {}
+    for task in tasks:
+        if task.record is None:
+            with suppress(ValueError, OSError):  # the run reports it
+                pixels[task.content] = math.prod(stylizer.output_shape(read_size(task.content)))
+    skipped = sum(task.record is not None for task in tasks)
+    if not pixels:
+        return FolderPlan(len(tasks), skipped, 0.0, None)
+    largest = max(pixels, key=lambda file: pixels[file])
+    plan = stylizer.plan(largest)
+    seconds = None if plan.seconds is None else plan.seconds * sum(pixels.values()) / pixels[largest]
+    return FolderPlan(len(tasks), skipped, seconds, plan)
+
+
+def plan_folder(
+    content: str | os.PathLike[str],
+    style: Source | Sequence[Source],
+    output: str | os.PathLike[str],
+    method: str = "gatys",
+    *,
+    suffix: str = SUFFIX,
+    overwrite: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    **settings: Any,
+) -> FolderPlan:
+    """Return the expected time and memory of `stylize_folder` on this machine, and which outputs exist.
+
+    The arguments are those of `stylize_folder`.
+
+    Raises:
+        ValueError: as `stylize_folder`.
+    """
+    stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
+    return plan_tasks(folder_tasks(content, output, stylizer, suffix=suffix, overwrite=overwrite), stylizer)
 
 
 def stylize_tasks(
@@ -78,7 +147,7 @@ def stylize_tasks(
     """Stylize one content image after the other, each when its result is requested.
 
     Args:
-        tasks: the content images, from `plan_folder`.
+        tasks: the content images, from `folder_tasks`.
         stylizer: method, settings and style images.
         bits: bits per channel of the outputs.
         on_step: called with every step; returning False stops that picture and keeps its best image.
@@ -89,6 +158,8 @@ def stylize_tasks(
     Raises:
         ValueError: for a setting that turns out to be wrong with the first picture.
     """
+    if any(task.record is None for task in tasks):
+        check_writable(tasks[0].output)
     has_output = False
     for task in tasks:
         if task.record is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from impasto.config import check_settings, settings_of
 from impasto.files import check_replaceable
-from impasto.images import Bits, check_output
+from impasto.images import Bits, check_format
 from impasto.images.folders import pictures_in
 from impasto.pipeline.records import load_record, record_path
 from impasto.pipeline.stylizer import Stylizer
@@ -20,6 +21,8 @@ SUFFIX = ".png"
 """Default format of the outputs: a PNG file contains its record."""
 IGNORED_SETTINGS = ("device",)
 """Settings that may differ between outputs that count as the same."""
+CHOSEN_SETTINGS = ("tile",)
+"""Settings that a run chooses by the free memory where they are not given."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class FolderTask:
     """Record of a complete output that exists with the same inputs and settings; None where there is work to do."""
 
 
-def plan_folder(
-    content: str | Path,
-    output: str | Path,
+def folder_tasks(
+    content: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     stylizer: Stylizer,
     *,
     suffix: str = SUFFIX,
@@ -70,7 +73,7 @@ def plan_folder(
     for task in tasks:
         if task.record is None:
             check_replaceable(task.output)
-    check_output(outputs[0], bits)
+    check_format(outputs[0], bits)
     return tasks
 
 
@@ -162,7 +165,9 @@ def _difference(record: dict[str, Any], content: Path, stylizer: Stylizer, weigh
     except ValueError:
         return "was stylized with another version"
     requested = settings_of(stylizer.config)
-    changed = [name for name in requested if name not in IGNORED_SETTINGS and settings[name] != requested[name]]
+    chosen = {name for name in CHOSEN_SETTINGS if requested.get(name) is None}
+    others = [name for name in requested if name not in chosen and name not in IGNORED_SETTINGS]
+    changed = [name for name in others if settings[name] != requested[name]]
     if changed:
         return f"was stylized with another {', '.join(changed)}"
     hashes = [(each["role"], each["sha256"]) for each in record["inputs"]]

@@ -6,6 +6,7 @@ import os
 import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -28,6 +29,8 @@ from impasto.images import MAX_PIXELS, Picture, Source, check_shape, quantize, r
 from impasto.methods import METHODS, Method, configure
 from impasto.optim.descent import DivergedError
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
+from impasto.pipeline.memory import check_memory
+from impasto.pipeline.plan import Plan, plan_run
 from impasto.pipeline.result import Input, Result, Stopped
 from impasto.pipeline.too_small import explain_too_small
 from impasto.regions.outside import keep_outside
@@ -78,6 +81,33 @@ def stylize(
     try:
         stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
         return stylizer.stylize(content, on_step=on_step, output=output)
+    finally:
+        return_freed_memory()
+
+
+def plan(
+    content: Source,
+    style: Source | Sequence[Source],
+    method: str = "gatys",
+    *,
+    max_pixels: int = MAX_PIXELS,
+    **settings: Any,
+) -> Plan:
+    """Return the expected time and memory of a stylization on this machine, without carrying it out.
+
+    The arguments are those of `stylize`.
+
+    Returns:
+        Sizes, steps, seconds and memory; a small trial takes a few seconds to measure them.
+
+    Raises:
+        ValueError: as `stylize`, but not for a lack of memory, see `Plan.problem`.
+
+    >>> plan("woodcut", "mosaic", backbone="tiny", size=48, steps=3).steps
+    3
+    """
+    try:
+        return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content)
     finally:
         return_freed_memory()
 
@@ -143,16 +173,42 @@ class Stylizer:
             picture, entry = open_input("content", content, self.max_pixels)
             if output is not None:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))
-            try:
+            with self._explained(picture, entry):
                 return self._stylize(picture, entry, on_step)
-            except TooSmallError as error:
-                size = max(self.instance.final_shape(self.config, picture.image))
-                pictures = [(entry, picture.image), *zip(self.styles, self._styles, strict=True)]
-                raise ValueError(explain_too_small(error, pictures, size)) from None
+
+    def output_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width of the output for those of a content image, in pixels."""
+        return self.instance.final_shape(self.config, torch.empty(1, 3, *shape, device="meta"))
+
+    def plan(self, content: Source) -> Plan:
+        """Return the expected time and memory of a run, which a small trial takes a few seconds to measure.
+
+        Args:
+            content: as for `stylize`.
+
+        Raises:
+            ValueError: as `stylize`, but not for a lack of memory.
+        """
+        with torch_defaults(self.config.seed, self._device):
+            picture, entry = open_input("content", content, self.max_pixels)
+            with self._explained(picture, entry):
+                subject, _ = self.prepare(picture)
+                return plan_run(self.method, self.instance.resolved(picture.image), subject)
+
+    @contextmanager
+    def _explained(self, picture: Picture, entry: Input) -> Iterator[None]:
+        """Explain the error of an image that is too small for a layer."""
+        try:
+            yield
+        except TooSmallError as error:
+            size = max(self.instance.final_shape(self.config, picture.image))
+            pictures = [(entry, picture.image), *zip(self.styles, self._styles, strict=True)]
+            raise ValueError(explain_too_small(error, pictures, size)) from None
 
     def _stylize(self, picture: Picture, entry: Input, on_step: OnStep | None) -> Result:
         subject, masks = self.prepare(picture)
         method = self.instance.resolved(picture.image)
+        check_memory(self.method, method, subject)
         visible = visible_part(picture.alpha)
         steps = recolor_steps(self.config.color, method.run(subject), picture.image, visible)
         if self.config.outside == "keep":

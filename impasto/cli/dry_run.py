@@ -1,0 +1,87 @@
+"""Print the expected time and memory of a run instead of carrying it out: `impasto stylize --dry-run`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from impasto.images import Source
+from impasto.pipeline.folder import FolderPlan, plan_tasks
+from impasto.pipeline.folder_plan import FolderTask
+from impasto.pipeline.memory import gib
+from impasto.pipeline.plan import Plan
+from impasto.pipeline.stylizer import Stylizer, plan
+
+
+def print_plan(
+    content: Source, styles: Sequence[Source], method: str, *, max_pixels: int, as_json: bool, **settings: Any
+) -> None:
+    """Print the prediction for one image.
+
+    Raises:
+        ValueError: as `impasto.plan`, and after the prediction for a run that does not fit into the memory.
+    """
+    found = plan(content, styles, method, max_pixels=max_pixels, **settings)
+    print(json.dumps(found.to_json()) if as_json else "\n".join(_lines(found)))
+    _check(found)
+
+
+def print_folder_plan(tasks: Sequence[FolderTask], stylizer: Stylizer, *, as_json: bool) -> None:
+    """Print the prediction for the images of a folder.
+
+    Raises:
+        ValueError: after the prediction, if the largest image does not fit into the memory.
+    """
+    found = plan_tasks(tasks, stylizer)
+    print(json.dumps(found.to_json()) if as_json else "\n".join(_folder_lines(found)))
+    if found.largest is not None:
+        _check(found.largest)
+
+
+def _check(found: Plan) -> None:
+    if found.problem is not None:
+        raise ValueError(found.problem)
+
+
+def _lines(found: Plan) -> list[str]:
+    """Return the prediction as lines for people."""
+    network = f" with {found.settings['backbone']}" if "backbone" in found.settings else ""
+    rows = [(f"{each.size[1]}x{each.size[0]}", each.steps, each.seconds) for each in found.stages]
+    if len(rows) > 1:
+        rows.append(("total", found.steps, found.seconds))
+    lines = [f"{found.method}{network}, {found.precision} on {found.device}"]
+    lines += [f"{name:>13}  {_steps(steps):>16}  {_duration(seconds):>10}" for name, steps, seconds in rows]
+    if found.seconds is None:
+        lines.append(f"      seconds  {found.stages[-1].seconds_per_step:.2g} per step at the last size")
+    memory = "unknown" if found.memory_mib is None else gib(found.memory_mib)
+    available = "" if found.available_mib is None else f", {gib(found.available_mib)} available"
+    return [*lines, f"{'memory':>13}  {memory} (images {gib(found.picture_mib)}){available}"]
+
+
+def _folder_lines(found: FolderPlan) -> list[str]:
+    left = found.pictures - found.skipped
+    lines = [f"{found.pictures} pictures, {found.skipped} of them already stylized"]
+    if found.largest is not None:
+        lines += [f"{left} to stylize: {_duration(found.seconds)}; the largest one:", *_lines(found.largest)]
+    return lines
+
+
+def _steps(steps: int | None) -> str:
+    return "until converged" if steps is None else f"{steps} step{'' if steps == 1 else 's'}"
+
+
+def _duration(seconds: float | None) -> str:
+    """Return a time as text for people.
+
+    >>> _duration(0.04), _duration(41.6), _duration(200), _duration(7300)
+    ('0.04 s', '42 s', '3:20 min', '2:02 h')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if round(seconds) < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"

@@ -1,0 +1,137 @@
+"""Predict the peak memory of a run, and refuse a run that does not fit before it begins."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from impasto.devices import free_memory, memory_in_use_mib, pick_device
+from impasto.images import fit
+from impasto.methods import METHODS, Method, configure
+from impasto.pipeline.trial import count_trial, with_size
+from impasto.regions.subject import Subject
+
+HEAP = {"cpu": 1.4, "cuda": 1.15, "mps": 1.15}
+"""Memory that a process takes, relative to that of its tensors: there are gaps between them. Measured by
+benchmarks/predicted_cost.py."""
+CODE_MIB = 40
+"""Memory of the code of PyTorch that the first operations load, in MiB."""
+LARGEST_COST = 2**15
+"""Bytes per pixel of the output and of the styles that no method needs. What would fit even so is not counted."""
+TILE = 512
+"""Side in pixels of the tiles that are proposed where they are disabled."""
+SIZE_STEP = 32
+"""Step in pixels of the size that is proposed instead of one that is too large."""
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory of a device, in MiB."""
+
+    device: torch.device
+    in_use: float
+    """In use by the process."""
+    free: float | None
+    """What the process can still use; None where it is not known."""
+
+    @classmethod
+    def of(cls, device: torch.device) -> Memory:
+        """Return the memory of a device now."""
+        free = free_memory(device)
+        return cls(device, memory_in_use_mib(device), None if free is None else free / MIB)
+
+    @property
+    def available(self) -> float | None:
+        """The largest memory that the process can reach; None where it is not known."""
+        return None if self.free is None else self.in_use + self.free
+
+    def peak(self, tensors: int) -> float:
+        """Return the expected peak for the bytes of the tensors of a run."""
+        return self.in_use + self._code + HEAP[self.device.type] * tensors / MIB
+
+    def largest(self) -> float:
+        """Return the bytes of tensors that fit."""
+        return math.inf if self.free is None else (self.free - self._code) * MIB / HEAP[self.device.type]
+
+    @property
+    def _code(self) -> float:
+        return 0 if self.device.type == "cuda" else CODE_MIB
+
+
+def check_memory(name: str, method: Method, subject: Subject) -> None:
+    """Check that a run fits into the memory.
+
+    Args:
+        name: name of the method.
+        method: the method with its settings.
+        subject: images and masks at their own sizes.
+
+    Raises:
+        ValueError: in one line, with what would fit.
+    """
+    memory = Memory.of(pick_device(method.config.device))
+    if memory.largest() >= _largest_cost(method, subject):
+        return
+    counted = count_trial(method, subject, 2)
+    if counted is not None and (problem := memory_problem(name, method, subject, memory, counted.peak)):
+        raise ValueError(problem)
+
+
+def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, tensors: int) -> str | None:
+    """Return in one line why a run does not fit and what would; None if it fits.
+
+    Args:
+        name: name of the method.
+        method: the method with its settings.
+        subject: images and masks at their own sizes.
+        memory: memory before the run.
+        tensors: bytes of the tensors of the run.
+    """
+    if memory.available is None or tensors <= memory.largest():
+        return None
+    height, width = method.final_shape(method.config, subject.content)
+    needed = f"{width}x{height} pixels with {name} need {gib(memory.peak(tensors))} of memory"
+    remedies = _remedies(name, method, subject, memory.largest(), tensors)
+    return f"{needed}, and {gib(memory.available)} are available; {', or '.join(remedies) or 'free some memory'}"
+
+
+def _remedies(name: str, method: Method, subject: Subject, limit: float, needed: int) -> list[str]:
+    """Return what would fit into `limit` bytes of tensors."""
+    final = max(method.final_shape(method.config, subject.content))
+    size, found = final, []
+    while size >= SIZE_STEP and limit > 0:
+        size = int(size * min(0.99, math.sqrt(limit / needed))) // SIZE_STEP * SIZE_STEP
+        counted = count_trial(type(method)(with_size(method.config, size)), subject, 2) if size else None
+        if counted is None:
+            break
+        needed = counted.peak
+        if needed <= limit:
+            found.append(f"give --size {size} or less")
+            break
+    if vars(method.config).get("tile") == 0:
+        counted = count_trial(type(method)(replace(method.config, tile=TILE)), subject, 2)
+        if counted is not None and counted.peak <= limit:
+            found.append(f"--tile {TILE}")
+    other = METHODS["micro"](configure("micro", {"size": final, "device": method.config.device}))
+    if name != "micro" and (counted := count_trial(other, subject, 1)) is not None and counted.peak <= limit:
+        found.append("--method micro, which computes in tiles")
+    return found
+
+
+def _largest_cost(method: Method, subject: Subject) -> int:
+    """Return more bytes than a run needs, from the sizes of the output and of the styles."""
+    config = method.config
+    shape = method.final_shape(config, subject.content)
+    shapes = [shape]
+    for region in subject.regions:
+        side = max(1, round(max(shape) * config.style_scale * region.style_scale))
+        shapes += [fit((style.image.shape[-2], style.image.shape[-1]), side) for style in region.styles]
+    return LARGEST_COST * sum(height * width for height, width in shapes)
+
+
+def gib(mib: float) -> str:
+    """Return an amount of memory as text for people."""
+    return f"{mib / 1024:.1f} GiB" if mib >= 1000 else f"{mib:.0f} MiB"

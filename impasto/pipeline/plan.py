@@ -1,0 +1,176 @@
+"""Predict the stages, the time and the memory of a run before it begins."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from impasto.config import settings_of
+from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
+from impasto.methods import Method
+from impasto.optim.schedule import Stage
+from impasto.pipeline.memory import MIB, Memory, memory_problem
+from impasto.pipeline.trial import CountedTrial, StageCost, count_trial, images_of, stage_costs, with_size
+from impasto.regions.subject import Subject
+
+TRIAL_STEPS = 6
+"""Iterations of each stage that a trial measures; `strotss` samples its positions again once in them."""
+SMALLEST_TRIAL = 256
+"""Longer side of the first trial in pixels; each next one is twice as large."""
+LONGEST_TRIAL = 4.0
+"""Expected seconds from which on a larger trial is not measured; the time of the last one is then scaled."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Prediction for one stage of a run."""
+
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    steps: int | None
+    """Iterations; None where the stage ends when it has converged."""
+    seconds_per_step: float
+    seconds_before: float
+    """Seconds before the first step, for the targets of the objective."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Expected seconds; None where the number of steps is not known."""
+        return None if self.steps is None else self.seconds_before + self.steps * self.seconds_per_step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Prediction for one run on this machine."""
+
+    method: str
+    settings: dict[str, Any]
+    """Every setting of the method, as JSON values."""
+    device: str
+    precision: str
+    """Of the convolutions: fp32 or bf16."""
+    stages: tuple[StagePlan, ...]
+    memory_mib: float | None
+    """Expected peak memory of the process, or of the GPU; None where an operation of the method cannot be counted."""
+    picture_mib: float
+    """Memory of the images alone: content, styles, masks and output."""
+    available_mib: float | None
+    """Memory that the process can reach, or the GPU has; None where it is not known."""
+    problem: str | None
+    """Why the run does not fit into the memory, and what would; None if it fits."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the output in pixels."""
+        return self.stages[-1].size
+
+    @property
+    def steps(self) -> int | None:
+        """Number of iterations; None where a stage ends when it has converged."""
+        steps = [each.steps for each in self.stages if each.steps is not None]
+        return sum(steps) if len(steps) == len(self.stages) else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Expected seconds; None where the number of steps is not known."""
+        seconds = [each.seconds for each in self.stages if each.seconds is not None]
+        return sum(seconds) if len(seconds) == len(self.stages) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values; a key means what it means in `Result.summary`."""
+        stages = [
+            {"size": list(each.size), "steps": each.steps, "seconds": _rounded(each.seconds)} for each in self.stages
+        ]
+        return {
+            "method": self.method,
+            "backbone": self.settings.get("backbone"),
+            "size": list(self.size),
+            "stages": stages,
+            "steps": self.steps,
+            "seconds": _rounded(self.seconds),
+            "seconds_per_step": _rounded(self.stages[-1].seconds_per_step),
+            "peak_memory_mib": _rounded(self.memory_mib),
+            "picture_mib": _rounded(self.picture_mib),
+            "available_mib": _rounded(self.available_mib),
+            "problem": self.problem,
+            "device": self.device,
+            "precision": self.precision,
+        }
+
+
+def plan_run(name: str, method: Method, subject: Subject) -> Plan:
+    """Return the prediction for a run.
+
+    The memory is counted at the size of the run. The time is measured in a trial of a few steps for each stage, of a
+    smaller output where that is large, and scaled by the memory traffic of both.
+
+    Args:
+        name: name of the method.
+        method: the method with its settings.
+        subject: images and masks at their own sizes.
+    """
+    device = pick_device(method.config.device)
+    memory = Memory.of(device)
+    counted = count_trial(method, subject, TRIAL_STEPS)
+    problem = None if counted is None else memory_problem(name, method, subject, memory, counted.peak)
+    height, width = method.final_shape(method.config, subject.content)
+    images = sum(each.numel() * each.element_size() for each in images_of(subject))
+    return Plan(
+        method=name,
+        settings=settings_of(method.config),
+        device=str(device),
+        precision=PRECISION_NAMES[pick_dtype(method.config.precision, device)],
+        stages=tuple(_stage_plans(method, subject, counted)),
+        memory_mib=None if counted is None else memory.peak(counted.peak),
+        picture_mib=(images + 3 * 4 * height * width) / MIB,
+        available_mib=memory.available,
+        problem=problem,
+    )
+
+
+def _stage_plans(method: Method, subject: Subject, counted: CountedTrial | None) -> Iterator[StagePlan]:
+    """Yield the prediction for each stage."""
+    trial, seconds = _measured(method, subject)
+    stages = trial.schedule(subject).stages
+    traffic = counted if trial is method or counted is None else count_trial(trial, subject, TRIAL_STEPS)
+    for i, stage in enumerate(method.schedule(subject).stages):
+        nearest = _nearest(stage, stages)
+        before = step = _pixels(stage) / _pixels(stages[nearest])
+        if counted is not None and traffic is not None:
+            before = counted.stages[i].before / max(traffic.stages[nearest].before, 1)
+            step = counted.stages[i].step / max(traffic.stages[nearest].step, 1)
+        first, each = seconds[nearest].before * before, seconds[nearest].step * step
+        if stage.steps == 1:
+            each = first
+        yield StagePlan(stage.shape, stage.steps, each, max(0.0, first - each))
+
+
+def _measured(method: Method, subject: Subject) -> tuple[Method, list[StageCost]]:
+    """Return the method at the largest size that can be measured quickly, and the seconds of its stages there."""
+    final = max(method.final_shape(method.config, subject.content))
+    size = min(SMALLEST_TRIAL, final)
+    while True:
+        trial = method if size == final else method.with_config(with_size(method.config, size))
+        began = time.perf_counter()
+        costs = stage_costs(trial.trial(subject, TRIAL_STEPS), time.perf_counter)
+        larger = min(2 * size, final)
+        if larger == size or (time.perf_counter() - began) * (larger / size) ** 2 > LONGEST_TRIAL:
+            return trial, costs
+        size = larger
+
+
+def _nearest(stage: Stage, stages: Sequence[Stage]) -> int:
+    """Return the index of the measured stage of the same kind whose size is the nearest."""
+    kind = [i for i, each in enumerate(stages) if each.is_final == stage.is_final]
+    return min(kind, key=lambda i: abs(math.log(_pixels(stages[i]) / _pixels(stage))))
+
+
+def _pixels(stage: Stage) -> int:
+    return stage.shape[0] * stage.shape[1]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

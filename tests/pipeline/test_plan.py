@@ -1,0 +1,179 @@
+"""Tests of the prediction of time and memory, and of the refusal of runs that do not fit."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+from support import noise, write_pictures
+
+import impasto
+from impasto.cli import main
+from impasto.images import read_size, save_image
+from impasto.methods import METHODS
+from impasto.pipeline import memory
+from impasto.studio.history import History
+from impasto.studio.queue import JobQueue
+from impasto.studio.requests import StylizeRequest
+
+TINY: dict[str, Any] = {"backbone": "tiny", "size": 48, "steps": 3}
+WORDS = ["--backbone", "tiny", "--size", "48", "--steps", "3"]
+
+
+def settings_of(method: str, **settings: Any) -> dict[str, Any]:
+    """Return the settings that a method has."""
+    return {name: value for name, value in settings.items() if name in METHODS[method].Config.__dataclass_fields__}
+
+
+@pytest.fixture
+def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let 64 MiB be free, and count the memory of small runs too."""
+    monkeypatch.setattr(memory, "free_memory", lambda device: 64 * memory.MIB)
+    monkeypatch.setattr(memory, "LARGEST_COST", 2**30)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_has_a_plan_with_the_stages_of_its_run(method: str) -> None:
+    settings = settings_of(method, backbone="tiny", size=48, steps=4, coarsest=40, rematch_steps=1, positions=16)
+    plan = impasto.plan("woodcut", "mosaic", method, **settings)
+    result = impasto.stylize("woodcut", "mosaic", method, **settings)
+    assert plan.steps == result.steps
+    assert plan.size == tuple(result.image.shape[-2:])
+    assert [each.size for each in plan.stages] == list(dict.fromkeys(step.size for step in result.curve)) or (
+        method == "nnst"  # its last stage has the size of the one before
+    )
+    assert plan.seconds is not None
+    assert 0 < plan.seconds < 60
+    assert plan.memory_mib is not None
+    assert plan.memory_mib > plan.picture_mib > 0
+    assert plan.problem is None
+
+
+def test_a_run_that_stops_when_converged_has_a_time_per_step_only() -> None:
+    plan = impasto.plan("woodcut", "mosaic", backbone="tiny", size=48, tolerance=0.1)
+    assert plan.steps is None
+    assert plan.seconds is None
+    assert plan.to_json()["seconds_per_step"] > 0
+
+
+def test_a_large_run_is_predicted_from_a_small_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.pipeline.plan.SMALLEST_TRIAL", 32)
+    monkeypatch.setattr("impasto.pipeline.plan.LONGEST_TRIAL", 0.0)
+    small, large = (impasto.plan("woodcut", "mosaic", backbone="tiny", size=size, steps=8) for size in (32, 2048))
+    assert small.seconds is not None
+    assert large.seconds is not None
+    assert large.seconds > 300 * small.stages[-1].seconds_per_step
+    assert large.memory_mib is not None
+    assert large.memory_mib > 1000
+    fixed = impasto.plan("woodcut", "mosaic", backbone="tiny", size=512, sizes=[256, 512], steps=8)
+    assert [max(each.size) for each in fixed.stages] == [256, 512]
+
+
+def test_a_plan_neither_changes_the_result_of_a_run_nor_the_random_state() -> None:
+    stylizer = impasto.Stylizer("mosaic", **TINY)
+    before = stylizer.stylize("woodcut")
+    stylizer.plan("woodcut")
+    assert (stylizer.stylize("woodcut").image == before.image).all()
+
+
+@pytest.mark.usefixtures("short_of_memory")
+def test_a_run_that_does_not_fit_is_refused_with_the_size_that_fits() -> None:
+    settings = {"backbone": "tiny", "steps": 3, "precision": "fp32"}
+    with pytest.raises(ValueError, match=r"^1024x811 pixels with gatys need .* of memory, and .* are available; ") as e:
+        impasto.stylize("woodcut", "mosaic", size=1024, **settings)
+    (largest,) = re.findall(r"give --size (\d+) or less", str(e.value))
+    assert 64 <= int(largest) < 1024
+    stylizer = impasto.Stylizer("mosaic", size=int(largest), **settings)
+    assert stylizer.plan("woodcut").problem is None
+    assert impasto.Stylizer("mosaic", size=int(largest) + 64, **settings).plan("woodcut").problem is not None
+
+
+@pytest.mark.usefixtures("short_of_memory")
+def test_the_command_line_refuses_in_one_line_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    large = ["woodcut", "mosaic", "--backbone", "tiny", "--size", "1024"]
+    assert main(["stylize", *large, "-o", "out.png"]) == 2
+    first = capsys.readouterr().err
+    assert first.count("\n") == 1
+    assert first.startswith("impasto: 1024x811 pixels with gatys need ")
+    assert main(["stylize", *large, "--dry-run"]) == 2
+    printed = capsys.readouterr()
+    assert "gatys with tiny" in printed.out
+    assert printed.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("short_of_memory")
+def test_folders_and_the_studio_refuse_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = write_pictures(tmp_path / "photos", 1)
+    done = impasto.stylize_folder(photos, "mosaic", tmp_path / "out", backbone="tiny", size=1024)
+    assert [result.status for result in done] == ["failed"]
+    assert done[0].error is not None
+    assert "of memory, and" in done[0].error
+    words = [str(photos), "mosaic", "--backbone", "tiny", "--size", "1024", "-o", str(tmp_path / "new")]
+    assert main(["stylize", *words]) == 2
+    assert "of memory, and" in capsys.readouterr().err
+    queue = JobQueue(History(tmp_path / "studio"))
+    key = queue.submit(
+        StylizeRequest(content="woodcut", styles=("mosaic",), settings={"size": 1024, "backbone": "tiny"})
+    )
+    state = queue.wait(key, 30)
+    queue.close()
+    assert state.status == "failed"
+    assert "of memory, and" in (state.error or "")
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["stylize", "woodcut", "mosaic", *WORDS, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"gatys with tiny, \w+ on cpu\n +48x38 +3 steps +\S+ m?s\n +memory +\d", text)
+    assert main(["stylize", "woodcut", "mosaic", *WORDS, "--dry-run", "--json", "-o", "out.png"]) == 0
+    values = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert values["size"] == [38, 48]
+    assert values["steps"] == 3
+    assert values["problem"] is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_of_a_folder_counts_what_is_left_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = write_pictures(tmp_path / "photos", 3)
+    words = ["stylize", str(photos), "mosaic", *WORDS, "-o", str(tmp_path / "out")]
+    one = impasto.plan_folder(photos, "mosaic", tmp_path / "out", **TINY)
+    assert (one.pictures, one.skipped) == (3, 0)
+    assert one.largest is not None
+    assert one.seconds is not None
+    assert one.largest.seconds is not None
+    assert one.seconds == pytest.approx(3 * one.largest.seconds, rel=0.1)
+    assert not (tmp_path / "out").exists()
+    assert main(words) == 0
+    capsys.readouterr()
+    (tmp_path / "out" / next(iter(photos.iterdir())).with_suffix(".png").name).unlink()
+    assert main([*words, "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("3 pictures, 2 of them already stylized\n1 to stylize: ")
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main([*words, "--dry-run", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values == {"pictures": 3, "skipped": 3, "seconds": 0.0, "largest": None}
+
+
+def test_the_size_of_a_file_is_read_from_its_header(tmp_path: Path) -> None:
+    save_image(noise(1, 3, 20, 30), tmp_path / "a.png")
+    assert read_size(tmp_path / "a.png") == (20, 30)
+    picture = PIL.Image.new("RGB", (30, 20))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "b.jpg", exif=exif)
+    assert read_size(tmp_path / "b.jpg") == (30, 20)
+    (tmp_path / "c.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"c\.png"):
+        read_size(tmp_path / "c.png")
