@@ -49,7 +49,7 @@ def describe_image(service: StudioService, name: str) -> dict[str, Any]:
     path = service.uploads.path(name)
     frames = frame_count(path)
     note = f"animated; only the first of {frames} frames is used" if frames > 1 else ""
-    return {"name": name, "label": display_name(str(path)), "note": note}
+    return {"name": name, "label": display_name(str(path)), "note": note, "kinds": service.uploads.kinds(name)}
 
 
 def _describe_method(name: str, controls: list[dict[str, Any]]) -> dict[str, Any]:

@@ -90,12 +90,13 @@ def details(service: StudioService, key: str) -> dict[str, Any]:
     entry = service.history.entry(key)
     record = entry.record()
     request = request_from_record(record)
+    shown = without_continuation(request.settings)
     return {
         **entry.to_json(),
         "choices": choices_of(service, record),
         "steps": record["steps"],
         "losses": record.get("losses", {}),
-        "settings": without_paths(without_continuation(request.settings)),
+        "settings": without_paths({name: value for name, value in shown.items() if name != "tile"}),
         "versions": [each["key"] for each in record.get("segments", ()) if "key" in each],
         "command": shell_command(request, entry.picture),
         "python": python_script(request, entry.picture),

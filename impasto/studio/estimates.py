@@ -23,6 +23,8 @@ REFERENCE = {
 """Seconds per megapixel with default settings: the table of docs/guide/choose-a-method.md, divided by 0.0655."""
 MAX_ENTRIES = 60
 """Number of newest results that an estimate uses."""
+MIN_SECONDS = 1.0
+"""Results in less time tell little about larger ones, because reading the images and the network dominates."""
 
 
 def seconds_per_megapixel(entries: Sequence[HistoryEntry]) -> dict[str, float]:
@@ -37,7 +39,7 @@ def seconds_per_megapixel(entries: Sequence[HistoryEntry]) -> dict[str, float]:
     measured: dict[str, list[float]] = {}
     for entry in entries[:MAX_ENTRIES]:
         figures = entry.summary
-        if figures.get("is_typical") and figures.get("stopped") != "cancelled":
+        if figures.get("is_typical") and figures.get("stopped") != "cancelled" and figures["seconds"] >= MIN_SECONDS:
             pixels = figures["width"] * figures["height"] / 1e6
             measured.setdefault(figures["method"], []).append(figures["seconds"] / pixels)
     medians = {method: statistics.median(speeds) for method, speeds in measured.items()}

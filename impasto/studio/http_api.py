@@ -19,6 +19,7 @@ from impasto.studio.experiment_browser import ExperimentBrowser
 from impasto.studio.portable import portable_png, without_paths
 from impasto.studio.previews import PREVIEW_SIZE, THUMBNAIL_SIZE, media_type
 from impasto.studio.service import StudioService
+from impasto.studio.uploads import KINDS
 
 MAX_FILES = 24
 """Largest number of files in one request: a content image, 16 styles and their masks."""
@@ -98,8 +99,9 @@ class HttpApi:
 
     async def upload(self, request: Request) -> Response:
         """Store the body as an image and return its name for later requests."""
-        file_name = request.query_params.get("name", "picture")
-        name = await run_in_threadpool(self.service.uploads.add, await request.body(), file_name)
+        file_name, kind = request.query_params.get("name", "picture"), request.query_params.get("kind")
+        kinds = KINDS if kind is None else {kind} & {*KINDS}
+        name = await run_in_threadpool(self.service.uploads.add, await request.body(), file_name, kinds=kinds)
         return JSONResponse(await run_in_threadpool(describe_image, self.service, name))
 
     async def remove_upload(self, request: Request) -> Response:
@@ -147,9 +149,8 @@ class HttpApi:
             for value in form.getlist(field):
                 if isinstance(value, UploadFile):
                     data = await value.read(self.service.uploads.max_bytes + 1)
-                    file_name, listed = value.filename or field, field in ("content", "style")
-                    add = self.service.uploads.add
-                    value = await run_in_threadpool(add, data, file_name, listed=listed)
+                    add, kinds = self.service.uploads.add, {field} & {*KINDS}
+                    value = await run_in_threadpool(add, data, value.filename or field, kinds=kinds)
                 names.setdefault(field, []).append(value)
         return names
 

@@ -107,7 +107,7 @@ def technique(method: str) -> Technique:
 
 def setting_label(name: str, help_text: str) -> tuple[str, str]:
     """Return the label and the hint of a setting with a given help text."""
-    return SETTINGS.get(name) or (name.replace("_", " ").capitalize(), help_text)
+    return SETTINGS.get(name) or (name.replace("_", " ").capitalize(), help_text.replace("`", ""))
 
 
 def choice_label(setting: str, choice: str) -> str:

@@ -153,7 +153,7 @@ class PageApi:
         except (OSError, PIL.Image.DecompressionBombError):
             raise ValueError("the regions are not a PNG; draw them again") from None
         used = colors_used(mask)
-        return {"name": self.service.uploads.add(encode_png(mask), "regions.png", listed=False), "used": used}
+        return {"name": self.service.uploads.add(encode_png(mask), "regions.png", kinds=()), "used": used}
 
     def _submit_comparison(self, fields: dict[str, Any]) -> list[str]:
         axes = {name: _numbers(name, fields.get(name)) for name in ("strength", "style_scale") if fields.get(name)}

@@ -22,6 +22,8 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 """Default of the largest image in pixels: more than the camera of a phone has, 600 MB as float32."""
 KEY = re.compile(r"[0-9a-f]{64}")
+KINDS = ("content", "style")
+"""Lists of the library."""
 HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")}
 """Bytes 4 to 11 of a HEIC file (ISO/IEC 23008-12): the box `ftyp` and its major brand."""
 
@@ -40,13 +42,13 @@ class Uploads:
     max_bytes: int = MAX_BYTES
     max_pixels: int = MAX_PIXELS
 
-    def add(self, data: bytes, name: str, *, listed: bool = True) -> str:
+    def add(self, data: bytes, name: str, *, kinds: Collection[str] = KINDS) -> str:
         """Check that an upload decodes as an image, and store it.
 
         Args:
             data: content of the file.
             name: name that the client gave to the file, for messages and for the library.
-            listed: whether the library lists the image; masks are not listed.
+            kinds: where the library lists the image, of `KINDS`; empty for a mask. Kinds of the same image add up.
 
         Returns:
             The key of the upload, which is the name of the stored file.
@@ -73,8 +75,7 @@ class Uploads:
                 raise ValueError(f"the image has {width} x {height} pixels; give at least {MIN_SIDE} on each side")
             key = hashlib.sha256(data).hexdigest()  # without a suffix: the content alone decides how a file is read
             trial.replace(self.folder / key)
-            if listed or not (self.folder / f"{key}.json").exists():
-                self._describe(key, {"name": printable_name(name), "added": time.time(), "listed": listed})
+            self._describe(key, name, {*kinds, *self.kinds(key)})
         except ValueError as error:
             raise ValueError(f"{shown}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None
         finally:
@@ -94,8 +95,12 @@ class Uploads:
     def library(self) -> list[str]:
         """Return the keys of the listed uploads, the newest first."""
         found = {file.stem: _description(file) for file in self.folder.glob("*.json") if KEY.fullmatch(file.stem)}
-        listed = [key for key, each in found.items() if each.get("listed") and (self.folder / key).is_file()]
+        listed = [key for key, each in found.items() if each.get("kinds") and (self.folder / key).is_file()]
         return sorted(listed, key=lambda key: float(found[key].get("added", 0)), reverse=True)
+
+    def kinds(self, key: str) -> list[str]:
+        """Return where the library lists an upload."""
+        return list(_description(self.folder / f"{key}.json").get("kinds", ()))
 
     def remove(self, key: str, used: Collection[str]) -> None:
         """Remove an upload from the library, and delete it unless its path is in `used`.
@@ -105,7 +110,7 @@ class Uploads:
         """
         path = self.path(key)
         if str(path) in used:
-            self._describe(key, {**_description(path.with_suffix(".json")), "listed": False})
+            self._describe(key, upload_name(path), ())
         else:
             path.unlink(missing_ok=True)
             path.with_suffix(".json").unlink(missing_ok=True)
@@ -117,7 +122,8 @@ class Uploads:
             if file.with_suffix("") not in kept or file.suffix == ".trial":
                 file.unlink(missing_ok=True)
 
-    def _describe(self, key: str, description: dict[str, Any]) -> None:
+    def _describe(self, key: str, name: str, kinds: Collection[str]) -> None:
+        description = {"name": printable_name(name), "added": time.time(), "kinds": sorted(kinds)}
         write_atomically(self.folder / f"{key}.json", json.dumps(description).encode())
 
 

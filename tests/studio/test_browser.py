@@ -212,7 +212,14 @@ def test_a_job_shows_previews_progress_result_and_downloads(
     page.get_by_text("Repeat in a terminal").click()
     command = page.locator("#details pre").first.inner_text()
     assert command.startswith("impasto stylize coffee mosaic -o out.png --method gatys ")
-    assert set(command.split(" --")[1:]) == {"method gatys", "backbone tiny", "size 64", "strength 70.0", "steps 80"}
+    assert set(command.split(" --")[1:]) == {
+        "method gatys",
+        "backbone tiny",
+        "size 64",
+        "strength 70.0",
+        "steps 80",
+        "tile 0",
+    }
     page.locator("#details button", has_text="Copy").first.click()
     page.locator("#details button", has_text="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == command
@@ -278,6 +285,7 @@ def test_files_are_dropped_and_pasted_anywhere_on_the_page(visit: Visit, studio:
     assert page.url.startswith(visit.url)
     page.reload()
     page.locator("#contents label", has_text="lion").wait_for()
+    assert page.locator("#styles label", has_text="lion").count() == 0
     visit.paint()
     record = newest_record(studio)
     assert [studio.service.page_name(each["path"]) for each in record["inputs"]] == [
@@ -337,6 +345,7 @@ def test_a_running_job_is_changed_stopped_and_continued_at_another_size(visit: V
     assert page.locator("#apply").is_hidden()
     visit.choose("styles", "woodcut")
     visit.set(strength=90)
+    page.locator("#status-more", has_text="You changed the style and the style strength.").wait_for()
     page.locator("#apply").click()
     second = visit.wait_for("running", not_key=first)
     page.locator("#stop").focus()

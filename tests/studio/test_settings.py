@@ -126,7 +126,13 @@ def test_estimates_follow_the_results_of_this_machine() -> None:
         return HistoryEntry("key", "title", Path(), Path(), {**figures, **summary})
 
     assert seconds_per_megapixel([])["gatys"] == REFERENCE["gatys"]
-    entries = [entry(), entry(seconds=12.0), entry(is_typical=False, seconds=900.0), entry(stopped="cancelled")]
+    entries = [
+        entry(),
+        entry(seconds=12.0),
+        entry(is_typical=False, seconds=900.0),
+        entry(stopped="cancelled"),
+        entry(seconds=0.5),
+    ]
     found = seconds_per_megapixel(entries)
     assert found["gatys"] == 22
     assert found["nnst"] == pytest.approx(REFERENCE["nnst"] * 22 / REFERENCE["gatys"])

@@ -207,8 +207,15 @@ def test_uploads_are_kept_as_a_library_with_their_names(uploads: Uploads) -> Non
     assert [display_name(str(reopened.path(key))) for key in (lion, sea)] == ["lion at rest", "sea"]
 
 
+def test_an_upload_can_be_both_a_photo_and_a_style(uploads: Uploads) -> None:
+    key = uploads.add(random_picture(), "a.png", kinds=["style"])
+    assert uploads.kinds(key) == ["style"]
+    uploads.add(random_picture(), "a.png", kinds=["content"])
+    assert uploads.kinds(key) == ["content", "style"]
+
+
 def test_masks_that_no_result_refers_to_are_deleted(uploads: Uploads) -> None:
-    used, unused = (uploads.add(random_picture(size=(50, side)), "m", listed=False) for side in (40, 50))
+    used, unused = (uploads.add(random_picture(size=(50, side)), "m", kinds=()) for side in (40, 50))
     assert uploads.library() == []
     uploads.delete_unused({str(uploads.path(used))})
     assert uploads.path(used).is_file()

@@ -20,6 +20,20 @@ const isPainting = () => Boolean(job() && isLive(job()));
 const signature = () => JSON.stringify({ ...requestBody(), bits: 0 });
 const hasChanged = () => signature() !== stage.submitted;
 
+/** Return the labels of what was changed since the job on the stage was submitted. */
+function changedLabels() {
+  const before = JSON.parse(stage.submitted || "{}");
+  const now = requestBody();
+  const names = new Set([...Object.keys(before.settings ?? {}), ...Object.keys(now.settings)]);
+  const labels = { content: "photo", style: "style", method: "technique", mask: "regions" };
+  const changed = Object.keys(labels).filter(name => JSON.stringify(before[name]) !== JSON.stringify(now[name])).map(name => labels[name]);
+  for (const name of names) {
+    if (JSON.stringify(before.settings?.[name]) === JSON.stringify(now.settings[name])) continue;
+    changed.push((catalog.controls.find(each => each.name === name)?.label ?? name).toLowerCase());
+  }
+  return changed;
+}
+
 function showStage() {
   const { content } = choices;
   const isShown = stage.key && stage.view === "job";
@@ -78,7 +92,8 @@ function showStatus() {
   if (state) text = statusText(state);
   else if (stage.view === "job" && stage.entry) text = "From your gallery.";
   else if (choices.content && choices.styles.length) text = "Instant version.";
-  const more = state ? (state.error ?? timeLeft(state)) : stage.view === "job" ? "" : "Paint computes it in full.";
+  let more = state ? (state.error ?? timeLeft(state)) : stage.view === "job" ? "" : "Paint computes it in full.";
+  if (!find("#apply").hidden) more += ` · You changed the ${changedLabels().join(" and the ")}.`;
   if (find("#status").textContent !== text) find("#status").textContent = text;
   find("#status-more").textContent = more ?? "";
 }

@@ -42,7 +42,9 @@ export const controls = (name = choices.method) => technique(name).controls.map(
 export const label = name => images.get(name)?.label ?? "a picture that is gone";
 
 export function addImage(image) {
-  if (!images.has(image.name)) catalog.uploads.unshift(image);
+  const index = catalog.uploads.findIndex(each => each.name === image.name);
+  if (index >= 0) catalog.uploads.splice(index, 1);
+  if (image.kinds) catalog.uploads.unshift(image); // a sample has no kinds
   images.set(image.name, image);
 }
 

@@ -14,12 +14,13 @@ export function buildForm() {
   parts.blend = el("div");
   parts.styles.field.append(parts.blend);
   parts.technique = el("fieldset", { id: "techniques" });
-  parts.main = el("div");
+  parts.strength = el("div");
+  parts.quality = el("div");
   parts.more = el("div");
   parts.advanced = el("div");
   const more = fold("More settings", parts.more, "more-settings");
   const advanced = fold("Advanced", parts.advanced, "advanced-settings");
-  find("#settings").append(parts.content.field, parts.styles.field, parts.technique, parts.main, more, advanced);
+  find("#settings").append(parts.content.field, parts.styles.field, parts.strength, parts.technique, parts.quality, more, advanced);
   find("#settings").addEventListener("submit", event => event.preventDefault());
   showContents();
   showStyles();
@@ -69,10 +70,11 @@ function fill(tiles, ...children) {
   if (focused) tiles.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus();
 }
 
-const withStored = list => [...catalog.uploads.filter(image => !image.hidden), ...list];
+const withStored = (list, kind, chosen) =>
+  [...catalog.uploads.filter(image => !image.hidden && (image.kinds.includes(kind) || chosen.includes(image.name))), ...list];
 
 function showContents() {
-  fill(parts.content.tiles, addTile("content"), withStored(catalog.contents).map(image => tile(image, "radio",
+  fill(parts.content.tiles, addTile("content"), withStored(catalog.contents, "content", [choices.content]).map(image => tile(image, "radio",
     image.name === choices.content, () => change({ content: image.name }), { group: "content",
       elements: [el("img", { src: sourceAddress(image.name, true), alt: "", loading: "lazy" })] })));
 }
@@ -89,7 +91,7 @@ function showStyles() {
     return change({ styles: chosen });
   };
   const known = new Map([...parts.styles.tiles.querySelectorAll("img.instant")].map(image => [image.dataset.address, image]));
-  const list = withStored(catalog.styles).filter(image => image.name !== content || styles.includes(image.name));
+  const list = withStored(catalog.styles, "style", styles);
   fill(parts.styles.tiles, addTile("style"), list.map(image => {
     const address = instantAddress(content, [image.name], 192);
     const original = sourceAddress(image.name, true);
@@ -147,7 +149,7 @@ function showTechniques() {
     const input = el("input", { type: "radio", name: "method", value: each.name, checked: each.name === choices.method, "aria-label": each.label,
       disabled: isTrained && each.name !== choices.method, onchange: () => change({ method: each.name }) });
     return el("label", { class: "card", title: each.summary }, el("b", { text: each.label }), el("small", { class: "time", data: { method: each.name } }),
-      el("small", { text: each.sentence }), input);
+      el("small", { class: "sentence", text: each.sentence }), input);
   };
   const first = catalog.techniques.filter(each => each.first);
   const others = catalog.techniques.filter(each => !each.first);
@@ -179,7 +181,7 @@ function showTimes() {
 function showSettings() {
   const all = controls();
   const named = name => all.find(each => each.name === name);
-  parts.main.replaceChildren(...["strength", "quality"].map(named).filter(Boolean).map(field));
+  for (const name of ["strength", "quality"]) parts[name].replaceChildren(...[named(name)].filter(Boolean).map(field));
   parts.more.replaceChildren(...FIRST.map(named).filter(Boolean).map(field), bitsField());
   const others = all.filter(each => !OWN.has(each.name));
   const groups = [...new Set(others.map(each => each.group))];
@@ -238,7 +240,7 @@ export async function addFiles(files, kind) {
       notify(`${file.name} is ${Math.ceil(file.size / 1e6)} MB; the limit is ${Math.floor(catalog.max_bytes / 1e6)} MB.`, { error: true });
       continue;
     }
-    const image = await attempt(() => request(`uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file }));
+    const image = await attempt(() => request(`uploads?${new URLSearchParams({ name: file.name, kind })}`, { method: "POST", body: file }));
     if (!image) continue;
     addImage(image);
     added.push(image);
