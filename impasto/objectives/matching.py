@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from typing import Annotated
 
 import torch
@@ -75,31 +73,29 @@ class MatchingObjective:
 
     def __init__(self, backbone: Backbone, subject: Subject, settings: ObjectiveSettings) -> None:
         content_layers, style_layers = layers_of(settings, backbone)
-        self._backbone, self.subject = backbone, subject
+        self._backbone = backbone
         features = backbone.encode(subject.content, content_layers)
         self._content = match("content", ContentLoss(), [features], content_layers, settings.content_weight)
         self._style = _style_terms(backbone, subject, style_layers, settings)
         self._pixels = _pixel_terms(subject.content, settings)
-        self._objective = self._weighted(settings.style_weight)
+        self._objective = self.weighted(settings.style_weight)
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Return the weighted loss of every term, each a scalar, for an image `(1, 3, H, W)`."""
         return self._objective(image)
 
-    @cached_property
-    def balanced_style_weight(self) -> float:
-        """The style weight that balances style and content at this size; 0 where the content weight is 0."""
+    def balanced_style_weight(self, subject: Subject) -> float:
+        """Return the style weight that balances style and content; 0 where the content weight is 0.
+
+        Args:
+            subject: that of the objective, which does not keep it: its images are large.
+        """
         if not any(term.weight for term in self._content):
             return 0.0
-        return balanced_style_weight(self._backbone, self.subject, self._content, self._style)
+        return balanced_style_weight(self._backbone, subject, self._content, self._style)
 
-    def reweighted(self, style_weight: float) -> MatchingObjective:
+    def weighted(self, style_weight: float) -> Objective:
         """Return this objective with another style weight."""
-        other = copy(self)
-        other._objective = self._weighted(style_weight)
-        return other
-
-    def _weighted(self, style_weight: float) -> Objective:
         style = [replace(term, weight=term.weight * style_weight) for term in self._style]
         return Objective(self._backbone, [*self._content, *style, *self._pixels])
 

@@ -8,6 +8,7 @@ from impasto.backbones import Backbone
 from impasto.objectives.balance import strength_factor
 from impasto.objectives.matching import MatchingObjective, ObjectiveSettings
 from impasto.objectives.multiscale import MultiscaleObjective, ScaleObjective, near_scale_shapes
+from impasto.objectives.objective import Objective
 from impasto.regions.subject import Subject
 
 Shape = tuple[int, int]
@@ -51,11 +52,14 @@ class MatchingScales:
     ) -> None:
         self._backbone, self._subject, self._resized, self._settings = backbone, subject, resized, settings
         self._shapes, self._coarse_style, self._near_scales = shapes, coarse_style, near_scales
+        self._is_balanced = strength is not None
         self._objectives: dict[Shape, MatchingObjective] = {}
+        self._balanced: dict[Shape, float] = {}
         self._style_factor = style_factor if strength is None else strength_factor(strength)
         self._style_weight = settings.style_weight
         if strength is not None:
-            self._style_weight = self._style_factor * self._unweighted(shapes[0]).balanced_style_weight
+            self._unweighted(shapes[0])
+            self._style_weight = self._style_factor * self._balanced[shapes[0]]
 
     def objective(self, shape: Shape) -> MultiscaleObjective:
         """Return the objective of a stage: at its own size, at near scales and at the coarser loss scales.
@@ -66,31 +70,47 @@ class MatchingScales:
         """
         near_shapes = near_scale_shapes(shape, self._near_scales)
         weight = 1 / (1 + len(near_shapes))
-        scales = [ScaleObjective(shape, self._weighted(shape), weight)]
+        nearby = []
         if near_shapes:
-            own = self._unweighted(shape).subject
-            for each in near_shapes:
-                near = MatchingObjective(self._backbone, self._resized(own, each), self._settings)
-                scales.append(ScaleObjective(each, near.reweighted(self._weight(shape)), weight))
+            own = self._resized(self._subject, shape)
+            self._unweighted(shape, own)
+            nearby = [
+                MatchingObjective(self._backbone, self._resized(own, each), self._settings) for each in near_shapes
+            ]
+        scales = [ScaleObjective(shape, self._weighted(shape), weight)]
+        for each, near in zip(near_shapes, nearby, strict=True):
+            scales.append(ScaleObjective(each, near.weighted(self._weight(shape)), weight))
         coarser = [each for each in self._shapes if max(each) < max(shape)]
         return MultiscaleObjective(
             scales + [ScaleObjective(each, self._weighted(each), COARSE_WEIGHT) for each in coarser]
         )
 
-    def _weighted(self, shape: Shape) -> MatchingObjective:
-        return self._unweighted(shape).reweighted(self._weight(shape))
+    def _weighted(self, shape: Shape) -> Objective:
+        return self._unweighted(shape).weighted(self._weight(shape))
 
     def _weight(self, shape: Shape) -> float:
         """Return the style weight at a size."""
-        if max(shape) >= max(self._shapes[0]):
+        if self._is_finest(shape):
             return self._style_weight
-        balanced = self._unweighted(shape).balanced_style_weight
+        self._unweighted(shape)
+        balanced = self._balanced[shape]
         limited = min(self._style_factor * balanced, self._style_weight) if balanced else self._style_weight
         return self._coarse_style * limited
 
-    def _unweighted(self, shape: Shape) -> MatchingObjective:
-        """Return the objective of a size with the style weight of the settings."""
+    def _unweighted(self, shape: Shape, subject: Subject | None = None) -> MatchingObjective:
+        """Return the objective of a size with the style weight of the settings; it keeps no images of that size.
+
+        Args:
+            shape: height and width of the size.
+            subject: images at that size, where they are resized already.
+        """
         if shape not in self._objectives:
-            subject = self._resized(self._subject, shape)
-            self._objectives[shape] = MatchingObjective(self._backbone, subject, self._settings)
+            subject = subject or self._resized(self._subject, shape)
+            objective = MatchingObjective(self._backbone, subject, self._settings)
+            if self._is_balanced or not self._is_finest(shape):
+                self._balanced[shape] = objective.balanced_style_weight(subject)
+            self._objectives[shape] = objective
         return self._objectives[shape]
+
+    def _is_finest(self, shape: Shape) -> bool:
+        return max(shape) >= max(self._shapes[0])

@@ -44,8 +44,10 @@ def coarse_to_fine(
         objective = make_objective(subject, stage, start)
         if subject.anchors:
             objective = AnchoredObjective(objective, subject.anchors, stage.shape, device)
+        steps = _descend(config, stage, objective, start)
+        del start  # a large image, which the steps need no longer
         try:
-            for step in _descend(config, stage, objective, start):
+            for step in steps:
                 last = _continue(step, before, stage=i, schedule=schedule, seconds=time.perf_counter() - began)
                 if best is None or last.loss < best.loss:
                     best = last

@@ -119,6 +119,7 @@ def descend(
     """
     began = time.perf_counter()
     image = start.clamp(0, 1)
+    del start  # like the gradients below: one of a large image takes hundreds of MB
     make_update = partial(_make_update, optimizer, history, pyramid, preconditioned)
     safeguard = _Safeguard(image, lr or DEFAULT_LR[optimizer], make_update)
     convergence = Convergence(tolerance=tolerance)
@@ -129,6 +130,7 @@ def descend(
         if steps is None and convergence.reached(sum(losses.values())):
             return
         image = safeguard.update(image, gradient)
+        del gradient
 
 
 class _Safeguard:

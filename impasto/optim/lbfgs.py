@@ -7,7 +7,7 @@ which can cost more than the network. The compact form (Byrd, Nocedal & Schnabel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +23,12 @@ FIRST_PRECONDITIONED_STEP = 0.06
 """The same with a preconditioner: changes of large areas may be larger."""
 TINY = 1e-30
 """Smallest divisor: keeps quotients of zero gradients finite."""
+LARGE = 2**24
+"""Number of variables above which memory counts: those of an image of 5.6 million pixels."""
+PART = 2**22
+"""Number of variables in each part of a large vector: the temporary results are then small."""
+LARGE_HISTORY = 2**31
+"""Bytes that the past steps of a large image may take, which are stored in bf16: at least 3 of them are stored."""
 
 
 def _same(vector: Tensor) -> Tensor:
@@ -31,6 +37,8 @@ def _same(vector: Tensor) -> Tensor:
 
 class InverseHessian:
     """Approximate the inverse Hessian from the last steps and the changes of the gradient along them.
+
+    The pairs of more than `LARGE` variables are stored in bf16, and no more of them than `LARGE_HISTORY` bytes hold.
 
     Args:
         history: number of pairs that are stored.
@@ -44,14 +52,19 @@ class InverseHessian:
         self, history: int, size: int, device: torch.device, precondition: Callable[[Tensor], Tensor] = _same
     ) -> None:
         self._precondition = precondition
-        self._pairs = torch.zeros(history, 2, size, device=device)  # step and P times the change; a ring buffer
+        self.parts = parts_of(size)
+        self.dtype = torch.float32 if len(self.parts) == 1 else torch.bfloat16
+        if len(self.parts) > 1:
+            history = min(history, max(3, LARGE_HISTORY // (2 * size * self.dtype.itemsize)))
+        # Step and P times the change; a ring buffer.
+        self._pairs = torch.zeros(history, 2, size, device=device, dtype=self.dtype)
         self._step_change = torch.zeros(history, history, dtype=torch.float64)  # S Yᵀ, upper triangle
         self._change_change = torch.zeros(history, history, dtype=torch.float64)  # Y P Yᵀ
         self._rows: list[int] = []  # from the oldest pair to the newest
 
     def update(self, step: Tensor, change: Tensor) -> None:
         """Store a pair of a step and the change of the gradient, both `(size,)`; skip it without positive curvature."""
-        if not step.dot(change) > 1e-10 * change.dot(change):
+        if not self._dot(step, change) > 1e-10 * self._dot(change, change):
             return
         full = len(self._rows) == len(self._pairs)
         row = self._rows.pop(0) if full else len(self._rows)
@@ -77,14 +90,23 @@ class InverseHessian:
         b = torch.linalg.solve_triangular(upper.mT, right[:, None], upper=False)[:, 0]
         weights = torch.zeros(len(rows), 2, dtype=torch.float64)
         weights[rows, 0], weights[rows, 1] = b, -scale * a
-        return torch.addmv(
-            self._precondition(gradient), self._used().mT, weights.flatten().to(gradient), beta=scale.item()
-        )
+        filtered, factors = self._precondition(gradient), weights.flatten().to(gradient)
+        product = torch.empty_like(filtered)
+        for part in self.parts:
+            pairs = self._used()[:, part].float()
+            torch.addmv(filtered[part], pairs.mT, factors, beta=scale.item(), out=product[part])
+        return product
 
     def _products(self, vector: Tensor) -> tuple[Tensor, Tensor]:
         """Return the products of all steps and of P times all changes with a vector, `(used,)`, float64, on the CPU."""
-        by_steps, by_changes = (self._used() @ vector).double().cpu().view(-1, 2).unbind(1)
+        products = [(self._used()[:, part].float() @ vector[part].float()).double().cpu() for part in self.parts]
+        by_steps, by_changes = sum(products[1:], products[0]).view(-1, 2).unbind(1)
         return by_steps, by_changes
+
+    def _dot(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the product of two vectors."""
+        products = [one[part].float().dot(other[part].float()) for part in self.parts]
+        return sum(products[1:], products[0])
 
     def _used(self) -> Tensor:
         """Return the stored pairs, `(2 used, size)`: steps and P times changes alternate."""
@@ -104,19 +126,59 @@ def lbfgs_update(start: Image, lr: float, history: int, *, preconditioned: bool 
 
     def update(image: Image, gradient: Tensor) -> Image:
         x, flat = image.flatten(), gradient.flatten()
-        free = (~at_active_bound(x, flat)).to(flat.dtype)  # as a factor: several times as fast as a masked fill
-        projected = flat * free
+        free = [_free(x[part], flat[part], as_factor=len(hessian.parts) == 1) for part in hessian.parts]
+        is_first = not last
         if last:
-            hessian.update(last[0].mul_(free), (flat - last[1]).mul_(free))
-            step = hessian.times(projected).mul_(free).mul_(-lr)
+            change = _difference(flat, last.pop(), hessian)
+            hessian.update(_masked(last.pop(), free, hessian.parts), _masked(change, free, hessian.parts))
+            del change  # before the next vectors are computed: each of a large image takes hundreds of MB
+        step = hessian.times(_masked(flat.clone(), free, hessian.parts))
+        _masked(step, free, hessian.parts)
+        if is_first:
+            step.mul_(-first_step / _mean_square(step, hessian.parts).sqrt().clamp_min(TINY))
         else:
-            step = hessian.times(projected).mul_(free)
-            step.mul_(-first_step / step.square().mean().sqrt().clamp_min(TINY))
+            step.mul_(-lr)
         moved = step.add_(x).clamp_(0, 1)
-        last[:] = [moved - x, flat]
+        last[:] = [_difference(moved, x, hessian), flat.to(hessian.dtype)]
         return moved.view_as(image)
 
     return update
+
+
+def parts_of(size: int) -> list[slice]:
+    """Return the parts in which a vector of a number of variables is processed: one, or many small ones."""
+    length = size if size <= LARGE else PART
+    return [slice(first, min(first + length, size)) for first in range(0, size, length)]
+
+
+def _free(x: Tensor, gradient: Tensor, *, as_factor: bool) -> Tensor:
+    """Return which pixels are at no active bound; as a factor, masking is several times as fast."""
+    free = ~at_active_bound(x, gradient)
+    return free.to(gradient.dtype) if as_factor else free
+
+
+def _masked(vector: Tensor, masks: Sequence[Tensor], parts: Sequence[slice]) -> Tensor:
+    """Set a vector to 0 where the masks are, in place."""
+    for part, mask in zip(parts, masks, strict=True):
+        vector[part] *= mask
+    return vector
+
+
+def _mean_square(vector: Tensor, parts: Sequence[slice]) -> Tensor:
+    """Return the mean of the squares of a vector."""
+    if len(parts) == 1:
+        return vector.square().mean()
+    return torch.stack([vector[part].square().sum() for part in parts]).sum() / len(vector)
+
+
+def _difference(one: Tensor, other: Tensor, hessian: InverseHessian) -> Tensor:
+    """Return the difference of two vectors, in the type of the stored pairs."""
+    if len(hessian.parts) == 1:
+        return one - other
+    difference = torch.empty_like(one, dtype=hessian.dtype)
+    for part in hessian.parts:
+        difference[part] = one[part] - other[part]
+    return difference
 
 
 def lbfgs_pyramid_update(pyramid: Pyramid, lr: float, history: int) -> Update:

@@ -49,6 +49,11 @@ def test_loss_scales_are_halved_to_about_128_pixels(
     assert loss_scale_sizes(shape, count) == longer_sides
 
 
+def balanced_at(shape: tuple[int, int]) -> float:
+    """Return the style weight that balances style and content at a shape."""
+    return objective_at(shape).balanced_style_weight(subject().resized(shape))
+
+
 def objective_at(*shapes: tuple[int, int]) -> MatchingObjective:
     """Return the objective at the last shape, with all images resized to each shape in turn."""
     config = check_settings(GatysConfig, "gatys", {"backbone": "tiny"})
@@ -70,7 +75,7 @@ def test_the_loss_is_the_sum_over_the_loss_scales_with_balanced_style_weights(
     settings: dict[str, Any] = {"start": "noise", "size": 192, "loss_scales": 3, "sizes": [192], "strength": strength}
     step = run(**settings, coarse_style=coarse_style)[0]
     shapes = [fitted_shape(subject().content, size) for size in (192, 96, 48)]
-    full, *coarse = (objective_at(shape).balanced_style_weight for shape in shapes)
+    full, *coarse = map(balanced_at, shapes)
     factor = 1 if strength is None else 10  # 25 points of strength are a factor of ten
     weight = 100 if strength is None else factor * full
     weights = [weight, *(coarse_style * min(factor * each, weight) for each in coarse)]

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from support import noise
 from torch import Tensor
 
-from impasto.optim.lbfgs import InverseHessian
+from impasto.optim.lbfgs import InverseHessian, lbfgs_update
 
 CPU = torch.device("cpu")
 Pair = tuple[Tensor, Tensor]
@@ -62,6 +63,40 @@ def test_the_newest_pair_satisfies_the_secant_equation() -> None:
     pairs = curved_pairs(9, 30)
     step, change = pairs[-1]
     assert torch.allclose(hessian_of(pairs, 5).times(change), step, atol=1e-4)
+
+
+def test_large_vectors_are_processed_in_parts_with_pairs_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = curved_pairs(9, 40)
+    gradient = torch.randn(40, generator=torch.Generator().manual_seed(9))
+    whole = hessian_of(pairs, 6).times(gradient)
+    monkeypatch.setattr("impasto.optim.lbfgs.LARGE", 39)
+    monkeypatch.setattr("impasto.optim.lbfgs.PART", 7)
+    hessian = hessian_of(pairs, 6)
+    assert hessian.dtype is torch.bfloat16
+    assert (hessian.times(gradient) - whole).norm() < 0.02 * whole.norm()
+
+    monkeypatch.setattr("impasto.optim.lbfgs.LARGE_HISTORY", 4 * 40 * 4)  # bytes of 4 pairs
+    fewer = hessian_of(pairs, 6).times(gradient)
+    truth = two_loops(pairs[-4:], gradient)
+    assert (fewer - truth).norm() < 0.02 * truth.norm()
+
+
+def test_an_image_is_updated_in_parts_almost_as_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = noise(1, 3, 20, 24, seed=0)
+    center, scale = noise(1, 3, 20, 24, seed=1) * 1.5 - 0.25, 0.5 + noise(1, 3, 20, 24, seed=2)
+
+    def minimized() -> Tensor:
+        update, image = lbfgs_update(start, 1.0, 6), start
+        for _ in range(12):
+            image = update(image, scale * (image - center))
+        return image
+
+    whole = minimized()
+    monkeypatch.setattr("impasto.optim.lbfgs.LARGE", 1000)
+    monkeypatch.setattr("impasto.optim.lbfgs.PART", 100)
+    in_parts = minimized()
+    assert (whole - center.clamp(0, 1)).abs().max() < 1e-3
+    assert (in_parts - center.clamp(0, 1)).abs().max() < 1e-3
 
 
 def test_without_pairs_the_product_is_the_gradient() -> None:
