@@ -117,20 +117,18 @@ def descend(
     Raises:
         ValueError, DivergedError: if the loss of the start is not finite, or grows at every step length.
     """
-    began = time.perf_counter()
-    image = start.clamp(0, 1)
-    del start  # like the gradients below: one of a large image takes hundreds of MB
+    began, image = time.perf_counter(), start.clamp(0, 1)
+    del start  # an image may take hundreds of MB
     make_update = partial(_make_update, optimizer, history, pyramid, preconditioned)
     safeguard = _Safeguard(image, lr or DEFAULT_LR[optimizer], make_update)
     convergence = Convergence(tolerance=tolerance)
     for i in range(1, (LIMIT if steps is None else steps) + 1):
         now = at_step(objective, i)
-        image, losses, gradient = safeguard.evaluate(now, image)
+        image, losses, *gradient = safeguard.evaluate(now, image)
         yield _step(now, image, losses, i, i + safeguard.restarts, began)
         if steps is None and convergence.reached(sum(losses.values())):
             return
-        image = safeguard.update(image, gradient)
-        del gradient
+        image = safeguard.update(image, gradient.pop())
 
 
 class _Safeguard:

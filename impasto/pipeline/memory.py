@@ -10,7 +10,7 @@ import torch
 from impasto.devices import free_memory, memory_in_use_mib, pick_device
 from impasto.images import fit
 from impasto.methods import METHODS, Method, configure
-from impasto.pipeline.trial import count_trial, with_size
+from impasto.pipeline.trial import PEAK_STEPS, count_trial, with_size
 from impasto.regions.subject import Subject
 
 HEAP = {"cpu": 1.4, "cuda": 1.15, "mps": 1.15}
@@ -75,7 +75,7 @@ def check_memory(name: str, method: Method, subject: Subject) -> None:
     memory = Memory.of(pick_device(method.config.device))
     if memory.largest() >= _largest_cost(method, subject):
         return
-    counted = count_trial(method, subject, 2)
+    counted = count_trial(method, subject, PEAK_STEPS)
     if counted is not None and (problem := memory_problem(name, method, subject, memory, counted.peak)):
         raise ValueError(problem)
 
@@ -104,7 +104,7 @@ def _remedies(name: str, method: Method, subject: Subject, limit: float, needed:
     size, found = final, []
     while size >= SIZE_STEP and limit > 0:
         size = int(size * min(0.99, math.sqrt(limit / needed))) // SIZE_STEP * SIZE_STEP
-        counted = count_trial(type(method)(with_size(method.config, size)), subject, 2) if size else None
+        counted = count_trial(type(method)(with_size(method.config, size)), subject, PEAK_STEPS) if size else None
         if counted is None:
             break
         needed = counted.peak
@@ -112,7 +112,7 @@ def _remedies(name: str, method: Method, subject: Subject, limit: float, needed:
             found.append(f"give --size {size} or less")
             break
     if vars(method.config).get("tile") == 0:
-        counted = count_trial(type(method)(replace(method.config, tile=TILE)), subject, 2)
+        counted = count_trial(type(method)(replace(method.config, tile=TILE)), subject, PEAK_STEPS)
         if counted is not None and counted.peak <= limit:
             found.append(f"--tile {TILE}")
     other = METHODS["micro"](configure("micro", {"size": final, "device": method.config.device}))

@@ -15,6 +15,9 @@ from impasto.methods import Method
 from impasto.regions.subject import Subject
 from impasto.types import Step
 
+PEAK_STEPS = 3
+"""Iterations that reach the peak of the memory: the third one has the best image of the two before beside its own."""
+
 
 @dataclass(frozen=True)
 class StageCost:
@@ -42,7 +45,7 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     Args:
         method: the method with its settings.
         subject: images and masks at their own sizes, which are in memory already.
-        steps: iterations of each stage; two reach the peak.
+        steps: iterations of each stage.
 
     Returns:
         The counts; None where an operation of the method needs values.
