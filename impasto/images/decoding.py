@@ -22,6 +22,9 @@ from impasto.images import hires, profiles
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")
 READABLE = "a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF"
 
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of a TIFF and of a BigTIFF in both byte orders."""
+
 Pixels = tuple[np.ndarray, np.ndarray | None]
 """Colors `(H, W, 3)` and alpha `(H, W, 1)` or None: uint8 or uint16 over their full range, or float32 in [0, 1]."""
 
@@ -61,7 +64,7 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels]:
         ValueError: if the file is not an image, is corrupt, or is too large.
     """
     with _quiet_pillow(name):
-        header = PIL.Image.open(file, formats=FORMATS)
+        header = _open(file, name)
         check_size(header.size, name, max_pixels)
         file.seek(0)
         data = file.read()
@@ -70,8 +73,8 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels]:
             PIL.Image.open(io.BytesIO(data), formats=FORMATS).verify()
         picture = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
         is_deep = _loses_depth(picture)
-    pixels = _decode_deep(data, name) if is_deep else None
-    return data, pixels or decode(picture, name, max_pixels)
+    deep = _decode_deep(data, name) if is_deep else None
+    return data, profiles.without_gamma(deep, picture.info) if deep else decode(picture, name, max_pixels)
 
 
 def decode(picture: PIL.Image.Image, name: str, max_pixels: int) -> Pixels:
@@ -91,12 +94,12 @@ def decode(picture: PIL.Image.Image, name: str, max_pixels: int) -> Pixels:
         color, alpha = _split_alpha(_upright(picture))
     profile = picture.info.get("icc_profile")
     if color.mode.startswith("I;16"):
-        return _gray16(color, profile, name)
+        return profiles.without_gamma(_gray16(color, profile, name), picture.info)
     if color.mode in ("I", "F"):
         kind = "floating-point" if color.mode == "F" else "32-bit integer"
         raise ValueError(f"{name}: its pixels are {kind} numbers; save it with 8 or 16 bits per channel")
     colors = np.array(profiles.to_srgb(color, profile, name))
-    return colors, None if alpha is None else np.array(alpha)[..., None]
+    return profiles.without_gamma((colors, None if alpha is None else np.array(alpha)[..., None]), picture.info)
 
 
 def read_text(file: BinaryIO, name: str, keyword: str, max_pixels: int) -> str | None:
@@ -162,6 +165,18 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
             f"{name}: it is {width} x {height} pixels, over the limit of {max_pixels} pixels; "
             f"reduce it, or allow it with --max-pixels {width * height}"
         )
+
+
+def _open(file: BinaryIO, name: str) -> PIL.ImageFile.ImageFile:
+    """Open an image file without reading its pixels; raise `ValueError` for a TIFF whose pixels Pillow cannot read."""
+    try:
+        return PIL.Image.open(file, formats=FORMATS)
+    except PIL.UnidentifiedImageError:
+        file.seek(0)
+        if file.read(4) not in TIFF_SIGNATURES:
+            raise
+        text = "it is a corrupt TIFF, or its pixels are not integers, such as colors in floating-point numbers"
+        raise ValueError(f"{name}: {text}; give a complete file with 8 or 16 bits per channel") from None
 
 
 @contextmanager

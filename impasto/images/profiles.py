@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -14,6 +16,9 @@ from impasto.files import reason
 
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # maps the black of a print to black, as image editors do
+
+GAMMA_TOLERANCE = 0.05
+"""Relative difference from an exponent of 1 / 2.2 up to which colors are read as sRGB."""
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 """Pillow's mode for the color space that a profile declares."""
@@ -62,6 +67,26 @@ def gray_curve(profile: bytes | None, name: str) -> np.ndarray | None:
     ramp = PIL.Image.fromarray(np.arange(256, dtype=np.uint8)[None])  # (1, 256)
     curve = np.asarray(to_srgb(ramp, profile, name))[0].astype(np.float32).mean(axis=1) / 255
     return None if np.abs(curve * 255 - np.arange(256)).max() <= 1 else curve
+
+
+def without_gamma(
+    pixels: tuple[np.ndarray, np.ndarray | None], info: Mapping[Any, Any]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the pixels of a PNG in sRGB if its chunk gAMA declares another exponent (PNG specification, 11.3.3.2).
+
+    A color profile or the chunk sRGB takes precedence, as in browsers.
+
+    Args:
+        pixels: colors `(H, W, 3)` and alpha `(H, W, 1)` or None.
+        info: the metadata that Pillow read.
+    """
+    gamma = info.get("gamma")
+    if not gamma or abs(gamma * 2.2 - 1) < GAMMA_TOLERANCE or "srgb" in info or info.get("icc_profile"):
+        return pixels
+    white = np.iinfo(pixels[0].dtype).max if pixels[0].dtype.kind == "u" else 1
+    light = (pixels[0].astype(np.float32) / np.float32(white)) ** np.float32(1 / gamma)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** np.float32(1 / 2.4) - 0.055)
+    return encoded.astype(np.float32).clip(0, 1), pixels[1]
 
 
 @lru_cache(maxsize=8)

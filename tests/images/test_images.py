@@ -345,6 +345,47 @@ def test_sixteen_bit_colors_are_converted_with_their_profile(tmp_path: Path, suf
     assert np.abs(opened - wide_to_srgb(colors / 65535, 1.8)).max() < 0.002
 
 
+def with_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG with more chunks after its header."""
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return png[:33] + b"".join(parts) + png[33:]
+
+
+@pytest.mark.parametrize("kind", ["gray", "gray16", "rgb", "rgb16"])
+def test_the_gamma_of_a_png_is_applied_unless_the_file_is_srgb(kind: str, tmp_path: Path) -> None:
+    ramp = np.arange(0, 256, 5, dtype=np.uint8)[None]
+    levels = ramp.astype(np.uint16) * 257 if kind.endswith("16") else ramp
+    if kind == "rgb16":
+        pyvips = pytest.importorskip("pyvips")
+        plain = pyvips.Image.new_from_array(np.repeat(levels[..., None], 3, 2), interpretation="rgb16").pngsave_buffer()
+    else:
+        file = io.BytesIO()
+        PIL.Image.fromarray(np.repeat(levels[..., None], 3, 2) if kind == "rgb" else levels).save(file, "PNG")
+        plain = file.getvalue()
+    value = ramp[0] / 255
+    encoded = np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
+    linear, usual = ((b"gAMA", struct.pack(">I", number)) for number in (100000, 45455))
+    for chunks, expected in (
+        ([linear], encoded),
+        ([usual], value),
+        ([(b"gAMA", bytes(4))], value),
+        ([(b"sRGB", b"\0"), linear], value),
+    ):
+        (tmp_path / "ramp.png").write_bytes(with_chunks(plain, *chunks))
+        assert np.abs(load_image(tmp_path / "ramp.png")[0, 0, 0].numpy() - expected).max() < 0.002
+
+
+def test_a_tiff_of_floating_point_colors_is_named_as_such(tmp_path: Path) -> None:
+    pyvips = pytest.importorskip("pyvips")
+    pyvips.Image.black(20, 20, bands=3).cast("float").write_to_file(str(tmp_path / "float.tif"))
+    with pytest.raises(
+        ValueError, match=r"TIFF, or its pixels are not integers, .* give a complete file"
+    ):
+        open_picture(tmp_path / "float.tif")
+
+
 def test_gray_is_converted_with_its_profile_at_both_bit_depths(tmp_path: Path) -> None:
     linear = matrix_profile(SRGB, 1.0)
     ramp = np.arange(0, 256, 5, dtype=np.uint8)[None]
