@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -106,16 +107,25 @@ def torch_defaults(seed: int = 0, device: torch.device = CPU) -> Iterator[None]:
 
 
 class _Caller:
-    """The settings that all threads share: saved by the first computation and restored by the last one."""
+    """The settings that all threads share: saved by the first computation and restored by the last one.
+
+    A process that was forked after a computation lacks the threads of OpenMP, and PyTorch would wait for them forever:
+    it computes with one thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running = 0
         self._dtype = torch.float32
         self._random = torch.empty(0)
+        self._process: int | None = None
 
     def __enter__(self) -> None:
         with self._lock:
+            if self._process not in (None, os.getpid()):
+                torch.set_num_threads(1)
+                self._running = 0
+            self._process = os.getpid()
             if self._running == 0:
                 self._dtype, self._random = torch.get_default_dtype(), torch.get_rng_state()
                 torch.set_default_dtype(torch.float32)

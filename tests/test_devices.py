@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import ForkedProcess
 
 from impasto import devices
 from impasto.devices import (
@@ -133,3 +134,25 @@ def test_freed_memory_below_a_block_in_use_is_returned_to_the_system() -> None:
     del blocks[:-1]
     return_freed_memory()
     assert mebibytes_in_use() < full - 40
+
+
+# Computes, forks, and computes again in the new process, which lacks the threads of OpenMP.
+FORK = """
+import os, signal, torch
+from impasto.devices import torch_defaults
+def compute():
+    with torch_defaults():
+        return torch.nn.functional.conv2d(torch.randn(1, 16, 128, 128), torch.randn(16, 16, 3, 3)).sum().item()
+torch.set_num_threads(2)
+first = compute()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    os._exit(0 if abs(compute() / first - 1) < 1e-4 else 3)
+print(os.waitpid(child, 0)[1], torch.get_num_threads())
+"""
+
+
+def test_a_process_that_was_forked_after_a_computation_computes(tmp_path: Path) -> None:
+    out, err = ForkedProcess(tmp_path, FORK).communicate(60)
+    assert (out, err) == ("0 2\n", "")
