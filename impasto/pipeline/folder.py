@@ -17,6 +17,7 @@ from impasto.pipeline.folder_plan import SUFFIX, FolderTask, folder_tasks
 from impasto.pipeline.plan import Plan
 from impasto.pipeline.records import record_path
 from impasto.pipeline.stylizer import OnStep, Stylizer
+from impasto.types import Step
 
 
 @dataclass(frozen=True)
@@ -157,27 +158,54 @@ def stylize_tasks(
 
     Raises:
         ValueError: for a setting that turns out to be wrong with the first picture.
+        Exception: any exception of `on_step`.
     """
     if any(task.record is None for task in tasks):
         check_writable(tasks[0].output)
-    has_output = False
+    has_output, listener = False, _Listener(on_step)
     for task in tasks:
         if task.record is not None:
             yield FolderResult(task.content, task.output, "skipped", record=task.record)
             continue
         try:
-            record = _stylize(task, stylizer, bits, on_step)
+            record = _stylize(task, stylizer, bits, listener)
         except Exception as error:  # one picture that fails must not stop the others
-            text = " ".join(str(error).split())[:500]
-            is_user_error = isinstance(error, ValueError)
-            if is_user_error and not has_output and text.partition(":")[0] in stylizer.config.__dataclass_fields__:
+            is_setting = isinstance(error, ValueError) and _setting_of(error) in stylizer.config.__dataclass_fields__
+            if error is listener.error or (is_setting and not has_output):
                 raise
-            kind = "" if is_user_error else f"{type(error).__name__}: "
-            name = "" if str(task.content) in text else f"{str(task.content)!r}: "
-            yield FolderResult(task.content, task.output, "failed", error=f"{name}{kind}{text}")
+            yield _failure(task, error)
         else:
             has_output = True
             yield FolderResult(task.content, task.output, "stylized", record=record)
+
+
+class _Listener:
+    """Calls a function with every step and keeps its exception, which the picture did not cause."""
+
+    def __init__(self, on_step: OnStep | None) -> None:
+        self._on_step = on_step
+        self.error: Exception | None = None
+
+    def __call__(self, step: Step) -> object:
+        """Return what the function returns, or None without one."""
+        try:
+            return None if self._on_step is None else self._on_step(step)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _setting_of(error: ValueError) -> str:
+    """Return what an error message begins with: the name of a setting if the error is about one."""
+    return " ".join(str(error).split()).partition(":")[0]
+
+
+def _failure(task: FolderTask, error: Exception) -> FolderResult:
+    """Return the result of a task that failed, with one line."""
+    text = " ".join(str(error).split())[:500]
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    name = "" if str(task.content) in text else f"{str(task.content)!r}: "
+    return FolderResult(task.content, task.output, "failed", error=f"{name}{kind}{text}")
 
 
 def _report(results: Iterable[FolderResult], on_picture: OnPicture | None) -> Iterator[FolderResult]:

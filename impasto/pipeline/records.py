@@ -9,6 +9,8 @@ from typing import Any
 from impasto.images import read_record
 
 ROLES = ("content", "start", "style", "mask", "style_mask")
+FORMAT = 1
+"""Version of the format of a record."""
 REQUIRED = {"method", "settings", "inputs", "steps", "stopped"}
 """Keys without which a record cannot be replayed."""
 
@@ -67,6 +69,9 @@ def load_record(picture: str | Path) -> dict[str, Any]:
         lacking = ", ".join(sorted(missing))
         raise ValueError(f"{str(picture)!r}: not a record of impasto: it lacks {lacking}; give an output of impasto")
     assert isinstance(record, dict)
+    if record.get("format", FORMAT) != FORMAT:
+        text = f"its record has format {record['format']!r}, and this version of impasto reads {FORMAT}"
+        raise ValueError(f"{str(picture)!r}: {text}; use the version that wrote it")
     if not _has_valid_types(record):
         raise ValueError(f"{str(picture)!r}: its record is corrupt; give an output of impasto")
     return record
@@ -88,10 +93,16 @@ def _has_valid_types(record: dict[str, Any]) -> bool:
         isinstance(record["method"], str)
         and isinstance(record["settings"], dict)
         and isinstance(inputs, list)
-        and all(isinstance(entry, dict) and {"role", "path", "name", "sha256"} <= entry.keys() for entry in inputs)
+        and all(isinstance(entry, dict) and _is_input(entry) for entry in inputs)
         and [entry["role"] for entry in inputs].count("content") == 1
         and all(entry["role"] in ROLES for entry in inputs)
     )
+
+
+def _is_input(entry: dict[str, Any]) -> bool:
+    """Check the keys and types of the entry of an input."""
+    texts = [entry.get(name) for name in ("role", "name", "sha256")]
+    return all(isinstance(each, str) for each in texts) and isinstance(entry.get("path", 0), str | None)
 
 
 def _read(path: Path) -> str:

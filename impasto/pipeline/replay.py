@@ -55,7 +55,9 @@ def replay(
     last = record["steps"] if record["stopped"] == "cancelled" else None
     (source,), others, method = paths["content"], paths["style"], record["method"]
     until_last = partial(_until, last, on_step)
-    return stylize(source, others, method, on_step=until_last, output=output, max_pixels=max_pixels, **settings)
+    result = stylize(source, others, method, on_step=until_last, output=output, max_pixels=max_pixels, **settings)
+    _warn_of_other_weights(record, result)
+    return result
 
 
 def _until(last: int | None, on_step: OnStep | None, step: Step) -> bool:
@@ -106,6 +108,12 @@ def _checked_path(entry: dict[str, Any], path: str | Path | None, max_pixels: in
         raise ValueError(f"the {role} {str(path)!r} has changed since the record; give the original as {flag}")
     is_sample = str(path) in {*STYLES, *CONTENTS}
     return path if is_sample else file
+
+
+def _warn_of_other_weights(record: dict[str, Any], result: Result) -> None:
+    """Warn where the weights that made the output were other ones, because the output then differs."""
+    if record.get("weights", result.weights) != result.weights:
+        warnings.warn(f"the picture was computed with other weights: {record['weights']}", stacklevel=3)
 
 
 def _warn_of_other_versions(record: dict[str, Any]) -> None:

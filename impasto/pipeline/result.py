@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.files import write_atomically
 from impasto.images import Bits, check_format, check_output, encode_image, to_pil
-from impasto.pipeline.records import check_record_path, record_path
+from impasto.pipeline.records import FORMAT, check_record_path, record_path
 from impasto.types import Image, Step, losses_by_kind
 
 Stopped = Literal["converged", "steps", "cancelled", "diverged"]
@@ -106,7 +106,7 @@ class Result:
             picture: name of the file that the image is written to.
         """
         record = {
-            "format": 1,
+            "format": FORMAT,
             **self.summary(),
             "settings": self.settings,
             "terms": self.losses,

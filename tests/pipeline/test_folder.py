@@ -279,6 +279,20 @@ def test_the_output_of_a_cancelled_run_with_other_settings_is_not_replaced(run: 
     assert "'out/a.png' was stylized with another steps" in run(*STYLIZE)[2]
 
 
+class UserError(Exception):
+    """An exception of the caller."""
+
+
+@pytest.mark.parametrize("error", [UserError("mine"), KeyError("mine"), ValueError("mine")])
+def test_an_exception_of_a_listener_is_not_a_failure_of_the_picture(error: Exception) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    for listener in ("on_step", "on_picture"):
+        with pytest.raises(type(error), match="mine"):
+            impasto.stylize_folder("photos", "style.png", "out", **{listener: fail}, **SETTINGS)
+
+
 def test_an_output_of_other_weights_counts_as_different(run: Run) -> None:
     words = [*STYLIZE, "--suffix", "jpg"]
     assert run(*words)[0] == 0

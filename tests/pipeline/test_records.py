@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 
 import PIL.Image
@@ -36,6 +37,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def listed(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"inputs": [{"role": "content", "path": 5, "name": "a", "sha256": "0"}]}, "is corrupt"),
+        ({"inputs": [{"role": "content", "path": "a", "name": None, "sha256": "0"}]}, "is corrupt"),
+        ({"inputs": [{"role": ["content"], "path": "a", "name": "a", "sha256": "0"}]}, "is corrupt"),
+        ({"inputs": [{"role": "content", "name": "a", "sha256": "0"}]}, "is corrupt"),
+        ({"format": 2}, "has format 2, and this version of impasto reads 1"),
+        ({"format": None}, "has format None"),
+    ],
+)
+def test_a_record_that_was_edited_or_is_newer_is_an_error_of_one_line(
+    changed: dict[str, object], message: str, results: tuple[Result, Result], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("edited.json").write_text(json.dumps({**results[0].record(), **changed}))
+    assert main(["replay", "edited.json", "-o", "out.png"]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_replay_with_other_weights_warns(results: tuple[Result, Result]) -> None:
+    record = results[0].record()
+    Path("same.json").write_text(json.dumps(record))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        impasto.replay("same.json")
+    Path("other.json").write_text(json.dumps({**record, "weights": {"name": "tiny.safetensors", "sha256": "0"}}))
+    with pytest.warns(UserWarning, match="computed with other weights: .*tiny.safetensors"):
+        impasto.replay("other.json")
 
 
 @pytest.mark.parametrize("content", [MINE, "[1, 2]", "not JSON", "", "[" * 100_000, '{"method": "gatys"}'])
