@@ -36,7 +36,7 @@ def losses(arguments: list[str]) -> int:
     rows = [
         {
             "name": name,
-            "summary": (inspect.getdoc(LOSSES[name]) or "").partition("\n")[0],
+            "summary": inspect.cleandoc(LOSSES[name].__doc__ or "").partition("\n")[0],  # none with `python -OO`
             "role": LOSSES[name].role,
             "is_spatial_mean": LOSSES[name].is_spatial_mean,
         }

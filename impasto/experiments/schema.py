@@ -172,7 +172,8 @@ def _first_error(error: ValidationError, document: Document) -> ValueError:
             return document.error(path, f"missing field; the fields here are {names}")
         return document.error(path, f"unknown field; choose from {names}")
     message = first["msg"]
-    return document.error(path, f"{message[0].lower()}{message[1:]}, not {first['input']!r}")
+    value = repr(first["input"])[:200]  # aliases make a value of a short file long
+    return document.error(path, f"{message[0].lower()}{message[1:]}, not {value}")
 
 
 def _names(model: type[BaseModel]) -> list[str]:

@@ -67,6 +67,8 @@ def read_document(path: Path) -> Document:
         raise ValueError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: its values are nested too deeply; remove brackets or indentation") from None
 
 
 def _record_lines(node: Any, path: KeyPath, ancestors: tuple[int, ...], document: Document) -> None:

@@ -57,8 +57,7 @@ def train(
     Args:
         recipe: name of a recipe.
         output: folder of the checkpoint, the curves, the contact sheet and the exported weights.
-        photos: folder of photographs, used as content images; at least one of the two folders is needed.
-        paintings: folder of paintings, used as style images.
+        photos, paintings: folders of content images and of style images; at least one of them is needed.
         minutes: time limit of this session, which ends with a checkpoint; None: no limit.
         save_every: seconds between two checkpoints.
         on_step: called with every step; returning False ends the session with a checkpoint.
@@ -71,6 +70,7 @@ def train(
     config = check_settings(kind.Config, recipe, settings)
     device = pick_device(local_device(config.device))
     this_process().samples(config.batch)
+    _check_folders(Path(output), {"photos": photos, "paintings": paintings})
     data = Dataset(photos, paintings, config.crop, config.seed, batch=config.batch)
     path, identity = Path(output) / CHECKPOINT, run_identity(recipe, config, data)
     state = _read_state(path, identity)
@@ -81,6 +81,15 @@ def train(
         stopped = session.train(data, minutes, on_step)
         exported = session.export() if processes.is_first else None
     return Trained(exported, recipe, run.step, config.steps, run.seconds, run.losses, stopped)
+
+
+def _check_folders(output: Path, folders: dict[str, str | Path | None]) -> None:
+    """Check that the contact sheet of the training does not become a picture of its data."""
+    target = output.resolve()
+    for kind, folder in folders.items():
+        if folder is not None and Path(folder).resolve() in (target, *target.parents):
+            text = f"{str(output)!r} is in the folder of the {kind}, so that its images would become training data"
+            raise ValueError(f"output: {text}; give another folder")
 
 
 def _read_state(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

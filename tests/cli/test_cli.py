@@ -18,6 +18,7 @@ import pytest
 
 from impasto.cli import COMMANDS, main
 from impasto.cli.tables import print_rows
+from impasto.losses import LOSSES
 
 KEYS = {
     *("output", "method", "backbone", "seconds", "steps", "evaluations"),
@@ -529,6 +530,12 @@ def test_a_list_is_printed_as_json_or_as_plain_columns_in_a_pipe(run: Run, comma
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == ["name", *(row["name"] for row in rows)]
     assert "\x1b" not in out
+
+
+def test_a_loss_without_docstring_has_no_summary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LOSSES["gram"], "__doc__", None)  # as with `python -OO`
+    rows = json.loads(run("losses", "--json")[1])
+    assert [row["summary"] for row in rows if row["name"] == "gram"] == [""]
 
 
 def test_rows_are_a_table_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

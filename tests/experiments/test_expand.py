@@ -188,11 +188,19 @@ def test_an_error_in_the_quick_version_names_its_line(read: Read) -> None:
         ("", "the file is empty"),
         ("- 1\n", ":1: an experiment is a mapping of fields"),
         ("&a [*a]\n", "refers to itself"),
+        ("[" * 3000, "grid.yaml: its values are nested too deeply"),
     ],
 )
 def test_a_file_without_fields_is_an_error(read: Read, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         read(text)
+
+
+def test_a_value_that_aliases_make_long_is_shortened_in_the_error(read: Read) -> None:
+    lines = ["a0: &a0 [x, x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 8)}]" for i in range(1, 6)), "name: *a5"]
+    with pytest.raises(ValueError, match="name: ") as caught:
+        read("\n".join(lines))
+    assert len(str(caught.value)) < 1000
 
 
 def test_content_and_style_share_are_graded_at_the_sizes_below_the_largest_output(read: Read) -> None:

@@ -545,6 +545,11 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_first_step(tmp_
         ([*WORDS, "-o", "new", "--minutes", "-1"], "impasto: --minutes: expected a number of at least 0, not '-1'"),
         ([*WORDS, "-o", "new", "--stepz", "1"], "impasto: unknown flag --stepz; did you mean --steps?"),
         (["train", "small", "-o", "new"], "impasto: no training data: give a folder of photos"),
+        (
+            [*WORDS, "-o", "photos"],
+            "impasto: output: 'photos' is in the folder of the photos, so that its images would",
+        ),
+        ([*WORDS, "-o", "paintings/new"], "impasto: output: 'paintings/new' is in the folder of the paintings"),
     ],
     ids=lambda words: words[-1] if isinstance(words, list) else "",
 )
