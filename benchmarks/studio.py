@@ -1,14 +1,17 @@
-"""Measure how long the studio takes to start and to show a preview: `python benchmarks/studio.py`.
+"""Measure how long the studio takes to start and to show something: `python benchmarks/studio.py`.
 
 Starts `impasto studio` and measures on this machine:
   start-up        from the command to the first response of the page (limit: 6 s on 2 cores)
   first preview   from the request to the first preview, with `lite` at 512 pixels (limit: 2 s)
+  page            in Chromium, where it is installed: until it is usable, its requests and bytes, and, for a photo of
+                  12 megapixels, until the stage and all styles show their instant versions
 The first preview is measured immediately and after the studio had time to warm up. The processor time is printed too:
 it depends less on other processes. Exit status 1 means that a limit was exceeded.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -18,9 +21,23 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+import numpy as np
+import PIL.Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = Path("/usr/bin/chromium")
 START_UP, FIRST_PREVIEW = 6.0, 2.0
+CONTENT = (
+    "new URLSearchParams(each.src.split('?')[1]).get('content') === document.querySelector('#contents :checked').value"
+)
+SHOWN = f"[...document.querySelectorAll('#stage .after')].every(each => {CONTENT} && each.complete)"
+COMPLETE = f"[...document.querySelectorAll('#styles img.instant')].every(each => {CONTENT} && each.complete)"
+"""Conditions of the page: the stage, and all styles, show instant versions of the chosen photo."""
 WARM = 5.0
 """Seconds of warm-up; a user needs longer to choose images."""
 
@@ -39,6 +56,7 @@ def main() -> int:
             cold = first_preview(url, server.pid)
             time.sleep(WARM)
             warm = first_preview(url, server.pid)
+            page = page_figures(url) if CHROMIUM.is_file() else []
         finally:
             server.terminate()
             server.wait()
@@ -46,6 +64,8 @@ def main() -> int:
     print(f"| start-up, first response of the page | {start_up:.2f} | {opened:.2f} | {START_UP:g} |")
     print(f"| first preview, immediately | {cold[0]:.2f} | {cold[1]:.2f} | |")
     print(f"| first preview, warm | {warm[0]:.2f} | {warm[1]:.2f} | {FIRST_PREVIEW:g} |")
+    for name, value, limit in page:
+        print(f"| page: {name} | {value} | | {limit} |")
     return int(start_up > START_UP or warm[0] > FIRST_PREVIEW)
 
 
@@ -61,6 +81,47 @@ def first_preview(url: str, process: int) -> tuple[float, float]:
     while json.load(urllib.request.urlopen(f"{url}jobs/{key}"))["status"] in ("waiting", "running"):
         time.sleep(0.05)
     return seconds
+
+
+def page_figures(url: str) -> list[tuple[str, str, str]]:
+    """Return name, value and limit of the figures of the page, opened twice in Chromium; the second time counts."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        for _ in range(2):
+            page, sizes = browser.new_page(), []
+            page.on("requestfinished", lambda request, sizes=sizes: sizes.append(request.sizes()["responseBodySize"]))
+            started = time.perf_counter()
+            page.goto(url)
+            page.locator("body[data-ready]").wait_for()
+            usable = time.perf_counter() - started
+            page.wait_for_function(f"() => {SHOWN} && {COMPLETE}")
+            count, total = len(sizes), sum(sizes)
+        uploaded = upload_photo(page)
+        page.wait_for_function(f"() => {SHOWN}", polling=20)
+        stage = time.perf_counter() - uploaded
+        page.wait_for_function(f"() => {COMPLETE}", polling=20)
+        styles = time.perf_counter() - uploaded
+        browser.close()
+    return [
+        ("usable after", f"{usable:.2f} s", "1.5 s"),
+        ("requests and bytes, with all pictures", f"{count}, {total / 1000:.0f} kB", "500 kB"),
+        ("instant version on the stage after the choice of a photo", f"{stage:.2f} s", ""),
+        ("instant versions of all styles after the choice of a photo", f"{styles:.2f} s", "3 s"),
+    ]
+
+
+def upload_photo(page: Page) -> float:
+    """Choose a photo of 12 megapixels and return the time when the page shows it among the photos."""
+    side = np.linspace(0, 255, 4000).astype(np.uint8)
+    colors = np.stack(np.broadcast_arrays(side[None, :], side[:3000, None], side[None, ::-1]), -1)
+    file = io.BytesIO()
+    PIL.Image.fromarray(colors).save(file, "JPEG")
+    photo = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
+    page.locator("#contents input[type=file]").set_input_files(photo)
+    page.locator("#contents label:has(:checked)", has_text="photo").wait_for()
+    return time.perf_counter()
 
 
 def processor_seconds(process: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,8 +15,9 @@ from starlette.routing import Mount, Route
 from impasto.studio.access import Receive, Scope, Send
 from impasto.studio.service import TEMPORARY, StudioService
 
-PREPARE_DELAY = 2.0
-"""Seconds after the start of the server, in which the page loads first."""
+HAS_GRADIO = importlib.util.find_spec("gradio") is not None
+PREPARE_DELAY = 10.0
+"""Seconds after the start of the server, in which the page loads and the first picture begins."""
 
 
 class ClientApi:
@@ -34,7 +36,7 @@ class ClientApi:
 
     def routes(self) -> list[Route | Mount]:
         """Return the routes that the client of gradio requests."""
-        return [Route("/config", self), Mount("/gradio_api", _Prefixed(self, "/gradio_api"))]
+        return [Route("/config", self), Mount("/gradio_api", _Prefixed(self, "/gradio_api"))] if HAS_GRADIO else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -43,7 +45,8 @@ class ClientApi:
 
     def start(self) -> None:
         """Prepare for requests after a delay."""
-        self._tasks.append(asyncio.create_task(self._prepare(PREPARE_DELAY)))
+        if HAS_GRADIO:
+            self._tasks.append(asyncio.create_task(self._prepare(PREPARE_DELAY)))
 
     async def close(self) -> None:
         """End gradio, if it was started."""

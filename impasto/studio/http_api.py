@@ -17,7 +17,7 @@ from starlette.routing import Route
 from impasto.studio.catalog import describe_image
 from impasto.studio.experiment_browser import ExperimentBrowser
 from impasto.studio.portable import portable_png, without_paths
-from impasto.studio.previews import PREVIEW_SIZE, THUMBNAIL_SIZE, media_type
+from impasto.studio.previews import PREVIEW_SIZE, TILE_SIZE, media_type
 from impasto.studio.service import StudioService
 from impasto.studio.uploads import KINDS
 
@@ -58,7 +58,7 @@ class HttpApi:
 
     async def source(self, request: Request) -> Response:
         """Return a sample or an upload, encoded again: an upload's own bytes are never sent."""
-        size = THUMBNAIL_SIZE if request.query_params.get("size") == "small" else PREVIEW_SIZE
+        size = TILE_SIZE if request.query_params.get("size") == "small" else PREVIEW_SIZE
         data = await run_in_threadpool(self.service.source_preview, request.path_params["name"], size)
         return Response(data, media_type=media_type(data), headers={"cache-control": "max-age=3600"})
 

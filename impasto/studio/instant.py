@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.images import fill_hidden, fit, open_picture, resize
 from impasto.pipeline.stylizer import Stylizer
 from impasto.studio.previews import encode_preview
+from impasto.studio.requests import MAX_STYLES
 from impasto.types import Image
 
 METHOD = "micro"
@@ -42,10 +43,12 @@ class InstantPreviews:
             size: longer side in pixels, one of `SIZES`.
 
         Raises:
-            ValueError: for another size, no style, or an image that cannot be read.
+            ValueError: for another size, a wrong number of styles, or an image that cannot be read.
         """
         if size not in SIZES:
             raise ValueError(f"size: give one of {', '.join(map(str, SIZES))}, not {size}")
+        if not 0 < len(styles) <= MAX_STYLES:
+            raise ValueError(f"style: give 1 to {MAX_STYLES} style images, not {len(styles)}")
         with self._lock:
             return self._compute(content, tuple(styles), size)
 

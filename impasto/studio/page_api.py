@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import secrets
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -24,7 +27,7 @@ from impasto.studio.portable import portable_png
 from impasto.studio.previews import media_type
 from impasto.studio.regions import colors_used, encode_png, label_map
 from impasto.studio.requests import request_from_record
-from impasto.studio.service import StudioService
+from impasto.studio.service import TEMPORARY, StudioService
 
 FILES = Path(__file__).with_name("page")
 """Folder of the HTML, CSS and JavaScript of the page."""
@@ -64,8 +67,10 @@ class PageApi:
         names = {file.name: file for file in FILES.iterdir() if file.suffix in MEDIA_TYPES}
         if name not in names:
             raise ValueError(f"the page has no file {name[:40]!r}")
-        headers = {"cache-control": "no-cache"}
-        return FileResponse(names[name], media_type=MEDIA_TYPES[names[name].suffix], headers=headers)
+        data, headers = names[name].read_bytes(), {"cache-control": "no-cache", "vary": "accept-encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            data, headers = gzip.compress(data, 6), {**headers, "content-encoding": "gzip"}
+        return Response(data, media_type=MEDIA_TYPES[names[name].suffix], headers=headers)
 
     async def catalog(self, request: Request) -> Response:
         """Return the images, methods and settings."""
@@ -102,9 +107,11 @@ class PageApi:
     async def archive(self, request: Request) -> Response:
         """Return the pictures of the results in `keys` as a zip archive."""
         keys = [key for key in request.query_params.get("keys", "").split(",") if key][:MAX_ZIPPED]
-        data = await run_in_threadpool(self._zip, keys)
-        headers = {"content-disposition": 'attachment; filename="impasto.zip"', **NO_STORE}
-        return Response(data, media_type="application/zip", headers=headers)
+        file = await run_in_threadpool(self._zip, keys)
+        remove = BackgroundTask(file.unlink, missing_ok=True)
+        return FileResponse(
+            file, filename="impasto.zip", media_type="application/zip", background=remove, headers=NO_STORE
+        )
 
     async def entry(self, request: Request) -> Response:
         """Return the details of a result; `DELETE` moves it to the trash."""
@@ -166,13 +173,16 @@ class PageApi:
         ]
         return self.service.queue.submit_all(requests)
 
-    def _zip(self, keys: Sequence[str]) -> bytes:
-        file = io.BytesIO()
+    def _zip(self, keys: Sequence[str]) -> Path:
+        """Write the pictures of results into an archive, which the caller deletes, and return its path."""
+        entries = [self.service.history.entry(key) for key in keys]
+        folder = self.service.folder / TEMPORARY
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{secrets.token_hex(8)}.zip"
         with zipfile.ZipFile(file, "w") as archive:  # PNG files do not become smaller
-            for key in keys:
-                entry = self.service.history.entry(key)
-                archive.writestr(f"impasto-{key[:15]}-{key[-4:]}.png", portable_png(entry.picture))
-        return file.getvalue()
+            for entry in entries:
+                archive.writestr(f"impasto-{entry.key[:15]}-{entry.key[-4:]}.png", portable_png(entry.picture))
+        return file
 
 
 def _numbers(name: str, value: Any) -> list[float]:

@@ -10,8 +10,8 @@ from torch import Tensor
 from impasto.images import fill_hidden, fit, flatten, resize, to_pil
 from impasto.types import Image
 
-PREVIEW_SIZE, THUMBNAIL_SIZE = 1024, 320
-"""Largest longer sides in pixels."""
+PREVIEW_SIZE, THUMBNAIL_SIZE, TILE_SIZE = 1024, 320, 192
+"""Largest longer sides in pixels: on the canvas, in lists of results, and in lists of images to choose from."""
 
 
 def encode_jpeg(image: Image, max_size: int, alpha: Tensor | None = None) -> bytes:

@@ -20,7 +20,7 @@ from impasto.studio.requests import StylizeRequest, check_no_paths
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
 
 TEMPORARY = "temporary"
-"""Name of the folder for temporary files of gradio; it is emptied at each start."""
+"""Name of the folder for temporary files, of gradio too; it is emptied at each start."""
 
 
 def default_folder() -> Path:

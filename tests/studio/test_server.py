@@ -213,7 +213,8 @@ def test_an_instant_preview_shows_the_content_image_in_the_style(studio: Studio)
     assert [(status, headers["content-type"]) for status, _, headers in shown] == [(200, "image/jpeg")] * 2
     assert {max(picture.size) for picture in pictures} == {192}
     assert np.abs(np.asarray(pictures[0], float) - np.asarray(pictures[1], float)).mean() > 10
-    assert fetch(f"{studio.url}instant?content=woodcut&style=mosaic&size=4000")[0] == 400
+    for wrong in ("style=mosaic&size=4000", "size=192", "size=192" + 17 * "&style=mosaic"):
+        assert fetch(f"{studio.url}instant?content=woodcut&{wrong}")[0] == 400
     assert fetch(f"{studio.url}instant?content=/etc/hostname&style=mosaic&size=192")[0] == 400
 
 

@@ -7,6 +7,7 @@ export const jobs = new Map();
 const watched = new Set(); // keys whose end is reported, although they are no longer live
 const listeners = [];
 let timer;
+let sent = 0, answered = 0;
 let isAway = false;
 
 export const isLive = job => job.status === "waiting" || job.status === "running";
@@ -26,10 +27,13 @@ export function follow(...states) {
 /** Ask for the states of all jobs now, and again after a while. */
 export async function poll() {
   clearTimeout(timer);
-  const unknown = [...watched].filter(key => !jobs.has(key) || isLive(jobs.get(key)));
+  const ticket = ++sent;
+  const asked = [...watched].filter(key => !jobs.has(key) || isLive(jobs.get(key)));
   try {
-    const answer = await request(`jobs?keys=${unknown.join(",")}`);
-    update(answer.jobs);
+    const answer = await request(`jobs?keys=${asked.join(",")}`);
+    if (ticket < answered) return; // a later request was answered first
+    answered = ticket;
+    update(answer.jobs, asked);
     if (isAway) find("#messages .error.away")?.remove();
     isAway = false;
   } catch (error) {
@@ -40,14 +44,16 @@ export async function poll() {
   timer = setTimeout(poll, [...jobs.values()].some(isLive) && !isAway ? BUSY : IDLE);
 }
 
-function update(states) {
+function update(states, asked) {
   const seen = new Set(states.map(job => job.key));
   for (const job of states) {
     const before = jobs.get(job.key);
     jobs.set(job.key, job);
+    if (isLive(job)) watched.add(job.key);
     if (!isLive(job) && before && isLive(before)) ended(job);
   }
-  for (const [key, job] of jobs) if (isLive(job) && !seen.has(key)) jobs.set(key, { ...job, status: "gone" });
+  // a job that was submitted after the request is not in the answer either, so only those that were asked for count
+  for (const key of asked) if (jobs.has(key) && !seen.has(key)) jobs.set(key, { ...jobs.get(key), status: "gone" });
   tell();
 }
 
