@@ -8,11 +8,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from impasto.images import load_image
+from impasto.images import load_image, to_pil
 from impasto.samples import resolve
 
 SIDE = 24
 """Side of the sprite in pixels."""
+SIZE, SHIFT = (64, 96), 2
+"""Height and width of the frames of a clip, and how far its window moves with each, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,19 @@ def shifted_window(
         )
         hidden = (hidden | was_there) & ~on_sprite
     return KnownMotion(earlier, frame, flow, hidden, on_sprite)
+
+
+def window_frames(count: int = 5, sprite: bool = True) -> list[np.ndarray]:
+    """Windows of 64x96 pixels that move by 2 pixels to the right over a still, with a sprite that moves down."""
+    ground = np.array(to_pil(still(size=192)))
+    picture = np.array(to_pil(still("mosaic", 96)))[:SIDE, :SIDE]
+    frames = []
+    for i in range(count):
+        frame = ground[20 : 20 + SIZE[0], 10 + SHIFT * i : 10 + SHIFT * i + SIZE[1]].copy()
+        if sprite:
+            frame[4 + 3 * i : 4 + 3 * i + SIDE, 36 : 36 + SIDE] = picture
+        frames.append(frame)
+    return frames
 
 
 def turned_window(degrees: float = 2.0, scale: float = 1.02, shape: tuple[int, int] = (96, 128)) -> KnownMotion:

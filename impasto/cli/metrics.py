@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from math import isfinite
 from typing import Any
 
@@ -15,6 +16,7 @@ from impasto.metrics import METRICS, PIXELS
 from impasto.metrics.evaluate import evaluate_with_baselines
 from impasto.metrics.reference import compared_layers
 
+CLIP_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".apng", ".gif"))
 METRICS_HELP = (
     "Metrics to compute; NAME@SIZE, such as style_share@256, first reduces all images to SIZE pixels. Default: all "
     "metrics, and content and style_share also at those of 512, 256 and 128 pixels that are smaller than the output."
@@ -28,6 +30,8 @@ def metrics(arguments: list[str]) -> int:
     if count != 3:
         raise ValueError(f"give a CONTENT, a STYLE and an OUTPUT, not {count}; see impasto metrics --help")
     output = options.images[2]
+    if is_clip(output):
+        return clip_metrics(options)
     opened = open_inputs(options.images)
     choice: dict[str, Any] = {"backbone": options.backbone, "layers": options.layers, "metrics": options.metrics}
     values = evaluate_with_baselines(*opened, **choice, device=options.device)
@@ -52,18 +56,44 @@ def metrics(arguments: list[str]) -> int:
     return 0
 
 
+def clip_metrics(options: argparse.Namespace) -> int:
+    """Print the metrics of a stylized clip."""
+    from impasto.video.grading import CLIP_METRICS, grade_clip
+
+    content, style, output = options.images
+    choice: dict[str, Any] = {"backbone": options.backbone, "layers": options.layers, "device": options.device}
+    values = grade_clip(content, style, output, metrics=options.metrics or CLIP_METRICS, **choice)
+    if options.json:
+        plain = {role: {name: x if isfinite(x) else None for name, x in each.items()} for role, each in values.items()}
+        facts = {"output": output, "backbone": options.backbone}
+        print(json.dumps({**facts, "metrics": plain.pop("output"), **plain}))
+        return 0
+    rows = [
+        {"metric": name, **{role: f"{each[name]:.4g}" for role, each in values.items()}} for name in values["output"]
+    ]
+    print(f"{output}, evaluation network {options.backbone}: {BACKBONES[options.backbone].summary}")
+    print_rows(rows, as_json=False, columns=("metric", *values))
+    return 0
+
+
+def is_clip(output: str) -> bool:
+    """Return whether an output is a clip: a folder of frames, or a file with the suffix of a video."""
+    return os.path.isdir(output) or os.path.splitext(output)[1].lower() in CLIP_SUFFIXES
+
+
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = CommandParser(
         "metrics",
         "Compute metrics of a stylized image. For comparison, the metrics of the content image itself (identity) and "
-        "of the style image itself (style copy) are printed too.",
+        "of the style image itself (style copy) are printed too. For a clip and its stylized clip, these are the warp "
+        "errors, and the means of some metrics over 8 frames.",
         standard=("images",),
     )
     parser.add_argument(
         "images",
         nargs="*",
         metavar="CONTENT STYLE OUTPUT",
-        help="Content image and style image (files or names of samples), then the stylized image (a file).",
+        help="Content image and style image (files or names of samples), then the stylized image (a file); or clips.",
     )
     parser.add_argument(
         "--backbone",

@@ -32,7 +32,7 @@ class ClipSettings:
 class VideoSettings(ClipSettings):
     """Stability."""
 
-    blend: Annotated[float, Ge(0), Lt(1), MAIN] = 0.4
+    blend: Annotated[float, Ge(0), Lt(1), MAIN] = 0.35
     """One-pass methods: fraction of the frame before, moved with the clip; higher is calmer and blurs more."""
     temporal_weight: Annotated[float, Ge(0), Le(1e6), MAIN] = 1.0
     """Optimizing methods: weight of the difference to the frame before, moved with the clip."""

@@ -10,35 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from moving_window import SIDE, still
+from moving_window import SHIFT, SIZE, window_frames
 from small_clip import moving_square, write_video
 
 import impasto
-from impasto.images import to_pil
 from impasto.video import open_clip
 from impasto.video.motion import FlowEstimator, warp
 
-SIZE = (64, 96)
-SHIFT = 2
 GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "frame_steps": 5, "loss_scales": 1}
 CASES: dict[str, dict[str, Any]] = {
     "micro": {"method": "micro"},
     "gatys": GATYS,
     "long term and luminance": {**GATYS, "long_term": [2, 3], "color": "luminance"},
 }
-
-
-def window_frames(count: int = 5, sprite: bool = True) -> list[np.ndarray]:
-    """Windows of 64x96 pixels that move by 2 pixels to the right over a still, with a sprite that moves down."""
-    ground = np.array(to_pil(still(size=192)))
-    picture = np.array(to_pil(still("mosaic", 96)))[:SIDE, :SIDE]
-    frames = []
-    for i in range(count):
-        frame = ground[20 : 20 + SIZE[0], 10 + SHIFT * i : 10 + SHIFT * i + SIZE[1]].copy()
-        if sprite:
-            frame[4 + 3 * i : 4 + 3 * i + SIDE, 36 : 36 + SIDE] = picture
-        frames.append(frame)
-    return frames
 
 
 @pytest.fixture(scope="module")

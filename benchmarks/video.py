@@ -1,0 +1,135 @@
+"""Measure flicker, style and speed of stylized clips, beside the input and beside frames that are stylized alone.
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/video.py --method micro gatys [--frames 48]
+
+For each style and method, a part of a film is stylized by `impasto.stylize_video` and once more frame by frame. The
+table has the warp error (mean squared difference from the frame 1 or 10 before, moved by the flow of the input, times
+10^4) beside that of the input, style share and content of VGG-19 (means over up to 8 frames), and the frames per second
+of the whole command, decoding, optical flow and encoding included. `--sheet FOLDER` writes a sheet of 12 consecutive
+frames and a space-time slice through one row for each clip. `--set NAME=VALUE` changes a setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from common import machine, picture, table
+
+from impasto import Stylizer, stylize_video
+from impasto.video import open_clip, write_clip
+from impasto.video.grading import GAPS, grade_clip
+
+METRICS = ("style_share", "content")
+FILM = "video/cutBunny.mp4"
+STYLES = ("starry_night", "mosaic", "vg_wheat_field")
+SHEET, COLUMNS = 12, 4
+LOSSLESS = ".mkv"
+
+
+def main() -> None:
+    options = _parse()
+    rows: list[list[object]] = []
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    with tempfile.TemporaryDirectory() as folder:
+        for style in options.styles:
+            for method in options.method:
+                rows += _measure(Path(folder), style, method, options)
+    head = ["style", "method", *(f"warp error {gap}" for gap in GAPS), "style share", "content", "frames/s"]
+    print(f"{machine()}\n\n{table(head, rows)}")
+
+
+def _measure(folder: Path, style: str, method: str, options: argparse.Namespace) -> list[list[object]]:
+    """Return the rows of the input, of the frames alone, and of the clip."""
+    file = picture(style)
+    part: dict[str, Any] = {"start": options.start, "duration": options.frames / 24 - 0.001}
+    settings = dict(_setting(each) for each in options.set)
+    outputs = {"clip": folder / f"{style}-{method}{LOSSLESS}", "frames alone": folder / f"{style}-alone{LOSSLESS}"}
+    speeds = {}
+    began = time.perf_counter()
+    result = stylize_video(options.clip, file, outputs["clip"], method, size=options.size, **part, **settings)
+    speeds["clip"] = result.frames / (time.perf_counter() - began)
+    clip = open_clip(options.clip, **part)
+    shape = tuple(result.description["size"])
+    content = write_clip(folder / f"input{LOSSLESS}", clip.frames((shape[0], shape[1])), clip)
+    if options.alone:
+        speeds["frames alone"] = _stylize_alone(content, file, outputs["frames alone"], method, options, settings)
+    rows = []
+    for name, speed in speeds.items():
+        grades = grade_clip(content, file, outputs[name], metrics=METRICS)
+        row = [style, f"{method}, {name}", *_figures(grades["output"]), f"{speed:.2f}"]
+        rows += [[style, "input", *_figures(grades["identity"]), ""], row] if name == "clip" else [row]
+        if options.sheet is not None:
+            _draw(outputs[name], options.sheet / f"{style}-{method}-{name.replace(' ', '-')}")
+    print(table(["style", "method", "1", "10", "style share", "content", "frames/s"], rows), flush=True)
+    return rows
+
+
+def _stylize_alone(
+    content: Path, style: Path, output: Path, method: str, options: argparse.Namespace, settings: dict[str, Any]
+) -> float:
+    """Stylize every frame as an image; return the frames per second."""
+    clip = open_clip(content)
+    own = {name: value for name, value in settings.items() if name not in ("blend", "temporal_weight", "frame_steps")}
+    stylizer = Stylizer(str(style), method, size=options.size, **own)
+    began = time.perf_counter()
+    frames = (
+        type(frame)(np.array(stylizer.stylize(frame.pixels).to_pil()), frame.time, frame.duration)
+        for frame in clip.frames()
+    )
+    write_clip(output, frames, clip)
+    return options.frames / (time.perf_counter() - began)
+
+
+def _figures(grades: dict[str, float]) -> list[str]:
+    errors = [f"{1e4 * grades[f'warp_error@{gap}']:.2f}" for gap in GAPS]
+    return [*errors, f"{100 * grades['style_share']:.1f} %", f"{grades['content']:.2f}"]
+
+
+def _draw(path: Path, target: Path) -> None:
+    """Write a sheet of consecutive frames and a space-time slice: one row of every frame, from top to bottom."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    frames = [frame.pixels for frame in open_clip(path).frames()]
+    middle = frames[len(frames) // 2 :][:SHEET]
+    rows = [np.concatenate(middle[i : i + COLUMNS], 1) for i in range(0, len(middle) // COLUMNS * COLUMNS, COLUMNS)]
+    PIL.Image.fromarray(np.concatenate(rows)).save(f"{target}-sheet.png")
+    row = frames[0].shape[0] // 2
+    time_slice = np.stack([frame[row] for frame in frames]).repeat(4, 0)
+    PIL.Image.fromarray(time_slice).save(f"{target}-slice.png")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clip", type=Path, default=None)
+    parser.add_argument("--styles", nargs="+", default=STYLES)
+    parser.add_argument("--method", nargs="+", default=["micro", "gatys"])
+    parser.add_argument("--start", type=float, default=0.4)
+    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--alone", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--set", nargs="+", default=[])
+    options = parser.parse_args()
+    if options.clip is None:
+        options.clip = picture("tubingen").parents[1] / FILM
+    return options
+
+
+if __name__ == "__main__":
+    main()
