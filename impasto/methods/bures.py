@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
+from annotated_types import Gt, Le
 from pydantic.dataclasses import dataclass
 
 from impasto.config import SETTINGS, OneOf
@@ -20,6 +21,8 @@ class BuresConfig(MatchingConfig):
     """Weight of the style loss: 3 is mild, 30 the default, 300 removes most of the content."""
     style_loss: Annotated[str, OneOf(style_losses)] = "bures"
     """Loss between the style features; `impasto losses` describes them."""
+    coarse_style: Annotated[float, Gt(0), Le(100)] = 0.8
+    """Factor on the style weight at the coarser loss scales: a higher one gives larger forms of the style."""
 
 
 @METHODS.add("bures")

@@ -23,7 +23,7 @@ ONE_SIZE: dict[Quality, int] = {"draft": 20, "normal": 200, "best": 500}
 """Iterations of a run at one size."""
 COARSEST_SIZE: dict[Quality, int] = {"draft": 20, "normal": 60, "best": 200}
 """Iterations at the coarsest of several sizes, which starts from the first image and is fast."""
-FINER_SIZE: dict[Quality, int] = {"draft": 3, "normal": 36, "best": 150}
+FINER_SIZE: dict[Quality, int] = {"draft": 3, "normal": 36, "best": 300}
 """Iterations at each of the finer sizes, which continue the image of the size before."""
 FACTOR: dict[Quality, float] = {"draft": 0.1, "normal": 1, "best": 2.5}
 """Factor on the iterations of methods that have their own number of them."""
@@ -47,7 +47,7 @@ class ScheduleSettings:
     start: Annotated[str, BeforeValidator(_file_start), MAIN] = "content"
     """First image: content, style, noise, the result of a feed-forward method (micro), or an image file."""
     quality: Annotated[Quality, MAIN] = "normal"
-    """Number of iterations: draft takes about a seventh of the time of normal, best four times as long."""
+    """Number of iterations: draft takes about a seventh of the time of normal, best up to eight times as long."""
     steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None
     """Number of steps over all sizes, in equal parts. Default: by quality."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()

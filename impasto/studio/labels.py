@@ -41,7 +41,7 @@ SETTINGS = {
     "style_scale": ("Brush size", "2 doubles the strokes of the style, 0.5 halves them."),
     "size": ("Output size", "Longer side in pixels; 0 keeps the size of your photo. Larger takes longer."),
     "color": ("Colors", "From the style, or those of your photo."),
-    "quality": ("Quality", "Draft takes a seventh of the time, best takes four times as long."),
+    "quality": ("Quality", "Draft takes a seventh of the time, best takes eight times as long."),
     "style_mix": ("Blend", "One number per style, in the order shown. Empty: equal parts."),
     "seed": ("Variation", "Random seed: the same number gives the same picture."),
     "device": ("Run on", "auto, cpu, cuda or mps."),
