@@ -15,7 +15,7 @@ from impasto.training.checkpoint import read_checkpoint, run_identity
 from impasto.training.datasets import Dataset
 from impasto.training.distributed import Processes, local_device, process_group, this_process
 from impasto.training.loop import TrainingRun
-from impasto.training.recipes import RECIPES, Recipe
+from impasto.training.recipes import RECIPES, Recipe, TrainingConfig
 from impasto.training.session import OnStep, Stopped, TrainingSession
 from impasto.training.snapshots import CURVES, SHEET
 
@@ -57,7 +57,8 @@ def train(
     Args:
         recipe: name of a recipe.
         output: folder of the checkpoint, the curves, the contact sheet and the exported weights.
-        photos, paintings: folders of content images and of style images; at least one of them is needed.
+        photos: folder of photographs, used as content images; at least one of the two folders is needed.
+        paintings: folder of paintings, used as style images.
         minutes: time limit of this session, which ends with a checkpoint; None: no limit.
         save_every: seconds between two checkpoints.
         on_step: called with every step; returning False ends the session with a checkpoint.
@@ -70,8 +71,7 @@ def train(
     config = check_settings(kind.Config, recipe, settings)
     device = pick_device(local_device(config.device))
     this_process().samples(config.batch)
-    _check_folders(Path(output), {"photos": photos, "paintings": paintings})
-    data = Dataset(photos, paintings, config.crop, config.seed, batch=config.batch)
+    data = _open_data(Path(output), photos, paintings, config)
     path, identity = Path(output) / CHECKPOINT, run_identity(recipe, config, data)
     state = _read_state(path, identity)
     with process_group(device) as processes, torch_defaults(config.seed, device):
@@ -83,13 +83,16 @@ def train(
     return Trained(exported, recipe, run.step, config.steps, run.seconds, run.losses, stopped)
 
 
-def _check_folders(output: Path, folders: dict[str, str | Path | None]) -> None:
-    """Check that the contact sheet of the training does not become a picture of its data."""
+def _open_data(
+    output: Path, photos: str | Path | None, paintings: str | Path | None, config: TrainingConfig
+) -> Dataset:
+    """Return the training data, after a check that no image of the training would become a part of them."""
     target = output.resolve()
-    for kind, folder in folders.items():
+    for kind, folder in (("photos", photos), ("paintings", paintings)):
         if folder is not None and Path(folder).resolve() in (target, *target.parents):
             text = f"{str(output)!r} is in the folder of the {kind}, so that its images would become training data"
             raise ValueError(f"output: {text}; give another folder")
+    return Dataset(photos, paintings, config.crop, config.seed, batch=config.batch)
 
 
 def _read_state(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

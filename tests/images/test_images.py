@@ -380,9 +380,7 @@ def test_the_gamma_of_a_png_is_applied_unless_the_file_is_srgb(kind: str, tmp_pa
 def test_a_tiff_of_floating_point_colors_is_named_as_such(tmp_path: Path) -> None:
     pyvips = pytest.importorskip("pyvips")
     pyvips.Image.black(20, 20, bands=3).cast("float").write_to_file(str(tmp_path / "float.tif"))
-    with pytest.raises(
-        ValueError, match=r"TIFF, or its pixels are not integers, .* give a complete file"
-    ):
+    with pytest.raises(ValueError, match=r"TIFF, or its pixels are not integers, .* give a complete file"):
         open_picture(tmp_path / "float.tif")
 
 
