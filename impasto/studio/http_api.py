@@ -10,7 +10,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -135,7 +135,11 @@ class HttpApi:
     async def _fields(self, request: Request) -> dict[str, Any]:
         """Return the fields of a request, `settings` among them, from a form or from JSON."""
         if request.headers.get("content-type", "").startswith("application/json"):
-            return await read_json(request)
+            fields = await read_json(request)
+            if unknown := sorted(set(fields) - {*RESERVED, "settings"}):
+                names = ", ".join(sorted({*RESERVED, "settings"}))
+                raise ValueError(f"unknown field {unknown[0][:60]!r}; choose from {names}")
+            return fields
         async with request.form(max_files=MAX_FILES, max_fields=100) as form:
             images = await self._images(form)
             values = {name: parse(str(value)) for name, value in form.multi_items() if name not in FILE_FIELDS}
@@ -181,11 +185,17 @@ def parse(text: str) -> Any:
 
 
 def report_errors(handler: Handler) -> Handler:
-    """Wrap a handler: a `ValueError` becomes `{"error": "..."}` in one line, with status 400."""
+    """Wrap a handler: a `ValueError` becomes `{"error": "..."}` in one line, with status 400.
+
+    A client that ended the connection before the end of its request gets no answer, and a body over the limit 413.
+    """
 
     async def handle(request: Request) -> Response:
         try:
             return await handler(request)
+        except ClientDisconnect:
+            text = "the request ended early, or its body is over the limit; send a smaller file"
+            return JSONResponse({"error": text}, status_code=413, headers=NO_STORE)
         except (ValueError, HTTPException) as error:
             text = error.detail if isinstance(error, HTTPException) else str(error)
             return JSONResponse({"error": " ".join(text.split())}, status_code=400, headers=NO_STORE)

@@ -131,6 +131,13 @@ class JobQueue:
                 states.append(self.state(key))
         return states
 
+    def inputs(self) -> set[str]:
+        """Return the paths of the images of all jobs that wait or run."""
+        with self._condition:
+            requests = [job.request for job in self._jobs.values() if not job.ended.is_set()]
+        masks = {file for each in requests for role in ("mask", "style_mask") for file in each.settings.get(role) or ()}
+        return masks | {file for each in requests for file in (each.content, *each.styles)}
+
     def wait(self, key: str, seconds: float | None = None) -> JobState:
         """Wait until a job has ended, at most for the given seconds, and return its state."""
         with self._condition:

@@ -70,12 +70,12 @@ class StudioService:
         return name if name in {*CONTENTS, *STYLES} else str(self.uploads.path(name))
 
     def remove_upload(self, key: str) -> None:
-        """Remove an upload from the library; a file that a result refers to is kept.
+        """Remove an upload from the library; a file that a result or a job refers to is kept.
 
         Raises:
             ValueError: for an unknown key.
         """
-        self.uploads.remove(key, self.history.inputs())
+        self.uploads.remove(key, self.history.inputs() | self.queue.inputs())
 
     def page_name(self, source: str) -> str:
         """Return the name of a source on the page: the inverse of `source`."""

@@ -7,9 +7,11 @@ import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 import warnings
@@ -249,6 +251,23 @@ def test_a_comparison_gives_steps_only_to_the_methods_that_have_them(studio: Stu
     ]
     status, answer, _ = send_json(studio, "compare", {**body, "strength": [*range(40)], "settings": {}})
     assert (status, "choose at most 40 combinations" in json.loads(answer)["error"]) == (400, True)
+
+
+def test_an_aborted_upload_is_no_error_of_the_server(studio: Studio, capfd: pytest.CaptureFixture[str]) -> None:
+    address = ("127.0.0.1", int(studio.url.rstrip("/").rpartition(":")[2]))
+    for path in ("uploads?name=a.png", "stylize"):
+        with socket.create_connection(address) as connection:
+            head = f"POST /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            connection.sendall(head.encode() + b"Content-Length: 999\r\n\r\n{")
+    assert fetch(f"{studio.url}jobs")[0] == 200  # after the end of both connections
+    time.sleep(0.2)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_misspelled_field_is_an_error(studio: Studio) -> None:
+    body = {"content": "woodcut", "style": ["mosaic"], "setings": {"size": 48}}
+    status, answer, _ = send_json(studio, "stylize", body)
+    assert (status, json.loads(answer)["error"].partition(";")[0]) == (400, "unknown field 'setings'")
 
 
 def test_regions_are_stored_as_a_label_map(studio: Studio) -> None:

@@ -261,3 +261,22 @@ def test_a_file_name_is_reduced_to_one_printable_line() -> None:
     assert printable_name("/tmp/\x1b]0;x\x07a\u202eb.png") == "]0;xab.png"
     assert printable_name("/") == "picture"
     assert len(printable_name("x" * 500)) == 60
+
+
+def test_an_upload_that_a_job_needs_is_kept_until_its_end(service: StudioService) -> None:
+    key = service.uploads.add(random_picture(size=(48, 48), seed=5), "mine.png")
+    halves = PIL.Image.new("RGB", (48, 48))
+    halves.paste((255, 255, 255), (0, 0, 24, 48))
+    file = io.BytesIO()
+    halves.save(file, "PNG")
+    mask = service.uploads.add(file.getvalue(), "mask.png", kinds=())
+    tiny = {"backbone": "tiny", "size": 48}
+    first = service.queue.submit(service.make_request("woodcut", ["mosaic"], "gatys", {**tiny, "steps": 100_000}))
+    masks = {"mask": [mask]}
+    waiting = service.make_request(key, ["mosaic"], "gatys", {**tiny, "steps": 2, "outside": "keep"}, masks=masks)
+    second = service.queue.submit(waiting)
+    for each in (key, mask):
+        service.remove_upload(each)
+    assert key not in service.uploads.library()
+    service.queue.stop(first)
+    assert service.queue.wait(second, 60).error is None
