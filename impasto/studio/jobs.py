@@ -7,15 +7,19 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from torch import Tensor
+
 from impasto.studio.previews import PREVIEW_SIZE, encode_preview
 from impasto.studio.requests import StylizeRequest
-from impasto.types import Step
+from impasto.types import Image, Step
 
 JobStatus = Literal["waiting", "running", "done", "stopped", "failed", "cancelled"]
 """A stopped job keeps its best image; a cancelled job never started."""
 ENDED = ("done", "stopped", "failed", "cancelled")
 PREVIEW_INTERVAL = 0.4
 """Shortest time between two previews in seconds."""
+BETTER_THAN_DRAFT = 0.5
+"""Fraction of the steps after which an image of the final size is better than its draft."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class JobState:
     """Key of the job or result that this job continues."""
     is_stopping: bool = False
     """Whether the job was told to stop and has not ended yet."""
+    is_drafting: bool = False
+    """Whether the job computes its draft."""
 
     @property
     def step(self) -> int:
@@ -79,6 +85,7 @@ class JobState:
             "method": self.request.method,
             "parent": self.parent,
             "stopping": self.is_stopping,
+            "drafting": self.is_drafting,
             "preview": self.version if self.has_preview else None,
             "losses": self.curve[-1].by_kind() if self.curve else {},
             "error": self.error,
@@ -96,6 +103,7 @@ class Job:
         self.stop_requested = False
         self.ended = threading.Event()
         self.preview: bytes | None = None
+        self.is_drafting = self.has_draft = False
         self._version = 0
         self._next_preview = 0.0
         self._curve: list[Step] = []
@@ -108,13 +116,31 @@ class Job:
         """
         self.status = "running"
         self._curve.append(step.without_image())
+        is_better = step.size == step.output_size and step.index >= BETTER_THAN_DRAFT * (step.total or 0)
+        if is_better or not self.has_draft:
+            self._show(step)
+        return not self.stop_requested and step.index != self.request.stop_at
+
+    def on_draft_step(self, step: Step) -> bool:
+        """Show a step of the draft, which is not part of the curve; return whether the draft continues."""
+        self.status, self.is_drafting = "running", True
+        self._show(step)
+        return not self.stop_requested
+
+    def end_draft(self, image: Image, alpha: Tensor | None) -> None:
+        """Show a finished draft until the image itself is better."""
+        self.is_drafting, self.has_draft = False, True
+        self.preview = encode_preview(image, PREVIEW_SIZE, alpha)
+        self._version += 1
+
+    def _show(self, step: Step) -> None:
+        """Encode the image of a step, unless the last preview is recent."""
         now = time.monotonic()
         if now >= self._next_preview:
             self.preview = encode_preview(step.image(), PREVIEW_SIZE, step.alpha)
             self._version += 1
             # previews take at most a sixth of the time
             self._next_preview = time.monotonic() + max(PREVIEW_INTERVAL, 5 * (time.monotonic() - now))
-        return not self.stop_requested and step.index != self.request.stop_at
 
     def end(self, status: JobStatus, error: str | None = None) -> None:
         """Set the final status, and free the preview where the history has the picture."""
@@ -138,6 +164,7 @@ class Job:
             curve=tuple(self._curve),
             parent=self.parent,
             is_stopping=self.stop_requested and not self.ended.is_set(),
+            is_drafting=self.is_drafting,
         )
 
     def _seconds_left(self) -> float | None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,17 @@ from typing import Any
 import PIL.Image
 
 from impasto.pipeline.result import Result, segment_of
-from impasto.pipeline.stylizer import stylize
+from impasto.pipeline.stylizer import OnStep, stylize
 from impasto.studio.history import History, new_key
 from impasto.studio.jobs import Job, JobState
-from impasto.studio.requests import StylizeRequest, check_continuation, check_request, continue_from, display_name
+from impasto.studio.requests import (
+    StylizeRequest,
+    check_continuation,
+    check_request,
+    continue_from,
+    display_name,
+    draft_of,
+)
 
 MAX_WAITING = 1000
 """Largest number of waiting jobs."""
@@ -243,17 +250,23 @@ class JobQueue:
             start = self._history.copy_start(job.key, job.parent)
             request = continue_from(request, start, longer_side_of(start))
             segments = (*record.get("segments", ()), {"key": entry.key, **segment_of(record)})
-        result = stylize(
-            request.content,
-            request.styles,
-            request.method,
-            on_step=job.on_step,
-            max_pixels=self._max_pixels,
-            **request.settings,
-        )
+        result = self._draft(job, request) or self._stylize(request, request.settings, job.on_step)
         result = replace(result, segments=segments)
         self._history.add(job.key, result, request.title, bits=request.bits, summary=_summary(job))
         return result
+
+    def _draft(self, job: Job, request: StylizeRequest) -> Result | None:
+        """Compute and show the draft that a request asks for; return it only if the job was stopped meanwhile."""
+        settings = draft_of(request)
+        if settings is None:
+            return None
+        draft = self._stylize(request, settings, job.on_draft_step)
+        job.end_draft(draft.image, draft.alpha)
+        return draft if job.stop_requested else None
+
+    def _stylize(self, request: StylizeRequest, settings: Mapping[str, Any], on_step: OnStep) -> Result:
+        images = (request.content, request.styles, request.method)
+        return stylize(*images, on_step=on_step, max_pixels=self._max_pixels, **settings)
 
 
 def longer_side_of(picture: Path) -> int:

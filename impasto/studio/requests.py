@@ -35,6 +35,8 @@ class StylizeRequest:
     """Index of the last step, to replay a job that was stopped; None runs all steps."""
     allow_download: bool = False
     """Whether missing weights may be downloaded."""
+    draft_first: bool = False
+    """Whether to compute a draft first, which is shown until the image itself is better."""
 
     @property
     def title(self) -> str:
@@ -85,6 +87,15 @@ def check_no_paths(method: str, settings: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: send the file itself, not a path")
         if name == "start" and value not in STARTS:
             raise ValueError(f"start: choose one of {', '.join(STARTS)}, not {str(value)[:60]!r}")
+
+
+def draft_of(request: StylizeRequest) -> Mapping[str, Any] | None:
+    """Return the settings of the draft of a request; None where it needs none, because it is fast or a draft itself."""
+    has_quality = "quality" in METHODS[request.method].Config.__dataclass_fields__
+    is_short = request.settings.get("quality") == "draft" or {"steps", "tolerance"} & request.settings.keys()
+    if not request.draft_first or not has_quality or is_short:
+        return None
+    return {**request.settings, "quality": "draft"}
 
 
 def can_continue(method: str) -> bool:

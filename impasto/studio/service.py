@@ -100,6 +100,7 @@ class StudioService:
         masks: Mapping[str, Sequence[str]] | None = None,
         *,
         allow_download: bool = False,
+        draft_first: bool = False,
     ) -> StylizeRequest:
         """Return a request made of names from a client.
 
@@ -111,6 +112,7 @@ class StudioService:
             bits: bits per channel of the PNG file, 8 or 16.
             masks: names of uploads for the settings `mask` and `style_mask`.
             allow_download: whether missing weights may be downloaded.
+            draft_first: whether to show a draft first.
 
         Raises:
             ValueError: in one line, for an unknown name or a setting that is a path.
@@ -124,13 +126,15 @@ class StudioService:
             settings={**settings, **files},
             bits=bits,
             allow_download=allow_download,
+            draft_first=draft_first,
         )
 
     def request_from(self, fields: Mapping[str, Any]) -> StylizeRequest:
         """Return the request that JSON values describe.
 
         Args:
-            fields: `content`, `style`, `method`, `settings`, and optionally `bits`, `mask`, `style_mask`, `download`.
+            fields: `content`, `style`, `method`, `settings`, and optionally `bits`, `mask`, `style_mask`, `download`,
+                `draft`.
 
         Raises:
             ValueError: in one line, for a value of the wrong type or an invalid name.
@@ -144,6 +148,7 @@ class StudioService:
             bits,
             masks={role: _names(fields, role) for role in ("mask", "style_mask") if fields.get(role)},
             allow_download=bool(fields.get("download", False)),
+            draft_first=bool(fields.get("draft", False)),
         )
 
 

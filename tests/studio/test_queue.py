@@ -23,12 +23,14 @@ from impasto.cli import main
 from impasto.images import load_image
 from impasto.pipeline.records import load_record
 from impasto.pipeline.replay import replay
+from impasto.studio import jobs
 from impasto.studio import queue as queue_module
 from impasto.studio.history import History
-from impasto.studio.jobs import JobState
+from impasto.studio.jobs import Job, JobState
 from impasto.studio.queue import JobQueue
-from impasto.studio.requests import StylizeRequest, request_from_record
+from impasto.studio.requests import StylizeRequest, draft_of, request_from_record
 from impasto.studio.snippets import python_script, shell_command
+from impasto.types import Step
 
 TINY: dict[str, Any] = {"backbone": "tiny", "size": 48}
 ENDLESS = 1_000_000
@@ -359,6 +361,55 @@ def test_a_request_that_costs_too_much_is_refused_before_it_runs(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         queue.submit(request_of(**settings))
+
+
+def test_a_draft_is_shown_before_the_image_and_not_replaced_by_a_coarse_one(
+    queue: JobQueue, history: History, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PREVIEW_INTERVAL", 0.0)
+    shown: list[tuple[bool, int, bytes | None]] = []
+    on_step = Job.on_step
+
+    def record(job: Job, step: Step) -> bool:
+        proceed = on_step(job, step)
+        shown.append((job.has_draft, step.index, job.preview))
+        return proceed
+
+    monkeypatch.setattr(Job, "on_step", record)
+    request = replace(request_of(), settings={"backbone": "tiny", "size": 32}, draft_first=True)
+    with_draft, alone = queue.submit(request), queue.submit(replace(request, draft_first=False))
+    state = queue.wait(with_draft, 60)
+    queue.wait(alone, 60)
+    assert (state.status, state.is_drafting, state.step) == ("done", False, state.total)
+    drafted = [preview for has_draft, index, preview in shown if has_draft and index < 0.5 * (state.total or 0)]
+    assert len(drafted) > 5
+    assert set(drafted) == {drafted[0]}
+    assert len({preview for has_draft, _, preview in shown if has_draft}) > 3  # then the image itself
+    pictures = [load_image(history.entry(key).picture) for key in (with_draft, alone)]
+    assert torch.equal(*pictures)
+
+
+def test_a_job_that_is_stopped_during_its_draft_keeps_the_draft(
+    queue: JobQueue, history: History, request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_step = Job.on_draft_step
+
+    def stop_early(job: Job, step: Step) -> bool:
+        job.stop_requested = step.index == 3
+        return on_step(job, step)
+
+    monkeypatch.setattr(Job, "on_draft_step", stop_early)
+    key = queue.submit(replace(request_of(), settings=TINY, draft_first=True))
+    assert queue.wait(key, 30).status == "stopped"
+    record = history.entry(key).record()
+    assert (record["steps"], record["settings"]["quality"]) == (3, "draft")
+
+
+@pytest.mark.parametrize("settings", [{"steps": 5}, {"quality": "draft"}, {"tolerance": 0.1}])
+def test_a_short_job_has_no_draft(request_of: MakeRequest, settings: dict[str, Any]) -> None:
+    assert draft_of(replace(request_of(), settings=settings, draft_first=True)) is None
+    assert draft_of(replace(request_of(), settings={}, draft_first=True)) == {"quality": "draft"}
+    assert draft_of(replace(request_of(), method="micro", settings={}, draft_first=True)) is None
 
 
 def test_many_styles_are_refused(queue: JobQueue, request_of: MakeRequest) -> None:

@@ -3,6 +3,7 @@
     python tools/docs/pictures.py                     all pictures, about twenty minutes on two cores
     python tools/docs/pictures.py methods subjects    only the two galleries of the README
     python tools/docs/pictures.py gatys strotss       only the strips of these methods
+    python tools/docs/pictures.py studio              only the page of the studio; needs Chromium
 
 The photographs come from scikit-image and, for architecture, from scikit-learn (`china.jpg`, CC BY 2.0, by
 danielbuechele); `docs/reference/samples.md` lists the licenses.
@@ -11,8 +12,12 @@ danielbuechele); `docs/reference/samples.md` lists the licenses.
 from __future__ import annotations
 
 import importlib.util
+import io
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import PIL.Image
 
@@ -23,6 +28,10 @@ from impasto.methods import METHODS
 from impasto.samples import resolve
 from impasto.types import Image
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = "/usr/bin/chromium"
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 PAIRS = (("chelsea", "brushstrokes"), ("astronaut", "mosaic"), ("rocket", "pointillism"))
 VARIANTS = {"gatys, strength 25": {"strength": 25}, "gatys, color luminance": {"color": "luminance", "strength": 75}}
@@ -101,9 +110,63 @@ def _save(sheet: Image, name: str, width: int) -> None:
     picture.save(FOLDER / f"{name}.jpg", quality=85, optimize=True)  # half the bytes of the quality of an output
 
 
+def studio() -> None:
+    """Save the page of the studio with a finished picture, on a screen in light colors and on a phone in dark ones."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        command = [
+            sys.executable,
+            "-m",
+            "impasto",
+            "studio",
+            "--port",
+            "0",
+            "--folder",
+            folder,
+            "--experiments",
+            folder,
+        ]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert server.stdout is not None
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            shots = _studio_pages(browser, server.stdout.readline().strip())
+        finally:
+            browser.close()
+            server.terminate()
+            server.wait()
+    sheet = PIL.Image.new("RGB", (sum(shot.width for shot in shots) + 24, max(shot.height for shot in shots)), "white")
+    sheet.paste(shots[0], (0, (sheet.height - shots[0].height) // 2))
+    sheet.paste(shots[1], (shots[0].width + 24, 0))
+    sheet.save(FOLDER / "studio.jpg", quality=82)
+
+
+def _studio_pages(browser: Browser, url: str) -> list[PIL.Image.Image]:
+    """Paint a picture in the studio, and return the page on a screen and on a phone."""
+    shots, address = [], url
+    for size, scheme in (((1280, 800), "light"), ((390, 844), "dark")):
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)  # type: ignore
+        page.set_default_timeout(600_000)
+        page.goto(address)
+        page.locator("body[data-ready]").wait_for()
+        if address == url:
+            page.locator("#paint").click()
+            page.locator("#stage[data-status=done]").wait_for()
+            address = page.url
+        page.get_by_label("Before and after").focus()
+        for _ in range(4):
+            page.keyboard.press("PageUp")
+        page.locator("h1").click()
+        page.wait_for_timeout(3000)  # instant versions of the styles
+        shots.append(PIL.Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+        page.close()
+    return shots
+
+
 def main(names: list[str]) -> None:
     """Compute the pictures with these names, or all pictures."""
-    galleries = {"example": example, "methods": methods, "subjects": subjects}
+    galleries = {"example": example, "methods": methods, "subjects": subjects, "studio": studio}
     for name in names or [*galleries, *METHODS]:
         if name in galleries:
             galleries[name]()

@@ -92,6 +92,7 @@ export function requestBody() {
     bits: choices.bits,
     ...(regions ? { mask: [regions.name] } : {}),
     wait: 0,
+    draft: true,
   };
 }
 

@@ -52,7 +52,7 @@ async function start() {
     if (text) settings[name] = Number.isFinite(Number(text)) ? Number(text) : text;
   }
   if ([...strength, ...scale].some(Number.isNaN)) return notify("Strengths and brush sizes: enter numbers, with spaces between.", { error: true });
-  const body = { ...requestBody(), methods, settings, strength: strength.length ? strength : [50], style_scale: scale.length ? scale : [1] };
+  const body = { ...requestBody(), draft: false, methods, settings, strength: strength.length ? strength : [50], style_scale: scale.length ? scale : [1] };
   const answer = await attempt(() => request("compare", { method: "POST", json: body }));
   if (!answer) return undefined;
   const columns = body.strength.flatMap(one => body.style_scale.map(other => `Strength ${one}, brush ${other}`));

@@ -87,7 +87,7 @@ export function statusText(job) {
     return `Queued: ${plural(job.queue_position, "picture")} ahead of this one`;
   const texts = {
     waiting: "Preparing…",
-    running: job.total > 1 ? `Painting… ${Math.floor(100 * fraction(job))} %` : "Painting…",
+    running: job.drafting ? "Drafting…" : job.total > 1 ? `Painting… ${Math.floor(100 * fraction(job))} %` : "Painting…",
     done: `Finished in ${duration(job.seconds)}. Saved to your gallery.`,
     stopped: "Stopped. Your picture is saved.",
     failed: "That didn’t work.",
