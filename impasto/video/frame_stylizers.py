@@ -23,12 +23,14 @@ from impasto.pipeline.stylizer import Stylizer
 from impasto.regions.outside import blend_outside
 from impasto.regions.subject import Anchor, Subject
 from impasto.types import Image, Losses, Step
-from impasto.video.motion import FlowEstimator, Motion, Preset, warp
+from impasto.video.motion import FlowEstimator, Preset, warp
 from impasto.video.settings import FRAME_STEPS, VideoSettings
 
 SPREAD = 0.1
 """Difference to the frame before, root mean square in units of the pixel range, whose term is as large as all other
 losses at the end of the first frame of a shot, at a temporal weight of 1."""
+RIDGE = 1e-4
+"""Weight of the size of the coefficients in the fit of colors, relative to that of the differences."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +152,7 @@ class OnePassFrames(FrameStylizer):
         if 1 in earlier and self._settings.blend > 0:
             motion = self._estimator.motion(content, earlier[1].content)
             before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
-            stylized = torch.lerp(stylized, before, self._settings.blend * _mask(motion))
+            stylized = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
         return Stylized(_pixels(stylized))
 
     def _run(self, subject: Subject, passes: Passes) -> Image:
@@ -207,17 +209,22 @@ class OptimizedFrames(FrameStylizer):
     def _continued(
         self, content: np.ndarray, image: Image, earlier: Earlier, values: dict[str, Any]
     ) -> tuple[Image, tuple[Anchor, ...]]:
-        """Return the start, which is the content where the flow is not known, and the anchors of a frame."""
+        """Return the start and the anchors of a frame.
+
+        The start is the output before. Where that does not show a pixel, it is the content in the colors of the output:
+        from its own colors, a few steps would not get to those of the style.
+        """
         weight = self._settings.temporal_weight * max(values["loss"], 1e-6) / SPREAD**2
         anchors: list[Anchor] = []
         covered = torch.zeros(1, 1, *image.shape[-2:])
         for gap in sorted(earlier):
             motion = self._estimator.motion(content, earlier[gap].content)
-            moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _mask(motion)
+            moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _as_mask(motion.weight)
             anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
             covered = torch.maximum(covered, mask)
-        nearest = anchors[0]
-        return torch.lerp(image, nearest.image, nearest.mask), tuple(anchors) if weight > 0 else ()
+            if gap == 1:
+                start = torch.lerp(recolored(image, moved, mask), moved, _as_mask(motion.shown))
+        return start, tuple(anchors) if weight > 0 else ()
 
     def _best_step(self, steps: Iterable[Step]) -> Step:
         """Return the step with the lowest loss of the last stage."""
@@ -287,5 +294,27 @@ def _pixels(image: Image) -> np.ndarray:
     return pixels
 
 
-def _mask(motion: Motion) -> Tensor:
-    return torch.from_numpy(motion.weight)[None, None].clamp(0, 1)
+def _as_mask(weight: np.ndarray) -> Tensor:
+    return torch.from_numpy(weight)[None, None].clamp(0, 1)
+
+
+def recolored(content: Image, stylized: Image, mask: Tensor) -> Image:
+    """Return a content image with the colors that a stylized image has at the same positions.
+
+    The colors are a quadratic function of those of the content, fitted where the mask counts.
+
+    Args:
+        content: `(1, 3, H, W)` in [0, 1].
+        stylized: the same size.
+        mask: weight of each position, `(1, 1, H, W)` in [0, 1].
+
+    Returns:
+        `(1, 3, H, W)` in [0, 1].
+    """
+    r, g, b = content[0].flatten(1).double()  # (H*W,) each
+    features = torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b])  # (10, H*W)
+    weighted = features * mask.flatten()
+    covariance = weighted @ features.mT + RIDGE * features.shape[1] * torch.eye(len(features), dtype=torch.float64)
+    map_of_colors = torch.linalg.solve(covariance, weighted @ stylized[0].flatten(1).double().mT)  # (10, 3)
+    colors: Image = (map_of_colors.mT @ features).clamp(0, 1).float().view_as(content)
+    return colors

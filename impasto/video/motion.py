@@ -28,7 +28,10 @@ class Motion:
     flow: Flow
     """Where each pixel of the frame was in the earlier frame, relative to its position."""
     weight: np.ndarray
-    """Where the flow is reliable, `(H, W)` float32 in [0, 1]: 0 where the earlier frame does not show the pixel."""
+    """Where the flow is reliable, `(H, W)` float32 in [0, 1]: 0 where the earlier frame does not show the pixel, and at
+    borders of moving objects."""
+    shown: np.ndarray
+    """Where the earlier frame shows the pixel, `(H, W)` float32 in [0, 1]."""
 
 
 class FlowEstimator:
@@ -57,31 +60,29 @@ class FlowEstimator:
         """Return the motion from a frame to an earlier one; arguments as for `flow`."""
         frame, earlier = _gray(frame), _gray(earlier)
         backward = self.flow(frame, earlier)
-        return Motion(backward, reliability(backward, self.flow(earlier, frame)))
+        return Motion(backward, *reliability(backward, self.flow(earlier, frame)))
 
 
-def reliability(backward: Flow, forward: Flow) -> np.ndarray:
-    """Return the weight of each pixel of a frame in a comparison with an earlier one.
+def reliability(backward: Flow, forward: Flow) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weight of each pixel of a frame in a comparison with an earlier one, and where that shows the pixel.
 
-    It is 0 where the forward flow does not lead back (the pixel was hidden) and at borders of moving objects, whose
-    flow is not exact; it is smoothed. Thresholds of Ruder, Dosovitskiy & Brox (GCPR 2016, arXiv 1604.08610).
+    The weight is 0 where the forward flow does not lead back (the pixel was hidden) and at borders of moving objects,
+    whose flow is not exact; it is smoothed. Thresholds of Ruder, Dosovitskiy & Brox (GCPR 2016, arXiv 1604.08610).
 
     Args:
         backward: flow from the frame to the earlier one, `(H, W, 2)`.
         forward: flow from the earlier frame to the frame.
 
     Returns:
-        `(H, W)` float32 in [0, 1].
+        `weight` and `shown` of `Motion`.
     """
     there = warp(forward, backward)
     length = _squared_length(backward)
     limit = CYCLE_RELATIVE * (_squared_length(there) + length) + CYCLE_ABSOLUTE
-    known = _squared_length(there + backward) <= limit
+    shown = (_squared_length(there + backward) <= limit) & _is_inside(backward)
     rows, columns = (_squared_length(_central_difference(backward, axis)) for axis in (0, 1))
-    known &= rows + columns <= EDGE_RELATIVE * length + EDGE_ABSOLUTE
-    known &= _is_inside(backward)
-    blurred: np.ndarray = import_cv2().GaussianBlur(known.astype(np.float32), (0, 0), SOFTNESS)
-    return blurred
+    is_smooth = rows + columns <= EDGE_RELATIVE * length + EDGE_ABSOLUTE
+    return _smoothed(shown & is_smooth), _smoothed(shown)
 
 
 def warp(image: np.ndarray, flow: Flow, *, cubic: bool = False) -> np.ndarray:
@@ -104,6 +105,11 @@ def warp(image: np.ndarray, flow: Flow, *, cubic: bool = False) -> np.ndarray:
         image, x, y, cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return moved
+
+
+def _smoothed(mask: np.ndarray) -> np.ndarray:
+    blurred: np.ndarray = import_cv2().GaussianBlur(mask.astype(np.float32), (0, 0), SOFTNESS)
+    return blurred
 
 
 def _squared_length(flow: Flow) -> np.ndarray:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from moving_window import SHIFT, SIZE, window_frames
+import torch
+from moving_window import SHIFT, SIZE, still, window_frames
 from small_clip import moving_square, write_video
 
 import impasto
 from impasto.video import open_clip
+from impasto.video.frame_stylizers import recolored
 from impasto.video.motion import FlowEstimator, warp
 
 GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "frame_steps": 5, "loss_scales": 1}
@@ -82,6 +84,17 @@ def test_stylized_pixels_follow_the_known_flow_and_hidden_areas_are_stylized(win
     uncovered = np.s_[4:7, 38:58]  # the sprite was here
     content = window_frames()[1][uncovered].astype(int)
     assert np.abs(frames[1][uncovered] - content).mean() > 0.4 * np.abs(alone[uncovered] - content).mean()
+
+
+def test_hidden_pixels_start_in_the_colors_of_the_output() -> None:
+    """The colors are a function of those of the content, which is found from the part that counts."""
+    content = still(size=64)
+    r, g, b = content.split(1, 1)
+    stylized = torch.cat([0.2 + 0.5 * g, b * r, (1 - b).square()], 1)
+    mask = torch.zeros(1, 1, *content.shape[-2:])
+    mask[..., :20] = 1
+    spoiled = torch.where(mask > 0, stylized, 0.5)
+    assert (recolored(content, spoiled, mask) - stylized).abs().mean() < 0.02
 
 
 @pytest.mark.parametrize("case", CASES)
