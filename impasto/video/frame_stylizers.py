@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from impasto.pipeline.stylizer import Stylizer
 from impasto.regions.outside import blend_outside
 from impasto.regions.subject import Anchor, Subject
 from impasto.types import Image, Losses, Step
+from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
 from impasto.video.motion import FlowEstimator, Preset, warp
 from impasto.video.settings import FRAME_STEPS, VideoSettings
 
@@ -82,6 +83,7 @@ class FrameStylizer(ABC):
         self._stylizer, self._settings = stylizer, settings
         self._estimator = FlowEstimator(self.preset)
         self._template: Subject | None = None
+        self._keyframes = _keyframes(stylizer, settings)
 
     @property
     def styles(self) -> tuple[Input, ...]:
@@ -97,19 +99,25 @@ class FrameStylizer(ABC):
         self._template = self._stylizer.prepare(_picture(samples[0]))[0]
 
     @abstractmethod
-    def stylize(self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+    def stylize(self, content: np.ndarray, seconds: float, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame.
 
         Args:
             content: the frame, `(H, W, 3)` uint8.
+            seconds: its time.
             earlier: the finished frames of the shot at the distances `gaps`, as far as there are any.
             values: those of the first frame of the shot; empty for the first frame itself.
         """
 
-    def _subject(self, image: Image) -> Subject:
-        """Return the subject of a frame."""
+    def _subject(self, image: Image, mix: Sequence[float] | None = None) -> Subject:
+        """Return the subject of a frame, with other weights of the styles if they are given."""
         assert self._template is not None, "begin_shot comes first"
-        return replace(self._template, content=prepare_colors(self._stylizer.config.color, image, [])[0])
+        subject = replace(self._template, content=prepare_colors(self._stylizer.config.color, image, [])[0])
+        return subject if mix is None else mixed(subject, mix)
+
+    def _mix(self, seconds: float) -> list[float] | None:
+        """Return the weights of the styles at a time; None without keyframes."""
+        return mix_at(self._keyframes, seconds, len(self.styles)) if self._keyframes else None
 
     def _finished(self, stylized: Image, image: Image) -> Image:
         """Return the output of the method with the colors and the surroundings that the settings select."""
@@ -138,22 +146,29 @@ class OnePassFrames(FrameStylizer):
             shape, config = samples[0].shape[:2], self._stylizer.config
             resized = self._template.resized((shape[0], shape[1]), style_scale=config.style_scale)
             self._template = replace(self._template, regions=resized.regions)
-        recorded = []
-        for pixels in samples:
-            passes = Passes()
-            self._run(self._subject(_image(pixels)), passes)
-            recorded.append(passes.recorded)
-        self._passes = [_mean_pass(same) for same in zip(*recorded, strict=True)]
+        count = len(self.styles)
+        mixes = [[float(i == k) for i in range(count)] for k in range(count)] if self._keyframes else [None]
+        self._passes = [self._recorded(samples, mix) for mix in mixes]
 
-    def stylize(self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+    def stylize(self, content: np.ndarray, seconds: float, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
         image = _image(content)
-        stylized = self._finished(self._run(self._subject(image), Passes(self._passes)), image)
+        passes = _mean_passes(self._passes, self._mix(seconds) or [1.0])
+        stylized = self._finished(self._run(self._subject(image), Passes(passes)), image)
         if 1 in earlier and self._settings.blend > 0:
             motion = self._estimator.motion(content, earlier[1].content)
             before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
             stylized = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
         return Stylized(_pixels(stylized))
+
+    def _recorded(self, samples: Sequence[np.ndarray], mix: list[float] | None) -> list[Pass]:
+        """Return the mean of the passes of some frames: statistics over all of them together."""
+        runs = []
+        for pixels in samples:
+            passes = Passes()
+            self._run(self._subject(_image(pixels), mix), passes)
+            runs.append(passes.recorded)
+        return _mean_passes(runs, [1 / len(runs)] * len(runs))
 
     def _run(self, subject: Subject, passes: Passes) -> Image:
         method, config = self._stylizer.instance, self._stylizer.config
@@ -185,12 +200,12 @@ class OptimizedFrames(FrameStylizer):
         self.gaps = (1, *sorted(set(settings.long_term)))
         self._following_config, self._on_iteration = following, on_iteration
 
-    def stylize(self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+    def stylize(self, content: np.ndarray, seconds: float, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
         config, image = self._stylizer.config, _image(content)
         method = (self._following if 1 in earlier else self._stylizer.instance).resolved(image)
         with torch_defaults(config.seed, pick_device(config.device)):
-            subject = self._subject(image)
+            subject = self._subject(image, self._mix(seconds))
             if 1 in earlier:
                 start, anchors = self._continued(content, image, earlier, values)
                 subject = replace(subject, start=start, anchors=anchors)
@@ -271,12 +286,30 @@ def frame_stylizer(
     return OptimizedFrames(first, config, settings, on_iteration)
 
 
-def _mean_pass(passes: Sequence[Pass]) -> Pass:
-    """Return the mean of passes: statistics over all of their images together."""
-    codes, means = (
-        [torch.stack(parts).mean(0) for parts in zip(*each, strict=True)] for each in zip(*passes, strict=True)
-    )
-    return Pass(tuple(codes), tuple(means))
+def _keyframes(stylizer: Stylizer, settings: VideoSettings) -> tuple[Keyframe, ...]:
+    """Return the keyframes of the settings; raise `ValueError` where the styles cannot be mixed over time."""
+    if not settings.keyframe:
+        return ()
+    if not METHODS[stylizer.method].any_style:
+        raise ValueError(f"keyframe: {stylizer.method} has one network for each style; choose micro, adain or wct")
+    for name, given in (("mask", stylizer.config.mask), ("style_mix", stylizer.config.style_mix)):
+        if given:
+            raise ValueError(f"keyframe: {name} decides about the styles, too; give one of them")
+    return parse_keyframes(settings.keyframe, len(stylizer.styles))
+
+
+def _mean_passes(runs: Sequence[Sequence[Pass]], weights: Sequence[float]) -> list[Pass]:
+    """Return the weighted mean of the passes of several runs; the weights sum to 1."""
+    return [
+        Pass(
+            *(tuple(map(partial(_weighted_sum, weights), zip(*each, strict=True))) for each in zip(*same, strict=True))
+        )
+        for same in zip(*runs, strict=True)
+    ]
+
+
+def _weighted_sum(weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([weight * tensor for weight, tensor in zip(weights, tensors, strict=True)]).sum(0)
 
 
 def _picture(pixels: np.ndarray) -> Picture:

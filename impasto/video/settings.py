@@ -29,7 +29,15 @@ class ClipSettings:
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class VideoSettings(ClipSettings):
+class KeyframeSettings(ClipSettings):
+    """Clip."""
+
+    keyframe: Annotated[tuple[str, ...], MAIN] = ()
+    """Times in seconds and the number of the style that applies then, such as 0:1 4.5:2; between, styles mix."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class VideoSettings(KeyframeSettings):
     """Stability."""
 
     blend: Annotated[float, Ge(0), Lt(1), MAIN] = 0.35

@@ -57,7 +57,7 @@ def stylize_video(
             False stops the run.
         on_step: called with every step of an optimizing method.
         restart: discard finished frames of other inputs or settings, which are an error otherwise.
-        settings: `start`, `duration`, `fps`, `blend`, `temporal_weight`, `frame_steps` and `long_term` (see
+        settings: `start`, `duration`, `fps`, `blend`, `temporal_weight`, `frame_steps`, `long_term` and `keyframe` (see
             `VideoSettings`), and the settings of the method.
 
     Raises:
@@ -122,7 +122,7 @@ class _Job:
                     self._frames.begin_shot(next(samples))
                 earlier = self._earlier(index, shot, contents, work)
                 values = work.values(shot.first) if index > shot.first else {}
-                stylized = self._frames.stylize(frame.pixels, earlier, values)
+                stylized = self._frames.stylize(frame.pixels, float(frame.time), earlier, values)
                 work.write(index, stylized.pixels, stylized.values, stylized.state)
                 yield index, stylized.losses
             contents.append(frame.pixels)
