@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -16,12 +18,14 @@ from impasto.regions.subject import Subject
 HEAP = {"cpu": 1.4, "cuda": 1.15, "mps": 1.15}
 """Memory that a process takes, relative to that of its tensors: there are gaps between them. Measured by
 benchmarks/predicted_cost.py."""
-CODE_MIB = 40
-"""Memory of the code of PyTorch that the first operations load, in MiB."""
+CODE_MIB = 100
+"""Memory of code that the first operations load or compile, in MiB."""
 LARGEST_COST = 2**15
 """Bytes per pixel of the output and of the styles that no method needs. What would fit even so is not counted."""
 TILE = 512
 """Side in pixels of the tiles that are proposed where they are disabled."""
+SHORT_HISTORY = 3
+"""Number of pairs of L-BFGS that is proposed."""
 SIZE_STEP = 32
 """Step in pixels of the size that is proposed instead of one that is too large."""
 MIB = 2**20
@@ -100,25 +104,35 @@ def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, 
 
 def _remedies(name: str, method: Method, subject: Subject, limit: float, needed: int) -> list[str]:
     """Return what would fit into `limit` bytes of tensors."""
-    final = max(method.final_shape(method.config, subject.content))
-    size, found = final, []
+    config = method.config
+    size, found = max(method.final_shape(config, subject.content)), []
+    others = [(flag, type(method)(replace(config, **changed))) for flag, changed in _savings(config)]
+    if name != "micro":
+        micro = METHODS["micro"](configure("micro", {"size": size, "device": config.device}))
+        others.append(("--method micro, which computes in tiles", micro))
     while size >= SIZE_STEP and limit > 0:
         size = int(size * min(0.99, math.sqrt(limit / needed))) // SIZE_STEP * SIZE_STEP
-        counted = count_trial(type(method)(with_size(method.config, size)), subject, PEAK_STEPS) if size else None
+        counted = count_trial(type(method)(with_size(config, size)), subject, PEAK_STEPS) if size else None
         if counted is None:
             break
         needed = counted.peak
         if needed <= limit:
             found.append(f"give --size {size} or less")
             break
-    if vars(method.config).get("tile") == 0:
-        counted = count_trial(type(method)(replace(method.config, tile=TILE)), subject, PEAK_STEPS)
+    for flag, other in others:
+        counted = count_trial(other, subject, PEAK_STEPS)
         if counted is not None and counted.peak <= limit:
-            found.append(f"--tile {TILE}")
-    other = METHODS["micro"](configure("micro", {"size": final, "device": method.config.device}))
-    if name != "micro" and (counted := count_trial(other, subject, 1)) is not None and counted.peak <= limit:
-        found.append("--method micro, which computes in tiles")
+            found.append(flag)
     return found
+
+
+def _savings(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield flags that save memory at the same size, with their settings."""
+    settings = vars(config)
+    if settings.get("tile") == 0:
+        yield f"--tile {TILE}", {"tile": TILE}
+    if settings.get("optimizer") == "lbfgs" and config.history > SHORT_HISTORY:
+        yield f"--history {SHORT_HISTORY}", {"history": SHORT_HISTORY}
 
 
 def _largest_cost(method: Method, subject: Subject) -> int:

@@ -9,6 +9,7 @@ import torch
 from support import noise
 from torch import Tensor
 
+from impasto.optim.descent import descend
 from impasto.optim.lbfgs import InverseHessian, lbfgs_update
 
 CPU = torch.device("cpu")
@@ -174,3 +175,18 @@ def test_the_iterates_equal_those_of_pytorch_without_line_search(objective: Call
         last = (step, gradient)
         x = x + step
         assert torch.allclose(x, expected[i], rtol=1e-3, atol=1e-3), i
+
+
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_pairs_that_a_run_cannot_fill_are_not_stored(preconditioned: bool) -> None:
+    target = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(1))
+    start = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(2))
+
+    def objective(image: Tensor) -> dict[str, Tensor]:
+        return {"distance": ((image - target) * target).square().sum()}
+
+    runs = [
+        [step.image() for step in descend(objective, start, steps=6, history=pairs, preconditioned=preconditioned)]
+        for pairs in (5, 10)
+    ]
+    assert all(bool((few == many).all()) for few, many in zip(*runs, strict=True))

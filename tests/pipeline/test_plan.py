@@ -13,9 +13,12 @@ from support import noise, write_pictures
 
 import impasto
 from impasto.cli import main
+from impasto.devices import torch_defaults
 from impasto.images import read_size, save_image
 from impasto.methods import METHODS
 from impasto.pipeline import memory
+from impasto.pipeline.trial import PEAK_STEPS, count_trial
+from impasto.regions.subject import single_region
 from impasto.studio.history import History
 from impasto.studio.queue import JobQueue
 from impasto.studio.requests import StylizeRequest
@@ -31,8 +34,8 @@ def settings_of(method: str, **settings: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let 64 MiB be free, and count the memory of small runs too."""
-    monkeypatch.setattr(memory, "free_memory", lambda device: 64 * memory.MIB)
+    """Let 160 MiB be free, and count the memory of small runs too."""
+    monkeypatch.setattr(memory, "free_memory", lambda device: 160 * memory.MIB)
     monkeypatch.setattr(memory, "LARGEST_COST", 2**30)
 
 
@@ -90,6 +93,24 @@ def test_a_run_that_does_not_fit_is_refused_with_the_size_that_fits() -> None:
     stylizer = impasto.Stylizer("mosaic", size=int(largest), **settings)
     assert stylizer.plan("woodcut").problem is None
     assert impasto.Stylizer("mosaic", size=int(largest) + 64, **settings).plan("woodcut").problem is not None
+
+
+def test_a_refusal_names_fewer_pairs_of_l_bfgs_where_they_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {"backbone": "tiny", "size": 512, "steps": 40, "tile": 0}
+    subject = single_region(noise(1, 3, 48, 64), [noise(1, 3, 48, 64)])
+    peaks = {}
+    for history in (10, 3):
+        stylizer = impasto.Stylizer("mosaic", **settings, history=history)
+        with torch_defaults():
+            counted = count_trial(stylizer.instance, subject, PEAK_STEPS)
+        assert counted is not None
+        peaks[history] = counted.peak
+    assert peaks[10] - peaks[3] == pytest.approx(7 * 2 * 3 * 512 * 384 * 4, rel=0.1)
+    free = int((peaks[3] + peaks[10]) / 2 * memory.HEAP["cpu"]) + memory.CODE_MIB * memory.MIB
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    monkeypatch.setattr(memory, "LARGEST_COST", 2**30)
+    with pytest.raises(ValueError, match=r"give --size \d+ or less, or --history 3, or --method micro"):
+        impasto.stylize(noise(1, 3, 48, 64), noise(1, 3, 48, 64), **settings)
 
 
 @pytest.mark.usefixtures("short_of_memory")
