@@ -85,7 +85,7 @@ def test_a_plan_neither_changes_the_result_of_a_run_nor_the_random_state() -> No
 
 @pytest.mark.usefixtures("short_of_memory")
 def test_a_run_that_does_not_fit_is_refused_with_the_size_that_fits() -> None:
-    settings = {"backbone": "tiny", "steps": 3, "precision": "fp32"}
+    settings = {"backbone": "tiny", "steps": 3, "precision": "fp32", "loss_scales": 1}
     with pytest.raises(ValueError, match=r"^1024x811 pixels with gatys need .* of memory, and .* are available; ") as e:
         impasto.stylize("woodcut", "mosaic", size=1024, **settings)
     (largest,) = re.findall(r"give --size (\d+) or less", str(e.value))
@@ -96,7 +96,7 @@ def test_a_run_that_does_not_fit_is_refused_with_the_size_that_fits() -> None:
 
 
 def test_a_refusal_names_fewer_pairs_of_l_bfgs_where_they_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings: dict[str, Any] = {"backbone": "tiny", "size": 512, "steps": 40, "tile": 0}
+    settings: dict[str, Any] = {"backbone": "tiny", "size": 512, "steps": 40, "tile": 0, "loss_scales": 1}
     subject = single_region(noise(1, 3, 48, 64), [noise(1, 3, 48, 64)])
     peaks = {}
     for history in (10, 3):
@@ -118,7 +118,7 @@ def test_the_command_line_refuses_in_one_line_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    large = ["woodcut", "mosaic", "--backbone", "tiny", "--size", "1024"]
+    large = ["woodcut", "mosaic", "--backbone", "tiny", "--size", "1024", "--loss-scales", "1"]
     assert main(["stylize", *large, "-o", "out.png"]) == 2
     first = capsys.readouterr().err
     assert first.count("\n") == 1
@@ -133,16 +133,16 @@ def test_the_command_line_refuses_in_one_line_and_writes_nothing(
 @pytest.mark.usefixtures("short_of_memory")
 def test_folders_and_the_studio_refuse_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = write_pictures(tmp_path / "photos", 1)
-    done = impasto.stylize_folder(photos, "mosaic", tmp_path / "out", backbone="tiny", size=1024)
+    done = impasto.stylize_folder(photos, "mosaic", tmp_path / "out", backbone="tiny", size=1024, loss_scales=1)
     assert [result.status for result in done] == ["failed"]
     assert done[0].error is not None
     assert "of memory, and" in done[0].error
-    words = [str(photos), "mosaic", "--backbone", "tiny", "--size", "1024", "-o", str(tmp_path / "new")]
+    words = [str(photos), "mosaic", "--backbone", "tiny", "--size", "1024", "--loss-scales", "1", "-o", str(tmp_path / "new")]
     assert main(["stylize", *words]) == 2
     assert "of memory, and" in capsys.readouterr().err
     queue = JobQueue(History(tmp_path / "studio"))
     key = queue.submit(
-        StylizeRequest(content="woodcut", styles=("mosaic",), settings={"size": 1024, "backbone": "tiny"})
+        StylizeRequest(content="woodcut", styles=("mosaic",), settings={"size": 1024, "backbone": "tiny", "loss_scales": 1})
     )
     state = queue.wait(key, 30)
     queue.close()
