@@ -133,17 +133,16 @@ def test_the_command_line_refuses_in_one_line_and_writes_nothing(
 @pytest.mark.usefixtures("short_of_memory")
 def test_folders_and_the_studio_refuse_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = write_pictures(tmp_path / "photos", 1)
-    done = impasto.stylize_folder(photos, "mosaic", tmp_path / "out", backbone="tiny", size=1024, loss_scales=1)
+    large: dict[str, Any] = {"backbone": "tiny", "size": 1024, "loss_scales": 1}
+    done = impasto.stylize_folder(photos, "mosaic", tmp_path / "out", **large)
     assert [result.status for result in done] == ["failed"]
     assert done[0].error is not None
     assert "of memory, and" in done[0].error
-    words = [str(photos), "mosaic", "--backbone", "tiny", "--size", "1024", "--loss-scales", "1", "-o", str(tmp_path / "new")]
-    assert main(["stylize", *words]) == 2
+    words = [str(photos), "mosaic", "-o", str(tmp_path / "new")]
+    assert main(["stylize", *words, "--backbone", "tiny", "--size", "1024", "--loss-scales", "1"]) == 2
     assert "of memory, and" in capsys.readouterr().err
     queue = JobQueue(History(tmp_path / "studio"))
-    key = queue.submit(
-        StylizeRequest(content="woodcut", styles=("mosaic",), settings={"size": 1024, "backbone": "tiny", "loss_scales": 1})
-    )
+    key = queue.submit(StylizeRequest(content="woodcut", styles=("mosaic",), settings=large))
     state = queue.wait(key, 30)
     queue.close()
     assert state.status == "failed"
