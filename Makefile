@@ -30,7 +30,7 @@ test-slow: .venv/test.stamp  ## run the slow tests (status 5: there are none)
 check: .venv/test.stamp  ## check style, docstrings, spelling and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell impasto tests docs benchmarks examples tools *.md
+	$(BIN)/codespell impasto tests docs benchmarks examples tools .github *.md
 	$(BIN)/mypy
 
 bench: .venv/test.stamp  ## measure the figures of the README (an hour; needs IMPASTO_WEIGHTS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from impasto.backbones import BACKBONES
 from impasto.experiments.bundled import FOLDER, bundled, find_experiment
 from impasto.experiments.expand import Experiment, read_experiment
 from impasto.images import save_image
@@ -240,3 +241,9 @@ def test_a_bundled_experiment_has_six_pairs_or_more_and_a_quick_version(name: st
     sides = [side for task in quick.tasks for side in task.settings.get("sizes", [task.settings.get("size", 0)])]
     assert max(sides) < 100
     assert len(quick.tasks) < len(experiment.tasks)
+
+
+def test_the_nightly_experiment_has_every_network_whose_weights_are_downloaded() -> None:
+    experiment = read_experiment(Path(__file__).parents[2] / "tools" / "nightly.yaml")
+    downloaded = {name for name in BACKBONES if BACKBONES[name].weights is not None}
+    assert {task.settings["backbone"] for task in experiment.tasks} == downloaded
