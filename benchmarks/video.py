@@ -4,9 +4,10 @@
 
 For each style and method, a part of a film is stylized by `impasto.stylize_video` and once more frame by frame. The
 table has the warp error (mean squared difference from the frame 1 or 10 before, moved by the flow of the input, times
-10^4) beside that of the input, style share and content of VGG-19 (means over up to 8 frames), and the frames per second
-of the whole command, decoding, optical flow and encoding included. `--sheet FOLDER` writes a sheet of 12 consecutive
-frames and a space-time slice through one row for each clip. `--set NAME=VALUE` changes a setting.
+10^4) beside that of the input, style share and content of VGG-19 (means over up to 8 frames), and frames per second and
+processor seconds per frame of the whole command, decoding, optical flow and encoding included. `--sheet FOLDER` writes
+a sheet of 12 consecutive frames and a space-time slice through one row for each clip. `--set NAME=VALUE` changes a
+setting.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main() -> None:
         for style in options.styles:
             for method in options.method:
                 rows += _measure(Path(folder), style, method, options)
-    head = ["style", "method", *(f"warp error {gap}" for gap in GAPS), "style share", "content", "frames/s"]
+    head = ["style", "method", *(f"warp error {gap}" for gap in GAPS), "style share", "content", "frames/s", "CPU s"]
     print(f"{machine()}\n\n{table(head, rows)}")
 
 
@@ -52,10 +53,9 @@ def _measure(folder: Path, style: str, method: str, options: argparse.Namespace)
     part: dict[str, Any] = {"start": options.start, "duration": options.frames / 24 - 0.001}
     settings = dict(_setting(each) for each in options.set)
     outputs = {"clip": folder / f"{style}-{method}{LOSSLESS}", "frames alone": folder / f"{style}-alone{LOSSLESS}"}
-    speeds = {}
-    began = time.perf_counter()
+    clock = _Clock()
     result = stylize_video(options.clip, file, outputs["clip"], method, size=options.size, **part, **settings)
-    speeds["clip"] = result.frames / (time.perf_counter() - began)
+    speeds = {"clip": clock.per_frame(result.frames)}
     clip = open_clip(options.clip, **part)
     shape = tuple(result.description["size"])
     content = write_clip(folder / f"input{LOSSLESS}", clip.frames((shape[0], shape[1])), clip)
@@ -64,28 +64,40 @@ def _measure(folder: Path, style: str, method: str, options: argparse.Namespace)
     rows = []
     for name, speed in speeds.items():
         grades = grade_clip(content, file, outputs[name], metrics=METRICS)
-        row = [style, f"{method}, {name}", *_figures(grades["output"]), f"{speed:.2f}"]
-        rows += [[style, "input", *_figures(grades["identity"]), ""], row] if name == "clip" else [row]
+        row = [style, f"{method}, {name}", *_figures(grades["output"]), *speed]
+        rows += [[style, "input", *_figures(grades["identity"]), "", ""], row] if name == "clip" else [row]
         if options.sheet is not None:
             _draw(outputs[name], options.sheet / f"{style}-{method}-{name.replace(' ', '-')}")
-    print(table(["style", "method", "1", "10", "style share", "content", "frames/s"], rows), flush=True)
+    print(table(["style", "method", "1", "10", "style share", "content", "frames/s", "CPU s"], rows), flush=True)
     return rows
 
 
 def _stylize_alone(
     content: Path, style: Path, output: Path, method: str, options: argparse.Namespace, settings: dict[str, Any]
-) -> float:
-    """Stylize every frame as an image; return the frames per second."""
+) -> list[str]:
+    """Stylize every frame as an image; return the speed."""
     clip = open_clip(content)
     own = {name: value for name, value in settings.items() if name not in ("blend", "temporal_weight", "frame_steps")}
     stylizer = Stylizer(str(style), method, size=options.size, **own)
-    began = time.perf_counter()
+    clock = _Clock()
     frames = (
         type(frame)(np.array(stylizer.stylize(frame.pixels).to_pil()), frame.time, frame.duration)
         for frame in clip.frames()
     )
     write_clip(output, frames, clip)
-    return options.frames / (time.perf_counter() - began)
+    return clock.per_frame(options.frames)
+
+
+class _Clock:
+    """Wall time and processor time of a run."""
+
+    def __init__(self) -> None:
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def per_frame(self, frames: int) -> list[str]:
+        """Return the frames per second, and the processor seconds per frame."""
+        wall, processor = time.perf_counter() - self._wall, time.process_time() - self._processor
+        return [f"{frames / wall:.2f}", f"{processor / frames:.3f}"]
 
 
 def _figures(grades: dict[str, float]) -> list[str]:
