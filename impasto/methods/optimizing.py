@@ -23,9 +23,11 @@ from impasto.types import Step
 POLISH_BACKBONE = "vgg19-caffe"
 """Loss network of the polish steps."""
 UNTILED_FRACTION = 0.5
-"""Largest part of the free memory that the loss network may take without tiles."""
-TILE_FRACTION = 0.25
+"""Largest part of the free memory that a run may take without tiles."""
+TILE_FRACTION = 0.125
 """Largest part of the free memory that the loss network may take for a tile: the image is large where tiles are."""
+OTHER_BYTES = 400
+"""Memory besides that of the loss network, in bytes per pixel: L-BFGS with ten pairs, images and targets."""
 ASSUMED_FREE = 4 * 2**30
 """Free memory in bytes where the system does not report it."""
 SMALLEST_TILE, LARGEST_TILE, TILE_STEP = 256, 2048, 128
@@ -117,7 +119,7 @@ def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int]) -> int:
     if free is None:
         free = ASSUMED_FREE
     bytes_per_pixel = max(network.bytes_per_pixel() for network in networks)
-    if shape[0] * shape[1] * bytes_per_pixel <= free * UNTILED_FRACTION:
+    if shape[0] * shape[1] * (bytes_per_pixel + OTHER_BYTES) <= free * UNTILED_FRACTION:
         return 0
     fits = math.isqrt(int(free * TILE_FRACTION / bytes_per_pixel)) - MARGINS
     return min(max(fits // TILE_STEP * TILE_STEP, SMALLEST_TILE), LARGEST_TILE)

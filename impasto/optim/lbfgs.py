@@ -27,8 +27,8 @@ LARGE = 2**24
 """Number of variables above which memory counts: those of an image of 5.6 million pixels."""
 PART = 2**22
 """Number of variables in each part of a large vector: the temporary results are then small."""
-LARGE_HISTORY = 2**31
-"""Bytes that the past steps of a large image may take, which are stored in bf16: at least 3 of them are stored."""
+LARGE_HISTORY = 2**30
+"""Bytes that the past steps of a large image may take, which are stored in bf16: at least 2 of them are stored."""
 
 
 def _same(vector: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class InverseHessian:
         self.parts = parts_of(size)
         self.dtype = torch.float32 if len(self.parts) == 1 else torch.bfloat16
         if len(self.parts) > 1:
-            history = min(history, max(3, LARGE_HISTORY // (2 * size * self.dtype.itemsize)))
+            history = min(history, max(2, LARGE_HISTORY // (2 * size * self.dtype.itemsize)))
         # Step and P times the change; a ring buffer.
         self._pairs = torch.zeros(history, 2, size, device=device, dtype=self.dtype)
         self._step_change = torch.zeros(history, history, dtype=torch.float64)  # S Yᵀ, upper triangle

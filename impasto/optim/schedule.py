@@ -25,6 +25,11 @@ COARSEST_SIZE: dict[Quality, int] = {"draft": 20, "normal": 60, "best": 200}
 """Iterations at the coarsest of several sizes, which starts from the first image and is fast."""
 FINER_SIZE: dict[Quality, int] = {"draft": 3, "normal": 36, "best": 300}
 """Iterations at each of the finer sizes, which continue the image of the size before."""
+FULL_STEPS_SIZE = 1024
+"""Longer side in pixels up to which a finer size has all of its iterations; twice the size has half of them, because
+strokes and colors hardly change there any more (docs/measurements/large-pictures.md)."""
+FEWEST = 8
+"""Iterations that each of the finer sizes has at least, unless the quality has fewer."""
 FACTOR: dict[Quality, float] = {"draft": 0.1, "normal": 1, "best": 2.5}
 """Factor on the iterations of methods that have their own number of them."""
 
@@ -164,12 +169,12 @@ def make_schedule(
         ValueError: if there are fewer steps than sizes.
     """
     sizes = config.sizes or sizes or (config.size,)
+    shapes = [fitted_shape(content, size) for size in sizes]
     if config.steps is not None:
         steps = divided(config.steps, len(sizes))
     elif not steps:
-        steps = steps_of_sizes(config.quality, len(sizes))
+        steps = steps_of_sizes(config.quality, [max(shape) for shape in shapes])
     lr = config.lr if config.lr is not None else {**DEFAULT_LR, **default_lr}[config.optimizer]
-    shapes = [fitted_shape(content, size) for size in sizes]
     stages = [Stage(shape, each, lr, tolerance) for shape, each in zip(shapes, steps, strict=True)]
     if final_steps:
         stages.append(Stage(shapes[-1], final_steps, lr, tolerance, is_final=True))
@@ -181,15 +186,17 @@ def _history(history: int, steps: int | None) -> int:
     return history if steps is None else max(1, min(history, steps - 1))
 
 
-def steps_of_sizes(quality: Quality, count: int) -> list[int]:
-    """Return the iterations at each of `count` sizes, from coarse to fine.
+def steps_of_sizes(quality: Quality, sizes: Sequence[int]) -> list[int]:
+    """Return the iterations at each of some sizes, given as longer sides in pixels from coarse to fine.
 
-    >>> steps_of_sizes("normal", 1), steps_of_sizes("normal", 3)
-    ([200], [60, 36, 36])
+    >>> steps_of_sizes("normal", [512]), steps_of_sizes("normal", [128, 512, 2048, 8192])
+    ([200], [60, 36, 18, 8])
     """
-    if count == 1:
+    if len(sizes) == 1:
         return [ONE_SIZE[quality]]
-    return [COARSEST_SIZE[quality]] + [FINER_SIZE[quality]] * (count - 1)
+    most = FINER_SIZE[quality]
+    fewer = (max(min(FEWEST, most), round(most * FULL_STEPS_SIZE / max(size, FULL_STEPS_SIZE))) for size in sizes[1:])
+    return [COARSEST_SIZE[quality], *fewer]
 
 
 def scaled_steps(steps: int, quality: Quality) -> int:

@@ -26,7 +26,7 @@ def output(tile: int | str | None, content: Tensor | str = "woodcut", **settings
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.methods.optimizing.free_memory", lambda device: 10**6)
+    monkeypatch.setattr("impasto.methods.optimizing.free_memory", lambda device: 4 * 10**6)  # suffices for 40x40 pixels
     monkeypatch.setattr("impasto.methods.optimizing.SMALLEST_TILE", SIDE)
 
 
@@ -88,7 +88,7 @@ def test_a_stylizer_chooses_the_tiles_of_each_content_image(little_memory: None)
 
 def test_the_tiles_become_smaller_with_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     networks, sides = [load_backbone("tiny")], []
-    for free in (64, 2, 0.5, 0.01):
+    for free in (128, 8, 2, 0.01):
         monkeypatch.setattr("impasto.methods.optimizing.free_memory", lambda device, free=free: int(free * 2**30))
         sides.append(chosen_tile(networks, (6144, 8192)))
     assert sides[0] == 0

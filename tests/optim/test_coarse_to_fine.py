@@ -123,10 +123,17 @@ def test_without_steps_the_quality_determines_the_number_at_every_size(run: Run)
 
 
 def test_higher_quality_takes_more_steps_at_every_size() -> None:
-    for count in (1, 4):
-        draft, normal, best = (steps_of_sizes(quality, count) for quality in get_args(Quality))
-        assert len(draft) == len(normal) == len(best) == count
+    for sizes in ([512], [128, 256, 512, 2048]):
+        draft, normal, best = (steps_of_sizes(quality, sizes) for quality in get_args(Quality))
+        assert len(draft) == len(normal) == len(best) == len(sizes)
         assert all(3 * a <= b and 2 * b <= c for a, b, c in zip(draft, normal, best, strict=True))
+
+
+@pytest.mark.parametrize("quality", get_args(Quality))
+def test_each_size_above_1024_pixels_takes_half_the_steps_of_the_one_before(quality: Quality) -> None:
+    full, _, half, quarter, *_, least = steps_of_sizes(quality, [256, 512, 1024, 2048, 4096, 60000])[1:]
+    fewest = min(full, 8)
+    assert (half, quarter, least) == (max(full // 2, fewest), max(round(full / 4), fewest), fewest)
 
 
 @pytest.mark.parametrize("start", ["content", "style"])

@@ -1,0 +1,100 @@
+"""Measure seconds per step and peak memory of the default method at large sizes, in tiles and without.
+
+Each measurement is a process of its own, which stylizes a content image that has the size of the output. It takes a few
+steps at this size only; the loss has all of its scales. The seconds are processor time between the first and the last
+step, which other processes on the machine change little. The peak memory is that of the process, the images, the
+optimizer and PyTorch included.
+
+    IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/any_size.py [--sizes 512 1024] [--backbones lite]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from common import machine, picture, table
+
+from impasto import stylize
+from impasto.cli.memory import keep_freed_memory
+from impasto.images import fit, load_image, resize
+from impasto.types import Step
+
+CONTENT, STYLE = "tubingen", "starry_night"
+UNTILED_PIXELS = {"lite": 2**22, "vgg19-caffe": 2**20}
+"""Pixels of the largest image that is measured without tiles."""
+
+
+def measure(backbone: str, size: int, tile: int, steps: int) -> dict[str, Any]:
+    """Stylize in this process; return seconds per step, peak memory in GiB, and pixels."""
+    keep_freed_memory(of_any_size=True)  # as the command does
+    content = load_image(picture(CONTENT))
+    content = resize(content, fit((content.shape[-2], content.shape[-1]), size))
+    seconds: list[float] = []
+
+    def on_step(step: Step) -> None:
+        seconds.append(time.process_time())
+
+    settings = {"backbone": backbone, "size": size, "sizes": (size,), "steps": steps, "tile": tile}
+    result = stylize(content, picture(STYLE), on_step=on_step, max_pixels=2**31, **settings)
+    height, width = result.image.shape[-2:]
+    each = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
+    return {
+        "seconds": each,
+        "gib": result.peak_memory_mib / 1024,
+        "pixels": height * width,
+        "size": f"{width}x{height}",
+    }
+
+
+def in_new_process(*arguments: object) -> dict[str, Any] | None:
+    """Return the measurement of a new process; None if it ended with an error."""
+    command = [sys.executable, __file__, "--measure", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr.strip().splitlines()[-1:], file=sys.stderr)
+        return None
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def main() -> None:
+    """Print one row for each network and size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048, 4096, 8192])
+    parser.add_argument("--backbones", nargs="+", default=list(UNTILED_PIXELS))
+    parser.add_argument("--tile", type=int, default=1024, help="side of the tiles in pixels")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        backbone, size, tile, steps = options.measure
+        print(json.dumps(measure(backbone, int(size), int(tile), int(steps))))
+        return
+    print(machine(), f"tiles of {options.tile} pixels", sep="; ", flush=True)
+    rows = []
+    for backbone in options.backbones:
+        for size in options.sizes:
+            rows.append(row(backbone, size, options.tile, options.steps))
+            print(*rows[-1], sep=" | ", flush=True)
+    names = ["network", "size", "s/step", "in tiles", "ratio", "s/megapixel in tiles", "GiB", "GiB in tiles"]
+    print(table(names, rows))
+
+
+def row(backbone: str, size: int, tile: int, steps: int) -> list[str]:
+    """Return the cells of one network and size."""
+    tiled = in_new_process(backbone, size, tile if size > tile else size // 2, steps)
+    whole = in_new_process(backbone, size, 0, steps) if size * size * 3 // 4 <= UNTILED_PIXELS[backbone] else None
+    cells = [backbone, tiled["size"] if tiled else str(size)]
+    cells += [f"{whole['seconds']:.2f}" if whole else "", f"{tiled['seconds']:.2f}" if tiled else ""]
+    cells.append(f"{tiled['seconds'] / whole['seconds']:.2f}" if tiled and whole else "")
+    cells.append(f"{1e6 * tiled['seconds'] / tiled['pixels']:.2f}" if tiled else "")
+    return cells + [f"{each['gib']:.2f}" if each else "" for each in (whole, tiled)]
+
+
+if __name__ == "__main__":
+    main()
