@@ -156,3 +156,20 @@ print(os.waitpid(child, 0)[1], torch.get_num_threads())
 def test_a_process_that_was_forked_after_a_computation_computes(tmp_path: Path) -> None:
     out, err = ForkedProcess(tmp_path, FORK).communicate(60)
     assert (out, err) == ("0 2\n", "")
+
+
+def test_the_free_memory_is_what_the_tightest_limit_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new, unlimited = (tmp_path / name for name in ("old", "new", "unlimited"))
+    files = {
+        old: {"memory.limit_in_bytes": "1000000", "memory.usage_in_bytes": "700000", "memory.stat": "cache 5\n"},
+        new: {"memory.max": "900000", "memory.current": "700000", "memory.stat": "anon 1\ninactive_file 50000\n"},
+        unlimited: {"memory.max": "max", "memory.current": "700000", "memory.stat": "inactive_file 0\n"},
+    }
+    for folder, contents in files.items():
+        folder.mkdir()
+        for name, text in contents.items():
+            (folder / name).write_text(text)
+    left = {folder: devices._left_in_group(folder) for folder in (old, new, unlimited, tmp_path)}
+    assert left == {old: 300_000, new: 250_000, unlimited: sys.maxsize, tmp_path: sys.maxsize}
+    monkeypatch.setattr(devices, "_control_groups", lambda: [unlimited, old, new])
+    assert devices.free_memory(torch.device("cpu")) == 250_000

@@ -13,7 +13,7 @@ from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
 from impasto.methods import Method
 from impasto.optim.schedule import Stage
 from impasto.pipeline.memory import MIB, Memory, memory_problem
-from impasto.pipeline.trial import CountedTrial, StageCost, count_trial, images_of, stage_costs, with_size
+from impasto.pipeline.trial import PEAK_STEPS, CountedTrial, StageCost, count_trial, images_of, stage_costs, with_size
 from impasto.regions.subject import Subject
 
 TRIAL_STEPS = 6
@@ -114,7 +114,7 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
     """
     device = pick_device(method.config.device)
     memory = Memory.of(device)
-    counted = count_trial(method, subject, TRIAL_STEPS)
+    counted = count_trial(method, subject, PEAK_STEPS)
     problem = None if counted is None else memory_problem(name, method, subject, memory, counted.peak)
     height, width = method.final_shape(method.config, subject.content)
     images = sum(each.numel() * each.element_size() for each in images_of(subject))
@@ -135,7 +135,7 @@ def _stage_plans(method: Method, subject: Subject, counted: CountedTrial | None)
     """Yield the prediction for each stage."""
     trial, seconds = _measured(method, subject)
     stages = trial.schedule(subject).stages
-    traffic = counted if trial is method or counted is None else count_trial(trial, subject, TRIAL_STEPS)
+    traffic = counted if trial is method or counted is None else count_trial(trial, subject, PEAK_STEPS)
     for i, stage in enumerate(method.schedule(subject).stages):
         nearest = _nearest(stage, stages)
         before = step = _pixels(stage) / _pixels(stages[nearest])
