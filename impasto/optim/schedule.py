@@ -52,7 +52,7 @@ class ScheduleSettings:
     start: Annotated[str, BeforeValidator(_file_start), MAIN] = "content"
     """First image: content, style, noise, the result of a feed-forward method (micro), or an image file."""
     quality: Annotated[Quality, MAIN] = "normal"
-    """Draft takes a seventh of the time, best up to 8 times."""
+    """Draft takes 1/7 of the time, best up to 8 times."""
     steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None
     """Number of steps over all sizes, in equal parts. Default: by quality."""
     sizes: tuple[Annotated[int, Ge(1), Le(65536)], ...] = ()
