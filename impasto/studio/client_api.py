@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from anyio import to_thread
 from starlette.routing import Mount, Route
 
 from impasto.studio.access import Receive, Scope, Send
@@ -49,9 +50,12 @@ class ClientApi:
             self._tasks.append(asyncio.create_task(self._prepare(PREPARE_DELAY)))
 
     async def close(self) -> None:
-        """End gradio, if it was started."""
+        """End gradio, if it was started; do not wait for its import."""
         self._closing.set()
-        await asyncio.gather(*self._tasks)
+        if self._app is None:
+            for task in self._tasks:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _prepare(self, delay: float = 0.0) -> None:
         if delay:
@@ -59,7 +63,7 @@ class ClientApi:
                 await asyncio.wait_for(self._closing.wait(), delay)
         async with self._lock:
             if self._app is None and not self._closing.is_set():
-                self._app = await asyncio.to_thread(_make_app, self._service)
+                self._app = await to_thread.run_sync(_make_app, self._service, abandon_on_cancel=True)
                 ready = asyncio.Event()
                 self._tasks.append(asyncio.create_task(self._live(ready)))
                 await ready.wait()
