@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from support import RANDOM_SIZE, LoadRandom, random_state, write_weights
 
 from impasto.backbones import Backbone, load_backbone
 from impasto.weights import MANIFEST
+
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` ignores it, and commands respect that
 
 
 @pytest.fixture(scope="session")
