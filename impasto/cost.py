@@ -6,6 +6,7 @@ therefore includes every network, loss, optimizer and tile as it is, and none of
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +43,7 @@ def one_of_each(parts: Sequence[T], kind: Callable[[T], Hashable]) -> Iterator[T
         parts: the parts.
         kind: returns what determines the cost of a part.
     """
-    counters = _active[-1:]
+    counters = _active.counters[-1:]
     repetitions = Counter(map(kind, parts))
     for part in parts:
         times = repetitions[kind(part)]
@@ -96,12 +97,12 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Begin to count."""
         super().__enter__()  # type: ignore[no-untyped-call]
         self._autocast.__enter__()  # type: ignore[no-untyped-call]
-        _active.append(self)
+        _active.counters.append(self)
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Carry out operations again."""
-        _active.remove(self)
+        _active.counters.remove(self)
         self._autocast.__exit__(*error)  # type: ignore[no-untyped-call]
         super().__exit__(*error)  # type: ignore[no-untyped-call]
 
@@ -149,7 +150,14 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._used -= size
 
 
-_active: list[CostCounter] = []
+class _Active(threading.local):
+    """Counters of the current thread: other threads carry out their computations meanwhile."""
+
+    def __init__(self) -> None:
+        self.counters: list[CostCounter] = []
+
+
+_active = _Active()
 
 
 class _Autocast(TorchFunctionMode):

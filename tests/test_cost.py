@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from support import noise
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from impasto.cost import CostCounter, without_values
+from impasto.cost import CostCounter, one_of_each, without_values
 from impasto.devices import torch_defaults
 from impasto.images import load_image
 from impasto.methods import METHODS, configure
@@ -108,3 +109,13 @@ def test_operations_with_values_keep_them() -> None:
     assert real.tolist() == [0, 1, 2, 3]
     assert chosen.shape == (192,)
     assert cost.peak > 0
+
+
+def test_a_count_leaves_the_computations_of_other_threads_complete() -> None:
+    found: list[list[int]] = []
+    other = threading.Thread(target=lambda: found.append(list(one_of_each([1, 2, 3], lambda _: "same"))))
+    with CostCounter([]):
+        other.start()
+        other.join()
+        assert list(one_of_each([1, 2, 3], lambda _: "same")) == [1]
+    assert found == [[1, 2, 3]]

@@ -91,7 +91,7 @@ class Visit:
         self.goto()
 
     def goto(self, address: str = "") -> None:
-        """Load the page anew at an address such as `#gallery`."""
+        """Load the page again, at an address such as `#gallery`."""
         self.page.goto("about:blank")
         self.page.goto(self.url + address)
         self.page.locator("body[data-ready]").wait_for()
