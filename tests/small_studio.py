@@ -19,6 +19,7 @@ from impasto.experiments.expand import experiment_of
 from impasto.experiments.runner import run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
+from impasto.studio import client_api
 from impasto.studio.service import StudioService
 
 
@@ -44,7 +45,9 @@ def open_studio(folder: Path, *, token: str | None = None, max_bytes: int = 2**2
     def serve() -> None:
         app = make_app(service, token=token, experiments=folder.parent)
         servers.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)))
-        servers[0].run(sockets=[listener])
+        with pytest.MonkeyPatch.context() as patch:  # an import of gradio that nobody needs would outlast the studio
+            patch.setattr(client_api, "PREPARE_DELAY", 3600.0)
+            servers[0].run(sockets=[listener])
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

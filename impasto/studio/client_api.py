@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib.util
 import os
 from collections.abc import Awaitable, Callable
@@ -91,9 +90,7 @@ def _make_app(service: StudioService) -> Any:
     os.environ["GRADIO_TEMP_DIR"] = str(service.folder / TEMPORARY)
     from impasto.studio.client_functions import client_app
 
-    app = client_app(service)
-    with suppress(RuntimeError):  # gradio sets event loops in this thread and never closes them
-        asyncio.get_event_loop().close()
-        asyncio.set_event_loop(None)
-    gc.collect()
-    return app
+    async def make() -> Any:  # gradio opens an event loop of its own, and never closes it, where none runs
+        return client_app(service)
+
+    return asyncio.run(make())

@@ -29,6 +29,7 @@ import impasto.cli.studio as studio_command
 from impasto.cli import main
 from impasto.images import load_image
 from impasto.pipeline.records import load_record
+from impasto.studio import client_api
 from impasto.studio.access import AccessControl
 from impasto.studio.page_api import FILES, MEDIA_TYPES
 from impasto.studio.server import address_for_others
@@ -343,15 +344,23 @@ def test_ten_clients_get_their_own_results(studio: Studio) -> None:
 
 @pytest.fixture(scope="module")
 def client(studio: Studio) -> Any:
-    """A client of gradio, whose server starts with its first request and leaves event loops open."""
+    """A client of gradio, whose server starts with its first request."""
     from gradio_client import Client
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fetch(f"{studio.url}config")
-        client = Client(studio.url, verbose=False)
+        return Client(studio.url, verbose=False)
+
+
+def test_the_server_of_the_client_leaves_no_event_loop_open(studio: Studio, client: Any) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=client_api._make_app, args=(studio.service,))
+        thread.start()
+        thread.join()
         gc.collect()
-    return client
+    assert [str(warning.message) for warning in caught if issubclass(warning.category, ResourceWarning)] == []
 
 
 def test_the_client_api_uploads_and_stylizes(studio: Studio, client: Any, tmp_path: Path) -> None:
