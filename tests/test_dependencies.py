@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -88,3 +89,16 @@ def test_every_dependency_is_pinned() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {normalized(line.partition("==")[0]) for line in lines if "==" in line}
     assert declared(*PROJECT["optional-dependencies"]) - pinned == set()
+
+
+def test_a_stylization_does_not_import_the_compiler_of_pytorch() -> None:
+    """It takes almost 2 s to import, as long as a whole draft of 256 pixels."""
+    run = (
+        "import sys, impasto\n"
+        "for method in ('gatys', 'strotss', 'micro', 'wct'):\n"
+        "    optimizes = method in ('gatys', 'strotss')\n"
+        "    settings = {'backbone': 'tiny', 'steps': 1} if optimizes else {}\n"
+        "    impasto.stylize('woodcut', 'mosaic', method=method, size=48, **settings)\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", run], timeout=120).returncode == 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.types import Features, Image
@@ -125,17 +126,26 @@ def margins(fields: Iterable[ReceptiveField]) -> tuple[int, int, int]:
     return max(field.before for field in fields), max(field.after for field in fields), math.lcm(*strides)
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Count the bytes of all results of operations that are not views."""
+class _Counter(TorchFunctionMode):
+    """Collect the memory of all results of functions.
+
+    A `TorchDispatchMode` would see the same, but its first use imports the compiler of PyTorch, for almost 2 s.
+    """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
+        super().__init__()
+        self._storages: dict[int, torch.UntypedStorage] = {}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    @property
+    def count(self) -> int:
+        """Number of bytes."""
+        return sum(storage.nbytes() for storage in self._storages.values())
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        if not (func.is_view or func._schema.is_mutable):
-            self.count += sum(each.numel() * each.element_size() for each in _tensors([output]))
+        for each in _tensors([output]):
+            storage = each.untyped_storage()
+            self._storages[storage.data_ptr()] = storage  # keeps it, so that no other one gets its address
         return output
 
 
