@@ -61,7 +61,7 @@ clean:  ## delete all generated files
 	touch $@
 
 .venv/studio.stamp: .venv/demo.stamp
-	$(PIP) install -c constraints.txt -e '.[demo,report,hires,studio]'
+	$(PIP) install -c constraints.txt -e '.[demo,report,hires,heic,studio]'
 	touch $@
 
 .venv/test.stamp: .venv/demo.stamp

@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ from PIL import PngImagePlugin
 from PIL.Image import Transpose
 
 from impasto.files import reason
-from impasto.images import hires, profiles
+from impasto.images import hires, plugins, profiles
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")
 READABLE = "a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF"
@@ -64,15 +65,17 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels]:
         ValueError: if the file is not an image, is corrupt, or is too large.
     """
     with _quiet_pillow(name):
-        header = _open(file, name)
+        header = _open(file, name, max_pixels)
         check_size(header.size, name, max_pixels)
         file.seek(0)
         data = file.read()
         if header.format == "PNG":
             # Pillow's decoder accepts truncated PNG files and wrong checksums; its verifier does not.
             PIL.Image.open(io.BytesIO(data), formats=FORMATS).verify()
-        picture = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
+        # A JPEG XL is already decoded.
+        picture = header if header.format == "JXL" else _open(io.BytesIO(data), name, max_pixels)
         is_deep = _loses_depth(picture)
+    plugins.warn_of_hdr(picture, name)
     deep = _decode_deep(data, name) if is_deep else None
     return data, profiles.without_gamma(deep, picture.info) if deep else decode(picture, name, max_pixels)
 
@@ -115,7 +118,7 @@ def read_text(file: BinaryIO, name: str, keyword: str, max_pixels: int) -> str |
         ValueError: if the file is not an image, is corrupt, or is too large.
     """
     with _quiet_pillow(name):
-        picture = PIL.Image.open(file, formats=FORMATS)
+        picture = _open(file, name, max_pixels)
         if not isinstance(picture, PngImagePlugin.PngImageFile):
             return None
         if keyword not in picture.info:
@@ -125,10 +128,11 @@ def read_text(file: BinaryIO, name: str, keyword: str, max_pixels: int) -> str |
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file begins like an image in a supported format."""
+    """Return whether a file begins like an image in a supported format; HEIC and JPEG XL are, without the extra too."""
     try:
-        with _quiet_pillow(str(path)):
-            PIL.Image.open(path, formats=FORMATS).close()
+        with _quiet_pillow(str(path)), path.open("rb") as file:
+            if plugins.format_of(file.read(plugins.SIGNATURE)) is None:
+                PIL.Image.open(file, formats=FORMATS)
     except ValueError:
         return False
     return True
@@ -141,7 +145,9 @@ def read_size(path: str | Path) -> tuple[int, int]:
         ValueError: if the file is not an image.
         OSError: if the file cannot be read.
     """
-    with _quiet_pillow(repr(str(path))), PIL.Image.open(path, formats=FORMATS) as picture:
+    name = repr(str(path))
+    with open(path, "rb") as file, _quiet_pillow(name):
+        picture = _open(file, name, max_pixels=2**62)
         width, height = picture.size
         return (width, height) if _transformation(picture) in TURNED else (height, width)
 
@@ -167,8 +173,16 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
         )
 
 
-def _open(file: BinaryIO, name: str) -> PIL.ImageFile.ImageFile:
-    """Open an image file without reading its pixels; raise `ValueError` for a TIFF whose pixels Pillow cannot read."""
+def _open(file: BinaryIO, name: str, max_pixels: int) -> PIL.ImageFile.ImageFile:
+    """Open an image file without decoding more than `max_pixels` pixels.
+
+    Raises:
+        ValueError: for a TIFF whose pixels Pillow cannot read, or a format whose extra is not installed.
+    """
+    start = file.read(plugins.SIGNATURE)
+    file.seek(0)
+    if plugins.format_of(start) is not None:
+        return plugins.open_file(file, name, partial(check_size, name=name, max_pixels=max_pixels))
     try:
         return PIL.Image.open(file, formats=FORMATS)
     except PIL.UnidentifiedImageError:
@@ -236,6 +250,8 @@ def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def _transformation(picture: PIL.Image.Image) -> Transpose | None:
     """Return the transformation that makes an image upright."""
+    if plugins.is_turned(picture):
+        return None
     try:
         return _UPRIGHT.get(picture.getexif().get(0x0112, 1))  # 1 for TIFF: Pillow has already rotated it
     except Exception:  # an image with corrupt EXIF data can still be decoded

@@ -5,18 +5,20 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from impasto.images import plugins
 from impasto.images.decoding import is_image
 
 SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp"),
         *(".tif", ".tiff", ".avif", ".avifs", ".bmp", ".dib", ".gif"),
+        *plugins.SUFFIXES,
     )
 )
-"""Suffixes of the formats that are read."""
+"""Suffixes of the formats that are read, those of the extra `heic` included: without it, such a file is an error."""
 OTHER_SUFFIXES = frozenset(
     (
-        *(".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".psd", ".xcf", ".kra", ".svg", ".eps", ".pdf", ".ico"),
+        *(".jp2", ".j2k", ".psd", ".xcf", ".kra", ".svg", ".eps", ".pdf", ".ico"),
         *(".tga", ".exr", ".hdr", ".pbm", ".pgm", ".ppm", ".pnm", ".qoi", ".dds", ".cr2", ".cr3", ".nef", ".arw"),
         *(".dng", ".orf", ".raf", ".rw2", ".pef", ".srw"),
     )

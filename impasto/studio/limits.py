@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-import PIL.Image
 import torch
 
 from impasto.backbones import BACKBONES
 from impasto.config import settings_of
+from impasto.images import read_size
 from impasto.methods import Method
 from impasto.methods.optimizing import PolishSettings, loss_networks
 from impasto.samples import resolve
@@ -33,9 +33,8 @@ def check_memory(method: Method, content: str, max_pixels: int) -> None:
         ValueError: with the largest possible size, if the output would be too large.
         OSError: if the content image cannot be read.
     """
-    with PIL.Image.open(resolve(content)) as header:
-        size = header.size[::-1]
-    height, width = method.final_shape(method.config, torch.empty((1, 3, *size), device="meta"))
+    shape = read_size(resolve(content))
+    height, width = method.final_shape(method.config, torch.empty((1, 3, *shape), device="meta"))
     is_tiled = settings_of(method.config).get("tile", 0) != 0  # None: in tiles where memory requires it
     per_pixel = BYTES_PER_TILED_PIXEL if is_tiled else BYTES_PER_PIXEL
     by_memory = int(MEMORY_FRACTION * total_memory() / per_pixel)

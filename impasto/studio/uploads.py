@@ -24,8 +24,6 @@ MAX_PIXELS = 50_000_000
 KEY = re.compile(r"[0-9a-f]{64}")
 KINDS = ("content", "style")
 """Lists of the library."""
-HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")}
-"""Bytes 4 to 11 of a HEIC file (ISO/IEC 23008-12): the box `ftyp` and its major brand."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,6 @@ class Uploads:
                 f"{shown}: the file has {len(data) / 2**20:.1f} MiB, over the limit of {self.max_bytes / 2**20:g}; "
                 "give a smaller file"
             )
-        if data[4:12] in HEIC:
-            raise ValueError(f"{shown}: HEIC images, as iPhones take them, cannot be read; export the image as JPEG")
         trial = self.folder / f"{secrets.token_hex(8)}.trial"
         write_atomically(trial, data)
         try:

@@ -127,14 +127,14 @@ def test_a_folder_contains_every_file_that_is_read_and_names_the_others(folder: 
     for name, image_format in names.items():
         picture.save(folder / name, image_format)
     picture.save(folder / "raw.dng", "TIFF")
-    (folder / "g.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "g.psd").write_bytes(b"8BPS")
     (folder / "notes.txt").write_text("BM is how a bitmap begins")
     (folder / "empty").write_bytes(b"")
     picture.save(folder / ".hidden", "PNG")
-    text = r"2 file\(s\) in formats that are not read are left out: g\.heic, raw\.dng; convert them"
+    text = r"2 file\(s\) in formats that are not read are left out: g\.psd, raw\.dng; convert them"
     with pytest.warns(UserWarning, match=text):
         assert [path.name for path in pictures_in(folder)] == sorted(names)
-    (folder / "g.heic").unlink()
+    (folder / "g.psd").unlink()
     (folder / "raw.dng").unlink()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -148,7 +148,7 @@ def test_the_command_line_stylizes_every_picture_of_a_folder_that_is_read(
     (folder / "in").mkdir()
     PIL.Image.new("RGB", (32, 32), "red").save(folder / "in/scan", "PNG")
     PIL.Image.new("RGB", (32, 32), "red").save(folder / "in/photo.jfif", "JPEG")
-    (folder / "in/phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "in/layers.psd").write_bytes(b"8BPS")
     assert main(["stylize", "in", "mosaic", "--method", "micro", "--size", "32", "-o", "out"]) == 0
     assert sorted(path.name for path in (folder / "out").glob("*.png")) == ["photo.png", "scan.png"]
-    assert "formats that are not read are left out: phone.heic" in capsys.readouterr().err
+    assert "formats that are not read are left out: layers.psd" in capsys.readouterr().err

@@ -245,11 +245,6 @@ def test_a_cut_out_is_shown_with_its_transparency_and_without_what_it_hides(serv
     assert levels[..., 2].max() < 90
 
 
-def test_an_iphone_picture_is_refused_with_advice(uploads: Uploads) -> None:
-    with pytest.raises(ValueError, match=r"'IMG_1.HEIC': HEIC images, .* cannot be read; export the image as JPEG"):
-        uploads.add(b"\0\0\0\x18ftypheic" + bytes(100), "IMG_1.HEIC")
-
-
 def test_the_frames_of_an_animation_are_counted(uploads: Uploads) -> None:
     second = PIL.Image.open(io.BytesIO(random_picture(seed=1)))
     animation = random_picture("GIF", save_all=True, append_images=[second])

@@ -295,7 +295,7 @@ function connectKeyboard() {
   });
 }
 
-const pictures = list => [...(list ?? [])].filter(file => file.type.startsWith("image/") || !file.type || /\.(heic|mpo|avif)$/i.test(file.name));
+const pictures = list => [...(list ?? [])].filter(file => file.type.startsWith("image/") || !file.type || /\.(heic|heif|hif|jxl|mpo|avif)$/i.test(file.name));
 
 function connectDrop() {
   const overlay = find("#drop");

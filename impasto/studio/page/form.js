@@ -58,7 +58,7 @@ function tile(image, kind, checked, choose, pictures) {
 }
 
 function addTile(kind) {
-  const input = el("input", { type: "file", accept: "image/*,.mpo", multiple: true, "aria-label": kind === "content" ? "Add your own photo" : "Add your own style",
+  const input = el("input", { type: "file", accept: "image/*,.mpo,.heic,.heif,.hif,.jxl", multiple: true, "aria-label": kind === "content" ? "Add your own photo" : "Add your own style",
     onchange: () => { addFiles([...input.files], kind); input.value = ""; } });
   return el("label", { class: "tile add" }, el("span", { text: "Add your own" }), input);
 }
