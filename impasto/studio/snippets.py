@@ -6,7 +6,9 @@ The picture of a job that was stopped is computed from its record: `impasto repl
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from impasto.experiments.report.commands import flags_of
 from impasto.studio.requests import StylizeRequest
@@ -23,7 +25,7 @@ def shell_command(request: StylizeRequest, picture: Path | None = None) -> str:
         return shlex.join(["impasto", "replay", str(picture), "-o", "out.png"])
     words = ["impasto", "stylize", request.content, *request.styles, "-o", "out.png"]
     bits = [] if request.bits == 8 else ["--bits", str(request.bits)]
-    return shlex.join([*words, "--method", request.method, *flags_of(request.settings), *bits])
+    return shlex.join([*words, "--method", request.method, *flags_of(_given(request.settings)), *bits])
 
 
 def python_script(request: StylizeRequest, picture: Path | None = None) -> str:
@@ -37,10 +39,15 @@ def python_script(request: StylizeRequest, picture: Path | None = None) -> str:
     """
     if request.stop_at is not None and picture is not None:
         return f"import impasto\n\nresult = impasto.replay({str(picture)!r})\nresult.save('out.png')"
-    settings = "".join(f", {name}={value!r}" for name, value in request.settings.items())
+    settings = "".join(f", {name}={value!r}" for name, value in _given(request.settings).items())
     bits = "" if request.bits == 8 else f", bits={request.bits}"
     return (
         "import impasto\n\n"
         f"result = impasto.stylize({request.content!r}, {list(request.styles)!r}, {request.method!r}{settings})\n"
         f"result.save('out.png'{bits})"
     )
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without tiles that were switched off by the run itself, because the memory sufficed."""
+    return {name: value for name, value in settings.items() if (name, value) != ("tile", 0)}
