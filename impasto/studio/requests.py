@@ -10,7 +10,8 @@ from typing import Any
 from impasto.config import names_files, setting_schemas, settings_of
 from impasto.images import MAX_PIXELS, Bits, check_output
 from impasto.methods import METHODS, configure
-from impasto.optim.schedule import STARTS
+from impasto.methods.matching import MatchingConfig
+from impasto.optim.schedule import STARTS, steps_of_sizes
 from impasto.samples import CONTENTS, STYLES
 from impasto.studio.labels import image_label
 from impasto.studio.limits import check_downloads, check_memory
@@ -116,6 +117,9 @@ def check_continuation(method: str) -> None:
 def continue_from(request: StylizeRequest, picture: Path, longer_side: int) -> StylizeRequest:
     """Return a request that starts from a picture, without coarser sizes, which would blur it.
 
+    A larger version of a method whose steps depend on the size takes those of a finer size, not all steps of a first
+    one: at twice the size, 36 instead of 200.
+
     Args:
         request: the request; its settings `sizes` or `size` select the size, else the size of the picture is kept.
         picture: the picture to start from.
@@ -125,8 +129,16 @@ def continue_from(request: StylizeRequest, picture: Path, longer_side: int) -> S
         ValueError: if the method cannot start from a picture.
     """
     check_continuation(request.method)
-    sizes = request.settings.get("sizes") or [request.settings.get("size") or longer_side]
-    return replace(request, settings={**request.settings, "start": str(picture), "sizes": [sizes[-1]]})
+    settings = request.settings
+    size = (settings.get("sizes") or [settings.get("size") or longer_side])[-1]
+    is_free = issubclass(METHODS[request.method].Config, MatchingConfig) and not {"steps", "tolerance"} & {*settings}
+    steps = {"steps": _finer_steps(settings, size)} if is_free and size > longer_side else {}
+    return replace(request, settings={**settings, "start": str(picture), "sizes": [size], **steps})
+
+
+def _finer_steps(settings: Mapping[str, Any], size: int) -> int:
+    """Return the steps of a size that is not the first one."""
+    return steps_of_sizes(settings.get("quality", "normal"), [1, size])[-1]
 
 
 def request_from_record(record: Mapping[str, Any], *, bits: Bits = 8) -> StylizeRequest:
@@ -148,5 +160,9 @@ def request_from_record(record: Mapping[str, Any], *, bits: Bits = 8) -> Stylize
 
 def without_continuation(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings without those that `continue_from` added."""
-    is_continued = settings.get("start", "content") not in STARTS
-    return {name: value for name, value in settings.items() if not (is_continued and name in CONTINUATION_SETTINGS)}
+    if settings.get("start", "content") in STARTS:
+        return {**settings}
+    added = {*CONTINUATION_SETTINGS}
+    if "sizes" in settings and settings.get("steps") == _finer_steps(settings, settings["sizes"][-1]):
+        added.add("steps")
+    return {name: value for name, value in settings.items() if name not in added}

@@ -21,7 +21,7 @@ from impasto.config import setting_schemas
 from impasto.methods import METHODS
 from impasto.studio import labels
 from impasto.studio.controls import controls_of
-from impasto.studio.estimates import REFERENCE, seconds_per_megapixel
+from impasto.studio.estimates import REFERENCE, quality_factors, seconds_per_megapixel
 from impasto.studio.history import HistoryEntry
 from impasto.studio.labels import TECHNIQUES, image_label, setting_label, technique
 from impasto.studio.plot import MAX_POINTS, curves_svg
@@ -89,7 +89,10 @@ def test_a_request_is_restored_from_a_record() -> None:
     settings = {"backbone": "tiny", "size": 48, "steps": 2, "style_mix": [1.0, 2.0]}
     record = impasto.stylize("woodcut", ["mosaic", "inkwash"], **settings).record()
     used = {**settings, "tile": 0}  # the record has the tiles that were used
-    assert request_from_record(record) == StylizeRequest(content="woodcut", styles=("mosaic", "inkwash"), settings=used)
+    request = request_from_record(record)
+    assert request == StylizeRequest(content="woodcut", styles=("mosaic", "inkwash"), settings=used)
+    assert "tile" not in shell_command(request) + python_script(request)  # what a run finds out by itself
+    assert "--tile 512" in shell_command(replace(request, settings={"tile": 512}))
 
 
 def test_a_continued_request_keeps_the_size_of_the_picture_and_can_be_reverted() -> None:
@@ -98,6 +101,8 @@ def test_a_continued_request_keeps_the_size_of_the_picture_and_can_be_reverted()
     assert continued.settings == {"steps": 2, "start": "/x/picture.png", "sizes": [64]}
     assert without_continuation(continued.settings) == {"steps": 2}
     assert continue_from(replace(request, settings={"size": 96}), Path("/x.png"), 64).settings["sizes"] == [96]
+    larger = continue_from(replace(request, settings={"size": 96, "quality": "draft"}), Path("/x.png"), 64)
+    assert (larger.settings["steps"], without_continuation(larger.settings)) == (3, {"size": 96, "quality": "draft"})
     assert without_continuation({"start": "noise", "sizes": [64]}) == {"start": "noise", "sizes": [64]}
 
 
@@ -115,9 +120,19 @@ def test_labels_name_settings_and_choices_that_exist() -> None:
     assert {(name, choice) for name, named in labels.CHOICES.items() for choice in named} <= {
         (name, choice) for name in labels.CHOICES for choice in controls[name].choices
     }
+    for name, named in labels.PRESETS.items():
+        low, high = controls[name].minimum, controls[name].maximum
+        assert all(low <= value <= high for value in named.values() if value)  # type: ignore[operator]
+        assert controls[name].initial in named.values()
     assert setting_label("strength", "")[0] == "Style strength"
     assert setting_label("patch_size", "Side of the patches.") == ("Patch size", "Side of the patches.")
     assert image_label("holiday at sea.jpg") == "holiday at sea"
+
+
+def test_the_expected_time_depends_on_the_quality_where_there_is_one() -> None:
+    assert quality_factors("gatys")["best"] == pytest.approx(8.3, abs=0.1)
+    assert quality_factors("nnst") == {"draft": 0.1, "normal": 1, "best": 2.5}
+    assert quality_factors("micro") == {}
 
 
 def test_estimates_follow_the_results_of_this_machine() -> None:
