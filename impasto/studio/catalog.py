@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from impasto.methods import METHODS
-from impasto.samples import CONTENTS, STYLES
+from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.controls import Control, controls_of
-from impasto.studio.estimates import seconds_per_megapixel
-from impasto.studio.labels import GROUPS, TECHNIQUES, choice_label, image_label, setting_label, technique
+from impasto.studio.estimates import quality_factors, seconds_per_megapixel
+from impasto.studio.labels import GROUPS, PRESETS, TECHNIQUES, choice_label, image_label, setting_label, technique
 from impasto.studio.regions import PALETTE
 from impasto.studio.requests import MAX_STYLES, can_continue, display_name
 from impasto.studio.service import StudioService
@@ -25,7 +25,7 @@ def catalog(service: StudioService) -> dict[str, Any]:
     controls: list[dict[str, Any]] = []
     order = [*(name for name in TECHNIQUES if name in METHODS), *(name for name in METHODS if name not in TECHNIQUES)]
     return {
-        "contents": [describe_image(service, name) for name in CONTENTS],
+        "contents": [describe_image(service, name) for name in CONTENTS if _is_installed(name)],
         "styles": [describe_image(service, name) for name in STYLES],
         "uploads": [describe_image(service, key) for key in service.uploads.library()],
         "techniques": [_describe_method(name, controls) for name in order],
@@ -52,6 +52,15 @@ def describe_image(service: StudioService, name: str) -> dict[str, Any]:
     return {"name": name, "label": display_name(str(path)), "note": note, "kinds": service.uploads.kinds(name)}
 
 
+def _is_installed(sample: str) -> bool:
+    """Return whether a sample can be read; the photographs are part of scikit-image, which is optional."""
+    try:
+        resolve(sample)
+    except ValueError:
+        return False
+    return True
+
+
 def _describe_method(name: str, controls: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a method; append those of its settings to `controls` that are not in it yet."""
     indices = []
@@ -69,6 +78,7 @@ def _describe_method(name: str, controls: list[dict[str, Any]]) -> dict[str, Any
         "first": shown.is_first,
         "continues": can_continue(name),
         "any_style": METHODS[name].any_style,
+        "quality": quality_factors(name),
         "controls": indices,
     }
 
@@ -87,5 +97,6 @@ def _describe_control(control: Control) -> dict[str, Any]:
         "integer": control.is_integer,
         "min": control.minimum,
         "max": control.maximum,
+        "presets": [*PRESETS.get(control.name, {}).items()],
         "choices": [[choice, choice_label(control.name, choice)] for choice in control.choices],
     }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from impasto.methods import METHODS
+from impasto.methods.matching import MatchingConfig
+from impasto.optim.schedule import FACTOR, FINER_SIZE
 from impasto.studio.history import HistoryEntry
 
 REFERENCE = {
@@ -21,6 +24,8 @@ REFERENCE = {
     "johnson": 0.5,
 }
 """Seconds per megapixel with default settings: the table of docs/guide/choose-a-method.md, divided by 0.0655."""
+DRAFT = 1 / 7
+"""Time of a draft of a method that matches statistics; its smallest size has most of the steps."""
 MAX_ENTRIES = 60
 """Number of newest results that an estimate uses."""
 MIN_SECONDS = 1.0
@@ -46,3 +51,13 @@ def seconds_per_megapixel(entries: Sequence[HistoryEntry]) -> dict[str, float]:
     ratios = [speed / REFERENCE[method] for method, speed in medians.items() if method in REFERENCE]
     factor = statistics.median(ratios) if ratios else 1.0
     return {**{method: seconds * factor for method, seconds in REFERENCE.items()}, **medians}
+
+
+def quality_factors(method: str) -> dict[str, float]:
+    """Return the expected time with each quality, relative to that with normal quality; empty if a method has none."""
+    config = METHODS[method].Config
+    if "quality" not in config.__dataclass_fields__:
+        return {}
+    if issubclass(config, MatchingConfig):
+        return {"draft": DRAFT, "normal": 1.0, "best": FINER_SIZE["best"] / FINER_SIZE["normal"]}
+    return {str(quality): factor for quality, factor in FACTOR.items()}

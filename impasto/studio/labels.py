@@ -37,11 +37,11 @@ TECHNIQUES = {
     "gpdm": Technique("Patchwork", "Built from small patches of the style."),
 }
 SETTINGS = {
-    "strength": ("Style strength", "0 is your photo, 100 is all style; 50 is balanced."),
+    "strength": ("Style strength", "0 is your photo, 100 is all style."),
     "style_scale": ("Brush size", "2 doubles the strokes of the style, 0.5 halves them."),
-    "size": ("Output size", "Longer side in pixels; 0 keeps the size of your photo. Larger takes longer."),
+    "size": ("Output size", "Longer side in pixels; larger takes longer."),
     "color": ("Colors", "From the style, or those of your photo."),
-    "quality": ("Quality", "Draft takes a seventh of the time, best takes eight times as long."),
+    "quality": ("Quality", "Try your choices as drafts, then paint the one you like."),
     "style_mix": ("Blend", "One number per style, in the order shown. Empty: equal parts."),
     "seed": ("Variation", "Random seed: the same number gives the same picture."),
     "device": ("Run on", "auto, cpu, cuda or mps."),
@@ -82,6 +82,12 @@ CHOICES = {
     "outside": {"style": "A region like the others", "keep": "Your photo unchanged"},
 }
 """Labels of choices; the others are shown as they are."""
+PRESETS: dict[str, dict[str, float]] = {
+    "strength": {"Subtle": 25, "Balanced": 50, "Bold": 75},
+    "style_scale": {"Fine": 0.5, "As in the style": 1, "Broad": 2},
+    "size": {"Sketch": 256, "Screen": 512, "Large": 1024, "Print": 2048, "As my photo": 0},
+}
+"""Values of settings in plain words."""
 GROUPS = {
     "Settings of every method": "General",
     "Regions and masks": "Regions",

@@ -218,7 +218,6 @@ def test_a_job_shows_previews_progress_result_and_downloads(
         "size 64",
         "strength 70.0",
         "steps 80",
-        "tile 0",
     }
     page.locator("#details button", has_text="Copy").first.click()
     page.locator("#details button", has_text="Copied").wait_for()
@@ -382,7 +381,10 @@ def test_a_picture_of_one_pass_offers_no_continuation_and_tells_why(visit: Visit
 def test_the_size_may_be_zero_or_larger_than_the_slider(visit: Visit, studio: Studio) -> None:
     visit.upload("contents", ("small.png", random_picture(size=(60, 50), seed=35)))
     visit.page.locator("#contents label:has(:checked)", has_text="small").wait_for()
-    visit.set(size=0)
+    page = visit.page
+    page.locator("#more-settings").evaluate("each => each.open = true")
+    page.get_by_role("button", name="As my photo").click()
+    assert page.locator("#setting-size").input_value() == "0"
     visit.paint()
     assert newest_record(studio)["settings"]["size"] == 0
     assert studio.service.history.entries()[0].summary["width"] == 60
@@ -467,7 +469,7 @@ def test_instant_versions_appear_on_the_styles_and_on_the_stage(visit: Visit) ->
     )
     visit.choose("styles", "inkwash")
     page.locator("#stage .after[src*='style=inkwash']").evaluate("each => each.decode()")
-    assert page.locator("#status").inner_text() == "Instant version."
+    assert page.locator("#status").inner_text() == "Instant preview."
 
 
 def test_buttons_stay_in_their_place_while_a_job_runs(visit: Visit) -> None:
@@ -559,7 +561,8 @@ def test_results_are_found_starred_packed_deleted_and_restored(visit: Visit, stu
     card.locator(".star").click()
     page.locator(f"#gallery-grid [data-key='{key}'] .star[aria-pressed=true]").wait_for()
     page.locator("#gallery-select").click()
-    card.locator(".pick").check()
+    card.locator("button:not(.star)").click()  # selects it, and does not open it
+    assert card.locator(".pick").is_checked()
     with page.expect_download() as download:
         page.locator("#gallery-zip").click()
     download.value.save_as(tmp_path / "all.zip")
@@ -697,6 +700,12 @@ def test_three_techniques_are_shown_and_the_others_are_folded(visit: Visit) -> N
     assert all(each.locator(".time").inner_text() for each in visible)
     page.locator("#more-techniques summary").click()
     assert page.locator("#more-techniques .card:visible").count() == 8
+    visit.set(size=512)
+    times = page.locator("#setting-quality .time").all_inner_texts()
+    assert len({time for time in times if time}) == 3
+    page.get_by_role("button", name="Bold").click()
+    assert page.locator("#setting-strength").input_value() == "75"
+    assert page.get_by_role("button", name="Bold").get_attribute("aria-pressed") == "true"
 
 
 def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit) -> None:
@@ -785,6 +794,5 @@ def test_a_phone_shows_every_tab_without_horizontal_scrolling_and_with_large_tar
     assert small == {tab: [] for tab in TABS}
     page.locator("nav [data-tab=paint]").click()
     page.evaluate("scrollTo(0, 900)")
-    box = page.locator("#paint").bounding_box()
-    assert box is not None
-    assert box["y"] + box["height"] <= PHONE["height"]
+    boxes = [page.locator(each).bounding_box() for each in ("#stage", "#paint")]
+    assert all(box is not None and 0 <= box["y"] <= PHONE["height"] - box["height"] for box in boxes)

@@ -1,7 +1,7 @@
 // Start the page: tabs, the stage with its buttons, shortcuts, and pictures that are dropped or pasted.
 import { attempt, copy, duration, el, find, instantAddress, notify, request, sourceAddress } from "./dom.js";
 import { catalog, change, choices, label, loadCatalog, onChange, outputSize, requestBody, restore, technique } from "./choices.js";
-import { addFiles, buildForm } from "./form.js";
+import { addFiles, buildForm, expectedTime } from "./form.js";
 import { connectNotifications, follow, fraction, isLive, jobs, onJobs, poll, statusText, stop, timeLeft, watch } from "./jobs.js";
 import { makeFrame } from "./frame.js";
 import { openGallery } from "./gallery.js";
@@ -48,7 +48,7 @@ function showStage() {
     title = `Painting so far: ${job().title}`;
   } else if (content && choices.styles.length) {
     painting = instantAddress(content, choices.styles, 768);
-    title = `Instant version: ${label(content)} in the style of ${choices.styles.map(label).join(" and ")}`;
+    title = `Instant preview: ${label(content)} in the style of ${choices.styles.map(label).join(" and ")}`;
   }
   frame.show({ photo, painting, title });
   find("#stage").dataset.status = isShown ? (job()?.status ?? "done") : "instant";
@@ -64,7 +64,7 @@ function showActions() {
   for (const selector of ["#continue", "#larger", "#download"]) hide(selector, live || !canKeep);
   for (const selector of ["#continue", "#larger"]) {
     find(selector).setAttribute("aria-disabled", String(!continues));
-    find(selector).title = continues ? { "#continue": "Go on from this picture, with your changes", "#larger": `Paint it again at ${2 * stage.size} pixels, from this picture` }[selector]
+    find(selector).title = continues ? { "#continue": "Go on from this picture, with your changes", "#larger": `Paint it at ${2 * stage.size} pixels, from this picture: ${expectedTime(choices.method, { size: 2 * stage.size })}` }[selector]
       : `${name} pictures are finished in one go; choose another technique to go on from them`;
   }
   find("#stop").setAttribute("aria-disabled", String(Boolean(job()?.stopping)));
@@ -72,7 +72,7 @@ function showActions() {
   find("#download").setAttribute("download", `impasto-${stage.key.slice(0, 15)}.png`);
   const toggle = find("#toggle-view");
   toggle.hidden = live || !canKeep || (stage.view === "job" && !hasChanged());
-  toggle.textContent = stage.view === "job" ? "Show the instant version of your changes" : "Show the painting";
+  toggle.textContent = stage.view === "job" ? "Show the instant preview of your changes" : "Show the painting";
 }
 
 function hide(selector, isHidden) {
@@ -91,11 +91,17 @@ function showStatus() {
   let text = "";
   if (state) text = statusText(state);
   else if (stage.view === "job" && stage.entry) text = "From your gallery.";
-  else if (choices.content && choices.styles.length) text = "Instant version.";
-  let more = state ? (state.error ?? timeLeft(state)) : stage.view === "job" ? "" : "Paint computes it in full.";
+  else if (choices.content && choices.styles.length) text = "Instant preview.";
+  let more = state ? (state.error ?? timeLeft(state)) : stage.view === "job" || !text ? "" : invitation();
   if (!find("#apply").hidden) more += ` · You changed the ${changedLabels().join(" and the ")}.`;
   if (find("#status").textContent !== text) find("#status").textContent = text;
   find("#status-more").textContent = more ?? "";
+}
+
+/** Return what the button Paint does with the current choices. */
+function invitation() {
+  const time = expectedTime(choices.method);
+  return `Press Paint for the finished picture${time ? `, ${time}` : ""}.`;
 }
 
 async function showDetails() {

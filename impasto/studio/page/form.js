@@ -135,7 +135,9 @@ function showRegions() {
   const row = find("#regions-row");
   const regions = choices.regions[choices.content];
   const isPossible = choices.styles.length > 1;
-  const open = () => (isPossible ? openRegions() : notify("Blend two or more styles first, one for each region."));
+  const blend = () => change({ blend: true });
+  const open = () => (isPossible ? openRegions()
+    : notify("Regions need two or more styles, one for each part of your photo.", choices.blend ? {} : { label: "Pick several", action: blend }));
   const use = regions && el("label", { class: "check" }, el("input", { type: "checkbox", id: "use-regions", checked: Boolean(activeRegions()),
     onchange: event => change({ regions: { ...choices.regions, [choices.content]: { ...regions, use: event.target.checked } } }) }), "Apply my regions");
   row.replaceChildren(el("button", { type: "button", id: "open-regions", class: "link", text: "Regions…", "aria-disabled": String(!isPossible),
@@ -162,20 +164,24 @@ function showTechniques() {
   showTimes();
 }
 
-/** Return the expected seconds of a technique with the current size and quality, or null. */
-export function expectedSeconds(method) {
+/** Return the expected seconds of a technique with a size and a quality, by default the chosen ones, or null. */
+function expectedSeconds(method, { size = outputSize() || 1024, quality } = {}) {
   const pace = catalog.seconds[method];
   if (!pace) return null;
-  const size = outputSize() || 1024;
-  const quality = { draft: 1 / 7, best: 4 }[settings(method).quality] ?? 1;
-  return Math.max(0.1, pace * ((size * size * 0.7) / 1e6) * quality);
+  const factor = technique(method).quality[quality ?? settings(method).quality] ?? 1;
+  return Math.max(0.1, pace * ((size * size * 0.7) / 1e6) * factor);
+}
+
+/** Return an expected time in words: "at once", "about 25 s", or nothing. */
+export function expectedTime(method, options) {
+  const seconds = expectedSeconds(method, options);
+  if (seconds === null) return "";
+  return seconds < 1 ? "at once" : `about ${duration(seconds < 20 ? seconds : Math.round(seconds / 5) * 5)}`;
 }
 
 function showTimes() {
-  for (const cell of parts.technique.querySelectorAll(".time")) {
-    const seconds = expectedSeconds(cell.dataset.method);
-    cell.textContent = seconds === null ? "" : seconds < 1 ? "at once" : `about ${duration(seconds < 20 ? seconds : Math.round(seconds / 5) * 5)}`;
-  }
+  for (const cell of parts.technique.querySelectorAll(".time")) cell.textContent = expectedTime(cell.dataset.method);
+  for (const cell of parts.quality.querySelectorAll(".time")) cell.textContent = expectedTime(choices.method, { quality: cell.dataset.quality });
 }
 
 function showSettings() {
@@ -218,7 +224,7 @@ function field(control) {
 
 function segments(control, value, set) {
   return el("div", { class: "segments", role: "radiogroup", "aria-label": control.label, id: `setting-${control.name}` },
-    control.choices.map(([name, text]) => el("label", {}, text,
+    control.choices.map(([name, text]) => el("label", {}, text, el("small", { class: "time", data: { quality: name } }),
       el("input", { type: "radio", name: `segments-${control.name}`, value: name, checked: name === value, onchange: () => set(name) }))));
 }
 
@@ -228,8 +234,14 @@ function pair(control, id, value, described, set) {
     oninput: () => { number.value = range.value; }, onchange: () => set(Number(range.value)) });
   // the number may leave the range of the slider: 0 keeps the size of the photo, and a large print needs thousands
   const number = el("input", { id, type: "number", step: "any", value: String(value), ...described,
-    onchange: () => { range.value = number.value; set(number.value === "" ? "" : Number(number.value)); if (number.value === "") number.value = control.initial; } });
-  return el("div", { class: "pair" }, range, number);
+    onchange: () => { if (number.value === "") number.value = control.initial; range.value = number.value; set(Number(number.value)); } });
+  const presets = control.presets.map(([text, preset]) => el("button", { type: "button", text, value: String(preset),
+    onclick: () => { number.value = range.value = preset; set(preset); mark(); } }));
+  const mark = () => presets.forEach(each => each.setAttribute("aria-pressed", String(Number(each.value) === Number(number.value))));
+  range.addEventListener("input", mark);
+  number.addEventListener("change", mark);
+  mark();
+  return [el("div", { class: "pair" }, range, number), presets.length && el("div", { class: "presets", role: "group", "aria-label": control.label }, presets)];
 }
 
 /** Upload files and choose the last one; each file that cannot be read gets a message of its own. */

@@ -42,8 +42,10 @@ export function makeFrame({ onzoom } = {}) {
     event.stopPropagation();
     setCut(cut + moves[event.key]);
   });
+  const showAlone = () => picture.classList.toggle("single", after.hidden || !after.naturalWidth); // until the painting is loaded
   for (const image of [before, after])
     image.addEventListener("load", () => {
+      showAlone();
       if (image.naturalWidth) picture.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
       picture.style.setProperty("--pixels", `${Math.max(before.naturalWidth, after.naturalWidth)}px`);
     });
@@ -62,7 +64,7 @@ export function makeFrame({ onzoom } = {}) {
     empty.hidden = !picture.hidden;
     divider.hidden = !photo || !painting;
     if (zoom) zoom.hidden = picture.hidden;
-    picture.classList.toggle("single", !painting);
+    showAlone();
     setCut(cut);
   }
 

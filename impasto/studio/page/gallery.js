@@ -25,8 +25,8 @@ function build() {
   const chosen = el("span", { class: "row" });
   const grid = el("ul", { class: "grid", id: "gallery-grid" });
   const more = el("button", { type: "button", text: "Show more", onclick: () => { state.count += PAGE; show(); } });
-  parts = { chosen, grid, more, live: el("ul", { class: "grid", id: "gallery-live" }) };
-  find("[data-panel=gallery]").append(el("div", { class: "toolbar" }, search, starred, select, chosen), parts.live, grid, more);
+  parts = { chosen, grid, more, toolbar: el("div", { class: "toolbar" }, search, starred, select, chosen), live: el("ul", { class: "grid", id: "gallery-live" }) };
+  find("[data-panel=gallery]").append(parts.toolbar, parts.live, grid, more);
   onJobs(() => { if (!find("[data-panel=gallery]").hidden) showLive(); });
 }
 
@@ -62,16 +62,18 @@ function show() {
   const found = groups();
   const keys = found.flat().map(entry => entry.key);
   parts.grid.replaceChildren(...found.slice(0, state.count).map(versions => card(versions, keys)));
-  if (!found.length) parts.grid.append(el("li", { class: "empty", text: state.entries.length ? "Nothing matches." : "Your pictures will appear here." }));
+  if (!found.length) parts.grid.append(el("li", { class: "empty" }, state.entries.length ? "Nothing matches." : "Every picture that you paint appears here. ",
+    !state.entries.length && el("a", { href: "#paint", text: "Paint one" })));
+  parts.toolbar.hidden = !state.entries.length;
   parts.more.hidden = found.length <= state.count;
   showChosen();
 }
 
 function card(versions, keys) {
   const [entry] = versions;
-  const open = () => openViewer([...new Set(keys)], entry.key, actions);
   const pick = state.selecting && el("input", { type: "checkbox", class: "pick", "aria-label": `Select ${entry.title}`, checked: state.picked.has(entry.key),
     onchange: event => { event.target.checked ? state.picked.add(entry.key) : state.picked.delete(entry.key); showChosen(); } });
+  const open = () => (pick ? pick.click() : openViewer([...new Set(keys)], entry.key, actions));
   const star = el("button", { type: "button", class: "star", text: "★", "aria-label": `Favorite: ${entry.title}`, "aria-pressed": String(Boolean(entry.starred)),
     onclick: async () => { await attempt(() => request(`gallery/${entry.key}/${entry.starred ? "unstar" : "star"}`, { method: "POST" })); load(); } });
   const technique = catalog.techniques.find(each => each.name === entry.method)?.label ?? entry.method;
