@@ -36,7 +36,10 @@ CONTENT = (
     "new URLSearchParams(each.src.split('?')[1]).get('content') === document.querySelector('#contents :checked').value"
 )
 SHOWN = f"[...document.querySelectorAll('#stage .after')].every(each => {CONTENT} && each.complete)"
-COMPLETE = f"[...document.querySelectorAll('#styles img.instant')].every(each => {CONTENT} && each.complete)"
+COMPLETE = (
+    f"[...document.querySelectorAll('#styles img.instant')].every(each => {CONTENT} && each.complete) && "
+    "[...document.querySelectorAll('.examples img')].every(each => each.complete)"
+)
 """Conditions of the page: the stage, and all styles, show instant versions of the chosen photo."""
 WARM = 5.0
 """Seconds of warm-up; a user needs longer to choose images."""
@@ -96,7 +99,7 @@ def page_figures(url: str) -> list[tuple[str, str, str]]:
             page.goto(url)
             page.locator("body[data-ready]").wait_for()
             usable = time.perf_counter() - started
-            page.wait_for_function(f"() => {SHOWN} && {COMPLETE}")
+            page.wait_for_function(f"() => {COMPLETE}")
             count, total = len(sizes), sum(sizes)
         uploaded = upload_photo(page)
         page.wait_for_function(f"() => {SHOWN}", polling=20)

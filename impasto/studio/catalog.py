@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from impasto.methods import METHODS
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.controls import Control, controls_of
 from impasto.studio.estimates import quality_factors, seconds_per_megapixel
+from impasto.studio.examples import EXAMPLES
 from impasto.studio.labels import GROUPS, PRESETS, TECHNIQUES, choice_label, image_label, setting_label, technique
 from impasto.studio.regions import PALETTE
 from impasto.studio.requests import MAX_STYLES, can_continue, display_name
@@ -19,14 +21,15 @@ def catalog(service: StudioService) -> dict[str, Any]:
     """Return everything that the page needs to build its form.
 
     Returns:
-        `contents`, `styles` and `uploads`: images; `techniques`: methods, each with the indices of its settings in
-        `controls`; `seconds`: expected seconds per megapixel of each method.
+        `contents`, `styles` and `uploads`: images; `examples`: pictures of the first visit; `techniques`: methods, each
+        with the indices of its settings in `controls`; `seconds`: expected seconds per megapixel of each method.
     """
     controls: list[dict[str, Any]] = []
     order = [*(name for name in TECHNIQUES if name in METHODS), *(name for name in METHODS if name not in TECHNIQUES)]
     return {
         "contents": [describe_image(service, name) for name in CONTENTS if _is_installed(name)],
         "styles": [describe_image(service, name) for name in STYLES],
+        "examples": [{**asdict(each), "file": each.file} for each in EXAMPLES if _is_installed(each.content)],
         "uploads": [describe_image(service, key) for key in service.uploads.library()],
         "techniques": [_describe_method(name, controls) for name in order],
         "controls": controls,

@@ -30,8 +30,14 @@ from impasto.studio.requests import request_from_record
 from impasto.studio.service import TEMPORARY, StudioService
 
 FILES = Path(__file__).with_name("page")
-"""Folder of the HTML, CSS and JavaScript of the page."""
-MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+"""Folder of the HTML, CSS, JavaScript and pictures of the page."""
+MEDIA_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".html": "text/html",
+    ".jpg": "image/jpeg",
+}
 MAX_ZIPPED = 500
 """Largest number of pictures in one archive."""
 
@@ -68,7 +74,7 @@ class PageApi:
         if name not in names:
             raise ValueError(f"the page has no file {name[:40]!r}")
         data, headers = names[name].read_bytes(), {"cache-control": "no-cache", "vary": "accept-encoding"}
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if not name.endswith(".jpg") and "gzip" in request.headers.get("accept-encoding", ""):
             data, headers = gzip.compress(data, 6), {**headers, "content-encoding": "gzip"}
         return Response(data, media_type=MEDIA_TYPES[names[name].suffix], headers=headers)
 

@@ -14,6 +14,7 @@ import pytest
 from small_studio import Studio, random_picture
 
 from impasto.studio import jobs
+from impasto.studio.examples import EXAMPLES, SIZE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -181,6 +182,32 @@ def cut_out() -> bytes:
     file = io.BytesIO()
     PIL.Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+# --- the first visit ---
+
+
+def test_the_first_visit_shows_examples_and_one_click_paints_one(visit: Visit, studio: Studio) -> None:
+    page = visit.page
+    page.evaluate("localStorage.clear()")
+    visit.goto()
+    welcome = page.locator(".welcome")
+    assert welcome.is_visible()
+    assert not page.locator("#stage .stage").is_visible()
+    assert page.evaluate(
+        "async () => { const all = [...document.querySelectorAll('.examples img')];"
+        " await Promise.all(all.map(each => each.decode())); return all.map(each => each.naturalWidth); }"
+    ) == [SIZE] * len(EXAMPLES)
+    with page.expect_file_chooser():
+        page.locator("#add-photo").click()
+    page.locator(".examples button", has_text="Coffee in the style of Geometric").click()
+    page.locator("#stage .stage").wait_for()
+    page.locator("#stage[data-key]:not([data-key=''])").wait_for()
+    (state,) = [each for each in studio.service.queue.states() if each.is_live]
+    assert (state.request.content, state.request.styles, state.request.method) == ("coffee", ("geometric",), "nnst")
+    page.locator("#stop").click()
+    visit.goto()
+    assert not welcome.is_visible()
 
 
 # --- nothing is lost ---
@@ -753,14 +780,20 @@ def test_the_page_has_no_accessibility_faults(visit: Visit) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     faults = {}
-    visit.paint()
-    for tab in (*TABS, "viewer"):
-        if tab == "viewer":
+    visit.page.evaluate("localStorage.clear()")
+    visit.goto()
+    for tab in ("first", *TABS, "viewer"):
+        if tab == "first":
+            visit.page.locator(".welcome").wait_for()
+        elif tab == "viewer":
             visit.goto("#gallery")
             visit.page.locator("#gallery-grid li > button:not(.star)").first.click()
             visit.page.locator("dialog h2").wait_for()
         else:
             visit.page.locator(f"nav [data-tab={tab}]").click()
+        if tab == "paint":
+            visit.set(backbone="tiny", size=64, steps=3)
+            visit.paint()
         for fold in visit.page.locator("details").all():
             if fold.get_attribute("id") != "queue":
                 fold.evaluate("each => { each.open = true; }")

@@ -4,6 +4,7 @@
     python tools/docs/pictures.py methods subjects    only the two galleries of the README
     python tools/docs/pictures.py gatys strotss       only the strips of these methods
     python tools/docs/pictures.py studio              only the page of the studio; needs Chromium
+    python tools/docs/pictures.py examples            only the pictures of the first visit of the studio
 
 The photographs come from scikit-image and, for architecture, from scikit-learn (`china.jpg`, CC BY 2.0, by
 danielbuechele); `docs/reference/samples.md` lists the licenses.
@@ -22,10 +23,13 @@ from typing import TYPE_CHECKING
 import PIL.Image
 
 from impasto import load_image, stylize
-from impasto.images import fit, resize
+from impasto.images import fit, resize, to_pil
 from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
 from impasto.samples import resolve
+from impasto.studio.examples import EXAMPLES, QUALITY
+from impasto.studio.examples import SIZE as EXAMPLE_SIZE
+from impasto.studio.page_api import FILES
 from impasto.types import Image
 
 if TYPE_CHECKING:
@@ -92,6 +96,14 @@ def subjects() -> None:
         rows.append([stylize(file, style, size=size).image for file in files.values()])
         print(style, flush=True)
     _save(contact_sheet(rows, column_names=list(files), row_names=["content", *STYLES], cell=280), "subjects", 1440)
+
+
+def examples() -> None:
+    """Save the pictures that the studio shows on the first visit."""
+    for each in EXAMPLES:
+        picture = to_pil(stylize(each.content, each.style, each.method, size=EXAMPLE_SIZE).image)
+        picture.save(FILES / each.file, quality=QUALITY)
+        print(each.file, flush=True)
 
 
 def _file(sample: str) -> Path:
@@ -166,7 +178,13 @@ def _studio_pages(browser: Browser, url: str) -> list[PIL.Image.Image]:
 
 def main(names: list[str]) -> None:
     """Compute the pictures with these names, or all pictures."""
-    galleries = {"example": example, "methods": methods, "subjects": subjects, "studio": studio}
+    galleries = {
+        "example": example,
+        "methods": methods,
+        "subjects": subjects,
+        "studio": studio,
+        "examples": examples,
+    }
     for name in names or [*galleries, *METHODS]:
         if name in galleries:
             galleries[name]()

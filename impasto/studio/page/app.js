@@ -1,16 +1,18 @@
 // Start the page: tabs, the stage with its buttons, shortcuts, and pictures that are dropped or pasted.
 import { attempt, copy, duration, el, find, instantAddress, notify, request, sourceAddress } from "./dom.js";
-import { catalog, change, choices, label, loadCatalog, onChange, outputSize, requestBody, restore, technique } from "./choices.js";
+import { catalog, change, choices, isFirstVisit, label, loadCatalog, onChange, outputSize, requestBody, restore, technique } from "./choices.js";
 import { addFiles, buildForm, expectedTime } from "./form.js";
 import { connectNotifications, follow, fraction, isLive, jobs, onJobs, poll, statusText, stop, timeLeft, watch } from "./jobs.js";
 import { makeFrame } from "./frame.js";
 import { openGallery } from "./gallery.js";
 import { openViewer } from "./viewer.js";
+import { makeWelcome } from "./welcome.js";
 import { openCompare } from "./compare.js";
 import { openLab } from "./lab.js";
 
 const stage = { key: "", content: "", submitted: "", view: "instant", size: 0, entry: null, announced: "" };
 const frame = makeFrame({ onzoom: enlarge });
+let welcome;
 
 // --- the stage ---------------------------------------------------------------------------------------------------
 
@@ -34,8 +36,13 @@ function changedLabels() {
   return changed;
 }
 
+const isWelcome = () => !stage.key && (!choices.content || isFirstVisit());
+
 function showStage() {
   const { content } = choices;
+  welcome.hidden = !isWelcome();
+  frame.element.hidden = !welcome.hidden;
+  if (!welcome.hidden) return;
   const isShown = stage.key && stage.view === "job";
   const photo = content ? sourceAddress(content) : "";
   let painting = "";
@@ -91,7 +98,7 @@ function showStatus() {
   let text = "";
   if (state) text = statusText(state);
   else if (stage.view === "job" && stage.entry) text = "From your gallery.";
-  else if (choices.content && choices.styles.length) text = "Instant preview.";
+  else if (choices.content && choices.styles.length && !isWelcome()) text = "Instant preview.";
   let more = state ? (state.error ?? timeLeft(state)) : stage.view === "job" || !text ? "" : invitation();
   if (!find("#apply").hidden) more += ` · You changed the ${changedLabels().join(" and the ")}.`;
   if (find("#status").textContent !== text) find("#status").textContent = text;
@@ -215,7 +222,8 @@ export async function replay(key) {
 }
 
 function connectStage() {
-  find("#stage").append(frame.element);
+  welcome = makeWelcome({ onexample: ({ content, style, method }) => { change({ content, styles: [style], method }); paint(); } });
+  find("#stage").append(welcome, frame.element);
   find("#paint").addEventListener("click", () => paint());
   find("#stop").addEventListener("click", () => { if (isPainting() && !job().stopping) stop(stage.key); });
   find("#apply").addEventListener("click", () => paint({ parent: stage.key }));

@@ -6,8 +6,11 @@ const INITIAL = { content: "chelsea", styles: ["brushstrokes"], blend: false, we
   bits: 8, regions: {}, notify: false };
 const listeners = [];
 
+/** Whether nothing was chosen yet in this browser. */
+export const isFirstVisit = () => localStorage.getItem(STORAGE) === null;
+
 /** Images, methods and settings as the server describes them, and indices by name. */
-export const catalog = { contents: [], styles: [], uploads: [], techniques: [], controls: [], seconds: {} };
+export const catalog = { examples: [], contents: [], styles: [], uploads: [], techniques: [], controls: [], seconds: {} };
 export const images = new Map();
 export const choices = { ...structuredClone(INITIAL), ...stored() };
 

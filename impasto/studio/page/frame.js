@@ -10,9 +10,8 @@ export function makeFrame({ onzoom } = {}) {
   const names = [el("span", { text: "Before" }), el("span", { text: "After" })];
   const badges = el("div", { class: "badges", hidden: true }, names);
   const picture = el("div", { class: "picture", hidden: true }, before, after, badges, divider);
-  const empty = el("p", { class: "empty serif", text: "Add your photo to begin." });
   const zoom = onzoom && el("button", { type: "button", class: "zoom", text: "Enlarge", onclick: onzoom, hidden: true });
-  const element = el("div", { class: "stage" }, picture, empty, zoom);
+  const element = el("div", { class: "stage" }, picture, zoom);
   let cut = 0;
 
   function setCut(percent) {
@@ -61,7 +60,6 @@ export function makeFrame({ onzoom } = {}) {
     }
     after.alt = title;
     picture.hidden = !photo && !painting;
-    empty.hidden = !picture.hidden;
     divider.hidden = !photo || !painting;
     if (zoom) zoom.hidden = picture.hidden;
     showAlone();
