@@ -32,7 +32,9 @@ class Studio:
 
 
 @contextmanager
-def open_studio(folder: Path, *, token: str | None = None, max_bytes: int = 2**20) -> Iterator[Studio]:
+def open_studio(
+    folder: Path, *, token: str | None = None, max_bytes: int = 2**20, address: str | None = None
+) -> Iterator[Studio]:
     """Serve a folder until the block ends."""
     import uvicorn
 
@@ -43,7 +45,7 @@ def open_studio(folder: Path, *, token: str | None = None, max_bytes: int = 2**2
     servers: list[uvicorn.Server] = []
 
     def serve() -> None:
-        app = make_app(service, token=token, experiments=folder.parent)
+        app = make_app(service, token=token, experiments=folder.parent, address=address)
         servers.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)))
         with pytest.MonkeyPatch.context() as patch:  # an import of gradio that nobody needs would outlast the studio
             patch.setattr(client_api, "PREPARE_DELAY", 3600.0)

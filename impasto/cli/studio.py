@@ -21,8 +21,9 @@ from impasto.cli.interrupts import handle_signals, leave_terminal
 def studio(arguments: list[str]) -> int:
     """Run `impasto studio`."""
     options = _parse(arguments)
-    if importlib.util.find_spec("uvicorn") is None or importlib.util.find_spec("starlette") is None:
+    if not all(map(importlib.util.find_spec, ("uvicorn", "starlette", "segno"))):
         raise ValueError("the studio needs a web server: pip install impasto[studio]")
+    from impasto.studio.qr_code import qr_text
     from impasto.studio.server import address_for_others, bind, make_app, make_server
     from impasto.studio.service import StudioService, default_folder
 
@@ -31,13 +32,17 @@ def studio(arguments: list[str]) -> int:
     limits = {"max_bytes": options.max_mib * 2**20, "max_pixels": options.max_pixels}
     folder = default_folder() if options.folder is None else Path(options.folder)
     service = StudioService.open(folder, workers=options.workers, **limits)
-    app = make_app(service, token=token, experiments=Path(options.experiments))
-    service.queue.warm_up()
     host = address_for_others(options.host)
     host = f"[{host}]" if ":" in host else host
     query = f"?token={token}" if token else ""
     address = f"http://{host}:{listener.getsockname()[1]}/{query}"
+    is_shared = not _is_loopback(options.host)
+    address_of_phones = address if is_shared else None
+    app = make_app(service, token=token, experiments=Path(options.experiments), address=address_of_phones)
+    service.queue.warm_up()
     print(address, flush=True)
+    if is_shared and _can_show("▀▄█"):
+        print(qr_text(address), file=sys.stderr)
     print("impasto: the studio is running; Ctrl-C stops it", file=sys.stderr, flush=True)
     if options.browser and _has_screen():
         webbrowser.open(address)
@@ -139,6 +144,15 @@ def _has_screen() -> bool:
     """Return whether the command was typed into a terminal of a machine that can open a browser window."""
     has_windows = sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
     return sys.stdout.isatty() and has_windows
+
+
+def _can_show(characters: str) -> bool:
+    """Return whether messages go to a terminal with these characters."""
+    try:
+        characters.encode(sys.stderr.encoding)
+    except UnicodeEncodeError:
+        return False
+    return sys.stderr.isatty()
 
 
 def _is_loopback(host: str) -> bool:

@@ -25,6 +25,7 @@ from impasto.studio.http_api import NO_STORE, read_json, report_errors
 from impasto.studio.plot import curves_svg
 from impasto.studio.portable import portable_png
 from impasto.studio.previews import media_type
+from impasto.studio.qr_code import qr_svg
 from impasto.studio.regions import colors_used, encode_png, label_map
 from impasto.studio.requests import request_from_record
 from impasto.studio.service import TEMPORARY, StudioService
@@ -45,14 +46,15 @@ MAX_ZIPPED = 500
 class PageApi:
     """The routes of the page; every handler is a method."""
 
-    def __init__(self, service: StudioService, experiments: ExperimentBrowser) -> None:
-        self.service, self.experiments = service, experiments
+    def __init__(self, service: StudioService, experiments: ExperimentBrowser, address: str | None = None) -> None:
+        self.service, self.experiments, self.address = service, experiments, address
 
     def routes(self) -> list[Route]:
         """Return the routes; an error of the caller becomes JSON with status 400."""
         return [
             Route("/", report_errors(self.file)),
             Route("/page/{file}", report_errors(self.file)),
+            Route("/address.svg", report_errors(self.qr_code)),
             Route("/catalog", report_errors(self.catalog)),
             Route("/instant", report_errors(self.instant)),
             Route("/settings", report_errors(self.settings), methods=["POST"]),
@@ -80,7 +82,15 @@ class PageApi:
 
     async def catalog(self, request: Request) -> Response:
         """Return the images, methods and settings."""
-        return JSONResponse(await run_in_threadpool(catalog, self.service), headers=NO_STORE)
+        found = await run_in_threadpool(catalog, self.service)
+        return JSONResponse({**found, "address": self.address}, headers=NO_STORE)
+
+    async def qr_code(self, request: Request) -> Response:
+        """Return the address of the page for other machines as a QR code."""
+        if self.address is None:
+            raise ValueError("the studio accepts this machine only; start it with --host 0.0.0.0")
+        svg = await run_in_threadpool(qr_svg, self.address)
+        return Response(svg, media_type=MEDIA_TYPES[".svg"], headers=NO_STORE)
 
     async def instant(self, request: Request) -> Response:
         """Return a content image in one or several styles, computed at once."""

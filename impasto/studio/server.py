@@ -18,13 +18,16 @@ SHUTDOWN_TIMEOUT = 2
 """Seconds that open connections get when the server stops."""
 
 
-def make_app(service: StudioService, *, token: str | None, experiments: Path) -> AccessControl:
+def make_app(
+    service: StudioService, *, token: str | None, experiments: Path, address: str | None = None
+) -> AccessControl:
     """Return the studio as an ASGI application.
 
     Args:
         service: uploads, history and queue.
         token: token that every request needs, or None for this machine only.
         experiments: folder whose experiments the page shows.
+        address: address of the page for other machines, with the token; None for this machine only.
     """
     from starlette.applications import Starlette
 
@@ -41,7 +44,7 @@ def make_app(service: StudioService, *, token: str | None, experiments: Path) ->
         yield
         await client.close()
 
-    routes = [*PageApi(service, browser).routes(), *HttpApi(service, browser).routes(), *client.routes()]
+    routes = [*PageApi(service, browser, address).routes(), *HttpApi(service, browser).routes(), *client.routes()]
     app = Starlette(routes=routes, lifespan=lifespan)
     return AccessControl(app, token, MAX_FILES * service.uploads.max_bytes)
 

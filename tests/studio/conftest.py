@@ -9,6 +9,9 @@ from small_studio import Studio, open_studio, run_small_experiment
 
 from impasto.studio.service import StudioService
 
+ADDRESS = "http://192.0.2.7:7860/?token=a-token-of-thirty-two-characters"
+"""Address of the studio for other machines; it does not exist (RFC 5737)."""
+
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
@@ -20,7 +23,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     key = earlier.queue.submit(earlier.make_request("woodcut", ["mosaic"], "gatys", settings))
     assert earlier.queue.wait(key, 60).status == "done"
     earlier.queue.close()
-    with open_studio(folder / "studio") as studio:
+    with open_studio(folder / "studio", address=ADDRESS) as studio:
         yield studio
 
 

@@ -760,6 +760,20 @@ def test_an_upload_is_removed_by_a_key_and_the_removal_undone(visit: Visit) -> N
     owl.wait_for()
 
 
+def test_a_phone_finds_the_address_in_a_qr_code(visit: Visit) -> None:
+    import cv2
+
+    page = visit.page
+    page.get_by_role("button", name="Open on a phone").click()
+    image = page.locator("dialog .address img")
+    image.evaluate("each => each.decode()")
+    shot = cv2.imdecode(np.frombuffer(image.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    address = page.locator("dialog code").inner_text()
+    assert address.startswith("http://192.0.2.7:7860/?token=")
+    assert cv2.QRCodeDetector().detectAndDecode(shot)[0] == address
+    page.keyboard.press("Escape")
+
+
 def test_two_pages_at_once_show_their_own_jobs(visit: Visit, studio: Studio) -> None:
     other = Visit(visit.page.context.browser.new_page(), studio.url)  # type: ignore[union-attr]
     other.reset()

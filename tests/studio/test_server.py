@@ -23,7 +23,7 @@ from urllib.parse import quote
 import numpy as np
 import PIL.Image
 import pytest
-from small_studio import Studio, random_picture
+from small_studio import Studio, open_studio, random_picture
 
 import impasto.cli.studio as studio_command
 from impasto.cli import main
@@ -316,6 +316,26 @@ def test_the_command_opens_the_page_in_a_browser(monkeypatch: pytest.MonkeyPatch
     assert opened == []
     assert main(words) == 0
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", opened[0])
+
+
+def test_the_command_shows_a_qr_code_in_a_terminal_if_other_machines_can_connect(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(studio_command, "_serve", lambda server, listener: 0)
+    shown = {}
+    for host, is_terminal in (("0.0.0.0", True), ("0.0.0.0", False), ("127.0.0.1", True)):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        assert main(["studio", "--host", host, "--port", "0", "--no-browser", "--folder", str(tmp_path)]) == 0
+        out, errors = capsys.readouterr()
+        assert len(out.splitlines()) == 1  # programs read the address there
+        shown[host, is_terminal] = "▀" in errors
+    assert shown == {("0.0.0.0", True): True, ("0.0.0.0", False): False, ("127.0.0.1", True): False}
+
+
+def test_a_studio_of_this_machine_only_has_no_address_for_others(tmp_path: Path) -> None:
+    with open_studio(tmp_path / "studio") as studio:
+        assert json.loads(fetch(f"{studio.url}catalog")[1])["address"] is None
+        assert fetch(f"{studio.url}address.svg")[0] == 400
 
 
 def test_a_stereo_picture_of_a_camera_is_stylized(studio: Studio) -> None:

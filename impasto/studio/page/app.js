@@ -1,5 +1,5 @@
 // Start the page: tabs, the stage with its buttons, shortcuts, and pictures that are dropped or pasted.
-import { attempt, copy, duration, el, find, instantAddress, notify, request, sourceAddress } from "./dom.js";
+import { attempt, copy, duration, el, find, instantAddress, notify, openDialog, request, sourceAddress } from "./dom.js";
 import { catalog, change, choices, isFirstVisit, label, loadCatalog, onChange, outputSize, requestBody, restore, technique } from "./choices.js";
 import { addFiles, buildForm, expectedTime } from "./form.js";
 import { connectNotifications, follow, fraction, isLive, jobs, onJobs, poll, statusText, stop, timeLeft, watch } from "./jobs.js";
@@ -340,6 +340,14 @@ function take(files, kind) {
   addFiles(files, kind);
 }
 
+/** Show the address of the studio for other machines, which a phone reads with its camera. */
+function showAddress() {
+  const dialog = openDialog("Open on a phone", el("div", { class: "address" }, el("h2", { text: "Open on a phone" }),
+    el("p", { text: "In the same network, point its camera here. Whoever has this address can use the studio." }),
+    el("img", { src: "address.svg", alt: "QR code of the address below" }), el("p", {}, el("code", { text: catalog.address })),
+    el("button", { type: "button", text: "Close", title: "Esc", onclick: () => dialog.close() })));
+}
+
 async function start() {
   await loadCatalog();
   buildForm();
@@ -347,6 +355,8 @@ async function start() {
   connectKeyboard();
   connectDrop();
   connectNotifications();
+  find("#open-phone").hidden = !catalog.address;
+  find("#open-phone").addEventListener("click", showAddress);
   window.addEventListener("hashchange", openAddress);
   await openAddress();
   document.body.dataset.ready = "true";
