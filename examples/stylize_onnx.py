@@ -13,6 +13,7 @@ from PIL import Image
 parser = argparse.ArgumentParser(description=__doc__)
 for name in ("model", "content", "style", "output"):
     parser.add_argument(name)
+parser.add_argument("--strength", type=float, default=50, help="0 to 100; 50 is the style as trained")
 parser.add_argument("--size", type=int, default=512, help="longer side in pixels")
 options = parser.parse_args()
 
@@ -28,5 +29,6 @@ def load(path: str) -> numpy.ndarray:
 inputs = {"content": load(options.content)}
 if options.style != "-":
     inputs["style"] = load(options.style)
+    inputs["strength"] = numpy.array(options.strength, numpy.float32)
 (stylized,) = onnxruntime.InferenceSession(options.model).run(None, inputs)
 Image.fromarray((stylized[0].transpose(1, 2, 0) * 255).round().astype(numpy.uint8)).save(options.output)

@@ -23,10 +23,11 @@ def pad_replicate(x: Tensor, border: int = 1) -> Tensor:
     Returns:
         Features `(B, C, h + 2 border, w + 2 border)`.
     """
-    if torch.compiler.is_exporting():  # to trace writes into a tensor takes several times as long
-        x = torch.cat([*[x[..., :1]] * border, x, *[x[..., -1:]] * border], 3)
-        return torch.cat([*[x[..., :1, :]] * border, x, *[x[..., -1:, :]] * border], 2)
     batch, channels, height, width = x.shape
+    if torch.compiler.is_exporting():  # one operator of ONNX: half the time of slices that are concatenated
+        pads = torch.tensor([0, 0, border, border, 0, 0, border, border])
+        shape = (batch, channels, height + 2 * border, width + 2 * border)
+        return torch.onnx.ops.symbolic("Pad", (x, pads), {"mode": "edge"}, dtype=x.dtype, shape=shape)
     padded = x.new_empty(batch, height + 2 * border, width + 2 * border, channels).permute(0, 3, 1, 2)
     padded[..., border:-border, border:-border] = x
     return _fill_border(padded, border)

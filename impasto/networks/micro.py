@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -138,13 +140,22 @@ def input_noise(height: int, width: int, seed: int) -> Tensor:
     Returns:
         Float32 `(1, 1, height, width)`, continuous across its borders when repeated.
     """
+    return enlarge_noise(coarse_noise(height, width, seed))
+
+
+def coarse_noise(height: int, width: int, seed: int) -> list[Tensor]:
+    """Return the random numbers of `input_noise`: a map `(1, 1, height / s + 2, width / s + 2)` for each scale s."""
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.zeros(1, 1, height, width)
-    for size in NOISE_SCALES:
-        coarse = torch.randn(1, 1, height // size, width // size, generator=generator)
-        padded = F.pad(coarse, (1, 1, 1, 1), mode="circular")
+    coarse = (torch.randn(1, 1, height // size, width // size, generator=generator) for size in NOISE_SCALES)
+    return [F.pad(each, (1, 1, 1, 1), mode="circular") for each in coarse]
+
+
+def enlarge_noise(coarse: Sequence[Tensor]) -> Tensor:
+    """Return the map of `input_noise` for the random numbers of `coarse_noise`."""
+    noise = coarse[0].new_zeros(())
+    for size, padded in zip(NOISE_SCALES, coarse, strict=True):
         fine = F.interpolate(padded, scale_factor=float(size), mode="bilinear", align_corners=False)
-        noise += NOISE_STD * fine[..., size:-size, size:-size]
+        noise = noise + NOISE_STD * fine[..., size:-size, size:-size]
     return noise
 
 

@@ -6,9 +6,8 @@ import contextlib
 import gc
 import io
 import logging
-import os
-import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
 from impasto.networks.johnson_styles import StyleModel, find_style_models, load_johnson
-from impasto.networks.micro import NOISE_SIZE, add_input_noise, input_noise
+from impasto.networks.micro import NOISE_SIZE, add_input_noise, coarse_noise, enlarge_noise
 from impasto.networks.statistics import measure_untiled
 from impasto.types import Image
 
@@ -29,6 +28,8 @@ ANY_STYLE = ("adain", "micro")
 """Methods whose network takes a style image. `wct` is missing because ONNX has no eigenvalue decomposition."""
 MIN_SIDE, MAX_SIDE = 16, 32768
 """Limits of the height and width of the inputs of an exported model, in pixels."""
+MIN_HALF = 256
+"""Values of the smallest tensor that is stored in fp16."""
 
 
 def models() -> list[str]:
@@ -41,7 +42,8 @@ def export(model: str, file: Path) -> Path:
     """Write a model as an ONNX file, complete or not at all.
 
     The inputs are `content` and, except for johnson, `style`: float32 `(1, 3, H, W)`, sRGB-encoded RGB in [0, 1], each
-    of any size of at least 16 pixels per side. The output `stylized` has the size of the content.
+    of any size of at least 16 pixels per side; and, except for johnson, `strength`: a float32 scalar, 0 to 100, where
+    50 is the style as trained. The output `stylized` has the size of the content.
 
     Args:
         model: a name from `models`.
@@ -61,51 +63,119 @@ def export(model: str, file: Path) -> Path:
     try:
         with clean_up_on_error([file]):
             check_writable(file)
-            write_atomically(file, _onnx_bytes(model))
+            write_atomically(file, onnx_bytes(*onnx_model(model), "stylized"))
     finally:
         gc.collect()  # torch.export leaves the network in reference cycles, and so does an error
     return file
 
 
-class OnnxModel(nn.Module):
-    """A network with its padding and clamping: images of any size in, an image in [0, 1] out."""
+class OneStyleModel(nn.Module):
+    """A network for one style, with padding and clamping: `(content) -> stylized`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap a network without a style code."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, content: Image) -> Image:
+        """Return the stylized image `(1, 3, H, W)` in [0, 1]."""
+        network: Network = self.network  # type: ignore[assignment]
+        return _run(network, content, ())
+
+
+class EncoderModel(nn.Module):
+    """The style encoder of a network: `(style) -> code`, a tuple of tensors."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap a network for any style."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, style: Image) -> Code:
+        """Return the code of a style image `(1, 3, H, W)`."""
+        network: Network = self.network  # type: ignore[assignment]
+        return network.encode(pad_to_stride(style, network.stride), measure_untiled)
+
+
+class CodeModel(nn.Module):
+    """A network for any style, which receives the code of the style: `(content, code, strength) -> stylized`.
+
+    Args:
+        network: a network for any style.
+        noise: random numbers of the input noise (`coarse_noise`), or None. The enlarged map would be most of a file.
+    """
 
     noise: Tensor | None
 
-    def __init__(self, network: nn.Module, noise: Tensor | None = None) -> None:
-        """Wrap a network.
-
-        Args:
-            network: a network of a feed-forward method.
-            noise: input noise `(1, 1, h, w)` that is added to the content image, or None.
-        """
+    def __init__(self, network: nn.Module, noise: Sequence[Tensor] | None = None) -> None:
         super().__init__()
-        self.network = network
-        self.register_buffer("noise", noise)
+        self.encoder = EncoderModel(network)
+        self._shapes = [each.shape for each in noise or ()]
+        # One tensor: small ones would be enlarged by the optimizer of the export.
+        self.register_buffer("noise", torch.cat([each.flatten() for each in noise]) if noise else None)
 
-    def forward(self, *images: Image) -> Image:
-        """Return the stylized image `(1, 3, H, W)` for a content image and, if needed, a style image."""
-        network: Network = self.network  # type: ignore[assignment]
-        height, width = images[0].shape[-2:]
-        content, *styles = (pad_to_stride(each, network.stride) for each in images)
-        code: Code = network.encode(styles[0], measure_untiled) if styles else ()
-        if self.noise is not None:
-            content = add_input_noise(content, self.noise)
-        return network(content, code, measure_untiled).clamp(0, 1)[..., :height, :width]
+    def forward(self, content: Image, code: Code, strength: Tensor) -> Image:
+        """Return the stylized image `(1, 3, H, W)` in [0, 1], for a strength of 0 to 100 as a scalar."""
+        fraction = torch.minimum(strength / 50, 0.5 + strength / 100)  # `style_fraction`
+        own = self.encoder(content)
+        mixed = tuple(mine * (1 - fraction) + given * fraction for mine, given in zip(own, code, strict=True))
+        network: Network = self.encoder.network  # type: ignore[assignment]
+        return _run(network, content, mixed, self._enlarged_noise())
+
+    def _enlarged_noise(self) -> Tensor | None:
+        if self.noise is None:
+            return None
+        parts = torch.split(self.noise, [shape.numel() for shape in self._shapes])
+        return enlarge_noise([part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)])
 
 
-def onnx_model(model: str) -> tuple[OnnxModel, list[str]]:
+class AnyStyleModel(nn.Module):
+    """A network for any style: `(content, style, strength) -> stylized`."""
+
+    def __init__(self, model: CodeModel) -> None:
+        """Compose the model that takes a code with its own encoder."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, content: Image, style: Image, strength: Tensor) -> Image:
+        """Return the stylized image `(1, 3, H, W)` in [0, 1], for a strength of 0 to 100 as a scalar."""
+        stylized: Image = self.model(content, self.model.encoder(style), strength)
+        return stylized
+
+
+def onnx_model(model: str) -> tuple[nn.Module, list[str]]:
     """Return the module that is exported and the names of its inputs.
 
     Args:
         model: a name from `models`.
     """
     if model in ANY_STYLE:
-        method: Any = METHODS[model]
-        network = method(method.Config(device="cpu", precision="fp32")).network
-        noise = input_noise(*NOISE_SIZE, 0) if model == "micro" else None
-        return OnnxModel(network, noise).eval(), ["content", "style"]
-    return OnnxModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
+        return AnyStyleModel(code_model(model)).eval(), ["content", "style", "strength"]
+    return OneStyleModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
+
+
+def code_model(model: str, weights: Path | None = None) -> CodeModel:
+    """Return the module of a model in `ANY_STYLE` that takes the code of a style.
+
+    Args:
+        model: a name from `ANY_STYLE`.
+        weights: file of the network; None is the bundled one.
+
+    Raises:
+        ValueError: in one line, for a file that is missing or contains another network.
+    """
+    method: Any = METHODS[model]
+    network = method(method.Config(device="cpu", precision="fp32", weights=weights)).network
+    return CodeModel(network, coarse_noise(*NOISE_SIZE, 0) if model == "micro" else None).eval()
+
+
+def _run(network: Network, content: Image, code: Code, noise: Tensor | None = None) -> Image:
+    """Return the stylized image in [0, 1] for a content image of any size."""
+    height, width = content.shape[-2:]
+    padded = pad_to_stride(content, network.stride)
+    if noise is not None:
+        padded = add_input_noise(padded, noise)
+    return network(padded, code, measure_untiled).clamp(0, 1)[..., :height, :width]
 
 
 def pad_to_stride(image: Tensor, stride: int) -> Tensor:
@@ -116,28 +186,72 @@ def pad_to_stride(image: Tensor, stride: int) -> Tensor:
     return image[:, :, rows][:, :, :, columns]
 
 
-def _onnx_bytes(model: str) -> bytes:
-    program = _onnx_program(*onnx_model(model))
-    with tempfile.TemporaryDirectory() as folder:
-        program.save(os.path.join(folder, "model.onnx"))
-        data = (Path(folder) / "model.onnx").read_bytes()
-    for weights in program.model.graph.initializers.values():
-        weights.const_value = None  # the rewrite rules of onnxscript keep the last graph for the life of the process
-    return data
+def onnx_bytes(network: nn.Module, inputs: Sequence[str], output: str) -> bytes:
+    """Return a module as the bytes of an ONNX file.
 
+    Args:
+        network: a module of this file.
+        inputs: names of its inputs: `content`, `style`, `code`, `strength`.
+        output: name of its output.
 
-def _onnx_program(network: OnnxModel, inputs: list[str]) -> Any:
-    sides = {axis: torch.export.Dim.DYNAMIC(min=MIN_SIDE, max=MAX_SIDE) for axis in (2, 3)}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a missing torchvision, which is not needed
-    examples = tuple(torch.rand(1, 3, 120 + 32 * i, 168 + 16 * i) for i in range(len(inputs)))
+    Raises:
+        ValueError: if the extra `export` is not installed.
+    """
     try:
-        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            # Tracing by torch.onnx itself takes minutes with dynamic sizes; torch.export takes seconds.
-            traced = torch.export.export(network, examples, dynamic_shapes=(tuple(sides for _ in inputs),))
-            return torch.onnx.export(traced, dynamo=True, input_names=inputs, output_names=["stylized"])
+        program = _onnx_program(network, inputs, output)
+        data = _compacted(program.model_proto).SerializeToString()
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}; install the extra: pip install 'impasto[export]'") from None
+    for weights in program.model.graph.initializers.values():
+        weights.const_value = None  # the rewrite rules of onnxscript keep the last graph for the life of the process
+    return bytes(data)
+
+
+def _onnx_program(network: nn.Module, inputs: Sequence[str], output: str) -> Any:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a missing torchvision, which is not needed
+    examples = tuple(_example(network, name) for name in inputs)
+    sides = {axis: torch.export.Dim.DYNAMIC(min=MIN_SIDE, max=MAX_SIDE) for axis in (2, 3)}
+    shapes = {"content": sides, "style": sides, "code": (None,), "strength": None}
+    with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        # Tracing by torch.onnx itself takes minutes with dynamic sizes; torch.export takes seconds.
+        traced = torch.export.export(network, examples, dynamic_shapes=tuple(shapes[name] for name in inputs))
+        return torch.onnx.export(traced, dynamo=True, input_names=list(inputs), output_names=[output])
+
+
+def _example(network: nn.Module, name: str) -> Any:
+    """Return a value of an input; the sizes of content and style differ, so that they are traced independently."""
+    if name == "strength":
+        return torch.tensor(50.0)
+    if name == "code":
+        return network.encoder(torch.rand(1, 3, 64, 64))  # type: ignore[operator]
+    return torch.rand(1, 3, 120, 168) if name == "content" else torch.rand(1, 3, 152, 184)
+
+
+def _compacted(model: Any) -> Any:
+    """Return a model with weights in fp16 where that is exact, and without the stack traces of the export."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts, weights = [], []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        half = values.astype(np.float16) if values.dtype == np.float32 else values
+        if half.size < MIN_HALF or half.dtype == values.dtype or not np.array_equal(half.astype(np.float32), values):
+            weights.append(weight)
+            continue
+        weights.append(numpy_helper.from_array(half, f"{weight.name}.half"))
+        casts.append(helper.make_node("Cast", [f"{weight.name}.half"], [weight.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    for field in ("initializer", "node", "value_info", "metadata_props"):
+        graph.ClearField(field)
+    graph.initializer.extend(weights)
+    graph.node.extend(nodes)
+    for node in graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    return model
 
 
 def _johnson_models() -> dict[str, StyleModel]:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,23 +19,27 @@ from impasto.samples import resolve
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("micro", "adain", "johnson-mosaic")
+CASES = ((97, 20.0), (130, 50.0), (64, 100.0))
+"""Sizes in pixels and strengths."""
 
 
-def inputs_and_output(model: str, size: int) -> tuple[dict[str, Tensor], Tensor]:
+def inputs_and_output(model: str, size: int, strength: float) -> tuple[dict[str, Tensor], Tensor]:
     """Return the inputs of a model, and the output of its method for them."""
     method, _, name = model.partition("-")
     content = load_image(resolve("woodcut"), size=size)
     style = load_image(resolve(name or "brushstrokes"), size=size)
-    output = impasto.stylize(content, style, method, size=size, precision="fp32", device="cpu").image
+    settings = {} if name else {"strength": strength}
+    output = impasto.stylize(content, style, method, size=size, precision="fp32", device="cpu", **settings).image
     assert (output - content).abs().mean() > 0.01
-    return {"content": content} | ({} if name else {"style": style}), output
+    inputs = {} if name else {"style": style, "strength": torch.tensor(strength)}
+    return {"content": content} | inputs, output
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_exported_network_gives_the_output_of_the_method(model: str) -> None:
     network, names = onnx_model(model)
-    for size in (97, 130):
-        inputs, output = inputs_and_output(model, size)
+    for size, strength in CASES:
+        inputs, output = inputs_and_output(model, size, strength)
         assert list(inputs) == names
         with torch.no_grad():
             assert (network(*inputs.values()) - output).abs().max() < 1e-4
@@ -42,18 +47,20 @@ def test_the_exported_network_gives_the_output_of_the_method(model: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-def test_an_exported_model_gives_the_output_of_the_method_at_sizes_that_were_not_traced(
+def test_an_exported_model_gives_the_output_of_the_method_at_sizes_and_strengths_that_were_not_traced(
     model: str, tmp_path: Path
 ) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
     with no_network_in_a_cycle():
         file = export(model, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(file))
-    for size in (97, 130):
-        inputs, output = inputs_and_output(model, size)
-        (stylized,) = session.run(None, {name: image.numpy() for name, image in inputs.items()})
+    for size, strength in CASES:
+        inputs, output = inputs_and_output(model, size, strength)
+        (stylized,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
         assert np.abs(stylized - output.numpy()).max() < 1e-4
     if model == "micro":
+        assert file.stat().st_size < 1_500_000  # weights in fp16; 3.5 MB before
+        assert b"site-packages" not in file.read_bytes()
         _run_example(tmp_path)
 
 
@@ -70,15 +77,14 @@ def test_an_export_that_cannot_be_written_keeps_no_network(tmp_path: Path, monke
     def fill(*_: object) -> None:
         raise ValueError("the disk is full")
 
-    monkeypatch.setattr("impasto.pipeline.onnx._onnx_bytes", network_in_a_cycle)
+    monkeypatch.setattr("impasto.pipeline.onnx.onnx_bytes", network_in_a_cycle)
     monkeypatch.setattr("impasto.pipeline.onnx.write_atomically", fill)
     with no_network_in_a_cycle(), pytest.raises(ValueError, match="the disk is full"):
         export("johnson-mosaic", tmp_path / "model.onnx")
 
 
-def network_in_a_cycle(model: str) -> bytes:
+def network_in_a_cycle(network: Any, *_: object) -> bytes:
     """Leave a network in a reference cycle, as `torch.export` does."""
-    network = onnx_model(model)[0]
     network.itself = [network]
     return b""
 
