@@ -18,6 +18,9 @@ Features: TypeAlias = "dict[str, Tensor]"
 Losses: TypeAlias = dict[str, float]
 """Weighted loss of every term under its name (`style/relu1_1`); their sum is the total loss."""
 
+State: TypeAlias = dict[str, Any]
+"""What a run needs to continue after an interruption: tensors, plain values, and lists and dictionaries of them."""
+
 
 def losses_by_kind(losses: Losses) -> Losses:
     """Return the sum of the terms of each kind, and the total.
@@ -66,6 +69,8 @@ class Step:
     """Opacity of the content image at its own size, `(1, 1, H, W)` in [0, 1]; None: opaque."""
     losses_of: Callable[[Image], Losses] = field(default=_no_losses, compare=False, repr=False)
     """Returns the weighted losses of any image of this size under the objective of this step."""
+    state: Callable[[], State] | None = field(default=None, compare=False, repr=False)
+    """Returns what `Method.resume` needs to continue from this step, valid until the next step; None: it cannot."""
 
     @property
     def loss(self) -> float:
@@ -83,7 +88,7 @@ class Step:
 
     def without_image(self) -> Step:
         """Return the step as a point of a curve, which does not keep the image in memory."""
-        return replace(self, image=_no_image, alpha=None, losses_of=_no_losses)
+        return replace(self, image=_no_image, alpha=None, losses_of=_no_losses, state=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as JSON values, as curves and records store it."""

@@ -16,7 +16,7 @@ from impasto.config import check_settings
 from impasto.optim.schedule import Schedule, Stage, Start, fitted_shape
 from impasto.regions.subject import Subject
 from impasto.registry import Registry
-from impasto.types import Image, Step
+from impasto.types import Image, State, Step
 from impasto.weights import fetch, find
 
 
@@ -117,6 +117,19 @@ class Method(ABC):
     def trial(self, subject: Subject, steps: int) -> Iterator[Step]:
         """Stylize the subject as `run` does, with at most `steps` iterations of each stage."""
         return self.run(subject)
+
+    def resume(self, subject: Subject, state: State) -> Iterator[Step]:
+        """Continue an interrupted run.
+
+        Args:
+            subject: that of the run.
+            state: what `Step.state` of one of its steps returned; it is emptied. No step of a single pass has one.
+
+        Yields:
+            The best step of the stage so far, if it is an earlier one; then the step of the state again, and all later
+            ones, which are those of the uninterrupted run bit for bit.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def run(self, subject: Subject) -> Iterator[Step]:

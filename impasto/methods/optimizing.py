@@ -18,7 +18,7 @@ from impasto.methods.base import METHODS, Method
 from impasto.optim.coarse_to_fine import MakeObjective, coarse_to_fine
 from impasto.optim.schedule import PixelConfig, Schedule, Start
 from impasto.regions.subject import Subject
-from impasto.types import Step
+from impasto.types import State, Step
 
 POLISH_BACKBONE = "vgg19-caffe"
 """Loss network of the polish steps."""
@@ -94,12 +94,16 @@ class PixelMethod(Method):
         """Stylize the subject."""
         return self._optimize(subject, self.schedule(subject))
 
+    def resume(self, subject: Subject, state: State) -> Iterator[Step]:
+        """Continue an interrupted run."""
+        return self._optimize(subject, self.schedule(subject), state)
+
     def trial(self, subject: Subject, steps: int) -> Iterator[Step]:
         """Stylize the subject with at most `steps` iterations of each stage."""
         return self._optimize(subject, self.schedule(subject).limited(steps))
 
-    def _optimize(self, subject: Subject, schedule: Schedule) -> Iterator[Step]:
-        yield from coarse_to_fine(self.config, schedule, subject, self.objectives(subject, schedule))
+    def _optimize(self, subject: Subject, schedule: Schedule, state: State | None = None) -> Iterator[Step]:
+        return coarse_to_fine(self.config, schedule, subject, self.objectives(subject, schedule), state)
 
 
 def loss_networks(settings: PolishSettings) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -14,14 +15,36 @@ from impasto.optim.anchors import AnchoredObjective
 from impasto.optim.descent import DivergedError, LossFunction, descend
 from impasto.optim.schedule import PixelConfig, Schedule, Stage
 from impasto.regions.subject import Subject
-from impasto.types import Image, Step
+from impasto.types import Image, State, Step
 
 MakeObjective = Callable[[Subject, Stage, Image], LossFunction]
 """Returns the objective of a stage from the subject at its own size, the stage and the first image on the device."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Progress:
+    """What is done before a stage begins, or before it continues."""
+
+    stage: int = 0
+    """Index of the stage."""
+    index: int = 0
+    """Iterations in the stages before."""
+    evaluations: int = 0
+    """Evaluations in the stages before."""
+    seconds: float = 0.0
+    """Wall time of the run so far."""
+    image: Image | None = None
+    """Best image of the stage before, on the CPU."""
+    descent: State | None = None
+    """State of the stage; None where it begins."""
+
+
 def coarse_to_fine(
-    config: PixelConfig, schedule: Schedule, subject: Subject, make_objective: MakeObjective
+    config: PixelConfig,
+    schedule: Schedule,
+    subject: Subject,
+    make_objective: MakeObjective,
+    state: State | None = None,
 ) -> Iterator[Step]:
     """Yield the steps of all stages; each stage starts from the best image of the one before.
 
@@ -30,31 +53,31 @@ def coarse_to_fine(
         schedule: the stages.
         subject: images and masks at their own sizes, on the CPU.
         make_objective: called once per stage.
+        state: that of a step of an interrupted run with the same arguments, from which the run continues.
 
     Raises:
         DivergedError: if the last stage diverges. An earlier stage that diverges ends with its best image.
     """
-    began = time.perf_counter()
-    device = pick_device(config.device)
-    best: Step | None = None
-    last: Step | None = None
-    for i, stage in enumerate(schedule.stages):
-        start = _start_of_stage(first_image(config, subject, stage.shape), best, schedule.keep_details).to(device)
-        best, before = None, last
+    done = _Progress() if state is None else _Progress(**state)
+    began, device = time.perf_counter() - done.seconds, pick_device(config.device)
+    for i, stage in enumerate(schedule.stages[done.stage :], done.stage):
+        start = _start_of_stage(first_image(config, subject, stage.shape), done.image, schedule.keep_details).to(device)
         objective = make_objective(subject, stage, start)
-        if subject.anchors:
-            objective = AnchoredObjective(objective, subject.anchors, stage.shape, device)
-        steps = _descend(config, stage, objective, start)
-        del start  # a large image, which the steps need no longer
+        steps = _descend(config, stage, _anchored(objective, subject, start), start, done.descent)
+        del start, objective  # the steps keep what they need
+        done, best, last = replace(done, descent=None), None, None
         try:
             for step in steps:
-                last = _continue(step, before, stage=i, schedule=schedule, seconds=time.perf_counter() - began)
+                last = _continue(step, done, schedule, time.perf_counter() - began)
                 if best is None or last.loss < best.loss:
-                    best = last
+                    best = replace(last, state=None)
                 yield last
         except DivergedError:
             if stage is schedule.stages[-1]:
                 raise
+        if stage is not schedule.stages[-1]:
+            done = _after_stage(i, best, last)
+        del steps, step, best, last  # with the optimizer and the targets of the stage
 
 
 def first_image(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Image:
@@ -72,25 +95,41 @@ def first_image(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -
     return resize(subject.content, shape)
 
 
-def _start_of_stage(first: Image, best: Step | None, keep_details: bool) -> Image:
+def _start_of_stage(first: Image, best: Image | None, keep_details: bool) -> Image:
     """Return the start of a stage: the first image, or the best one of the stage before, enlarged.
 
     Args:
         first: first image of the run, at the size of the stage.
-        best: the best step of the stage before.
+        best: the best image of the stage before.
         keep_details: add what the first image loses when it is reduced to the size of the stage before; the enlarged
             image is blurred without it.
     """
     if best is None:
         return first.clamp(0, 1)
     shape = (first.shape[-2], first.shape[-1])
-    enlarged = resize(best.image(), shape)
+    enlarged = resize(best, shape)
     if keep_details:
-        enlarged = enlarged + first - resize(resize(first, best.size), shape)
+        enlarged = enlarged + first - resize(resize(first, (best.shape[-2], best.shape[-1])), shape)
     return enlarged.clamp(0, 1)
 
 
-def _descend(config: PixelConfig, stage: Stage, objective: LossFunction, start: Image) -> Iterator[Step]:
+def _anchored(objective: LossFunction, subject: Subject, start: Image) -> LossFunction:
+    """Return the objective with the terms that keep the image close to the anchors of the subject, if there are any."""
+    if not subject.anchors:
+        return objective
+    return AnchoredObjective(objective, subject.anchors, (start.shape[-2], start.shape[-1]), start.device)
+
+
+def _after_stage(stage: int, best: Step | None, last: Step | None) -> _Progress:
+    """Return what is done after a stage, from its index, its best step and its last step."""
+    assert best is not None
+    assert last is not None
+    return _Progress(stage=stage + 1, index=last.index, evaluations=last.evaluations, image=best.image())
+
+
+def _descend(
+    config: PixelConfig, stage: Stage, objective: LossFunction, start: Image, state: State | None
+) -> Iterator[Step]:
     return descend(
         objective,
         start,
@@ -101,18 +140,24 @@ def _descend(config: PixelConfig, stage: Stage, objective: LossFunction, start: 
         history=stage.history,
         pyramid=config.pyramid,
         preconditioned=stage.preconditioned,
+        state=state,
     )
 
 
-def _continue(step: Step, before: Step | None, *, stage: int, schedule: Schedule, seconds: float) -> Step:
-    """Return a step of a stage with its counters continued from the last step of the stage before."""
-    index, evaluations = (before.index, before.evaluations) if before else (0, 0)
+def _continue(step: Step, done: _Progress, schedule: Schedule, seconds: float) -> Step:
+    """Return a step of a stage with its counters continued from the stages before."""
     return replace(
         step,
-        index=index + step.index,
-        evaluations=evaluations + step.evaluations,
+        index=done.index + step.index,
+        evaluations=done.evaluations + step.evaluations,
         seconds=seconds,
         final_size=schedule.stages[-1].shape,
         total=schedule.steps,
-        stage=stage,
+        stage=done.stage,
+        state=None if step.state is None else partial(_state, done, step.state, seconds),
     )
+
+
+def _state(done: _Progress, state_of_stage: Callable[[], State], seconds: float) -> State:
+    """Return what `coarse_to_fine` needs to continue from a step."""
+    return {**vars(done), "seconds": seconds, "descent": state_of_stage()}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from impasto.config import MAIN, SETTINGS
 from impasto.devices import torch_defaults
-from impasto.optim.first_order import Update, first_order_pyramid_update, first_order_update
-from impasto.optim.lbfgs import lbfgs_pyramid_update, lbfgs_update
+from impasto.optim.first_order import FirstOrderUpdate, PyramidFirstOrderUpdate, Update
+from impasto.optim.lbfgs import LbfgsUpdate, PyramidLbfgsUpdate
 from impasto.optim.pyramid import Pyramid
-from impasto.types import Image, Losses, Step
+from impasto.optim.state import Stateful
+from impasto.types import Image, Losses, State, Step
 
 Optimizer = Literal["lbfgs", "adam", "rmsprop"]
 DEFAULT_LR: dict[Optimizer, float] = {"lbfgs": 1.0, "adam": 0.02, "rmsprop": 0.01}
@@ -73,8 +75,10 @@ class DivergedError(ArithmeticError):
     """The loss grew at every step length; the steps before the error remain valid."""
 
 
-class Convergence:
+class Convergence(Stateful):
     """Report when the best loss fell by less than `tolerance` of itself over the last `window` iterations."""
+
+    remembered = ("_best",)
 
     def __init__(self, window: int = 25, tolerance: float = TOLERANCE) -> None:
         self._window, self._tolerance = window, tolerance
@@ -100,6 +104,7 @@ def descend(
     history: int = 10,
     pyramid: int = 0,
     preconditioned: bool = False,
+    state: State | None = None,
 ) -> Iterator[Step]:
     """Yield one step per iteration, from `start` `(1, 3, H, W)` on; the image of each is in [0, 1].
 
@@ -113,31 +118,63 @@ def descend(
         history: number of past steps that L-BFGS keeps.
         pyramid: levels of a Laplacian pyramid that is optimized; below 2 the pixels are.
         preconditioned: let L-BFGS on pixels start with large areas; see `impasto.optim.preconditioner`.
+        state: that of a step of an interrupted run with the same arguments. The best step so far is yielded first,
+            then the step of the state again, and all later ones.
 
     Raises:
         ValueError, DivergedError: if the loss of the start is not finite, or grows at every step length.
     """
-    began, image = time.perf_counter(), start.clamp(0, 1)
+    image = start.clamp(0, 1)
     del start  # an image may take hundreds of MB
     make_update = partial(_make_update, optimizer, history, pyramid, preconditioned)
-    safeguard = _Safeguard(image, lr or DEFAULT_LR[optimizer], make_update)
-    convergence = Convergence(tolerance=tolerance)
-    for i in range(1, (LIMIT if steps is None else steps) + 1):
-        now = at_step(objective, i)
-        image, losses, *gradient = safeguard.evaluate(now, image)
-        yield _step(now, image, losses, i, i + safeguard.restarts, began)
-        if steps is None and convergence.reached(sum(losses.values())):
-            return
-        image = safeguard.update(image, gradient.pop())
+    descent = _Descent(_Safeguard(image, lr or DEFAULT_LR[optimizer], make_update), Convergence(tolerance=tolerance))
+    del image
+    if state is not None:
+        descent.load_state_dict(state)
+    yield from descent.steps(objective, steps, is_resumed=state is not None)
 
 
-class _Safeguard:
+class _Descent(Stateful):
+    """A run of `descend`: what is known after a step, from which the next one follows."""
+
+    remembered = ("_index", "_image", "_best", "_safeguard", "_convergence")
+
+    def __init__(self, safeguard: _Safeguard, convergence: Convergence) -> None:
+        self._safeguard, self._convergence = safeguard, convergence
+        self._index, self._image = 1, safeguard.best
+        self._best: dict[str, Any] = {}  # index, losses and evaluations of the best step
+
+    def steps(self, objective: LossFunction, count: int | None, *, is_resumed: bool) -> Iterator[Step]:
+        """Yield the steps; arguments are those of `descend`."""
+        began, safeguard = time.perf_counter(), self._safeguard
+        if is_resumed and self._best["index"] < self._index:
+            yield _step(at_step(objective, self._best["index"]), safeguard.best, began=began, **self._best)
+        for i in range(self._index, (LIMIT if count is None else count) + 1):
+            self._index, now = i, at_step(objective, i)
+            if is_resumed:  # the step was checked before
+                losses, *gradient = evaluate(now, self._image)
+                is_resumed = False
+            else:
+                self._image, losses, *gradient = safeguard.evaluate(now, self._image)
+            point: dict[str, Any] = {"index": i, "losses": losses, "evaluations": i + safeguard.restarts}
+            step = _step(now, self._image, began=began, **point)
+            if not self._best or step.loss < sum(self._best["losses"].values()):
+                self._best = point
+            yield replace(step, state=self.state_dict)
+            if count is None and self._convergence.reached(step.loss):
+                return
+            self._image = safeguard.update(self._image, gradient.pop())
+
+
+class _Safeguard(Stateful):
     """Return to the best image with half the step length where the loss diverges."""
+
+    remembered = ("update", "restarts", "best", "_best_loss", "_floor", "_lr")
 
     def __init__(self, start: Image, lr: float, make_update: Callable[[Image, float], Update]) -> None:
         self.update = make_update(start, lr)
         self.restarts = 0
-        self._best, self._best_loss, self._floor = start, math.inf, -1.0  # a negative floor: nothing is evaluated yet
+        self.best, self._best_loss, self._floor = start, math.inf, -1.0  # a negative floor: nothing is evaluated yet
         self._lr, self._make_update = lr, make_update
 
     def evaluate(self, objective: LossFunction, image: Image) -> tuple[Image, Losses, Tensor]:
@@ -145,10 +182,10 @@ class _Safeguard:
         losses, gradient = evaluate(objective, image)
         if self._has_diverged(sum(losses.values()), gradient):
             self._restart()
-            image = self._best
+            image = self.best
             losses, gradient = evaluate(objective, image)
         if (loss := sum(losses.values())) < self._best_loss:
-            self._best, self._best_loss = image, loss
+            self.best, self._best_loss = image, loss
         return image, losses, gradient
 
     def _has_diverged(self, loss: float, gradient: Tensor) -> bool:
@@ -164,7 +201,7 @@ class _Safeguard:
         if self.restarts > RESTARTS:
             raise DivergedError
         self._lr /= 2
-        self.update = self._make_update(self._best, self._lr)
+        self.update = self._make_update(self.best, self._lr)
 
 
 def evaluate(objective: LossFunction, image: Image) -> tuple[Losses, Tensor]:
@@ -176,7 +213,7 @@ def evaluate(objective: LossFunction, image: Image) -> tuple[Losses, Tensor]:
     return dict(zip(terms, values.cpu().tolist(), strict=True)), gradient.contiguous()
 
 
-def _step(objective: LossFunction, image: Image, losses: Losses, index: int, evaluations: int, began: float) -> Step:
+def _step(objective: LossFunction, image: Image, *, index: int, losses: Losses, evaluations: int, began: float) -> Step:
     return Step(
         index=index,
         losses=losses,
@@ -204,8 +241,8 @@ def _make_update(
     if pyramid > 1:
         levels = Pyramid(start, pyramid)
         if optimizer == "lbfgs":
-            return lbfgs_pyramid_update(levels, lr, history)
-        return first_order_pyramid_update(optimizer, levels, lr)
+            return PyramidLbfgsUpdate(levels, lr, history)
+        return PyramidFirstOrderUpdate(optimizer, levels, lr)
     if optimizer == "lbfgs":
-        return lbfgs_update(start, lr, history, preconditioned=preconditioned)
-    return first_order_update(optimizer, start, lr)
+        return LbfgsUpdate(start, lr, history, preconditioned=preconditioned)
+    return FirstOrderUpdate(optimizer, start, lr)

@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto.optim.first_order import Update, at_active_bound
 from impasto.optim.preconditioner import Preconditioner
 from impasto.optim.pyramid import Pyramid
+from impasto.optim.state import Stateful
 from impasto.types import Image
 
 FIRST_STEP = 0.02
@@ -35,7 +36,7 @@ def _same(vector: Tensor) -> Tensor:
     return vector
 
 
-class InverseHessian:
+class InverseHessian(Stateful):
     """Approximate the inverse Hessian from the last steps and the changes of the gradient along them.
 
     The pairs of more than `LARGE` variables are stored in bf16, and no more of them than `LARGE_HISTORY` bytes hold.
@@ -47,6 +48,8 @@ class InverseHessian:
         precondition: first estimate of the inverse Hessian P up to a factor: a symmetric, positive definite map of
             vectors `(size,)`. Default: the identity.
     """
+
+    remembered = ("_pairs", "_step_change", "_change_change", "_rows")
 
     def __init__(
         self, history: int, size: int, device: torch.device, precondition: Callable[[Tensor], Tensor] = _same
@@ -74,10 +77,17 @@ class InverseHessian:
         self._step_change[:used, row], with_changes = self._products(change)
         self._change_change[:used, row] = self._change_change[row, :used] = with_changes
 
-    def times(self, gradient: Tensor) -> Tensor:
-        """Return the approximate inverse Hessian times `gradient` `(size,)`; P times it while there are no pairs."""
+    def times(self, gradient: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the approximate inverse Hessian times `gradient` `(size,)`; P times it while there are no pairs.
+
+        Args:
+            gradient: any vector.
+            out: where the product is stored, which may be `gradient`. Default: a new vector.
+        """
+        filtered = self._precondition(gradient)
+        product = torch.empty_like(filtered) if out is None else out
         if not self._rows:
-            return self._precondition(gradient).clone()
+            return product.copy_(filtered)
         rows = torch.tensor(self._rows)
         by_steps, by_changes = (products[rows] for products in self._products(gradient))
         step_change = self._step_change[rows][:, rows]
@@ -90,8 +100,7 @@ class InverseHessian:
         b = torch.linalg.solve_triangular(upper.mT, right[:, None], upper=False)[:, 0]
         weights = torch.zeros(len(rows), 2, dtype=torch.float64)
         weights[rows, 0], weights[rows, 1] = b, -scale * a
-        filtered, factors = self._precondition(gradient), weights.flatten().to(gradient)
-        product = torch.empty_like(filtered)
+        factors = weights.flatten().to(gradient)
         for part in self.parts:
             pairs = self._used()[:, part].float()
             torch.addmv(filtered[part], pairs.mT, factors, beta=scale.item(), out=product[part])
@@ -113,36 +122,50 @@ class InverseHessian:
         return self._pairs[: len(self._rows)].flatten(0, 1)
 
 
-def lbfgs_update(start: Image, lr: float, history: int, *, preconditioned: bool = False) -> Update:
-    """Return the update of L-BFGS (Liu & Nocedal, Math. Programming 45, 1989) within the bounds [0, 1].
+class LbfgsUpdate(Update):
+    """The update of L-BFGS (Liu & Nocedal, Math. Programming 45, 1989) within the bounds [0, 1].
 
     Pixels at an active bound are left out of the curvature, of the gradient and of the step (two-metric projection;
     Bertsekas, SIAM J. Control Optim. 20, 1982). Without that the method stalls once many bounds are active.
+
+    Args:
+        start: an image of the shape of all images.
+        lr: step length.
+        history: number of pairs that are stored.
+        preconditioned: change large areas first, see `impasto.optim.preconditioner`.
     """
-    precondition = Preconditioner(start) if preconditioned else _same
-    first_step = lr * (FIRST_PRECONDITIONED_STEP if preconditioned else FIRST_STEP)
-    hessian = InverseHessian(history, start.numel(), start.device, precondition)
-    last: list[Tensor] = []  # the last step and gradient, flat
 
-    def update(image: Image, gradient: Tensor) -> Image:
+    remembered = ("_hessian", "_last_step", "_last_gradient", "_lr", "_first_step")
+
+    def __init__(self, start: Image, lr: float, history: int, *, preconditioned: bool = False) -> None:
+        precondition = Preconditioner(start) if preconditioned else _same
+        self._lr = lr
+        self._first_step = lr * (FIRST_PRECONDITIONED_STEP if preconditioned else FIRST_STEP)
+        self._hessian = InverseHessian(history, start.numel(), start.device, precondition)
+        self._last_step = self._last_gradient = start.new_empty(0)  # flat; empty before the first step
+
+    def __call__(self, image: Image, gradient: Tensor) -> Image:
+        """Return the next image, in [0, 1]; the memory of the gradient of a large image is used for it."""
+        hessian, parts = self._hessian, self._hessian.parts
         x, flat = image.flatten(), gradient.flatten()
-        free = [_free(x[part], flat[part], as_factor=len(hessian.parts) == 1) for part in hessian.parts]
-        is_first = not last
-        if last:
-            change = _difference(flat, last.pop(), hessian)
-            hessian.update(_masked(last.pop(), free, hessian.parts), _masked(change, free, hessian.parts))
+        free = [_free(x[part], flat[part], as_factor=len(parts) == 1) for part in parts]
+        is_first = len(self._last_step) == 0
+        if not is_first:
+            change = _difference(flat, self._last_gradient, hessian)
+            hessian.update(_masked(self._last_step, free, parts), _masked(change, free, parts))
             del change  # before the next vectors are computed: each of a large image takes hundreds of MB
-        step = hessian.times(_masked(flat.clone(), free, hessian.parts))
-        _masked(step, free, hessian.parts)
+        self._last_step = flat.new_empty(0)
+        self._last_gradient = flat.to(hessian.dtype)
+        direction = flat.clone() if self._last_gradient is flat else flat
+        step = hessian.times(_masked(direction, free, parts), out=direction)
+        _masked(step, free, parts)
         if is_first:
-            step.mul_(-first_step / _mean_square(step, hessian.parts).sqrt().clamp_min(TINY))
+            step.mul_(-self._first_step / _mean_square(step, parts).sqrt().clamp_min(TINY))
         else:
-            step.mul_(-lr)
+            step.mul_(-self._lr)
         moved = step.add_(x).clamp_(0, 1)
-        last[:] = [_difference(moved, x, hessian), flat.to(hessian.dtype)]
+        self._last_step = _difference(moved, x, hessian)
         return moved.view_as(image)
-
-    return update
 
 
 def parts_of(size: int) -> list[slice]:
@@ -181,27 +204,34 @@ def _difference(one: Tensor, other: Tensor, hessian: InverseHessian) -> Tensor:
     return difference
 
 
-def lbfgs_pyramid_update(pyramid: Pyramid, lr: float, history: int) -> Update:
-    """Return the update of L-BFGS with the levels of a pyramid as variables.
+class PyramidLbfgsUpdate(Update):
+    """The update of L-BFGS with the levels of a pyramid as variables.
 
     What the bounds cut off a step is subtracted from the levels, so that the curvature is measured along the step that
     was taken.
     """
-    zeros = pyramid.zeros()
-    hessian = InverseHessian(history, zeros.numel(), zeros.device)
-    last: list[Tensor] = []  # the last step, in levels, and the last gradient, in pixels
 
-    def update(image: Image, gradient: Tensor) -> Image:
+    remembered = ("_hessian", "_last_step", "_last_gradient", "_lr")
+
+    def __init__(self, pyramid: Pyramid, lr: float, history: int) -> None:
+        zeros = pyramid.zeros()
+        self._pyramid, self._lr = pyramid, lr
+        self._hessian = InverseHessian(history, zeros.numel(), zeros.device)
+        self._last_step = zeros.new_empty(0)  # in levels; empty before the first step
+        self._last_gradient = zeros.new_empty(0)  # in pixels
+
+    def __call__(self, image: Image, gradient: Tensor) -> Image:
+        """Return the next image, in [0, 1]."""
+        pyramid, hessian = self._pyramid, self._hessian
         at_bound = at_active_bound(image, gradient)
         free = pyramid.gradient(gradient.masked_fill(at_bound, 0))
-        if last:
-            hessian.update(last[0], pyramid.gradient((gradient - last[1]).masked_fill_(at_bound, 0)))
-            step = hessian.times(free).mul_(-lr)
+        if len(self._last_step):
+            change = (gradient - self._last_gradient).masked_fill_(at_bound, 0)
+            hessian.update(self._last_step, pyramid.gradient(change))
+            step = hessian.times(free).mul_(-self._lr)
         else:
-            step = free * (-lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
+            step = free * (-self._lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
         change = pyramid.image(step)
         moved = (image + change.masked_fill(at_bound, 0)).clamp_(0, 1)
-        last[:] = [step + pyramid.levels(moved - image - change), gradient]
+        self._last_step, self._last_gradient = step + pyramid.levels(moved - image - change), gradient
         return moved
-
-    return update

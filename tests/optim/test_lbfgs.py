@@ -10,7 +10,7 @@ from support import noise
 from torch import Tensor
 
 from impasto.optim.descent import descend
-from impasto.optim.lbfgs import InverseHessian, lbfgs_update
+from impasto.optim.lbfgs import InverseHessian, LbfgsUpdate
 
 CPU = torch.device("cpu")
 Pair = tuple[Tensor, Tensor]
@@ -87,7 +87,7 @@ def test_an_image_is_updated_in_parts_almost_as_in_one_piece(monkeypatch: pytest
     center, scale = noise(1, 3, 20, 24, seed=1) * 1.5 - 0.25, 0.5 + noise(1, 3, 20, 24, seed=2)
 
     def minimized() -> Tensor:
-        update, image = lbfgs_update(start, 1.0, 6), start
+        update, image = LbfgsUpdate(start, 1.0, 6), start
         for _ in range(12):
             image = update(image, scale * (image - center))
         return image
