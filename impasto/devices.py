@@ -256,6 +256,15 @@ def _left_in_group(folder: Path) -> int:
     return sys.maxsize
 
 
+@contextmanager
+def returned_memory() -> Iterator[None]:
+    """Call `return_freed_memory` at the end of the block."""
+    try:
+        yield
+    finally:
+        return_freed_memory()
+
+
 def return_freed_memory() -> None:
     """Return memory that was freed to the system, where the C library is glibc; elsewhere this has no effect.
 

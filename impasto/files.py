@@ -9,16 +9,13 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 WRITE_PERMISSIONS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file in one step, replacing an existing one.
-
-    The data is written to a hidden temporary file in the same folder, flushed to disk and then renamed. If anything
-    fails or is interrupted, an existing file stays unchanged and the temporary file is removed. The new file has the
-    permissions of the one that it replaces.
+    """Write a file in one step, as `replaced_file` does.
 
     Args:
         path: the file; missing folders are created and a symbolic link is followed.
@@ -27,11 +24,30 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     Raises:
         ValueError: if the file cannot be written.
     """
+    with replaced_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replaced_file(path: str | Path, *, part: str | None = None) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears, or replaces an existing one, in one step at the end of the block.
+
+    The data is written to a hidden temporary file in the same folder, flushed to disk and then renamed. If anything
+    fails or is interrupted, an existing file stays unchanged and the temporary file is removed. The new file has the
+    permissions of the one that it replaces.
+
+    Args:
+        path: the file; missing folders are created and a symbolic link is followed.
+        part: name of the temporary file, which replaces that of a process that was killed. Default: a new name.
+
+    Raises:
+        ValueError: if the file cannot be written.
+    """
     target = _target(path)
-    temporary = _temporary(target)
+    temporary = _temporary(target) if part is None else target.with_name(part)
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
+        with temporary.open("xb" if part is None else "wb") as file:
+            yield file
             file.flush()
             _flush_to_disk(file.fileno())
         if target.exists():

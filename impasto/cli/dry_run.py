@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from impasto.images import Source
+from impasto.pipeline.checkpoint import INTERVAL
 from impasto.pipeline.folder import FolderPlan, plan_tasks
 from impasto.pipeline.folder_plan import FolderTask
 from impasto.pipeline.memory import gib
@@ -56,7 +57,10 @@ def _lines(found: Plan) -> list[str]:
         lines.append(f"      seconds  {found.stages[-1].seconds_per_step:.2g} per step at the last size")
     memory = "unknown" if found.memory_mib is None else gib(found.memory_mib)
     available = "" if found.available_mib is None else f", {gib(found.available_mib)} available"
-    return [*lines, f"{'memory':>13}  {memory} (images {gib(found.picture_mib)}){available}"]
+    lines.append(f"{'memory':>13}  {memory} (images {gib(found.picture_mib)}){available}")
+    if (found.seconds or 0) > INTERVAL:
+        lines.append(f"{'checkpoint':>13}  every {_duration(INTERVAL)} beside the output, until it is saved")
+    return lines
 
 
 def _folder_lines(found: FolderPlan) -> list[str]:

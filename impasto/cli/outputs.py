@@ -18,10 +18,11 @@ from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
 from impasto.files import check_replaceable, clean_up_on_error
 from impasto.images import MAX_PIXELS, check_format, check_output
+from impasto.pipeline.checkpoint import checkpoint_path, remove_checkpoint
 from impasto.pipeline.folder_plan import SUFFIX
 from impasto.pipeline.records import check_record_path, record_path
 from impasto.pipeline.result import Result
-from impasto.pipeline.stylizer import OnStep
+from impasto.pipeline.run import OnStep
 from impasto.types import Step
 
 STOPPED = {"converged": "converged", "steps": "all steps done", "cancelled": "stopped", "diverged": "diverged"}
@@ -60,12 +61,12 @@ def add_outputs(parser: CommandParser) -> None:
 
 
 def stylize_to_file(
-    run: Callable[[OnStep], Result], options: argparse.Namespace, inputs: Sequence[str], *, title: str
+    run: Callable[[OnStep, Path | None], Result], options: argparse.Namespace, inputs: Sequence[str], *, title: str
 ) -> int:
     """Stylize one image, save the output files and report.
 
     Args:
-        run: computes the result; it takes a function that is called after each step.
+        run: computes the result; it takes a function that is called after each step, and the path of the checkpoint.
         options: values of the flags of `add_outputs`.
         inputs: input files, which must not be overwritten.
         title: name in the progress bar.
@@ -73,10 +74,9 @@ def stylize_to_file(
     Returns:
         The exit status.
     """
-    if options.output is None:
-        raise ValueError("the output is missing; give -o FILE")
-    check_replaceable(options.output)
     files = _files(options)
+    check_replaceable(options.output)
+    checkpoint = None if options.output == STANDARD else checkpoint_path(options.output)
     with Interrupts() as interrupts:
         with clean_up_on_error(files):
             _check(options, files, inputs)
@@ -85,15 +85,17 @@ def stylize_to_file(
             with Bar(title) as bar:
 
                 def on_step(step: Step) -> bool:
+                    if interrupts.phase == "loading" and step.index > 1:
+                        print(f"impasto: continuing from {str(checkpoint)!r} at step {step.index}", file=sys.stderr)
                     interrupts.phase = "running"
                     bar(step)
                     preview(step)
                     numbered(step)
                     return not interrupts.requested
 
-                result = run(on_step)
+                result = run(on_step, checkpoint)
             interrupts.phase = "saving"
-            _save(result, options)
+            _save(result, options, checkpoint)
         _save_others(result, options)
         _report(result, options)
     return interrupts.status
@@ -108,7 +110,13 @@ def summary_line(output: str, record: dict[str, Any]) -> str:
 
 
 def _files(options: argparse.Namespace) -> list[Path]:
-    """Return all files that are written, including the record, but without numbered images."""
+    """Return all files that are written, including the record, but without numbered images.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if options.output is None:
+        raise ValueError("the output is missing; give -o FILE")
     files = [] if options.output == STANDARD else [Path(options.output), record_path(Path(options.output))]
     return [*files, *(Path(each) for each in (options.curves, options.preview) if each)]
 
@@ -149,12 +157,19 @@ def _check_stdout(options: argparse.Namespace) -> None:
             raise ValueError(f"{flag}: stdout takes the image (-o -); give -o FILE, or leave {flag} out")
 
 
-def _save(result: Result, options: argparse.Namespace) -> None:
-    """Write the image, and its record beside it unless it goes to stdout."""
-    if options.output == STANDARD:
+def _save(result: Result, options: argparse.Namespace, checkpoint: Path | None) -> None:
+    """Write the image, and its record beside it unless it goes to stdout; then remove the checkpoint."""
+    if checkpoint is None:
         write_stdout(result.encode(_stdout_suffix(options), bits=options.bits))
-    else:
+        return
+    try:
         result.save(options.output, bits=options.bits)
+    except ValueError as error:
+        if not checkpoint.exists():
+            raise
+        text = f"free some space and repeat the command, which continues from {str(checkpoint)!r}"
+        raise ValueError(f"{error}, or {text}") from error
+    remove_checkpoint(checkpoint)
 
 
 def _save_others(result: Result, options: argparse.Namespace) -> None:

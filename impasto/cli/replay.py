@@ -6,6 +6,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import impasto.pipeline.replay
 from impasto.cli.flags import CommandParser
@@ -13,7 +14,7 @@ from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import open_inputs
 from impasto.pipeline.records import load_record
 from impasto.pipeline.result import Result
-from impasto.pipeline.stylizer import OnStep
+from impasto.pipeline.run import OnStep
 
 
 def replay(arguments: list[str]) -> int:
@@ -30,7 +31,7 @@ def replay(arguments: list[str]) -> int:
 def _replay(picture: str, options: argparse.Namespace) -> int:
     """Replay the record of a picture file and report; return the exit status."""
 
-    def run(on_step: OnStep) -> Result:
+    def run(on_step: OnStep, checkpoint: Path | None) -> Result:
         return impasto.pipeline.replay.replay(
             picture,
             content=options.content,
@@ -40,6 +41,7 @@ def _replay(picture: str, options: argparse.Namespace) -> int:
             style_masks=options.style_mask,
             on_step=on_step,
             output=shown_output(options),
+            checkpoint=checkpoint,
             max_pixels=options.max_pixels,
         )
 

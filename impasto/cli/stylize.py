@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import impasto.pipeline.stylizer
@@ -18,7 +19,7 @@ from impasto.images import Source
 from impasto.methods import METHODS, configure
 from impasto.methods.feed_forward import FeedForwardConfig
 from impasto.pipeline.result import Result
-from impasto.pipeline.stylizer import OnStep
+from impasto.pipeline.run import OnStep
 
 DEFAULT_METHOD = "gatys"
 
@@ -35,7 +36,7 @@ def stylize(arguments: list[str]) -> int:
     if not issubclass(config, FeedForwardConfig):
         keep_freed_memory(of_any_size=True)  # pays off over many steps
 
-    def run(on_step: OnStep) -> Result:
+    def run(on_step: OnStep, checkpoint: Path | None) -> Result:
         (content, *styles), opened = _open_stdin(options.pictures, settings)
         return impasto.pipeline.stylizer.stylize(
             content,
@@ -43,6 +44,7 @@ def stylize(arguments: list[str]) -> int:
             method,
             on_step=on_step,
             output=shown_output(options),
+            checkpoint=checkpoint,
             max_pixels=options.max_pixels,
             **opened,
         )

@@ -16,7 +16,8 @@ from impasto.images import MAX_PIXELS, Bits, Source, read_size
 from impasto.pipeline.folder_plan import SUFFIX, FolderTask, folder_tasks
 from impasto.pipeline.plan import Plan
 from impasto.pipeline.records import record_path
-from impasto.pipeline.stylizer import OnStep, Stylizer
+from impasto.pipeline.run import OnStep
+from impasto.pipeline.stylizer import Stylizer
 from impasto.types import Step
 
 

@@ -13,7 +13,8 @@ from impasto.images import MAX_PIXELS, open_picture
 from impasto.methods import METHODS
 from impasto.pipeline.records import ROLES, load_record
 from impasto.pipeline.result import Result
-from impasto.pipeline.stylizer import OnStep, stylize
+from impasto.pipeline.run import OnStep
+from impasto.pipeline.stylizer import stylize
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Step
 
@@ -28,6 +29,7 @@ def replay(
     style_masks: Sequence[str | Path] = (),
     on_step: OnStep | None = None,
     output: str | Path | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Result:
     """Stylize again from the same inputs with the same settings; on the same machine the output is identical.
@@ -41,6 +43,7 @@ def replay(
         style_masks: new paths of the masks of the style images, if they were moved.
         on_step: called with every step; returning False stops and keeps the best image.
         output: as for `stylize`.
+        checkpoint: as for `stylize`.
         max_pixels: largest number of pixels of an input.
 
     Raises:
@@ -48,20 +51,19 @@ def replay(
     """
     record = load_record(Path(picture))
     single = ([] if path is None else [path] for path in (content, start))
-    moved: list[Sequence[str | Path]] = [*single, styles, masks, style_masks]
-    paths = _input_paths(record, dict(zip(ROLES, moved, strict=True)), max_pixels)
+    paths = _input_paths(record, dict(zip(ROLES, [*single, styles, masks, style_masks], strict=True)), max_pixels)
     _warn_of_other_versions(record)
     settings = {**_used_settings(record), **_file_settings(paths)}
-    last = record["steps"] if record["stopped"] == "cancelled" else None
     (source,), others, method = paths["content"], paths["style"], record["method"]
-    until_last = partial(_until, last, on_step)
-    result = stylize(source, others, method, on_step=until_last, output=output, max_pixels=max_pixels, **settings)
+    settings |= {"output": output, "checkpoint": checkpoint, "max_pixels": max_pixels}
+    result = stylize(source, others, method, on_step=partial(_until, record, on_step), **settings)
     _warn_of_other_weights(record, result)
     return result
 
 
-def _until(last: int | None, on_step: OnStep | None, step: Step) -> bool:
-    """Pass a step on, and return whether the run continues after it."""
+def _until(record: dict[str, Any], on_step: OnStep | None, step: Step) -> bool:
+    """Pass a step on, and return whether the run of the record continued after it."""
+    last = record["steps"] if record["stopped"] == "cancelled" else None
     proceed = on_step is None or on_step(step) is not False
     return proceed and step.index != last
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import PIL.Image
 from torch import Tensor
 
-from impasto.files import write_atomically
+from impasto.files import replaced_file, write_atomically
 from impasto.images import Bits, check_format, check_output, encode_image, to_pil
 from impasto.pipeline.records import FORMAT, check_record_path, record_path
 from impasto.types import Image, Step, losses_by_kind
@@ -145,8 +145,10 @@ class Result:
         check_output(path, bits=bits)
         check_record_path(path)
         data = self.encode(path.suffix, bits=bits, picture=path.name)
-        write_atomically(record_path(path), json.dumps(self.record(picture=path.name), indent=1).encode())
-        write_atomically(path, data)
+        with replaced_file(path) as file:
+            file.write(data)
+            file.flush()  # where the disk is full, an older record stays too
+            write_atomically(record_path(path), json.dumps(self.record(picture=path.name), indent=1).encode())
         return path
 
     def encode(self, suffix: str = ".png", *, bits: Bits = 8, picture: str | None = None) -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,25 +22,23 @@ from impasto.devices import (
     peak_memory_mib,
     pick_device,
     pick_dtype,
-    return_freed_memory,
+    returned_memory,
     torch_defaults,
 )
 from impasto.images import MAX_PIXELS, Picture, Source, check_shape, quantize, resize, visible_part
 from impasto.methods import METHODS, Method, configure
-from impasto.optim.descent import DivergedError
+from impasto.pipeline.checkpoint import Checkpoint, Interrupted, read_checkpoint
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
 from impasto.pipeline.memory import check_memory
 from impasto.pipeline.plan import Plan, plan_run
-from impasto.pipeline.result import Input, Result, Stopped
+from impasto.pipeline.result import Input, Result
+from impasto.pipeline.run import OnStep, run_to_end
 from impasto.pipeline.too_small import explain_too_small
 from impasto.regions.outside import keep_outside
 from impasto.regions.split import check_masks, split_regions
 from impasto.regions.subject import Region, Style, Subject
 from impasto.types import Step
 from impasto.weights import sha256_of
-
-OnStep = Callable[[Step], object]
-"""Called with every step; returning False stops the run and keeps the best image so far."""
 
 
 def stylize(
@@ -50,6 +48,7 @@ def stylize(
     *,
     on_step: OnStep | None = None,
     output: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     max_pixels: int = MAX_PIXELS,
     **settings: Any,
 ) -> Result:
@@ -64,6 +63,7 @@ def stylize(
         method: name of the method; `impasto methods` lists them.
         on_step: called with every step; returning False stops the run.
         output: file that the image will be saved to: a size that its format cannot store is refused before the run.
+        checkpoint: file that is written every five minutes, from which the same call continues; remove it at the end.
         max_pixels: images with more pixels are refused.
         settings: settings of the method; `start`, `mask` and `style_mask` may be pictures like `content`.
 
@@ -73,16 +73,13 @@ def stylize(
     Raises:
         ValueError: in one line, for a mistake that the caller can correct.
 
-    >>> import impasto
-    >>> result = impasto.stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3)
+    >>> result = stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3)
     >>> tuple(result.image.shape), result.steps, result.stopped
     ((1, 3, 51, 64), 3, 'steps')
     """
-    try:
+    with returned_memory():
         stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-        return stylizer.stylize(content, on_step=on_step, output=output)
-    finally:
-        return_freed_memory()
+        return stylizer.stylize(content, on_step=on_step, output=output, checkpoint=checkpoint)
 
 
 def plan(
@@ -106,10 +103,8 @@ def plan(
     >>> plan("woodcut", "mosaic", backbone="tiny", size=48, steps=3).steps
     3
     """
-    try:
+    with returned_memory():
         return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content)
-    finally:
-        return_freed_memory()
 
 
 class Stylizer:
@@ -154,7 +149,12 @@ class Stylizer:
         self.start: tuple[Input, ...] = () if self._start is None else (self._start[1],)
 
     def stylize(
-        self, content: Source, *, on_step: OnStep | None = None, output: str | os.PathLike[str] | None = None
+        self,
+        content: Source,
+        *,
+        on_step: OnStep | None = None,
+        output: str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Result:
         """Stylize one content image; the result does not depend on those before.
 
@@ -162,6 +162,7 @@ class Stylizer:
             content: as for `stylize`.
             on_step: called with every step; returning False stops the run.
             output: as for `stylize`.
+            checkpoint: as for `stylize`.
 
         Returns:
             The image with the lowest loss.
@@ -174,7 +175,7 @@ class Stylizer:
             if output is not None:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))
             with self._explained(picture, entry):
-                return self._stylize(picture, entry, on_step)
+                return self._stylize(picture, entry, on_step, None if checkpoint is None else Path(checkpoint))
 
     def output_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width of the output for those of a content image, in pixels."""
@@ -205,16 +206,19 @@ class Stylizer:
             pictures = [(entry, picture.image), *zip(self.styles, self._styles, strict=True)]
             raise ValueError(explain_too_small(error, pictures, size)) from None
 
-    def _stylize(self, picture: Picture, entry: Input, on_step: OnStep | None) -> Result:
+    def _stylize(self, picture: Picture, entry: Input, on_step: OnStep | None, checkpoint: Path | None) -> Result:
         subject, masks = self.prepare(picture)
-        method = self.instance.resolved(picture.image)
-        check_memory(self.method, method, subject)
-        visible = visible_part(picture.alpha)
-        steps = recolor_steps(self.config.color, method.run(subject), picture.image, visible)
-        if self.config.outside == "keep":
-            steps = keep_outside(steps, subject, picture.image)
-        steps = (replace(step, alpha=picture.alpha) for step in steps)
-        best, curve, stopped = _run(steps, on_step)
+        inputs = (entry, *self.styles, *masks, *self.start)
+        identity = partial(self._identity, inputs)
+        interrupted = None if checkpoint is None else read_checkpoint(checkpoint, identity)
+        method = self._resolved(picture, interrupted)
+        settings = settings_of(method.config)
+        best, curve, stopped = run_to_end(
+            self._steps(method, subject, picture, interrupted),
+            on_step,
+            curve=() if interrupted is None else interrupted.curve,
+            checkpoint=None if checkpoint is None else Checkpoint(checkpoint, identity, settings),
+        )
         shape = self.instance.final_shape(self.config, picture.image)
         image = resize(best.image(), shape)  # changes the size only where the run was stopped at a coarser one
         backbone = self.instance.backbone(self.config)
@@ -222,20 +226,58 @@ class Stylizer:
             image=image,
             alpha=None if picture.alpha is None else resize(picture.alpha, shape),
             method=self.method,
-            settings=settings_of(method.config),
+            settings=settings,
             losses=best.losses_of(quantize(image) if best.size == shape else best.image()),
             curve=tuple(curve),
             best=best.index,
             stopped=stopped,
             seconds=curve[-1].seconds,
             device=str(self._device),
-            precision=PRECISION_NAMES[pick_dtype(self.config.precision, self._device)],
+            precision=self._precision,
             peak_memory_mib=peak_memory_mib(self._device),
-            inputs=(entry, *self.styles, *masks, *self.start),
+            inputs=inputs,
             weights=self.weights,
-            versions={"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
+            versions=_versions(),
             note=None if backbone is None else backbone.note,
         )
+
+    def _steps(
+        self, method: Method, subject: Subject, picture: Picture, interrupted: Interrupted | None
+    ) -> Iterator[Step]:
+        """Return the steps of a run, or those with which the interrupted run continues."""
+        if interrupted is None:
+            check_memory(self.method, method, subject)
+            steps = method.run(subject)
+        else:
+            steps = method.resume(subject, interrupted.state)
+        steps = recolor_steps(self.config.color, steps, picture.image, visible_part(picture.alpha))
+        if self.config.outside == "keep":
+            steps = keep_outside(steps, subject, picture.image)
+        return (replace(step, alpha=picture.alpha) for step in steps)
+
+    def _resolved(self, picture: Picture, interrupted: Interrupted | None) -> Method:
+        """Return the method with a value for each setting, that of the interrupted run if there is one."""
+        if interrupted is None:
+            return self.instance.resolved(picture.image)
+        given = settings_of(self.config)
+        resolved = {name: value for name, value in interrupted.settings.items() if value != given[name]}
+        return self.instance.with_config(replace(self.config, **resolved))
+
+    def _identity(self, inputs: Sequence[Input]) -> dict[str, Any]:
+        """Return what must be the same for a run to continue from a checkpoint, as JSON values."""
+        return {
+            "method": self.method,
+            "settings": settings_of(self.config),
+            "inputs": {f"{i} ({each.role})": each.sha256 for i, each in enumerate(inputs, 1)},
+            "weights": self.weights,
+            "device": str(self._device),
+            "precision": self._precision,
+            "versions": _versions(),
+        }
+
+    @property
+    def _precision(self) -> str:
+        return PRECISION_NAMES[pick_dtype(self.config.precision, self._device)]
 
     @cached_property
     def weights(self) -> dict[str, str]:
@@ -301,22 +343,5 @@ def _mix(weights: Sequence[float], count: int) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def _run(steps: Iterator[Step], on_step: OnStep | None) -> tuple[Step, list[Step], Stopped]:
-    """Run to the end; return the best step of the last stage that was reached, the curve, and why the run ended."""
-    best: Step | None = None
-    curve: list[Step] = []
-    stopped: Stopped = "converged"
-    try:
-        for step in steps:
-            curve.append(step.without_image())
-            if best is None or step.stage != best.stage or step.loss < best.loss:
-                best = step
-            stopped = "steps" if step.index == step.total else "converged"
-            if on_step is not None and on_step(step) is False:
-                stopped = "cancelled"
-                break
-    except DivergedError:
-        stopped = "diverged"
-        warnings.warn("the loss grew at every step length; the image is the best one before", stacklevel=4)
-    assert best is not None
-    return best, curve, stopped
+def _versions() -> dict[str, str]:
+    return {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()}

@@ -16,7 +16,8 @@ from typing import Any
 import PIL.Image
 
 from impasto.pipeline.result import Result, segment_of
-from impasto.pipeline.stylizer import OnStep, stylize
+from impasto.pipeline.run import OnStep
+from impasto.pipeline.stylizer import stylize
 from impasto.studio.history import History, new_key
 from impasto.studio.jobs import Job, JobState
 from impasto.studio.requests import (

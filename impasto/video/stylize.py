@@ -17,7 +17,7 @@ import torch
 from impasto.config import check_settings
 from impasto.images import MIN_SIDE, Source, fit
 from impasto.methods import METHODS, configure
-from impasto.pipeline.stylizer import OnStep
+from impasto.pipeline.run import OnStep
 from impasto.types import Step
 from impasto.video.clip import Clip, Frame, open_clip
 from impasto.video.encoding import FORMATS

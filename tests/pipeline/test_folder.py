@@ -18,7 +18,6 @@ import impasto
 from impasto.backbones.tiny import Tiny
 from impasto.cli import main
 from impasto.cli.progress import Bar
-from impasto.files import write_atomically
 from impasto.pipeline.folder import FolderResult
 from impasto.pipeline.folder_plan import output_names
 from impasto.types import Step
@@ -302,12 +301,10 @@ def test_an_output_of_other_weights_counts_as_different(run: Run) -> None:
 
 
 def test_an_output_that_cannot_be_saved_leaves_no_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill(path: str | Path, data: bytes) -> None:
-        if Path(path).suffix == ".png":
-            raise ValueError("the disk is full")
-        write_atomically(path, data)
+    def fill(path: str | Path) -> None:
+        raise ValueError("the disk is full")
 
-    monkeypatch.setattr("impasto.pipeline.result.write_atomically", fill)
+    monkeypatch.setattr("impasto.pipeline.result.replaced_file", fill)
     status, _, err = run(*STYLIZE)
     assert (status, err.count("the disk is full")) == (2, 3)
     assert not Path("out").exists()

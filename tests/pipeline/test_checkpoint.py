@@ -1,0 +1,243 @@
+"""Test checkpoints: a run that was interrupted or killed continues with the same result, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import impasto
+from impasto.cli import main
+from impasto.images import load_image
+from impasto.methods import METHODS
+from impasto.pipeline import checkpoint
+from impasto.pipeline.checkpoint import difference
+from impasto.pipeline.state_file import read_state, write_state
+from impasto.types import Step
+
+OPTIMIZING = [name for name in METHODS if "optimizer" in METHODS[name].Config.__dataclass_fields__]
+SETTINGS: dict[str, Any] = {"sizes": (32, 48), "steps": 12, "device": "cpu"}
+FILE = "out.png.checkpoint"
+WORDS = ["stylize", "woodcut", "mosaic", "--backbone", "tiny", "--size", "48", "--steps", "40", "-o", "out.png"]
+KILLED = """
+import os, signal, sys
+import impasto.cli.progress
+import impasto.pipeline.checkpoint as checkpoint
+from impasto.cli import main
+checkpoint.INTERVAL, checkpoint.WRITING_FRACTION = 0.0, 1.0
+show = impasto.cli.progress.Bar.__call__
+def kill(bar, step):
+    show(bar, step)
+    if step.index == 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+impasto.cli.progress.Bar.__call__ = kill
+main(sys.argv[1:])
+"""
+
+
+class Killed(BaseException):
+    """Ends a run at some step, as a signal would."""
+
+
+@pytest.fixture(autouse=True)
+def at_every_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Write a checkpoint after each step, into the current folder."""
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "WRITING_FRACTION", 1e9)
+    monkeypatch.chdir(tmp_path)
+
+
+def stylize(method: str = "gatys", **settings: Any) -> impasto.Result:
+    names = METHODS[method].Config.__dataclass_fields__
+    given = {"backbone": "tiny", **SETTINGS, "positions": 16, **settings}
+    used = {name: value for name, value in given.items() if name in names or name in ("on_step", "checkpoint")}
+    return impasto.stylize("woodcut", "mosaic", method, **used)
+
+
+def interrupted_at(index: int, method: str = "gatys", **settings: Any) -> None:
+    """Run to a step and leave the checkpoint of the step before."""
+
+    def stop(step: Step) -> None:
+        if step.index == index:
+            raise Killed
+
+    with pytest.raises(Killed):
+        stylize(method, on_step=stop, checkpoint=FILE, **settings)
+
+
+def check_equal(one: impasto.Result, other: impasto.Result) -> None:
+    assert torch.equal(one.image, other.image)
+    without_time = [[{**step.to_json(), "seconds": 0} for step in result.curve] for result in (one, other)]
+    assert without_time[0] == without_time[1]
+    assert (one.best, one.stopped, one.losses, one.settings) == (
+        other.best,
+        other.stopped,
+        other.losses,
+        other.settings,
+    )
+
+
+@pytest.mark.parametrize("index", [5, 11])
+@pytest.mark.parametrize("method", OPTIMIZING)
+def test_every_method_continues_in_each_stage_bit_for_bit(method: str, index: int) -> None:
+    interrupted_at(index, method)
+    steps: list[int] = []
+    check_equal(stylize(method, checkpoint=FILE, on_step=lambda step: steps.append(step.index)), stylize(method))
+    assert steps[0] == index - 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adam"},
+        {"optimizer": "rmsprop", "pyramid": 3},
+        {"pyramid": 3},
+        {"lr": 40.0},  # the loss diverges, and the best step is an earlier one
+        {"tile": 24, "style_layers": ["relu1_1"], "content_layers": ["relu2_1"]},
+        {"strength": 60.0, "start": "noise", "color": "luminance"},
+        {"steps": None, "tolerance": 0.3},
+    ],
+)
+def test_every_optimizer_continues_bit_for_bit(settings: dict[str, Any]) -> None:
+    interrupted_at(11, **settings)
+    check_equal(stylize(checkpoint=FILE, **settings), stylize(**settings))
+
+
+def test_a_run_continues_with_the_tiles_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = {"style_layers": ["relu1_1"], "content_layers": ["relu2_1"]}
+    with monkeypatch.context() as little_memory:
+        little_memory.setattr("impasto.methods.optimizing.free_memory", lambda device: 10**5)
+        little_memory.setattr("impasto.methods.optimizing.SMALLEST_TILE", 24)
+        interrupted_at(11, **layers)
+    check_equal(stylize(checkpoint=FILE, **layers), stylize(tile=24, **layers))
+
+
+def test_the_command_continues_after_the_process_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run([sys.executable, "-c", KILLED, *WORDS], env=environment, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in Path().iterdir()] == [FILE]
+    Path(f"{FILE}.part").write_bytes(b"a checkpoint that was not completed")
+
+    assert main(WORDS) == 0
+    assert f"impasto: continuing from '{FILE}' at step 29\n" in capsys.readouterr().err
+    assert sorted(path.name for path in Path().iterdir()) == ["out.json", "out.png"]
+    assert main([*WORDS[:-1], "whole.png"]) == 0
+    assert torch.equal(load_image("out.png"), load_image("whole.png"))
+    records = [json.loads(Path(name).read_text()) for name in ("out.json", "whole.json")]
+    first, second = ([point["losses"] for point in record["curve"]] for record in records)
+    assert first == second
+
+
+def test_a_short_run_writes_no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "INTERVAL", 300.0)
+    stylize(checkpoint=FILE, on_step=lambda step: Path(FILE).exists() and pytest.fail("it was written"))
+    assert not Path(FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"), [({"style_weight": 7.0}, "settings style_weight"), ({"seed": 3}, "settings seed")]
+)
+def test_a_checkpoint_of_another_run_is_not_used(changed: dict[str, Any], name: str) -> None:
+    interrupted_at(11)
+    with pytest.warns(UserWarning, match=rf"'{FILE}' is of another run \(its {name} differs\); the run begins"):
+        found = stylize(checkpoint=FILE, **changed)
+    check_equal(found, stylize(**changed))
+
+
+def test_a_checkpoint_of_other_inputs_is_not_used() -> None:
+    interrupted_at(11)
+    with pytest.warns(UserWarning, match=r"its inputs 2 \(style\) differs"):
+        impasto.stylize("woodcut", "brushstrokes", backbone="tiny", checkpoint=FILE, **SETTINGS)
+
+
+@pytest.mark.parametrize("cut", [0, 4, 100, -1])
+def test_a_corrupt_checkpoint_is_not_used(cut: int) -> None:
+    interrupted_at(11)
+    Path(FILE).write_bytes(Path(FILE).read_bytes()[:cut])
+    with pytest.warns(UserWarning, match=rf"'{FILE}' cannot be read: .*; the run begins from the start"):
+        found = stylize(checkpoint=FILE)
+    check_equal(found, stylize())
+
+
+@pytest.mark.filterwarnings("default")
+def test_other_files_in_place_of_a_checkpoint_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for content in (b"\x89PNG\r\n\x1a\n" + bytes(100), b"\x02" + bytes(7) + b"{}", b"\x02" + bytes(7) + b"[]"):
+        Path(FILE).write_bytes(content)
+        assert main(WORDS) == 0
+        err = capsys.readouterr().err
+        assert err.startswith(f"impasto: warning: '{FILE}' cannot be read: ")
+        assert err.count("\n") == 2  # with the note on the network
+        assert not Path(FILE).exists()
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let the system refuse to write more than some bytes to a file."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_full_disk_ends_the_checkpoints_but_not_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with full_disk(50_000):  # the checkpoint takes 400 kB, the picture 10 kB
+        assert main(WORDS) == 0
+    err = capsys.readouterr().err
+    assert err.startswith(f"impasto: warning: no further checkpoints: cannot write '{FILE}': ")
+    assert err.count("\n") == 2  # with the note on the network
+    assert sorted(path.name for path in Path().iterdir()) == ["out.json", "out.png"]
+
+
+def test_an_output_that_does_not_fit_on_the_disk_keeps_the_checkpoint_and_all_earlier_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*WORDS, "--seed", "1"]) == 0
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    capsys.readouterr()
+    written = write_state
+
+    def full(*arguments: Any) -> None:
+        with full_disk(2**40):
+            written(*arguments)
+
+    monkeypatch.setattr(checkpoint, "write_state", full)
+    with full_disk(2_000):
+        assert main(WORDS) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("impasto: cannot write 'out.png': ")
+    assert err.endswith(f"or free some space and repeat the command, which continues from '{FILE}'\n")
+    assert err.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in Path().iterdir() if path.name != FILE} == before
+    assert main(WORDS) == 0
+    assert f"continuing from '{FILE}' at step 40" in capsys.readouterr().err
+
+
+def test_nested_values_are_read_as_they_were_written() -> None:
+    shared = torch.randn(3, 2, 5)
+    tensors = {"a": shared, "b": [shared.bfloat16(), shared.double()], "c": shared, "empty": torch.empty(0)}
+    values = {"number": 0.1 + 0.2, "nothing": None, "list": [1, {"text": "ä"}], "flag": torch.tensor([True])}
+    write_state(Path("state"), {"tensors": tensors, **values})
+    found = read_state(Path("state"))
+    assert difference({**found, "tensors": 0, "flag": 0}, {**values, "tensors": 0, "flag": 0}) is None
+    assert found["tensors"]["a"] is found["tensors"]["c"]  # written once
+    for one, other in ((found["tensors"]["a"], shared), *zip(found["tensors"]["b"], tensors["b"], strict=True)):
+        assert torch.equal(one, other)
+        assert one.dtype is other.dtype
+    assert len(found["tensors"]["empty"]) == 0
+    assert found["flag"].item() is True
