@@ -49,6 +49,10 @@ RECORD = """() => {
   new MutationObserver(record).observe(document.querySelector('#stage'), options);
   new MutationObserver(record).observe(document.querySelector('title'), options);
 }"""
+# Lets the page share files, as phones do, and keeps what it shares.
+SHARE = """window.shared = [];
+navigator.canShare = ({files}) => files.every(file => file.type === 'image/png');
+navigator.share = async given => { window.shared.push([given.title, given.files[0].name, given.files[0].size]); };"""
 FOCUSED = "() => { const e = document.activeElement; return e.id || e.name || e.getAttribute('role'); }"
 # Drops or pastes files on an element; a file is a name, a type and base64.
 GIVE_FILES = """(element, [kind, files]) => {
@@ -227,6 +231,7 @@ def test_a_job_shows_previews_progress_result_and_downloads(
     assert f"jobs/{key}/preview" in seen
     assert any(text.endswith(" % · impasto") for text in seen if text)
     assert page.locator("#status").inner_text().startswith("Finished in ")
+    assert page.locator("#share").is_hidden()  # this browser cannot share files
     page.locator("#details summary").first.click()
     page.locator("#details polyline").nth(2).wait_for()
     with page.expect_download() as download:
@@ -821,7 +826,9 @@ def test_the_page_has_no_accessibility_faults(visit: Visit) -> None:
 
 @pytest.fixture
 def phone(browser: Browser, studio: Studio) -> Iterator[Visit]:
-    visit = Visit(browser.new_page(viewport=PHONE, has_touch=True), studio.url)
+    page = browser.new_page(viewport=PHONE, has_touch=True, is_mobile=True)
+    page.add_init_script(SHARE)
+    visit = Visit(page, studio.url)
     visit.reset()
     yield visit
     visit.check()
@@ -843,3 +850,40 @@ def test_a_phone_shows_every_tab_without_horizontal_scrolling_and_with_large_tar
     page.evaluate("scrollTo(0, 900)")
     boxes = [page.locator(each).bounding_box() for each in ("#stage", "#paint")]
     assert all(box is not None and 0 <= box["y"] <= PHONE["height"] - box["height"] for box in boxes)
+
+
+def touch(page: Page, paths: list[list[tuple[float, float]]]) -> None:
+    """Move fingers over the page, each along its own path of equal length."""
+    session = page.context.new_cdp_session(page)
+    steps = [[{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)] for points in zip(*paths, strict=True)]
+    for kind, points in zip(("touchStart", *["touchMove"] * (len(steps) - 1)), steps, strict=True):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_a_phone_draws_regions_with_a_finger_and_shares_the_picture(phone: Visit) -> None:
+    page = phone.page
+    page.locator("#blend").check()
+    phone.choose("styles", "mosaic")
+    page.locator("#open-regions").click()
+    page.locator(".board img").evaluate("each => each.decode()")
+    canvas = page.locator(".editor canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    assert page.evaluate(OVERFLOW) == []
+    assert box["y"] + box["height"] < PHONE["height"]
+    across = [(box["x"] + box["width"] * part, box["y"] + box["height"] / 2) for part in (0.2, 0.4, 0.6, 0.8)]
+    scrolled = page.evaluate("scrollY")
+    touch(page, [across, [(x, y + box["height"] * 0.4) for x, y in across]])  # the second finger draws nothing
+    drawn = """each => [0.5, 0.9].map(row => each.getContext('2d')
+      .getImageData(each.width * 0.7, each.height * row, 1, 1).data[3])"""
+    assert canvas.evaluate(drawn) == [255, 0]
+    assert page.evaluate("scrollY") == scrolled
+    page.locator("#regions-use").click()
+    page.locator("#use-regions").wait_for()
+    key = phone.paint()
+    page.locator("#share").click()
+    page.wait_for_function("() => window.shared.length")
+    ((title, name, size),) = page.evaluate("window.shared")
+    assert (title, name) == ("Cat in the style of Brushstrokes and Mosaic", f"impasto-{key[:15]}.png")
+    assert size == len(page.request.get(f"{phone.url}pictures/{key}.png").body())

@@ -5,6 +5,7 @@ import { addFiles, buildForm, expectedTime } from "./form.js";
 import { connectNotifications, follow, fraction, isLive, jobs, onJobs, poll, statusText, stop, timeLeft, watch } from "./jobs.js";
 import { makeFrame } from "./frame.js";
 import { openGallery } from "./gallery.js";
+import { canShare, share } from "./share.js";
 import { openViewer } from "./viewer.js";
 import { makeWelcome } from "./welcome.js";
 import { openCompare } from "./compare.js";
@@ -68,7 +69,7 @@ function showActions() {
   const { continues, label: name } = technique();
   hide("#stop", !live);
   hide("#apply", !live || !hasChanged() || job().stopping);
-  for (const selector of ["#continue", "#larger", "#download"]) hide(selector, live || !canKeep);
+  for (const selector of ["#continue", "#larger", "#download", "#share"]) hide(selector, live || !canKeep || (selector === "#share" && !canShare()));
   for (const selector of ["#continue", "#larger"]) {
     find(selector).setAttribute("aria-disabled", String(!continues));
     find(selector).title = continues ? { "#continue": "Go on from this picture, with your changes", "#larger": `Paint it at ${2 * stage.size} pixels, from this picture: ${expectedTime(choices.method, { size: 2 * stage.size })}` }[selector]
@@ -232,6 +233,7 @@ function connectStage() {
       if (event.currentTarget.getAttribute("aria-disabled") === "true") return notify(event.currentTarget.title + ".");
       return paint({ parent: stage.key, larger });
     });
+  find("#share").addEventListener("click", () => share(stage.key, job()?.title ?? stage.entry.title));
   find("#toggle-view").addEventListener("click", () => { stage.view = stage.view === "job" ? "instant" : "job"; refresh(); });
   find("#details").addEventListener("toggle", showDetails);
   onJobs(() => {

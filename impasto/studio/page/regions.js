@@ -10,6 +10,7 @@ export function openRegions() {
   let color = catalog.palette[Math.min(1, styles.length - 1)];
   let width = 60;
   let last = null;
+  let finger = null; // the pointer that draws; a second finger does not
   const undo = [];
   const photo = el("img", { src: sourceAddress(content), alt: `Your photo: ${label(content)}`, draggable: "false" });
   const canvas = drawings.get(content) ?? el("canvas", { "aria-label": "Drawing of the regions" });
@@ -41,14 +42,16 @@ export function openRegions() {
     last = [x, y];
   };
   canvas.onpointerdown = event => {
+    if (finger !== null) return;
+    finger = event.pointerId;
     canvas.setPointerCapture(event.pointerId);
     undo.push(pen.getImageData(0, 0, canvas.width, canvas.height));
     if (undo.length > 20) undo.shift();
     last = null;
     draw(event);
-    canvas.onpointermove = draw;
   };
-  canvas.onpointerup = canvas.onpointercancel = () => { canvas.onpointermove = null; };
+  canvas.onpointermove = event => { if (event.pointerId === finger) draw(event); };
+  canvas.onpointerup = canvas.onpointercancel = event => { if (event.pointerId === finger) finger = null; };
 
   const choose = (value, checked, ...content_) => el("label", { class: "check" }, el("input", { type: "radio", name: "region-color", value: value ?? "", checked,
     onchange: () => { color = value; } }), ...content_);

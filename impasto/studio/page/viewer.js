@@ -1,5 +1,6 @@
 // One result in a dialog that fills the window: before and after, its settings, and the next one by arrow keys.
 import { attempt, el, localTime, notify, openDialog, request, sourceAddress } from "./dom.js";
+import { canShare, share } from "./share.js";
 import { makeFrame } from "./frame.js";
 import { describe } from "./app.js";
 
@@ -54,6 +55,7 @@ export function openViewer(keys, key, actions) {
         el("button", { type: "button", id: "viewer-edit", class: "primary", text: "Edit in Paint", onclick: then(actions.edit) }),
         actions.replay && el("button", { type: "button", id: "viewer-replay", text: "Paint again", onclick: then(actions.replay) }), star,
         el("a", { class: "button", href: `pictures/${shown}.png`, download: `impasto-${shown.slice(0, 15)}.png`, text: "Download" }),
+        canShare() && el("button", { type: "button", id: "viewer-share", text: "Share", onclick: () => share(shown, entry.title) }),
         el("button", { type: "button", id: "viewer-delete", class: "danger", text: "Delete", onclick: () => remove(shown) })),
       ...describe(entry));
   }
