@@ -7,42 +7,65 @@ import os
 import torch
 
 from impasto.backbones import BACKBONES
-from impasto.config import settings_of
+from impasto.devices import pick_device
 from impasto.images import read_size
 from impasto.methods import Method
 from impasto.methods.optimizing import PolishSettings, loss_networks
+from impasto.pipeline.memory import HEAP
+from impasto.pipeline.trial import PEAK_STEPS, count_trial
+from impasto.regions.subject import single_region
 from impasto.samples import resolve
+from impasto.types import Image
 from impasto.weights import MANIFEST, find
 
-BYTES_PER_PIXEL, BYTES_PER_TILED_PIXEL = 1100, 400
-"""Memory per output pixel of a method that compares the whole image: 740 MiB more for 1024 pixels than for 512, both on
-the longer side of a 3:2 image with `lite`, rounded up. In tiles, only the image and ten pairs of L-BFGS remain."""
+QUICK_BYTES_PER_PIXEL = 8192
+"""More memory per output pixel than any method needs: an output that would fit even so is not counted."""
 MEMORY_FRACTION = 0.8
 """Largest fraction of the memory of the machine that one output may need."""
 
 
-def check_memory(method: Method, content: str, max_pixels: int) -> None:
+def check_memory(method: Method, content: str, styles: int, max_pixels: int) -> None:
     """Check that the output of a method has an acceptable size and fits into the memory of this machine.
+
+    The memory of the machine counts, not what is free: jobs before this one will have ended when it runs.
 
     Args:
         method: the method with its settings.
         content: path or name of the content image.
+        styles: number of style images.
         max_pixels: largest output in pixels.
 
     Raises:
         ValueError: with the largest possible size, if the output would be too large.
         OSError: if the content image cannot be read.
     """
-    shape = read_size(resolve(content))
-    height, width = method.final_shape(method.config, torch.empty((1, 3, *shape), device="meta"))
-    is_tiled = settings_of(method.config).get("tile", 0) != 0  # None: in tiles where memory requires it
-    per_pixel = BYTES_PER_TILED_PIXEL if is_tiled else BYTES_PER_PIXEL
-    by_memory = int(MEMORY_FRACTION * total_memory() / per_pixel)
-    limit = min(max_pixels, by_memory)
+    width, height = read_size(resolve(content))
+    image = torch.zeros(()).expand(1, 3, height, width)  # takes no memory; only its shape matters
+    height, width = method.final_shape(method.config, image)
+    limit, reason = max_pixels, f"over the limit of {max_pixels}"
+    if height * width <= max_pixels:
+        memory = MEMORY_FRACTION * total_memory()
+        if height * width * QUICK_BYTES_PER_PIXEL <= memory:
+            return
+        limit, reason = int(memory / bytes_per_pixel(method, image, styles)), "more than this machine has memory for"
     if height * width > limit:
         side = int(max(height, width) * (limit / (height * width)) ** 0.5)
-        reason = "more than this machine has memory for" if by_memory < max_pixels else f"over the limit of {limit}"
         raise ValueError(f"size: the output would have {width} x {height} pixels, {reason}; give at most {side}")
+
+
+def bytes_per_pixel(method: Method, content: Image, styles: int) -> float:
+    """Return the memory per output pixel that `impasto stylize --dry-run` predicts for a run.
+
+    Args:
+        method: the method with its settings.
+        content: image `(1, 3, H, W)` with the shape of the content image and of every style image.
+        styles: number of style images.
+    """
+    counted = count_trial(method, single_region(content, [content] * styles), PEAK_STEPS)
+    if counted is None:  # an operation that cannot be counted
+        return 1.0
+    height, width = method.final_shape(method.config, content)
+    return HEAP[pick_device(method.config.device).type] * counted.peak / (height * width)
 
 
 def total_memory() -> int:

@@ -72,7 +72,7 @@ def check_request(request: StylizeRequest, folder: Path, *, max_pixels: int = MA
     method = METHODS[request.method](configure(request.method, request.settings))
     if not request.allow_download:
         check_downloads(method)
-    check_memory(method, request.content, max_pixels)
+    check_memory(method, request.content, len(request.styles), max_pixels)
     check_output(folder / "picture.png", request.bits)
 
 

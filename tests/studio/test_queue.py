@@ -20,15 +20,19 @@ from small_studio import random_picture
 
 import impasto
 from impasto.cli import main
+from impasto.devices import pick_device
 from impasto.images import load_image
+from impasto.methods import METHODS, configure
+from impasto.pipeline.memory import Memory
 from impasto.pipeline.records import load_record
 from impasto.pipeline.replay import replay
-from impasto.studio import jobs
+from impasto.samples import resolve
+from impasto.studio import jobs, limits
 from impasto.studio import queue as queue_module
 from impasto.studio.history import History
 from impasto.studio.jobs import Job, JobState
 from impasto.studio.queue import JobQueue
-from impasto.studio.requests import StylizeRequest, draft_of, request_from_record
+from impasto.studio.requests import StylizeRequest, check_request, draft_of, request_from_record
 from impasto.studio.snippets import python_script, shell_command
 from impasto.types import Step
 
@@ -361,6 +365,32 @@ def test_a_request_that_costs_too_much_is_refused_before_it_runs(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         queue.submit(request_of(**settings))
+
+
+def test_an_output_is_refused_from_the_size_on_that_does_not_fit(
+    request_of: MakeRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(limits, "total_memory", lambda: 2**29)
+    with pytest.raises(ValueError, match="2048 pixels, more than this machine has memory for; give at most") as error:
+        check_request(request_of(size=2048, tile=0), tmp_path)
+    largest = int(str(error.value).rpartition(" ")[2])
+    assert 256 < largest < 2048
+    check_request(request_of(size=largest - 16, tile=0), tmp_path)
+
+
+@pytest.mark.parametrize("method", [*METHODS])
+def test_an_output_that_is_not_counted_fits(method: str) -> None:
+    run = METHODS[method](configure(method, {"size": 128}))
+    assert limits.bytes_per_pixel(run, load_image(resolve("woodcut"), size=128), 1) < limits.QUICK_BYTES_PER_PIXEL
+
+
+def test_the_memory_of_a_request_is_that_of_the_plan(images: tuple[str, str]) -> None:
+    run = METHODS["gatys"](configure("gatys", {**TINY, "size": 256, "steps": 1}))
+    picture = load_image(images[0])
+    before = Memory.of(pick_device("auto")).peak(0)
+    plan = impasto.plan(*images, **TINY | {"size": 256, "steps": 1})
+    assert plan.memory_mib is not None
+    assert plan.memory_mib - before == pytest.approx(limits.bytes_per_pixel(run, picture, 1) / 16, rel=0.1)
 
 
 def test_a_draft_is_shown_before_the_image_and_not_replaced_by_a_coarse_one(
