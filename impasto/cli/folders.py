@@ -117,7 +117,7 @@ def _stylize_all(
         bar(step)
         return not interrupts.requested
 
-    results = stylize_tasks(tasks, stylizer, bits=options.bits, on_step=on_step)
+    results = stylize_tasks(tasks, stylizer, bits=options.bits, keep_location=options.keep_location, on_step=on_step)
     try:
         for i, task in enumerate(tasks, 1):
             if interrupts.requested:

@@ -52,6 +52,11 @@ def add_outputs(parser: CommandParser) -> None:
         "--bits", type=int, choices=(8, 16), default=8, help="Bits per channel of the image; 16 needs .png or .tif."
     )
     parser.add_advanced(
+        "--keep-location",
+        action="store_true",
+        help="Keep the GPS position of the content image in the output, with its other EXIF data.",
+    )
+    parser.add_advanced(
         "--max-pixels",
         metavar="INT",
         type=number_between(int, 1),
@@ -159,11 +164,12 @@ def _check_stdout(options: argparse.Namespace) -> None:
 
 def _save(result: Result, options: argparse.Namespace, checkpoint: Path | None) -> None:
     """Write the image, and its record beside it unless it goes to stdout; then remove the checkpoint."""
+    choice = {"bits": options.bits, "keep_location": options.keep_location}
     if checkpoint is None:
-        write_stdout(result.encode(_stdout_suffix(options), bits=options.bits))
+        write_stdout(result.encode(_stdout_suffix(options), **choice))
         return
     try:
-        result.save(options.output, bits=options.bits)
+        result.save(options.output, **choice)
     except ValueError as error:
         if not checkpoint.exists():
             raise

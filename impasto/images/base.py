@@ -24,6 +24,7 @@ from impasto.files import reason
 from impasto.images import decoding
 from impasto.images.arrays import array_pixels
 from impasto.images.encoding import RECORD
+from impasto.images.metadata import NO_METADATA, Metadata, read_metadata
 from impasto.images.pixels import as_single_image, check_range, fit, resize
 from impasto.images.transparency import fill_hidden
 from impasto.types import Image
@@ -49,6 +50,8 @@ class Picture:
     """File name, or "PIL image", "array", "tensor" or "stream"."""
     sha256: str
     """SHA-256 of the file, or of the pixel data of a PIL image, array or tensor."""
+    metadata: Metadata = NO_METADATA
+    """EXIF data and resolution of the file or of the PIL image."""
 
 
 def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -72,19 +75,19 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         return Picture(image, None, "tensor", digest.hexdigest())
     if isinstance(source, PIL.Image.Image):
         pixels = decoding.decode(source, "PIL image", max_pixels)
-        return _picture(pixels, "PIL image", source.tobytes())
+        return _picture(pixels, "PIL image", source.tobytes(), read_metadata(source.info))
     if isinstance(source, np.ndarray):
         decoding.check_size(source.shape[1::-1] if source.ndim > 1 else (0, 0), "array", max_pixels)
         return _picture(array_pixels(source), "array", source.tobytes())
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
         with _opened(path) as file:
-            data, pixels = decoding.read(file, repr(str(path)), max_pixels)
-        return _picture(pixels, path.name, data)
+            data, pixels, metadata = decoding.read(file, repr(str(path)), max_pixels)
+        return _picture(pixels, path.name, data, metadata)
     if hasattr(source, "read"):
         name = _stream_name(source)
-        data, pixels = decoding.read(_seekable(source), name, max_pixels)
-        return _picture(pixels, name, data)
+        data, pixels, metadata = decoding.read(_seekable(source), name, max_pixels)
+        return _picture(pixels, name, data, metadata)
     kinds = "a path, an open file, a PIL image, an array or a tensor"
     raise ValueError(f"an image must be {kinds}, not {type(source).__name__}")
 
@@ -149,12 +152,12 @@ def _seekable(stream: BinaryIO) -> BinaryIO:
     return file
 
 
-def _picture(pixels: decoding.Pixels, name: str, data: bytes) -> Picture:
+def _picture(pixels: decoding.Pixels, name: str, data: bytes, metadata: Metadata = NO_METADATA) -> Picture:
     image, alpha = (None if levels is None else _tensor(levels) for levels in pixels)
     assert image is not None
     if alpha is not None and bool((alpha == 1).all()):
         alpha = None
-    return Picture(image, alpha, name, hashlib.sha256(data).hexdigest())
+    return Picture(image, alpha, name, hashlib.sha256(data).hexdigest(), metadata)
 
 
 def _tensor(levels: np.ndarray) -> Tensor:

@@ -19,6 +19,7 @@ from PIL.Image import Transpose
 
 from impasto.files import reason
 from impasto.images import hires, plugins, profiles
+from impasto.images.metadata import Metadata, read_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")
 READABLE = "a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF"
@@ -48,7 +49,7 @@ MAX_TEXT = 64 * 2**20
 _pillow_lock = threading.Lock()
 
 
-def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels]:
+def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels, Metadata]:
     """Read an open image file.
 
     The size in the header is checked before the rest of the file is read.
@@ -59,7 +60,7 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels]:
         max_pixels: largest accepted number of pixels.
 
     Returns:
-        All bytes of the file, and its pixels.
+        All bytes of the file, its pixels and its metadata.
 
     Raises:
         ValueError: if the file is not an image, is corrupt, or is too large.
@@ -77,7 +78,8 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels]:
         is_deep = _loses_depth(picture)
     plugins.warn_of_hdr(picture, name)
     deep = _decode_deep(data, name) if is_deep else None
-    return data, profiles.without_gamma(deep, picture.info) if deep else decode(picture, name, max_pixels)
+    pixels = profiles.without_gamma(deep, picture.info) if deep else decode(picture, name, max_pixels)
+    return data, pixels, read_metadata(picture.info, data)
 
 
 def decode(picture: PIL.Image.Image, name: str, max_pixels: int) -> Pixels:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from impasto.files import check_replaceable, check_writable, reason, write_atomically
 from impasto.images import hires, profiles
+from impasto.images.metadata import NO_METADATA, Metadata, add_to_tiff, exif_block
 from impasto.images.pixels import Bits, as_single_image, quantize, white_level
 from impasto.images.transparency import flatten
 from impasto.types import Image
@@ -111,6 +112,7 @@ def save_image(
     bits: Bits = 8,
     record: str | None = None,
     quality: int = 95,
+    metadata: Metadata = NO_METADATA,
 ) -> None:
     """Write an image as PNG, JPEG, WebP, TIFF, AVIF or BMP, depending on the suffix.
 
@@ -124,6 +126,7 @@ def save_image(
         bits: bits per channel; 16 needs PNG or TIFF and the extra `hires`.
         record: JSON text that is stored in a PNG, see `read_record`; other formats omit it.
         quality: quality of JPEG, WebP and AVIF, 1 to 100.
+        metadata: EXIF data and resolution; BMP stores only the resolution.
 
     Raises:
         ValueError: if an argument is invalid or the file cannot be written.
@@ -131,7 +134,8 @@ def save_image(
     path = os.fspath(path)
     check_output(path, bits)
     suffix = Path(path).suffix.lower()
-    write_atomically(path, encode_image(image, suffix, alpha=alpha, bits=bits, record=record, quality=quality))
+    options: dict[str, Any] = {"bits": bits, "record": record, "quality": quality, "metadata": metadata}
+    write_atomically(path, encode_image(image, suffix, alpha=alpha, **options))
 
 
 def encode_image(
@@ -142,13 +146,14 @@ def encode_image(
     bits: Bits = 8,
     record: str | None = None,
     quality: int = 95,
+    metadata: Metadata = NO_METADATA,
 ) -> bytes:
     """Return an image as the content of a file with this suffix; arguments and errors are those of `save_image`."""
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be 1 to 100, not {quality}")
     levels = _to_levels(_with_alpha(as_single_image(image), alpha, suffix), bits)  # (H, W, 3 or 4)
     try:
-        data = hires.encode(levels, suffix) if bits == 16 else _encode(levels, suffix, quality)
+        data = _encode_deep(levels, suffix, metadata) if bits == 16 else _encode(levels, suffix, quality, metadata)
     except Exception as error:  # usually a side too long for the format; each library has its own exceptions
         what = f"{levels.shape[1]} x {levels.shape[0]} pixels as {suffix}"
         raise ValueError(f"cannot write {what}: {reason(error)}; try .tif") from error
@@ -190,13 +195,32 @@ def _with_alpha(image: Image, alpha: Tensor | None, suffix: str) -> Tensor:
     return flatten(image, alpha)
 
 
-def _encode(levels: np.ndarray, suffix: str, quality: int) -> bytes:
+def _encode(levels: np.ndarray, suffix: str, quality: int, metadata: Metadata) -> bytes:
     """Encode uint8 levels `(H, W, 3)`, or `(H, W, 4)` with alpha."""
-    file_format = _FORMATS[suffix]
+    file_format, shape = _FORMATS[suffix], levels.shape[:2]
     options = file_format.options | ({"quality": quality} if file_format.lossy else {})
+    if metadata.dpi is not None:
+        options["dpi"] = metadata.dpi
+    # WebP and AVIF have no field of their own for the resolution.
+    has_exif = metadata.has_exif or (metadata.dpi is not None and file_format.name in ("WEBP", "AVIF"))
+    if has_exif and file_format.name != "TIFF":
+        # Pillow writes the texts of an AVIF with an orientation again, and loses their accents.
+        options["exif"] = b"Exif\0\0" + exif_block(metadata, shape, with_orientation=file_format.name != "AVIF")
     file = io.BytesIO()
     PIL.Image.fromarray(levels).save(file, file_format.name, icc_profile=profiles.srgb(), **options)
+    if has_exif and file_format.name == "TIFF":
+        return add_to_tiff(file.getvalue(), metadata, shape)
     return file.getvalue()
+
+
+def _encode_deep(levels: np.ndarray, suffix: str, metadata: Metadata) -> bytes:
+    """Encode uint16 levels `(H, W, 3)`, or `(H, W, 4)` with alpha; libvips does not write EXIF data into a TIFF."""
+    data = hires.encode(levels, suffix, metadata.dpi)
+    if not metadata.has_exif:
+        return data
+    if suffix == ".png":
+        return _with_chunk(data, b"eXIf", exif_block(metadata, levels.shape[:2]))
+    return add_to_tiff(data, metadata, levels.shape[:2])
 
 
 def replace_record(png: bytes, record: str) -> bytes:
@@ -208,8 +232,12 @@ def replace_record(png: bytes, record: str) -> bytes:
 
 
 def _with_record(png: bytes, record: str) -> bytes:
-    """Insert an uncompressed iTXt chunk (PNG specification, 11.3.3.4) after the header of a PNG."""
+    """Insert an uncompressed iTXt chunk (PNG specification, 11.3.3.4)."""
     # The five zeros: end of keyword, not compressed, compression method, no language, no translated keyword.
-    body = b"iTXt" + RECORD.encode() + bytes(5) + record.encode()
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return _with_chunk(png, b"iTXt", RECORD.encode() + bytes(5) + record.encode())
+
+
+def _with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
+    """Insert a chunk after the header of a PNG."""
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     return png[:_SIGNATURE_AND_HEADER] + chunk + png[_SIGNATURE_AND_HEADER:]

@@ -8,6 +8,7 @@ import numpy as np
 
 from impasto.images import profiles
 
+DEFAULT_DPI = (72.0, 72.0)
 INSTALL = "pip install impasto[hires]"
 
 
@@ -45,12 +46,13 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None] | Non
     return np.broadcast_to(colors, (*colors.shape[:2], 3)), alpha
 
 
-def encode(levels: np.ndarray, suffix: str) -> bytes:
+def encode(levels: np.ndarray, suffix: str, dpi: tuple[float, float] | None = None) -> bytes:
     """Encode a 16-bit PNG or TIFF in sRGB.
 
     Args:
         levels: uint16 `(H, W, 3)`, or `(H, W, 4)` with alpha.
         suffix: `.png` for PNG, anything else for TIFF.
+        dpi: pixels per inch, horizontally and vertically.
 
     Returns:
         Bytes of the file.
@@ -58,10 +60,11 @@ def encode(levels: np.ndarray, suffix: str) -> bytes:
     vips = find_vips()
     height, width, bands = levels.shape
     image = vips.Image.new_from_memory(levels.tobytes(), width, height, bands, "ushort")
-    image = image.copy(interpretation="rgb16")
+    x, y = (each / 25.4 for each in dpi or DEFAULT_DPI)  # libvips counts per millimeter, and always writes a value
+    image = image.copy(interpretation="rgb16", xres=x, yres=y)
     image.set_type(vips.GValue.blob_type, "icc-profile-data", profiles.srgb())
     if suffix == ".png":
-        return bytes(image.pngsave_buffer(bitdepth=16))
+        return bytes(image.pngsave_buffer(bitdepth=16, keep="icc"))
     return bytes(image.tiffsave_buffer(compression="deflate", predictor="horizontal"))
 
 

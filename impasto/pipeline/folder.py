@@ -46,6 +46,7 @@ def stylize_folder(
     *,
     suffix: str = SUFFIX,
     bits: Bits = 8,
+    keep_location: bool = False,
     overwrite: bool = False,
     on_picture: OnPicture | None = None,
     on_step: OnStep | None = None,
@@ -63,6 +64,7 @@ def stylize_folder(
         method: name of a method.
         suffix: format of the outputs.
         bits: bits per channel; 16 needs `.png` or `.tif`.
+        keep_location: as for `Result.save`.
         overwrite: whether to replace files that are not outputs of the same inputs and settings.
         on_picture: called with the result of every picture; returning False stops before the next one.
         on_step: called with every step; returning False stops that picture and keeps its best image.
@@ -74,7 +76,8 @@ def stylize_folder(
     """
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
     tasks = folder_tasks(Path(content), Path(output), stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
-    return list(_report(stylize_tasks(tasks, stylizer, bits=bits, on_step=on_step), on_picture))
+    results = stylize_tasks(tasks, stylizer, bits=bits, keep_location=keep_location, on_step=on_step)
+    return list(_report(results, on_picture))
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,12 @@ def plan_folder(
 
 
 def stylize_tasks(
-    tasks: Sequence[FolderTask], stylizer: Stylizer, *, bits: Bits = 8, on_step: OnStep | None = None
+    tasks: Sequence[FolderTask],
+    stylizer: Stylizer,
+    *,
+    bits: Bits = 8,
+    keep_location: bool = False,
+    on_step: OnStep | None = None,
 ) -> Iterator[FolderResult]:
     """Stylize one content image after the other, each when its result is requested.
 
@@ -152,6 +160,7 @@ def stylize_tasks(
         tasks: the content images, from `folder_tasks`.
         stylizer: method, settings and style images.
         bits: bits per channel of the outputs.
+        keep_location: as for `Result.save`.
         on_step: called with every step; returning False stops that picture and keeps its best image.
 
     Yields:
@@ -169,10 +178,9 @@ def stylize_tasks(
             yield FolderResult(task.content, task.output, "skipped", record=task.record)
             continue
         try:
-            record = _stylize(task, stylizer, bits, listener)
+            record = _stylize(task, stylizer, listener, bits=bits, keep_location=keep_location)
         except Exception as error:  # one picture that fails must not stop the others
-            is_setting = isinstance(error, ValueError) and _setting_of(error) in stylizer.config.__dataclass_fields__
-            if error is listener.error or (is_setting and not has_output):
+            if error is listener.error or (_names_a_setting(error, stylizer) and not has_output):
                 raise
             yield _failure(task, error)
         else:
@@ -196,9 +204,10 @@ class _Listener:
             raise
 
 
-def _setting_of(error: ValueError) -> str:
-    """Return what an error message begins with: the name of a setting if the error is about one."""
-    return " ".join(str(error).split()).partition(":")[0]
+def _names_a_setting(error: Exception, stylizer: Stylizer) -> bool:
+    """Return whether an error is about a setting, with whose name its message begins."""
+    name = " ".join(str(error).split()).partition(":")[0]
+    return isinstance(error, ValueError) and name in stylizer.config.__dataclass_fields__
 
 
 def _failure(task: FolderTask, error: Exception) -> FolderResult:
@@ -217,12 +226,14 @@ def _report(results: Iterable[FolderResult], on_picture: OnPicture | None) -> It
             return
 
 
-def _stylize(task: FolderTask, stylizer: Stylizer, bits: Bits, on_step: OnStep | None) -> dict[str, Any]:
+def _stylize(
+    task: FolderTask, stylizer: Stylizer, on_step: OnStep | None, *, bits: Bits, keep_location: bool
+) -> dict[str, Any]:
     """Stylize and save one content image; return its record."""
     reset_peak_memory()
     result = stylizer.stylize(task.content, on_step=on_step, output=task.output)
     with clean_up_on_error([task.output, record_path(task.output)]):
         record_path(task.output).unlink(missing_ok=True)  # the plan has checked that it may be replaced
         task.output.unlink(missing_ok=True)  # an old output must not appear beside the new record, even for a moment
-        result.save(task.output, bits=bits)
+        result.save(task.output, bits=bits, keep_location=keep_location)
     return result.record(curve=False, picture=task.output.name)

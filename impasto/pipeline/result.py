@@ -13,6 +13,7 @@ from torch import Tensor
 
 from impasto.files import replaced_file, write_atomically
 from impasto.images import Bits, check_format, check_output, encode_image, to_pil
+from impasto.images.metadata import NO_METADATA, Metadata
 from impasto.pipeline.records import FORMAT, check_record_path, record_path
 from impasto.types import Image, Step, losses_by_kind
 
@@ -66,6 +67,8 @@ class Result:
     """A limitation of the backbone that affects the image, or None."""
     segments: tuple[dict[str, Any], ...] = ()
     """The runs that this run continued, oldest first, from `segment_of`."""
+    metadata: Metadata = field(default=NO_METADATA, repr=False)
+    """EXIF data and resolution of the content image, which the output keeps; they are not part of the record."""
 
     @property
     def steps(self) -> int:
@@ -125,7 +128,7 @@ class Result:
             record["curve"] = [step.to_json() for step in self.curve]
         return record
 
-    def save(self, path: str | os.PathLike[str], *, bits: Bits = 8) -> Path:
+    def save(self, path: str | os.PathLike[str], *, bits: Bits = 8, keep_location: bool = False) -> Path:
         """Write the image, with its record inside if it is a PNG, and the record beside it as JSON.
 
         Each file appears complete or not at all.
@@ -133,6 +136,7 @@ class Result:
         Args:
             path: file to write; the suffix sets the format.
             bits: bits per channel; 16 needs `.png` or `.tif`.
+            keep_location: whether the EXIF data keep the location (GPS) of the content image.
 
         Returns:
             The path of the image.
@@ -144,20 +148,23 @@ class Result:
         path = Path(path)
         check_output(path, bits=bits)
         check_record_path(path)
-        data = self.encode(path.suffix, bits=bits, picture=path.name)
+        data = self.encode(path.suffix, bits=bits, picture=path.name, keep_location=keep_location)
         with replaced_file(path) as file:
             file.write(data)
             file.flush()  # where the disk is full, an older record stays too
             write_atomically(record_path(path), json.dumps(self.record(picture=path.name), indent=1).encode())
         return path
 
-    def encode(self, suffix: str = ".png", *, bits: Bits = 8, picture: str | None = None) -> bytes:
+    def encode(
+        self, suffix: str = ".png", *, bits: Bits = 8, picture: str | None = None, keep_location: bool = False
+    ) -> bytes:
         """Return the content of a file of the image, with its record inside if it is a PNG.
 
         Args:
             suffix: suffix of the format, such as `.jpg`.
             bits: bits per channel; 16 needs `.png` or `.tif`.
             picture: name of the file, for the record.
+            keep_location: as for `save`.
 
         Raises:
             ValueError: for an unknown suffix, or one that cannot store 16 bits.
@@ -166,7 +173,8 @@ class Result:
         check_format(f"image{suffix}", bits)
         # ASCII, because the name of a file may not be valid UTF-8
         record = json.dumps(self.record(curve=False, picture=picture))
-        return encode_image(self.image, suffix, alpha=self.alpha, bits=bits, record=record)
+        metadata = self.metadata if keep_location else self.metadata.without_location()
+        return encode_image(self.image, suffix, alpha=self.alpha, bits=bits, record=record, metadata=metadata)
 
     def to_pil(self) -> PIL.Image.Image:
         """Return the image as an 8-bit image of Pillow, RGBA if it has transparency."""

@@ -239,6 +239,7 @@ class Stylizer:
             weights=self.weights,
             versions=_versions(),
             note=None if backbone is None else backbone.note,
+            metadata=picture.metadata,
         )
 
     def _steps(
