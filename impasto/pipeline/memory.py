@@ -12,6 +12,7 @@ import torch
 from impasto.devices import free_memory, memory_in_use_mib, pick_device
 from impasto.images import fit
 from impasto.methods import METHODS, Method, configure
+from impasto.methods.feed_forward import FeedForward
 from impasto.pipeline.trial import PEAK_STEPS, count_trial, with_size
 from impasto.regions.subject import Subject
 
@@ -22,6 +23,8 @@ CODE_MIB = 100
 """Memory of code that the first operations load or compile, in MiB."""
 LARGEST_COST = 2**15
 """Bytes per pixel of the output and of the styles that no method needs. What would fit even so is not counted."""
+LARGEST_ONE_PASS_COST = 2**12
+"""The same for a method that computes its output in one pass: previews are not counted, which would take longer."""
 TILE = 512
 """Side in pixels of the tiles that are proposed where they are disabled."""
 SHORT_HISTORY = 3
@@ -143,7 +146,8 @@ def _largest_cost(method: Method, subject: Subject) -> int:
     for region in subject.regions:
         side = max(1, round(max(shape) * config.style_scale * region.style_scale))
         shapes += [fit((style.image.shape[-2], style.image.shape[-1]), side) for style in region.styles]
-    return LARGEST_COST * sum(height * width for height, width in shapes)
+    per_pixel = LARGEST_ONE_PASS_COST if isinstance(method, FeedForward) else LARGEST_COST
+    return per_pixel * sum(height * width for height, width in shapes)
 
 
 def gib(mib: float) -> str:

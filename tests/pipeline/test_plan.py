@@ -15,7 +15,7 @@ import impasto
 from impasto.cli import main
 from impasto.devices import torch_defaults
 from impasto.images import read_size, save_image
-from impasto.methods import METHODS
+from impasto.methods import METHODS, configure
 from impasto.pipeline import memory
 from impasto.pipeline.trial import PEAK_STEPS, count_trial
 from impasto.regions.subject import single_region
@@ -54,6 +54,19 @@ def test_every_method_has_a_plan_with_the_stages_of_its_run(method: str) -> None
     assert plan.memory_mib is not None
     assert plan.memory_mib > plan.picture_mib > 0
     assert plan.problem is None
+
+
+@pytest.mark.parametrize("method", ["micro", "adain", "wct", "johnson"])
+def test_an_image_of_one_pass_is_not_counted_where_memory_is_free(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda device: 8 * 1024 * memory.MIB)
+    run = METHODS[method](configure(method, {"size": 64}))
+    subject = single_region(noise(1, 3, 64, 48), [noise(1, 3, 64, 48, seed=1)])
+    counted = count_trial(run, subject, PEAK_STEPS)
+    assert counted is not None
+    assert counted.peak < memory._largest_cost(run, subject)
+    monkeypatch.delattr(memory, "count_trial")
+    preview = METHODS[method](configure(method, {"size": 768}))
+    memory.check_memory(method, preview, single_region(noise(1, 3, 96, 64), [noise(1, 3, 64, 64)]))
 
 
 def test_a_run_that_stops_when_converged_has_a_time_per_step_only() -> None:
