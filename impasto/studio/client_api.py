@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 from anyio import to_thread
 from starlette.routing import Mount, Route
 
-from impasto.studio.access import Receive, Scope, Send
+from impasto.studio.access import App, Receive, Scope, Send
 from impasto.studio.service import TEMPORARY, StudioService
 
 HAS_GRADIO = importlib.util.find_spec("gradio") is not None
-PREPARE_DELAY = 10.0
-"""Seconds after the start of the server, in which the page loads and the first picture begins."""
+PREPARE_DELAY = 20.0
+"""Seconds without a request or a job after which gradio is imported: for some seconds it slows down everything else."""
 
 
 class ClientApi:
@@ -32,6 +33,7 @@ class ClientApi:
         self._app: Any = None
         self._lock = asyncio.Lock()
         self._closing = asyncio.Event()
+        self._last_request = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
 
     def routes(self) -> list[Route | Mount]:
@@ -43,10 +45,20 @@ class ClientApi:
         await self._prepare()
         await self._app(scope, receive, send)
 
+    def watch(self, app: App) -> App:
+        """Return an application of the page, whose requests postpone the preparation; polls of the queue do not."""
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and scope["path"] != "/jobs":
+                self._last_request = time.monotonic()
+            await app(scope, receive, send)
+
+        return watched
+
     def start(self) -> None:
-        """Prepare for requests after a delay."""
+        """Prepare for requests once the studio is idle."""
         if HAS_GRADIO:
-            self._tasks.append(asyncio.create_task(self._prepare(PREPARE_DELAY)))
+            self._tasks.append(asyncio.create_task(self._prepare_when_idle()))
 
     async def close(self) -> None:
         """End gradio, if it was started; do not wait for its import."""
@@ -56,10 +68,19 @@ class ClientApi:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _prepare(self, delay: float = 0.0) -> None:
-        if delay:
+    async def _prepare_when_idle(self) -> None:
+        while not self._closing.is_set() and (delay := self._busy_for()) > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), delay)
+        await self._prepare()
+
+    def _busy_for(self) -> float:
+        """Return the seconds after which the studio may be idle; 0 if it is."""
+        if any(each.is_live for each in self._service.queue.states()):
+            return PREPARE_DELAY
+        return max(0.0, self._last_request + PREPARE_DELAY - time.monotonic())
+
+    async def _prepare(self) -> None:
         async with self._lock:
             if self._app is None and not self._closing.is_set():
                 self._app = await to_thread.run_sync(_make_app, self._service, abandon_on_cancel=True)

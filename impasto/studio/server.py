@@ -46,7 +46,7 @@ def make_app(
 
     routes = [*PageApi(service, browser, address).routes(), *HttpApi(service, browser).routes(), *client.routes()]
     app = Starlette(routes=routes, lifespan=lifespan)
-    return AccessControl(app, token, MAX_FILES * service.uploads.max_bytes)
+    return AccessControl(client.watch(app), token, MAX_FILES * service.uploads.max_bytes)
 
 
 def bind(host: str, port: int) -> socket.socket:

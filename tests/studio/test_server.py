@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import json
+import math
 import re
 import signal
 import socket
@@ -17,7 +19,8 @@ import urllib.request
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
 import numpy as np
@@ -383,6 +386,19 @@ def test_the_server_of_the_client_leaves_no_event_loop_open(studio: Studio, clie
         thread.join()
         gc.collect()
     assert [str(warning.message) for warning in caught if issubclass(warning.category, ResourceWarning)] == []
+
+
+def test_gradio_is_not_imported_while_the_page_is_in_use() -> None:
+    async def answer(*_: Any) -> None:
+        """Answer nothing."""
+
+    api = client_api.ClientApi(cast("Any", SimpleNamespace(queue=SimpleNamespace(states=list))))
+    watched = api.watch(answer)
+    api._last_request = -math.inf
+    asyncio.run(watched({"type": "http", "path": "/jobs"}, cast("Any", None), answer))
+    assert api._busy_for() == 0
+    asyncio.run(watched({"type": "http", "path": "/instant"}, cast("Any", None), answer))
+    assert 0 < api._busy_for() <= client_api.PREPARE_DELAY
 
 
 def test_the_client_api_uploads_and_stylizes(studio: Studio, client: Any, tmp_path: Path) -> None:
