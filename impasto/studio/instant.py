@@ -6,13 +6,9 @@ import functools
 import threading
 from collections.abc import Sequence
 
-from torch import Tensor
-
-from impasto.images import fill_hidden, fit, open_picture, resize
 from impasto.pipeline.stylizer import Stylizer
-from impasto.studio.previews import encode_preview
+from impasto.studio.previews import encode_preview, open_reduced
 from impasto.studio.requests import MAX_STYLES
-from impasto.types import Image
 
 METHOD = "micro"
 """Method of the previews: 0.1 s for 192 pixels."""
@@ -31,7 +27,6 @@ class InstantPreviews:
         self._max_pixels = max_pixels
         self._lock = threading.Lock()
         self._compute = functools.lru_cache(maxsize=256)(self._stylize)
-        self._load = functools.lru_cache(maxsize=16)(self._open)
         self._stylizer = functools.lru_cache(maxsize=32)(self._make_stylizer)
 
     def encode(self, content: str, styles: Sequence[str], size: int) -> bytes:
@@ -53,16 +48,8 @@ class InstantPreviews:
             return self._compute(content, tuple(styles), size)
 
     def _stylize(self, content: str, styles: tuple[str, ...], size: int) -> bytes:
-        image, alpha = self._load(content)
+        image, alpha = open_reduced(content, self._max_pixels)
         return encode_preview(self._stylizer(styles, size).stylize(image).image, size, alpha)
 
-    def _open(self, path: str) -> tuple[Image, Tensor | None]:
-        """Return colors and alpha of an image, reduced to the largest preview, so that the cache stays small."""
-        picture = open_picture(path, max_pixels=self._max_pixels)
-        height, width = picture.image.shape[-2:]
-        shape = fit((height, width), min(max(SIZES), max(height, width)))
-        colors = resize(fill_hidden(picture.image, picture.alpha), shape)
-        return colors, None if picture.alpha is None else resize(picture.alpha, shape)
-
     def _make_stylizer(self, styles: tuple[str, ...], size: int) -> Stylizer:
-        return Stylizer([self._load(style)[0] for style in styles], METHOD, size=size)
+        return Stylizer([open_reduced(style, self._max_pixels)[0] for style in styles], METHOD, size=size)

@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections import OrderedDict
 
 import PIL.Image
 from torch import Tensor
 
-from impasto.images import fill_hidden, fit, flatten, resize, to_pil
+from impasto.images import Picture, fill_hidden, fit, flatten, open_picture, resize, to_pil
 from impasto.types import Image
 
 PREVIEW_SIZE, THUMBNAIL_SIZE, TILE_SIZE = 1024, 320, 192
 """Largest longer sides in pixels: on the canvas, in lists of results, and in lists of images to choose from."""
+
+
+MAX_REDUCED = 16
+"""Number of reduced images that are kept: 12 MB each at most."""
+_lock = threading.Lock()
+_reduced: OrderedDict[str, tuple[Image, Tensor | None]] = OrderedDict()
+
+
+def open_reduced(path: str, max_pixels: int) -> tuple[Image, Tensor | None]:
+    """Return the colors and the opacity of an image, reduced to `PREVIEW_SIZE`.
+
+    A photo of a phone takes 0.2 s to decode, and the page requests it for the canvas, its tile and every instant
+    preview at once.
+
+    Args:
+        path: path of the image, whose content never changes.
+        max_pixels: largest image in pixels.
+
+    Raises:
+        ValueError: if the image cannot be read.
+    """
+    with _lock:
+        if path not in _reduced:
+            _keep(path, open_picture(path, max_pixels=max_pixels))
+        _reduced.move_to_end(path)
+        return _reduced[path]
+
+
+def keep_reduced(path: str, picture: Picture) -> None:
+    """Keep an image for `open_reduced` that was decoded for another reason."""
+    with _lock:
+        _keep(path, picture)
+
+
+def _keep(path: str, picture: Picture) -> None:
+    _reduced[path] = _reduce(picture.image, PREVIEW_SIZE, picture.alpha)
+    if len(_reduced) > MAX_REDUCED:
+        _reduced.popitem(last=False)
 
 
 def encode_jpeg(image: Image, max_size: int, alpha: Tensor | None = None) -> bytes:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.images import Bits, open_picture
+from impasto.images import Bits
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.history import History
 from impasto.studio.instant import InstantPreviews
-from impasto.studio.previews import PREVIEW_SIZE, encode_preview
+from impasto.studio.previews import PREVIEW_SIZE, encode_preview, open_reduced
 from impasto.studio.queue import JobQueue
 from impasto.studio.requests import StylizeRequest, check_no_paths
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
@@ -154,8 +154,8 @@ class StudioService:
 
 @functools.lru_cache(maxsize=128)
 def _load_preview(path: str, max_pixels: int, size: int) -> bytes:
-    picture = open_picture(path, max_pixels=max_pixels)
-    return encode_preview(picture.image, size, picture.alpha)
+    image, alpha = open_reduced(path, max_pixels)
+    return encode_preview(image, size, alpha)
 
 
 def _typed(fields: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

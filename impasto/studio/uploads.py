@@ -16,6 +16,7 @@ import PIL.Image
 
 from impasto.files import write_atomically
 from impasto.images import MIN_SIDE, open_picture
+from impasto.studio.previews import keep_reduced
 
 MAX_BYTES = 64 * 2**20
 """Default of the largest upload in bytes."""
@@ -71,6 +72,8 @@ class Uploads:
                 raise ValueError(f"the image has {width} x {height} pixels; give at least {MIN_SIDE} on each side")
             key = hashlib.sha256(data).hexdigest()  # without a suffix: the content alone decides how a file is read
             trial.replace(self.folder / key)
+            if kinds:
+                keep_reduced(str(self.folder / key), picture)
             self._describe(key, name, {*kinds, *self.kinds(key)})
         except ValueError as error:
             raise ValueError(f"{shown}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None

@@ -8,15 +8,18 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 from small_studio import random_picture
 
-from impasto.images import load_image
+from impasto.images import load_image, open_picture
+from impasto.studio import previews
 from impasto.studio.requests import display_name
 from impasto.studio.service import StudioService
 from impasto.studio.uploads import Uploads, frame_count, printable_name
@@ -243,6 +246,28 @@ def test_a_cut_out_is_shown_with_its_transparency_and_without_what_it_hides(serv
     assert levels[:, 34:, 3].max() == 0
     assert levels[:, :26, 3].min() == 255
     assert levels[..., 2].max() < 90
+
+
+def test_a_new_photo_is_decoded_once_for_everything_that_the_page_shows(
+    service: StudioService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def open_and_count(path: str, **options: Any) -> Any:
+        opened.append(path)
+        return open_picture(path, **options)
+
+    monkeypatch.setattr(previews, "open_picture", open_and_count)
+    key = service.uploads.add(random_picture(size=(64, 48), seed=91), "new.png")
+    previews._reduced.clear()
+    with ThreadPoolExecutor(4) as pool:
+        shown = [pool.submit(service.source_preview, key, size) for size in (192, 1024)]
+        shown += [pool.submit(service.instant, key, ["mosaic"], size) for size in (192, 768)]
+    assert len({each.result() for each in shown}) == 3  # the photo is smaller than its tile
+    assert opened.count(str(service.uploads.path(key))) == 1  # it was not there any more
+    other = service.uploads.add(random_picture(size=(64, 48), seed=92), "newer.png")
+    service.source_preview(other)
+    assert str(service.uploads.path(other)) not in opened
 
 
 def test_the_frames_of_an_animation_are_counted(uploads: Uploads) -> None:

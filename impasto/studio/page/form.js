@@ -106,6 +106,9 @@ function showStyles() {
 async function showInstants() {
   const series = ++painting;
   if (!choices.content) return;
+  await null; // lets the stage request its version, which comes first
+  await find("#stage .after").decode().catch(() => {});
+  if (series !== painting) return;
   for (const image of parts.styles.tiles.querySelectorAll("img.instant")) {
     if (image.getAttribute("src") === image.dataset.address) continue;
     const loaded = el("img", { src: image.dataset.address });
