@@ -93,7 +93,7 @@ def jxl_size(data: bytes) -> tuple[int, int]:
         ValueError: if the file has no header.
 
     >>> jxl_size(bytes.fromhex("ff0a0707"))
-    (32, 32)
+    (48, 32)
     """
     bits = _Bits(_codestream(data)[2:18])
     if bits.read(1):
