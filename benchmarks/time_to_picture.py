@@ -31,6 +31,7 @@ from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS, configure
 from impasto.methods.matching import Matching
 from impasto.optim.schedule import Schedule
+from impasto.pipeline.stylizer import details_method
 from impasto.regions.subject import Subject, single_region
 from impasto.types import Image, Step
 
@@ -107,7 +108,12 @@ def stylize(
 
     began, evaluations, before = time.process_time(), 0.0, 0
     best: Step | None = None
-    for step in Variant(configure(method, {**settings, **candidate.settings})).run(subject):
+    variant = Variant(configure(method, {**settings, **candidate.settings}))
+    details = details_method(variant)
+    if details is not None:
+        *_, step = details.run(subject)
+        subject = replace(subject, details=step.image())
+    for step in variant.run(subject):
         sides = {max(step.size), *(int(name.partition("@")[2]) for name in step.losses if "@" in name)}
         evaluations += (step.evaluations - before) * sum((side / settings["size"]) ** 2 for side in sides)
         before = step.evaluations

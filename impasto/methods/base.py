@@ -53,6 +53,11 @@ class Method(ABC):
         return None
 
     @classmethod
+    def details(cls, config: Any) -> str | None:
+        """Return the feed-forward method whose details a finer size starts with; None: those of the first image."""
+        return None
+
+    @classmethod
     def inputs(cls, config: Any) -> dict[str, tuple[str, ...]]:
         """Return the files that the settings name, by their role: `mask`, `style_mask` and `start`."""
         start = cls.start(config)

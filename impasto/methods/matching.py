@@ -23,6 +23,9 @@ from impasto.optim.schedule import PixelConfig, Schedule, ScheduleSettings, Stag
 from impasto.regions.subject import Subject
 from impasto.types import Image
 
+DETAILS = "micro"
+"""Method whose strokes a draft has at the finer sizes, where it takes too few steps to paint its own."""
+
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class ConvergenceSettings(ScheduleSettings):
@@ -61,6 +64,12 @@ class Matching(PixelMethod):
             BACKBONES[name].check_layers(content_layers)
             BACKBONES[name].check_layers(style_layers)
             check_layer_weights(config.layer_weights, style_layers)
+
+    @classmethod
+    def details(cls, config: MatchingConfig) -> str | None:
+        """Return the feed-forward method whose details a finer size starts with; None: those of the first image."""
+        by_quality = config.quality == "draft" and config.steps is None and config.tolerance is None
+        return DETAILS if by_quality and config.start == "content" else None
 
     def resolved(self, content: Image) -> Matching:
         """Return the method with the side of the tiles."""

@@ -61,10 +61,11 @@ def coarse_to_fine(
     done = _Progress() if state is None else _Progress(**state)
     began, device = time.perf_counter() - done.seconds, pick_device(config.device)
     for i, stage in enumerate(schedule.stages[done.stage :], done.stage):
-        start = _start_of_stage(first_image(config, subject, stage.shape), done.image, schedule.keep_details).to(device)
+        first = first_image(config, subject, stage.shape, is_finer=done.image is not None)
+        start = _start_of_stage(first, done.image, schedule.keep_details).to(device)
         objective = make_objective(subject, stage, start)
         steps = _descend(config, stage, _anchored(objective, subject, start), start, done.descent)
-        del start, objective  # the steps keep what they need
+        del first, start, objective  # the steps keep what they need
         done, best, last = replace(done, descent=None), None, None
         try:
             for step in steps:
@@ -80,11 +81,19 @@ def coarse_to_fine(
         del steps, step, best, last  # with the optimizer and the targets of the stage
 
 
-def first_image(config: PixelConfig, subject: Subject, shape: tuple[int, int]) -> Image:
+def first_image(config: PixelConfig, subject: Subject, shape: tuple[int, int], *, is_finer: bool = False) -> Image:
     """Return the image `(1, 3, *shape)` that the optimization starts from, on the CPU.
 
     Noise is drawn on the CPU because it is then the same on every device.
+
+    Args:
+        config: the setting `start`.
+        subject: images and masks at their own sizes.
+        shape: height and width in pixels.
+        is_finer: whether the stage continues the image of a coarser one, and needs this one only for its details.
     """
+    if is_finer and subject.details is not None:
+        return resize(subject.details, shape)
     if subject.start is not None:
         return resize(subject.start, shape)
     if config.start == "style":
@@ -99,7 +108,7 @@ def _start_of_stage(first: Image, best: Image | None, keep_details: bool) -> Ima
     """Return the start of a stage: the first image, or the best one of the stage before, enlarged.
 
     Args:
-        first: first image of the run, at the size of the stage.
+        first: first image of the run, or that of the details, at the size of the stage.
         best: the best image of the stage before.
         keep_details: add what the first image loses when it is reduced to the size of the stage before; the enlarged
             image is blurred without it.

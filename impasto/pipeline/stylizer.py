@@ -135,7 +135,7 @@ class Stylizer:
         settings, pictures = split_pictures(settings)
         self.config: MethodConfig = configure(method, settings)
         self.instance = METHODS[method](self.config)
-        self._start_method = start_method(self.instance)
+        self._start_method, self._details_method = start_method(self.instance), details_method(self.instance)
         self._device = pick_device(self.config.device)
         self._files: dict[str, tuple[Source, ...]] = {**self.instance.inputs(self.config), **pictures}
         sources = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
@@ -309,25 +309,35 @@ class Stylizer:
             subject = replace(subject, start=step.image())
         elif self._start is not None:
             subject = replace(subject, start=self._start[0].image)
+        if self._details_method is not None:
+            *_, step = self._details_method.run(subject)
+            subject = replace(subject, details=step.image())
         return subject, entries
 
 
 def start_method(method: Method) -> Method | None:
     """Return the feed-forward method that computes the start image, if the setting `start` names one.
 
-    It has the shared settings of `method`, the size of its output and no strength.
-
     Raises:
         ValueError: if the method is not feed-forward.
     """
+    start = method.start(method.config)
+    return None if start is None or start.kind != "method" else _feed_forward(start.name, method)
+
+
+def details_method(method: Method) -> Method | None:
+    """Return the feed-forward method whose details the finer sizes start with, if the method has one."""
+    name = method.details(method.config)
+    return None if name is None else _feed_forward(name, method)
+
+
+def _feed_forward(name: str, method: Method) -> Method:
+    """Return a method with the shared settings of another one, the size of its output and no strength."""
     config = method.config
-    start = method.start(config)
-    if start is None or start.kind != "method":
-        return None
     shared = {name: value for name, value in settings_of(config).items() if name in MethodConfig.__dataclass_fields__}
     settings = {**shared, "size": method.final_size(config), "strength": None, "preset": "impasto"}
-    first = METHODS[start.name]
-    return first(check_settings(first.Config, start.name, settings))
+    kind = METHODS[name]
+    return kind(check_settings(kind.Config, name, settings))
 
 
 def _mix(weights: Sequence[float], count: int) -> list[float]:

@@ -82,6 +82,8 @@ class Subject:
     """Regions of the content image."""
     start: Image | None = None
     """First image of the optimization if another method computes it; None: the setting `start` decides."""
+    details: Image | None = None
+    """Image whose details the start of each finer size has; None: the first image."""
     anchors: tuple[Anchor, ...] = ()
     """Images that the output of an optimization stays close to."""
 
@@ -99,7 +101,9 @@ class Subject:
             )
             for region in self.regions
         )
-        return Subject(transform(self.content), regions, _mapped(self.start, transform))
+        return Subject(
+            transform(self.content), regions, _mapped(self.start, transform), _mapped(self.details, transform)
+        )
 
     def shortest_side(self, style_scale: float = 1.0) -> float:
         """Return the shortest side of all images at one size, as a fraction of the content's longer side.
@@ -143,7 +147,7 @@ class Subject:
             )
             for region in self.regions
         )
-        return Subject(resize(self.content, shape).to(device), regions, self.start, self.anchors)
+        return replace(self, content=resize(self.content, shape).to(device), regions=regions)
 
 
 def _relative_side(style: Image, content: Image) -> float:

@@ -18,7 +18,9 @@ import torch
 import impasto
 from impasto import Result, Step, stylize
 from impasto.images import resize
+from impasto.methods import METHODS, configure
 from impasto.methods.gatys import Gatys
+from impasto.pipeline.stylizer import details_method
 from impasto.samples import resolve
 
 ROOT = Path(__file__).parents[2]
@@ -253,6 +255,40 @@ def test_a_feed_forward_method_can_compute_the_start() -> None:
     expected = impasto.stylize("woodcut", "mosaic", "micro", size=48).image
     for start in ("micro", "method:micro"):
         assert torch.equal(first_image(start=start), expected)
+
+
+def test_a_draft_begins_its_finer_size_with_the_strokes_of_a_feed_forward_method() -> None:
+    settings: dict[str, Any] = {"size": 128, "precision": "fp32", "device": "cpu"}
+    steps: list[Step] = []
+    stylize_quickly(steps=None, quality="draft", loss_scales=2, on_step=steps.append, **settings)
+    coarse = min((step for step in steps if step.stage == 0), key=lambda step: step.loss).image()
+    fine = next(step for step in steps if step.stage == 1).image()
+    size, reduced = ((image.shape[-2], image.shape[-1]) for image in (fine, coarse))
+    micro = stylize("woodcut", "mosaic", "micro", **settings).image
+    strokes = micro - resize(resize(micro, reduced), size)
+    assert strokes.abs().max() > 0.05
+    assert torch.allclose(fine, (resize(coarse, size) + strokes).clamp(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"quality": "draft"}, "micro"),
+        ({}, None),
+        ({"quality": "best"}, None),
+        ({"quality": "draft", "steps": 5}, None),
+        ({"quality": "draft", "tolerance": 0.1}, None),
+        ({"quality": "draft", "start": "noise"}, None),
+        ({"quality": "draft", "start": "mosaic"}, None),
+    ],
+)
+def test_only_drafts_by_quality_from_the_content_need_foreign_strokes(
+    settings: dict[str, Any], expected: str | None
+) -> None:
+    assert Gatys.details(configure("gatys", settings)) == expected
+    method = details_method(Gatys(configure("gatys", {"size": 80, **settings})))
+    assert (method is None) == (expected is None)
+    assert method is None or (isinstance(method, METHODS["micro"]) and method.config.size == 80)
 
 
 def test_a_file_with_the_name_of_a_start_is_found_by_its_tag(
