@@ -3,6 +3,7 @@ import { attempt, copy, duration, el, find, instantAddress, notify, openDialog, 
 import { catalog, change, choices, isFirstVisit, label, loadCatalog, onChange, outputSize, requestBody, restore, technique } from "./choices.js";
 import { addFiles, buildForm, expectedTime } from "./form.js";
 import { connectNotifications, follow, fraction, isLive, jobs, onJobs, poll, statusText, stop, timeLeft, watch } from "./jobs.js";
+import { connectDrop } from "./drop.js";
 import { makeFrame } from "./frame.js";
 import { openGallery } from "./gallery.js";
 import { canShare, share } from "./share.js";
@@ -311,32 +312,6 @@ function connectKeyboard() {
   });
 }
 
-const pictures = list => [...(list ?? [])].filter(file => file.type.startsWith("image/") || !file.type || /\.(heic|heif|hif|jxl|mpo|avif)$/i.test(file.name));
-
-function connectDrop() {
-  const overlay = find("#drop");
-  const hasFiles = event => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  const target = event => event.target.closest?.("[data-target]")?.dataset.target ?? "content";
-  document.addEventListener("dragenter", event => { if (hasFiles(event)) overlay.hidden = false; });
-  document.addEventListener("dragover", event => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    for (const zone of overlay.children) zone.classList.toggle("over", zone === event.target);
-  });
-  document.addEventListener("dragleave", event => { if (!event.relatedTarget) overlay.hidden = true; });
-  document.addEventListener("drop", event => {
-    event.preventDefault();
-    overlay.hidden = true;
-    if (hasFiles(event)) take([...event.dataTransfer.files], target(event));
-  });
-  document.addEventListener("paste", event => {
-    const files = pictures(event.clipboardData?.files);
-    if (!files.length) return;
-    event.preventDefault();
-    take(files, document.activeElement?.closest?.("[data-target]")?.dataset.target ?? "content");
-  });
-}
-
 function take(files, kind) {
   if (find("[data-panel=paint]").hidden) location.hash = "#paint";
   addFiles(files, kind);
@@ -355,7 +330,7 @@ async function start() {
   buildForm();
   connectStage();
   connectKeyboard();
-  connectDrop();
+  connectDrop(take);
   connectNotifications();
   find("#open-phone").hidden = !catalog.address;
   find("#open-phone").addEventListener("click", showAddress);
