@@ -22,6 +22,7 @@ MODULES_OF_EXTRAS = {
     "track": ["experiments/tracking.py"],
     "video": ["video/"],
     "scale": ["experiments/cluster.py"],
+    "export": ["pipeline/onnx.py"],
 }
 # The extra `docs` is not installed with the tests.
 DISTRIBUTIONS = {"griffe": ["griffelib"], **packages_distributions()}

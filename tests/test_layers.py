@@ -34,6 +34,7 @@ ORDER = [
     "training",
     "experiments",
     "studio",
+    "web",
     "__init__",
     "cli",
     "__main__",

@@ -43,7 +43,9 @@ COMMANDS = {
     "train": Command(
         "NAME --photos DIR --paintings DIR -o DIR", "train a network by a recipe, or resume a training", "train:train"
     ),
-    "export": Command("MODEL -o FILE.onnx", "export a feed-forward model as ONNX", "export:export"),
+    "export": Command(
+        "MODEL -o FILE.onnx | --web -o FOLDER", "export a feed-forward model as ONNX or as a web page", "export:export"
+    ),
     "studio": Command("[--port 7860]", "open the web application", "studio:studio"),
     "demo": Command("[-o demo]", "stylize the sample images and draw a contact sheet", "demo:demo"),
     "methods": Command("[--json]", "list the methods", "lists:methods"),

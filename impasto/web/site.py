@@ -1,0 +1,184 @@
+"""Write a web page that stylizes pictures in the browser: a folder of static files."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto.devices import torch_defaults
+from impasto.files import check_unused, clean_up_on_error, write_atomically
+from impasto.images import encode_image, load_image, resize
+from impasto.pipeline.onnx import CodeModel, code_model, models, onnx_bytes, onnx_model
+from impasto.samples import CONTENTS, STYLES, resolve
+from impasto.web.runtime import VERSION, runtime_files
+
+SIZES = (256, 384, 512, 768, 1024, 2048)
+"""Longer sides of the output that the page offers, in pixels."""
+SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")
+THUMBNAIL = 224
+"""Longer side of the picture of a style on the page, in pixels."""
+SAMPLE_SIZE = 768
+"""Longer side of the sample photographs, in pixels."""
+PAGE = Path(__file__).with_name("page")
+STUDIO_PAGE = Path(__file__).parents[1] / "studio" / "page"
+SHARED = ("dom.js", "drop.js", "frame.js", "icon.svg", "style.css")
+"""Files of the studio's page that this page uses unchanged."""
+INDEX = "site.json"
+"""Description of the network, the styles and the samples, which the page reads first."""
+
+Files = dict[str, bytes]
+"""Content of files by their path in the folder of the page."""
+Entries = list[dict[str, Any]]
+"""Entries of the index: label and path of a picture, and the codes of a style by size."""
+
+
+@torch_defaults()
+def export_site(
+    folder: Path,
+    model: str = "micro",
+    *,
+    styles: Sequence[str] = (),
+    weights: Path | None = None,
+    runtime: Path | None = None,
+    sizes: Sequence[int] = SIZES,
+) -> Path:
+    """Write the page with its network, styles and runtime; all files or none.
+
+    Args:
+        folder: the folder; created if it is missing. An earlier export in it is replaced.
+        model: `micro`, which takes any style, or `johnson-STYLE`.
+        styles: files or sample names of styles, shown before the bundled ones (`micro`).
+        weights: weights file of the network (`micro`); None is the bundled one.
+        runtime: folder with the files of onnxruntime-web; None downloads them once into the cache.
+        sizes: longer sides of the output that the page offers, in pixels.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        ValueError: in one line, for a wrong model, style, weights file or folder, or a missing runtime or extra.
+    """
+    _check_model(model)
+    _check_folder(folder)
+    style = model.partition("-")[2]
+    if style and (styles or weights):
+        raise ValueError(f"{model} has one style and its own weights; leave --style and --weights out, or choose micro")
+    try:
+        runtime_data = {f"runtime/{each}": data for each, data in runtime_files(runtime).items()}
+        network, entries = _one_style(model) if style else _any_style(styles, weights, sizes)
+        samples, photographs = _samples()
+        index = {"sizes": [*sizes], "any_style": not style, "styles": entries, "samples": photographs}
+        texts = {INDEX: json.dumps(index).encode(), "licenses.txt": _licenses(list(samples)).encode()}
+        _write(folder, _page_files() | runtime_data | network | samples | texts)
+    finally:
+        gc.collect()  # torch.export leaves the network in reference cycles, and so does an error
+    return folder / "index.html"
+
+
+def _check_model(model: str) -> None:
+    choices = [each for each in models() if each != "adain"]
+    if model not in choices:
+        raise ValueError(f"the page runs {', '.join(choices)}, not {model!r}")
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise `ValueError` for a path that is not a folder, or for a folder with files of something else."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"cannot write the page to {str(folder)!r}: it is a file; give a folder")
+    if folder.is_dir() and not (folder / INDEX).is_file():
+        check_unused([folder / "index.html", folder / INDEX], "the page")
+
+
+def _page_files() -> dict[str, bytes]:
+    own = {f"page/{path.name}": path.read_bytes() for path in sorted(PAGE.iterdir()) if path.suffix in (".js", ".css")}
+    shared = {f"page/{name}": (STUDIO_PAGE / name).read_bytes() for name in SHARED}
+    return {"index.html": (PAGE / "index.html").read_bytes()} | own | shared
+
+
+def _one_style(model: str) -> tuple[Files, Entries]:
+    """Return the files of a network for one style, and the entry of the style."""
+    network, inputs = onnx_model(model)
+    picture, entry = _picture(model.partition("-")[2], 0)
+    return picture | {"model/stylizer.onnx": onnx_bytes(network, inputs, "stylized")}, [entry]
+
+
+def _any_style(styles: Sequence[str], weights: Path | None, sizes: Sequence[int]) -> tuple[Files, Entries]:
+    """Return the files of `micro`: the network, and its style encoder for the visitor's own styles; and the styles."""
+    network = code_model("micro", weights)
+    files: Files = {}
+    entries: Entries = []
+    for number, style in enumerate(dict.fromkeys([*styles, *STYLES])):
+        picture, entry = _picture(style, number)
+        files |= picture
+        entries.append(entry | {"codes": _codes(network, style, sizes)})
+    files["model/stylizer.onnx"] = onnx_bytes(network, ["content", "code", "strength"], "stylized")
+    files["model/encoder.onnx"] = onnx_bytes(network.encoder, ["style"], "code")
+    return files, entries
+
+
+def _picture(style: str, number: int) -> tuple[Files, dict[str, Any]]:
+    """Return the file of the small picture of a style, and its entry."""
+    path = f"styles/{number}.jpg"
+    image = load_image(resolve(style), size=THUMBNAIL)
+    return {path: encode_image(image, ".jpg", quality=88)}, {"label": _label(style), "picture": path}
+
+
+def _codes(network: CodeModel, style: str, sizes: Sequence[int]) -> dict[str, list[float]]:
+    """Return the code of a style for each size of the output, as the command line computes it."""
+    codes = {}
+    for size in sizes:
+        with torch.no_grad():
+            (code,) = network.encoder(load_image(resolve(style), size=size))
+        codes[str(size)] = [float(f"{value:.7g}") for value in code[0].tolist()]
+    return codes
+
+
+def _samples() -> tuple[Files, Entries]:
+    """Return the sample photographs that are installed, and their entries."""
+    files: Files = {}
+    entries: Entries = []
+    for name in SAMPLES:
+        try:
+            photo = load_image(resolve(name))
+        except ValueError:  # scikit-image is not installed
+            continue
+        height, width = photo.shape[-2:]
+        scale = min(1, SAMPLE_SIZE / max(height, width))
+        photo = resize(photo, (round(scale * height), round(scale * width)))
+        files[f"samples/{name}.jpg"] = encode_image(photo, ".jpg", quality=88)
+        entries.append({"label": _label(name), "picture": f"samples/{name}.jpg"})
+    return files, entries
+
+
+def _label(name: str) -> str:
+    """Return the name of a picture for visitors: `brushstrokes` and `photos/my_style.jpg` as words."""
+    words = Path(name).stem.replace("-", " ").replace("_", " ").strip()
+    return f"{words[:1].upper()}{words[1:]}" or "Style"
+
+
+def _licenses(samples: Sequence[str]) -> str:
+    """Return what the files are licensed under, as text."""
+    photographs = [
+        f"{path}: {CONTENTS[Path(path).stem].license}, {CONTENTS[Path(path).stem].credit}" for path in samples
+    ]
+    lines = [
+        f"The page, its networks and the bundled styles: MIT, the impasto authors (impasto {version('impasto')}).",
+        f"runtime/: ONNX Runtime Web {VERSION}, MIT, Microsoft Corporation;",
+        "see runtime/LICENSE.txt and runtime/ThirdPartyNotices.txt.",
+        *photographs,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write the files, `index.html` last: a page that can be opened is complete."""
+    order = sorted(files, key=lambda name: (name in ("index.html", INDEX), name == "index.html"))
+    with clean_up_on_error([folder / name for name in order]):
+        for name in order:
+            write_atomically(folder / name, files[name])

@@ -1,0 +1,145 @@
+"""The exported page: its files, its networks, and wrong requests."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import write_pictures
+
+import impasto
+from impasto.cli import main
+from impasto.images import load_image
+from impasto.samples import STYLES, resolve
+from impasto.web import export_site
+from impasto.web import runtime as runtime_module
+from impasto.weights.manifest import WeightFile
+
+
+def test_the_page_has_all_its_files_and_names_no_other_host(site: Path) -> None:
+    files = {path.relative_to(site).as_posix(): path for path in site.rglob("*") if path.is_file()}
+    assert {"index.html", "site.json", "licenses.txt", "model/stylizer.onnx", "model/encoder.onnx"} <= files.keys()
+    text = {name: path.read_text() for name, path in files.items() if name.endswith((".html", ".js", ".css"))}
+    named = re.findall(r'(?:src|href|content)="(page/[^"]+)"', text["index.html"])
+    named += [f"page/{name}" for name in re.findall(r'from "\./([^"]+)"', "".join(text.values()))]
+    assert sorted(set(named) - files.keys()) == []
+    own = {name: source for name, source in text.items() if not name.startswith("runtime/")}
+    assert {
+        name: found for name, source in own.items() if (found := re.findall(r"(?:https?:)?//[\w-]+\.\S+", source))
+    } == {}
+    assert [name for name, source in own.items() if re.search(r'(?:src|href)="/', source)] == []
+
+
+def test_the_page_describes_its_styles_first_the_given_ones(site: Path) -> None:
+    index = json.loads((site / "site.json").read_text())
+    labels = [style["label"] for style in index["styles"]]
+    assert labels == ["Geometric", *(name.capitalize() for name in STYLES if name != "geometric")]
+    for each in [*index["styles"], *index["samples"]]:
+        assert load_image(site / each["picture"]).shape[-1] > 100
+    assert all(set(style["codes"]) == {"64", "128", "320"} for style in index["styles"])
+    licenses = (site / "licenses.txt").read_text()
+    assert "MIT, Microsoft" in licenses
+    assert all(each["picture"] in licenses for each in index["samples"])
+    assert "Permission is hereby granted" in (site / "runtime" / "LICENSE.txt").read_text()
+
+
+def test_an_export_replaces_an_earlier_one_and_nothing_else(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.web.site.onnx_bytes", lambda *_: b"a network")
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "CNAME").write_text("example.org")
+    for sizes in ((64,), (128,)):
+        export_site(folder, "johnson-mosaic", runtime=runtime, sizes=sizes)
+        assert json.loads((folder / "site.json").read_text())["sizes"] == [*sizes]
+    assert (folder / "CNAME").read_text() == "example.org"
+    (folder / "site.json").unlink()
+    with pytest.raises(ValueError, match=r"the page would replace '.*index.html'"):
+        export_site(folder, "johnson-mosaic", runtime=runtime)
+
+
+@pytest.mark.slow
+def test_the_networks_of_a_page_give_the_output_of_the_method_at_sizes_and_strengths(
+    runtime: Path, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+    own = write_pictures(tmp_path / "own", 1) / "0.png"
+    sizes = (61, 96, 130)
+    export_site(tmp_path / "site", styles=[str(own)], runtime=runtime, sizes=sizes)
+    stylizer, encoder = (
+        onnxruntime.InferenceSession(str(tmp_path / "site" / "model" / f"{name}.onnx"))
+        for name in ("stylizer", "encoder")
+    )
+    styles = json.loads((tmp_path / "site" / "site.json").read_text())["styles"]
+    for size, strength, (style, file) in zip(
+        sizes, (0.0, 50.0, 85.0), ((0, own), (1, "brushstrokes"), (0, own)), strict=True
+    ):
+        content = load_image(resolve("woodcut"), size=size)
+        result = impasto.stylize("woodcut", file, "micro", size=size, strength=strength, precision="fp32", device="cpu")
+        code = np.array([styles[style]["codes"][str(size)]], np.float32)
+        (encoded,) = encoder.run(None, {"style": load_image(resolve(file), size=size).numpy()})
+        assert np.abs(encoded - code).max() < 1e-5
+        given = {"content": content.numpy(), "code": code, "strength": np.array(strength, np.float32)}
+        (stylized,) = stylizer.run(None, given)
+        assert np.abs(stylized - result.image.numpy()).max() < 1e-4
+        assert torch.is_tensor(result.image)
+    assert sum(path.stat().st_size for path in (tmp_path / "site" / "model").iterdir()) < 1_700_000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["export", "--web"], "the output is missing; give -o FILE.onnx, or with --web -o FOLDER"),
+        (["export", "wct", "--web", "-o", "site"], "the page runs micro, johnson-"),
+        (["export", "johnson-mosaic", "--web", "-o", "site", "--style", "woodcut"], "johnson-mosaic has one style"),
+        (["export", "--web", "-o", "site", "--runtime", "empty"], "'empty' does not contain ort.wasm.bundle.min.mjs"),
+        (["export", "--web", "-o", "site"], "IMPASTO_OFFLINE is set, and onnxruntime-web-"),
+        (["export", "--web", "-o", "file", "--runtime", "empty"], "'file': it is a file; give a folder"),
+        (["export", "micro", "-o", "m.onnx", "--style", "woodcut"], "--style is a setting of the web page; add --web"),
+    ],
+)
+def test_a_wrong_request_is_a_one_line_error_and_writes_nothing(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "no cache"))
+    (tmp_path / "file").write_text("")
+    assert main(words) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_wrong_style_or_weights_file_is_an_error_before_anything_is_written(runtime: Path, tmp_path: Path) -> None:
+    for settings in ({"styles": ["nothing.jpg"]}, {"weights": tmp_path / "nothing.safetensors"}):
+        with pytest.raises(ValueError, match="nothing"):
+            export_site(tmp_path / "site", runtime=runtime, **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_runtime_comes_from_the_package_in_the_cache(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
+    package = WeightFile("runtime.tgz", 100, sha256="0" * 64)
+    monkeypatch.setattr(runtime_module, "PACKAGE", package)
+    with tarfile.open(tmp_path / "runtime.tgz", "w:gz") as archive:
+        for path in runtime.iterdir():
+            archive.add(path, f"package/dist/{path.name}")
+    files = runtime_module.runtime_files(None)
+    assert files == runtime_module.runtime_files(runtime)
+    assert gzip.decompress(files["ort-wasm-simd-threaded.wasm.gz"]) == b"\0asm"
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "web-page.md").read_text()
+    assert f"npm pack onnxruntime-web@{runtime_module.VERSION} " in guide
+    (tmp_path / "runtime.tgz").write_bytes(io.BytesIO(b"torn").getvalue())
+    with pytest.raises(ValueError, match="give --runtime FOLDER"):
+        runtime_module.runtime_files(None)
