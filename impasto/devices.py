@@ -175,7 +175,7 @@ def reset_peak_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_memory_mib(device: torch.device) -> float:
@@ -223,17 +223,22 @@ def free_memory(device: torch.device) -> int | None:
 
 def _field(path: str, name: str) -> int:
     """Return a value of a file of /proc in bytes; raise `OSError` where there is none."""
-    for line in Path(path).read_text().splitlines():
+    for line in _system_file(path).splitlines():
         if line.startswith(f"{name}:"):
             return 1024 * int(line.split()[1])
     raise OSError(f"{path} has no {name}")
+
+
+def _system_file(path: str) -> str:
+    """Return the text of a file of /proc; names of programs and groups in it may be in any encoding."""
+    return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def _control_groups() -> list[Path]:
     """Return the folders of the control groups of this process with a limit of memory, and of those above them."""
     folders = []
     with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
+        for line in _system_file("/proc/self/cgroup").splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers not in ("", "memory"):  # version 2 has no name
                 continue

@@ -85,6 +85,13 @@ def check_replaceable(path: str | Path) -> None:
         raise ValueError(f"cannot write {str(path)!r}: it is read-only; give another path")
 
 
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Return whether two names are those of one existing file: through links, or where case makes no difference."""
+    with suppress(OSError):
+        return os.path.samefile(one, other)
+    return False
+
+
 def check_unused(files: Iterable[Path], owner: str) -> None:
     """Check that files, which are going to be written beside others, do not exist yet.
 

@@ -120,5 +120,8 @@ def _blurred(file: Path, thousandths: int) -> Path:
     copy = cache_folder() / "blurred" / f"{file.stem}-{thousandths}-{original_hash}.png"
     if not copy.is_file():
         image = load_image(file)
-        save_image(blur(image, thousandths / 1000 * max(image.shape[-2:])), copy)
+        try:
+            save_image(blur(image, thousandths / 1000 * max(image.shape[-2:])), copy)
+        except ValueError as error:
+            raise ValueError(f"{error}: set IMPASTO_CACHE to a folder that can be written") from None
     return copy

@@ -113,7 +113,7 @@ def test_peak_memory_grows_with_the_memory_in_use_and_never_falls() -> None:
     # New pages are mapped, because an allocator may reuse freed memory. They must exceed the peak, which after the
     # reset is little more than the memory in use; only Linux reports how much that is.
     statm = Path("/proc/self/statm")
-    in_use = int(statm.read_text().split()[1]) * mmap.PAGESIZE / 2**20 if statm.exists() else 0
+    in_use = int(statm.read_text(encoding="utf-8").split()[1]) * mmap.PAGESIZE / 2**20 if statm.exists() else 0
     mebibytes = max(0, int(before - in_use)) + 64
     pages = mmap.mmap(-1, mebibytes * 2**20)
     block = torch.frombuffer(pages, dtype=torch.float32).fill_(1)
@@ -127,7 +127,7 @@ def test_peak_memory_grows_with_the_memory_in_use_and_never_falls() -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is returned with glibc only")
 def test_freed_memory_below_a_block_in_use_is_returned_to_the_system() -> None:
     def mebibytes_in_use() -> float:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 2**20
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * mmap.PAGESIZE / 2**20
 
     blocks = [torch.ones(25_000) for _ in range(640)]  # 100 kB each, below the size that is mapped separately
     full = mebibytes_in_use()

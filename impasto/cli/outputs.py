@@ -16,7 +16,7 @@ from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_images, save_preview
 from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
-from impasto.files import check_replaceable, clean_up_on_error
+from impasto.files import check_replaceable, clean_up_on_error, same_file
 from impasto.images import MAX_PIXELS, check_format, check_output
 from impasto.pipeline.checkpoint import checkpoint_path, remove_checkpoint
 from impasto.pipeline.folder_plan import SUFFIX
@@ -128,12 +128,11 @@ def _files(options: argparse.Namespace) -> list[Path]:
 
 def _check(options: argparse.Namespace, files: Sequence[Path], inputs: Sequence[str]) -> None:
     """Check the output files before a run that may take hours."""
-    targets = [os.path.realpath(file) for file in files]
-    sources = [os.path.realpath(name) for name in inputs]
+    targets = [os.path.normcase(os.path.realpath(file)) for file in files]
     for i, target in enumerate(targets):
         if target in targets[:i]:
             raise ValueError(f"{files[i]} would be written twice (the record is OUT.json): give another name")
-        if os.path.isfile(target) and target in sources:
+        if os.path.isfile(target) and any(same_file(target, name) for name in inputs):
             raise ValueError(f"{files[i]} is an input and would be overwritten: give another name")
     if options.output == STANDARD:
         _check_stdout(options)

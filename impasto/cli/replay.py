@@ -59,10 +59,10 @@ def _picture_file(name: str) -> Iterator[str]:
         yield source
         return
     data = source.getvalue()
-    with tempfile.NamedTemporaryFile(suffix=".json" if data.lstrip().startswith(b"{") else ".png") as file:
-        file.write(data)
-        file.flush()
-        yield file.name
+    with tempfile.TemporaryDirectory() as folder:  # Windows opens no temporary file twice
+        file = Path(folder) / ("stdin.json" if data.lstrip().startswith(b"{") else "stdin.png")
+        file.write_bytes(data)
+        yield str(file)
 
 
 def _parser() -> CommandParser:

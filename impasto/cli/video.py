@@ -15,6 +15,7 @@ from impasto.cli.memory import keep_freed_memory
 from impasto.cli.progress import Bar, Preview
 from impasto.cli.stylize import chosen_method
 from impasto.config import setting_schemas
+from impasto.files import same_file
 from impasto.images import check_output
 from impasto.methods import METHODS
 from impasto.types import Step
@@ -89,7 +90,7 @@ def _report(result: VideoResult, options: argparse.Namespace, interrupts: Interr
 
 def _check_inputs(files: Sequence[str], output: str) -> None:
     for file in files:
-        if Path(file).exists() and Path(file).resolve() == Path(output).resolve():
+        if same_file(file, output):
             raise ValueError(f"{file} is an input and would be overwritten: give another name")
 
 

@@ -50,7 +50,7 @@ class Runner:
         with suppress(ValueError):
             _release(self._store, self._name, died=False)
         self._lock.release()
-        self._file.unlink(missing_ok=True)
+        _remove(self._file)
 
     def claim(self) -> Claim | None:
         """Claim the next waiting run, including runs of dead processes.
@@ -111,7 +111,7 @@ def reclaim(store: Store) -> None:
             continue
         _release(store, name, died=True)
         lock.release()
-        file.unlink(missing_ok=True)
+        _remove(file)
 
 
 def _release(store: Store, name: str, *, died: bool) -> None:
@@ -123,6 +123,12 @@ def _release(store: Store, name: str, *, died: bool) -> None:
             connection.execute(f"{failed} {claimed} AND attempts >= ?", (DIED, name, ATTEMPTS))
         waits = "UPDATE runs SET status = 'waiting', runner = NULL, attempts = attempts - ?"
         connection.execute(f"{waits} {claimed}", (0 if died else 1, name))
+
+
+def _remove(file: Path) -> None:
+    """Remove the file of a lock, unless another process has opened it, which Windows does not allow."""
+    with suppress(PermissionError):
+        file.unlink(missing_ok=True)
 
 
 def _lock_file(store: Store, name: str) -> Path:

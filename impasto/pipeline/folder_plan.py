@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.config import check_settings, settings_of
-from impasto.files import check_replaceable
+from impasto.files import check_replaceable, same_file
 from impasto.images import Bits, check_format
 from impasto.images.folders import pictures_in
 from impasto.pipeline.records import load_record, record_path
@@ -101,7 +101,7 @@ def _check_no_masks(stylizer: Stylizer) -> None:
 
 def _content_images(source: Path, target: Path) -> list[Path]:
     """Return the pictures of a folder, without hidden ones and without the outputs in `target`."""
-    if source.resolve() == target.resolve():
+    if same_file(source, target):
         raise ValueError(f"{str(source)!r} is the folder of the content images; give another folder for the outputs")
     output = target.resolve()
     files = [
@@ -117,10 +117,19 @@ def _content_images(source: Path, target: Path) -> list[Path]:
 
 def _check_not_an_input(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -> None:
     others = [Path(entry.path) for entry in (*stylizer.styles, *stylizer.start) if entry.path is not None]
-    inputs = {file.resolve() for file in (*files, *others)}
+    inputs = {_identity(file) for file in (*files, *others)} - {None}
     for output in outputs:
-        if output.resolve() in inputs:
+        if _identity(output) in inputs:
             raise ValueError(f"{str(output)!r} is an input and would be overwritten; give another folder")
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what all names of an existing file share: links, and names in another case where case is ignored."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _tasks(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -> tuple[list[FolderTask], list[str]]:

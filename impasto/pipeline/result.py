@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ class Result:
     precision: str
     """Of the convolutions: fp32 or bf16."""
     peak_memory_mib: float
-    """Highest memory use of the process, or of the GPU, in MiB."""
+    """Highest memory use of the process, or of the GPU, in MiB; NaN where the system does not tell (Windows)."""
     inputs: tuple[Input, ...]
     """Content image, style images, masks and start image."""
     weights: dict[str, str]
@@ -95,7 +96,7 @@ class Result:
             "steps": self.steps,
             "evaluations": self.evaluations,
             "losses": {kind: sums.get(kind) for kind in ("content", "style", "total")},
-            "peak_memory_mib": round(self.peak_memory_mib, 1),
+            "peak_memory_mib": None if math.isnan(self.peak_memory_mib) else round(self.peak_memory_mib, 1),
             "seed": self.settings.get("seed"),
             "device": self.device,
             "precision": self.precision,

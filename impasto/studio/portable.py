@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from impasto.images import read_record, replace_record
@@ -24,6 +24,8 @@ def without_paths(value: Any) -> Any:
         return [without_paths(each) for each in value]
     if isinstance(value, str) and Path(value).is_absolute():
         return upload_name(Path(value))
+    if isinstance(value, str) and PureWindowsPath(value).is_absolute():  # in a record of another machine
+        return PureWindowsPath(value).name
     return value
 
 

@@ -108,7 +108,7 @@ def test_json_is_one_object_on_the_last_line_of_a_clean_stdout(folder: Path) -> 
     assert done.stderr.count("\n") == 1
     assert "random features" in done.stderr
     assert pixels("new/folder/out.png").shape == (36, 48, 3)
-    assert json.loads(Path("new/folder/out.json").read_text())["steps"] == 2
+    assert json.loads(Path("new/folder/out.json").read_text(encoding="utf-8"))["steps"] == 2
 
 
 def test_without_json_one_line_summarizes_the_run(run: Run, folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_flags_and_images_are_accepted_in_any_order_and_samples_by_name(run: Run
         *("stylize", "content.png", "-o", "a.png", "mosaic", "--json", "other.png", "--style-mix", "0.7", "0.3", *QUICK)
     )
     assert status == 0
-    record = json.loads(Path("a.json").read_text())
+    record = json.loads(Path("a.json").read_text(encoding="utf-8"))
     assert [entry["name"] for entry in record["inputs"]] == ["content.png", "mosaic.jpg", "other.png"]
     assert record["settings"]["style_mix"] == [0.7, 0.3]
 
@@ -133,7 +133,7 @@ def test_settings_of_every_type_are_in_the_record(run: Run, folder: Path) -> Non
     words += ["--content-layers", "relu3_1", "relu4_2", "--seed", "7", "--start", "noise", "--pooling", "average"]
     status, _, _ = run("stylize", "content.png", "style.png", "-o", "a.png", "--backbone", "tiny", *words)
     assert status == 0
-    settings = json.loads(Path("a.json").read_text())["settings"]
+    settings = json.loads(Path("a.json").read_text(encoding="utf-8"))["settings"]
     assert settings["style_weight"] == 300.0
     assert settings["sizes"] == [32, 48]
     assert settings["content_layers"] == ["relu3_1", "relu4_2"]
@@ -145,11 +145,11 @@ def test_curves_are_written_in_three_formats(run: Run, folder: Path) -> None:
     for suffix in ("svg", "csv", "json"):
         words = ["-o", f"{suffix}.png", "--curves", f"curves/c.{suffix}", *QUICK]
         assert run("stylize", "content.png", "style.png", *words)[0] == 0
-    points = json.loads(Path("curves/c.json").read_text())
-    rows = list(csv.DictReader(Path("curves/c.csv").read_text().splitlines()))
+    points = json.loads(Path("curves/c.json").read_text(encoding="utf-8"))
+    rows = list(csv.DictReader(Path("curves/c.csv").read_text(encoding="utf-8").splitlines()))
     assert [int(row["step"]) for row in rows] == [point["step"] for point in points] == [1, 2]
     assert float(rows[1]["total"]) == pytest.approx(sum(points[1]["losses"].values()))
-    assert Path("curves/c.svg").read_text().startswith("<?xml")
+    assert Path("curves/c.svg").read_text(encoding="utf-8").startswith("<?xml")
 
 
 def test_the_preview_changes_during_the_run_and_ends_as_the_output(

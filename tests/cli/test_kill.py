@@ -60,7 +60,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 def check_complete(path: Path) -> None:
     """Fail unless a file is a complete image or JSON document."""
     if path.suffix == ".json":
-        json.loads(path.read_text())
+        json.loads(path.read_text(encoding="utf-8"))
         return
     with PIL.Image.open(path) as image:
         image.load()
@@ -83,7 +83,7 @@ def test_ctrl_c_saves_the_best_image_and_a_record_that_can_be_replayed(folder: P
     assert "Traceback" not in err
     assert "stopping after this step" in err
     check_complete(folder / "out.png")
-    record = json.loads(Path("out.json").read_text())
+    record = json.loads(Path("out.json").read_text(encoding="utf-8"))
     assert record["stopped"] == "cancelled"
     assert json.loads(out)["steps"] == record["steps"] == len(record["curve"]) < 1_000_000
     totals = [sum(point["losses"].values()) for point in record["curve"]]

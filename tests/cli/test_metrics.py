@@ -26,7 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.chdir(tmp_path / "here")
     save_image(torch.rand(1, 3, 51, 64, generator=torch.Generator().manual_seed(0)), "out.png")
     save_image(torch.zeros(1, 3, 8, 64), "thread.png")
-    Path("text.png").write_text("this is not an image")
+    Path("text.png").write_text("this is not an image", encoding="utf-8")
 
     def run(*words: str) -> tuple[int, str, str]:
         status = main(["metrics", *words])

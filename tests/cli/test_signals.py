@@ -66,7 +66,7 @@ def test_a_signal_saves_the_best_image_and_its_record(
     assert handlers() == before
     out, err = capfd.readouterr()
     assert "impasto: stopping after this step" in err
-    record = json.loads(Path("out.json").read_text())
+    record = json.loads(Path("out.json").read_text(encoding="utf-8"))
     assert (record["stopped"], record["steps"]) == ("cancelled", 3)
     assert json.loads(out)["steps"] == 3
     with PIL.Image.open("out.png") as image:
@@ -81,12 +81,12 @@ def test_a_signal_stops_a_folder_after_the_step_and_the_same_command_repeats_the
     send_at_step(number)
     assert main(words) == 128 + number
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.json", "a.png"]
-    record = json.loads(Path("out/a.json").read_text())
+    record = json.loads(Path("out/a.json").read_text(encoding="utf-8"))
     assert (record["stopped"], record["steps"]) == ("cancelled", 3)
     assert "impasto: stopped with 0 of 2 pictures finished; the same command continues" in capfd.readouterr().err
     send_at_step()  # nothing
     assert main(words) == 0
-    assert [json.loads(Path(f"out/{name}.json").read_text())["steps"] for name in "ab"] == [5, 5]
+    assert [json.loads(Path(f"out/{name}.json").read_text(encoding="utf-8"))["steps"] for name in "ab"] == [5, 5]
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -173,6 +173,6 @@ def test_a_lost_terminal_does_not_lose_the_image(tmp_path: Path) -> None:
     os.close(terminal)
     process.communicate(60)
     assert process.returncode == 128 + signal.SIGHUP
-    assert json.loads(Path("out.json").read_text())["stopped"] == "cancelled"
+    assert json.loads(Path("out.json").read_text(encoding="utf-8"))["stopped"] == "cancelled"
     with PIL.Image.open("out.png") as image:
         image.load()

@@ -29,7 +29,7 @@ quick: {seeds: [0]}
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Return a function that runs a command in a folder with grid.yaml and returns status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    Path("grid.yaml").write_text(GRID)
+    Path("grid.yaml").write_text(GRID, encoding="utf-8")
 
     def run(*words: str) -> tuple[int, str, str]:
         status = main(words)
@@ -65,7 +65,7 @@ def test_quick_runs_the_quick_version(run: Run) -> None:
 
 def test_failures_are_printed_and_counted_and_the_status_is_0(run: Run) -> None:
     more = "include:\n  - {method: gatys, name: none, settings: {backbone: vgg19}, content: woodcut, style: mosaic}"
-    Path("grid.yaml").write_text(GRID.replace("seeds: [0, 1, 2]", more))
+    Path("grid.yaml").write_text(GRID.replace("seeds: [0, 1, 2]", more), encoding="utf-8")
     status, out, err = run("experiment", "run", "grid.yaml", "-o", "out")
     assert status == 0
     assert out == "out: 1 done, 1 failed\n" or out.endswith("report.html: 1 done, 1 failed\n")
@@ -102,7 +102,7 @@ def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
     assert summary["report"] == str(page)
     page.unlink()
     assert run("experiment", "report", "out")[:2] == (0, f"{page}\n")
-    assert "trial" in page.read_text()
+    assert "trial" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def descendants(pid: int) -> Iterator[int]:
 def title(pid: int) -> str:
     """Return the title of a process, as `ps` shows it."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ").strip()
     except OSError:
         return ""
 
@@ -76,7 +76,11 @@ def busy_workers(pid: int) -> list[int]:
 
 def addresses(pid: int) -> set[str]:
     """Return the addresses at which a process listens, in the hexadecimal notation of /proc/net."""
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text(encoding="utf-8").splitlines()[1:]
+    ]
     listening = {f"socket:[{row[9]}]": row[1].partition(":")[0] for row in rows if row[3] == "0A"}
     open_ones = {os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir() if file.is_symlink()}
     return {listening[each] for each in open_ones if each in listening}

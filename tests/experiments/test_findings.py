@@ -123,12 +123,12 @@ def test_texture_is_correlated_and_reported_by_page_and_command(
     styles = ["mosaic", "mosaic~20", "inkwash", "geometric"]
     grid = {"name": "t", "evaluation_network": "tiny", "findings": ["texture"], "settings": {"size": 48, "steps": 2}}
     grid |= {"variants": [{"method": "gatys", "settings": {"backbone": "tiny"}}]}
-    Path("grid.yaml").write_text(json.dumps(grid | {"contents": ["woodcut"], "styles": styles}))
+    Path("grid.yaml").write_text(json.dumps(grid | {"contents": ["woodcut"], "styles": styles}), encoding="utf-8")
     assert main(["experiment", "run", "grid.yaml", "-o", "out"]) == 0
     output = capsys.readouterr().out
     assert "By style_share: rank correlation" in output
     assert "4 styles in 3 families" in output
-    (finding,) = json.loads(Path("out/report.json").read_text())["findings"]
+    (finding,) = json.loads(Path("out/report.json").read_text(encoding="utf-8"))["findings"]
     rows = {row[0]: row for row in finding["rows"]}
     assert set(rows) == set(styles)
     assert rows["mosaic~20"][1] < rows["mosaic"][1]
@@ -138,4 +138,4 @@ def test_texture_is_correlated_and_reported_by_page_and_command(
     assert rows["mosaic"][2] == pytest.approx(strength)
     assert store.experiment().findings == ("texture",)
     store.close()
-    assert 'id="findings"' in Path("out/report.html").read_text()
+    assert 'id="findings"' in Path("out/report.html").read_text(encoding="utf-8")

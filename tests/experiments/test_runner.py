@@ -430,8 +430,8 @@ def test_a_worker_that_is_killed_is_replaced_and_the_command_succeeds(tmp_path: 
     file, folder = file_of(tmp_path, seeds=8, steps=100), tmp_path / "out"
     process = start(folder, file, "--workers", "2", "--json")
     wait_until_done(folder, 1, process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+    workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")]
     assert len(workers) == 2
     os.kill(int(workers[0]), signal.SIGKILL)
     out, err = process.communicate(timeout=180)

@@ -53,7 +53,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy of the experiment, named after the folder of the test."""
     monkeypatch.chdir(tmp_path)
-    Path("grid.yaml").write_text(GRID.replace("NAME", tmp_path.name))
+    Path("grid.yaml").write_text(GRID.replace("NAME", tmp_path.name), encoding="utf-8")
     shutil.copytree(finished, tmp_path / "out")
     with sqlite3.connect(tmp_path / "out" / "experiment.sqlite") as connection:
         connection.execute("UPDATE experiment SET name = ?", (tmp_path.name,))
@@ -135,7 +135,9 @@ def test_exported_runs_are_skipped_and_changed_or_interrupted_ones_are_exported_
     assert export()[1].endswith(": 0 of 2 runs are new\n")
     client.update_run(before["without weights"].info.run_id, status="RUNNING")
     grid = Path("grid.yaml")
-    grid.write_text(grid.read_text().replace("[ssim, style_share, style_share@40]", "[gram]"))
+    grid.write_text(
+        grid.read_text(encoding="utf-8").replace("[ssim, style_share, style_share@40]", "[gram]"), encoding="utf-8"
+    )
     assert main(["experiment", "run", "grid.yaml", "-o", "out"]) == 0
     assert export()[1].endswith("2 of 2 runs are new\n")
     _, after = exported(uri)
@@ -154,7 +156,7 @@ def test_telemetry_of_mlflow_is_disabled(export: Export, monkeypatch: pytest.Mon
 def test_a_database_that_mlflow_cannot_read_is_a_one_line_error(
     export: Export, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("invalid.db").write_text("this is not a database, and long enough to be checked " * 40)
+    Path("invalid.db").write_text("this is not a database, and long enough to be checked " * 40, encoding="utf-8")
     where = f"sqlite:///{Path('invalid.db').absolute()}"
     assert main(["experiment", "export", "out", "--mlflow", where]) == 2
     printed = capsys.readouterr()

@@ -133,7 +133,7 @@ def test_the_command_continues_after_the_process_was_killed(capsys: pytest.Captu
     assert sorted(path.name for path in Path().iterdir()) == ["out.json", "out.png"]
     assert main([*WORDS[:-1], "whole.png"]) == 0
     assert torch.equal(load_image("out.png"), load_image("whole.png"))
-    records = [json.loads(Path(name).read_text()) for name in ("out.json", "whole.json")]
+    records = [json.loads(Path(name).read_text(encoding="utf-8")) for name in ("out.json", "whole.json")]
     first, second = ([point["losses"] for point in record["curve"]] for record in records)
     assert first == second
 

@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     names = ("style.png", "photos/a.jpg", "photos/b.png", "photos/sub/c.tif", "photos/.trash/d.jpg", "photos/.e.jpg")
     for seed, name in enumerate(names):
         draw(name, seed)
-    Path("photos/notes.txt").write_text("no picture")
+    Path("photos/notes.txt").write_text("no picture", encoding="utf-8")
     return folder
 
 
@@ -267,9 +267,9 @@ def test_a_record_without_its_output_counts_as_interrupted(run: Run) -> None:
 
 def test_the_output_of_a_cancelled_run_is_stylized_again(run: Run) -> None:
     impasto.stylize("photos/a.jpg", "style.png", on_step=lambda step: False, **SETTINGS).save("out/a.png")
-    assert json.loads(Path("out/a.json").read_text())["stopped"] == "cancelled"
+    assert json.loads(Path("out/a.json").read_text(encoding="utf-8"))["stopped"] == "cancelled"
     assert run(*STYLIZE)[0] == 0
-    assert json.loads(Path("out/a.json").read_text())["stopped"] == "steps"
+    assert json.loads(Path("out/a.json").read_text(encoding="utf-8"))["stopped"] == "steps"
 
 
 def test_the_output_of_a_cancelled_run_with_other_settings_is_not_replaced(run: Run) -> None:
@@ -295,8 +295,10 @@ def test_an_exception_of_a_listener_is_not_a_failure_of_the_picture(error: Excep
 def test_an_output_of_other_weights_counts_as_different(run: Run) -> None:
     words = [*STYLIZE, "--suffix", "jpg"]
     assert run(*words)[0] == 0
-    record = json.loads(Path("out/a.json").read_text())
-    Path("out/a.json").write_text(json.dumps(record | {"weights": {"name": "tiny.safetensors", "sha256": "0"}}))
+    record = json.loads(Path("out/a.json").read_text(encoding="utf-8"))
+    Path("out/a.json").write_text(
+        json.dumps(record | {"weights": {"name": "tiny.safetensors", "sha256": "0"}}), encoding="utf-8"
+    )
     assert "1 of 3 outputs would replace another file: 'out/a.jpg' was stylized with other w" in run(*words)[2]
 
 
@@ -326,7 +328,7 @@ def test_ctrl_c_keeps_the_best_state_of_the_current_picture_and_a_second_one_dis
     assert "impasto: stopping after this step; Ctrl-C again stops immediately\n" in err
     assert err.endswith("impasto: stopped with 1 of 3 pictures finished; the same command continues\n")
     assert files() == kept
-    steps = [json.loads(Path(name).read_text())["steps"] for name in kept if name.endswith(".json")]
+    steps = [json.loads(Path(name).read_text(encoding="utf-8"))["steps"] for name in kept if name.endswith(".json")]
     assert steps == [5, 3][: len(steps)]
     with PIL.Image.open(kept[-1]) as picture:
         picture.load()

@@ -53,7 +53,7 @@ def listed(folder: Path) -> dict[str, bytes]:
 def test_a_record_that_was_edited_or_is_newer_is_an_error_of_one_line(
     changed: dict[str, object], message: str, results: tuple[Result, Result], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("edited.json").write_text(json.dumps({**results[0].record(), **changed}))
+    Path("edited.json").write_text(json.dumps({**results[0].record(), **changed}), encoding="utf-8")
     assert main(["replay", "edited.json", "-o", "out.png"]) == 2
     err = capsys.readouterr().err
     assert message in err
@@ -62,11 +62,13 @@ def test_a_record_that_was_edited_or_is_newer_is_an_error_of_one_line(
 
 def test_a_replay_with_other_weights_warns(results: tuple[Result, Result]) -> None:
     record = results[0].record()
-    Path("same.json").write_text(json.dumps(record))
+    Path("same.json").write_text(json.dumps(record), encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         impasto.replay("same.json")
-    Path("other.json").write_text(json.dumps({**record, "weights": {"name": "tiny.safetensors", "sha256": "0"}}))
+    Path("other.json").write_text(
+        json.dumps({**record, "weights": {"name": "tiny.safetensors", "sha256": "0"}}), encoding="utf-8"
+    )
     with pytest.warns(UserWarning, match="computed with other weights: .*tiny.safetensors"):
         impasto.replay("other.json")
 
@@ -76,7 +78,7 @@ def test_a_replay_with_other_weights_warns(results: tuple[Result, Result]) -> No
 def test_saving_refuses_to_replace_a_json_file_that_is_not_a_record(
     results: tuple[Result, Result], folder: Path, content: str, suffix: str
 ) -> None:
-    Path("photo.json").write_text(content)
+    Path("photo.json").write_text(content, encoding="utf-8")
     before = listed(folder)
     message = f"cannot write 'photo{suffix}': the record would replace 'photo.json', which is not a record of impasto"
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -96,7 +98,7 @@ def test_a_command_refuses_before_it_runs_and_leaves_all_files_as_they_are(
     results: tuple[Result, Result], folder: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results[0].save("painting.png")
-    Path("photo.json").write_text(MINE)
+    Path("photo.json").write_text(MINE, encoding="utf-8")
     before = listed(folder)
     words = ["woodcut", "mosaic", *QUICK] if command == "stylize" else ["painting.png"]
     assert main([command, *words, "-o", "photo.png"]) == 2
@@ -146,7 +148,9 @@ def test_a_picture_that_is_renamed_together_with_its_record_keeps_it(results: tu
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", 7, None, ["a.png"]])
 def test_a_record_with_a_wrong_name_of_its_picture_is_read(results: tuple[Result, Result], name: object) -> None:
     results[0].save("a.jpg")
-    Path("a.json").write_text(json.dumps({**json.loads(Path("a.json").read_text()), "picture": name}))
+    Path("a.json").write_text(
+        json.dumps({**json.loads(Path("a.json").read_text(encoding="utf-8")), "picture": name}), encoding="utf-8"
+    )
     assert load_record("a.jpg")["seed"] == 1
 
 
@@ -156,9 +160,9 @@ def test_the_folder_of_an_experiment_must_not_contain_another_report(
     folder: Path, name: str, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("out").mkdir()
-    Path("out", name).write_text("mine")
+    Path("out", name).write_text("mine", encoding="utf-8")
     Path("trial.yaml").write_text(
-        '{"name": "trial", "pairs": [["woodcut", "mosaic"]], "variants": [{"method": "micro"}]}'
+        '{"name": "trial", "pairs": [["woodcut", "mosaic"]], "variants": [{"method": "micro"}]}', encoding="utf-8"
     )
     before = listed(folder)
     words = ["woodcut", "mosaic", "--methods", "gatys"] if command == "compare" else ["trial.yaml"]
@@ -169,7 +173,7 @@ def test_the_folder_of_an_experiment_must_not_contain_another_report(
 
 def test_an_experiment_writes_its_own_report_again(folder: Path) -> None:
     Store(folder, create=True).close()
-    Path("report.html").write_text("of this experiment")
+    Path("report.html").write_text("of this experiment", encoding="utf-8")
     Store(folder, create=True).close()
 
 
@@ -180,7 +184,7 @@ def test_the_folder_of_a_new_training_must_not_contain_files_that_it_would_repla
     Path("photos").mkdir()
     impasto.save_image(noise(1, 3, 64, 64), "photos/a.png")
     Path("out").mkdir()
-    Path("out", name).write_text("mine")
+    Path("out", name).write_text("mine", encoding="utf-8")
     before = listed(folder)
     words = ["--photos", "photos", "--paintings", "photos", "--steps", "1", "--batch", "1", "--crop", "32"]
     assert main(["train", "micro", *words, "-o", "out"]) == 2
