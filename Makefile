@@ -32,6 +32,7 @@ check: .venv/test.stamp  ## check style, docstrings, spelling and types
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell impasto tests docs benchmarks examples tools .github *.md
 	$(BIN)/mypy
+	$(BIN)/mypy examples/*.py
 
 bench: .venv/test.stamp  ## measure the figures of the README (an hour; needs IMPASTO_WEIGHTS)
 	$(BIN)/python benchmarks/time_to_loss.py

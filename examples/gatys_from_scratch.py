@@ -28,7 +28,8 @@ options = parser.parse_args()
 # 1. Images: float32 tensors (1, 3, H, W), sRGB-encoded RGB in [0, 1], with a longer side of `size` pixels.
 device = pick_device("auto")
 images = [load_image(resolve(name)) for name in (options.content, options.style)]
-content, style = (resize(image, fit(image.shape[-2:], options.size)).to(device) for image in images)
+shapes = [fit((image.shape[-2], image.shape[-1]), options.size) for image in images]
+content, style = (resize(image, shape).to(device) for image, shape in zip(images, shapes, strict=True))
 
 # 2. Features of a frozen network, scaled so that the mean activation of every layer is 1.
 backbone = load_backbone(options.backbone, device=device, dtype=pick_dtype("auto", device))

@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto.files import replaced_file, write_atomically
 from impasto.images import Bits, check_format, check_output, encode_image, to_pil
 from impasto.images.metadata import NO_METADATA, Metadata
+from impasto.pipeline.notebook import before_and_after
 from impasto.pipeline.records import FORMAT, check_record_path, record_path
 from impasto.types import Image, Step, losses_by_kind
 
@@ -70,6 +71,9 @@ class Result:
     """The runs that this run continued, oldest first, from `segment_of`."""
     metadata: Metadata = field(default=NO_METADATA, repr=False)
     """EXIF data and resolution of the content image, which the output keeps; they are not part of the record."""
+
+    before: Image | None = field(default=None, repr=False)
+    """Content image `(1, 3, h, w)`, reduced to the size that notebooks show."""
 
     @property
     def steps(self) -> int:
@@ -184,6 +188,12 @@ class Result:
     def _repr_png_(self) -> bytes:
         """Return the image as PNG, which notebooks show."""
         return encode_image(self.image, ".png", alpha=self.alpha)
+
+    def _repr_html_(self) -> str:
+        """Return the content image beside the output as HTML, which notebooks prefer to the image alone."""
+        loss = f", loss {sum(self.losses.values()):.4g}" if self.losses else ""
+        text = f"{self.method}: {self.steps} step{'' if self.steps == 1 else 's'} in {self.seconds:.1f} s{loss}"
+        return before_and_after(self.before, self.image, self.alpha, text)
 
 
 def segment_of(record: dict[str, Any]) -> dict[str, Any]:

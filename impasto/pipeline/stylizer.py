@@ -30,6 +30,7 @@ from impasto.methods import METHODS, Method, configure
 from impasto.pipeline.checkpoint import Checkpoint, Interrupted, read_checkpoint
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
 from impasto.pipeline.memory import check_memory
+from impasto.pipeline.notebook import notebook_progress, thumbnail
 from impasto.pipeline.plan import Plan, plan_run
 from impasto.pipeline.result import Input, Result
 from impasto.pipeline.run import OnStep, run_to_end
@@ -174,8 +175,8 @@ class Stylizer:
             picture, entry = open_input("content", content, self.max_pixels)
             if output is not None:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))
-            with self._explained(picture, entry):
-                return self._stylize(picture, entry, on_step, None if checkpoint is None else Path(checkpoint))
+            with self._explained(picture, entry), notebook_progress(self.method, on_step) as listener:
+                return self._stylize(picture, entry, listener, None if checkpoint is None else Path(checkpoint))
 
     def output_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width of the output for those of a content image, in pixels."""
@@ -240,6 +241,7 @@ class Stylizer:
             versions=_versions(),
             note=None if backbone is None else backbone.note,
             metadata=picture.metadata,
+            before=thumbnail(picture.image),
         )
 
     def _steps(
