@@ -115,12 +115,12 @@ class HttpApi:
         key = await run_in_threadpool(self._submit, fields)
         if fields.get("wait") in (0, False):
             return JSONResponse(self.service.queue.state(key).to_json(), status_code=202)
-        while (job := self.service.queue.state(key)).is_live:
+        while self.service.queue.is_live(key):
             if await request.is_disconnected():
                 self.service.queue.stop(key)
             await asyncio.sleep(POLL_INTERVAL)
-        if job.error:
-            raise ValueError(job.error)
+        if error := self.service.queue.state(key).error:
+            raise ValueError(error)
         data = await run_in_threadpool(portable_png, self.service.history.entry(key).picture)
         return Response(data, media_type="image/png", headers={"x-impasto-key": key})
 

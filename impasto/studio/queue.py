@@ -117,8 +117,7 @@ class JobQueue:
         """
         with self._condition:
             job = self._job(key)
-            running = sum(not each.ended.is_set() and each not in self._waiting for each in self._jobs.values())
-            return job.state(running + self._waiting.index(job) if job in self._waiting else 0)
+            return job.state(0 if job.ended.is_set() else self._positions().get(key, 0))
 
     def preview(self, key: str) -> bytes | None:
         """Return the last preview of a job as a JPEG, or None if it has none.
@@ -132,12 +131,17 @@ class JobQueue:
     def states(self) -> list[JobState]:
         """Return the current states of all jobs that the queue remembers, in the order of their keys."""
         with self._condition:
-            keys = [*self._jobs]
-        states = []
-        for key in keys:
-            with suppress(ValueError):  # forgotten in the meantime
-                states.append(self.state(key))
-        return states
+            positions = self._positions()
+            return [job.state(positions.get(key, 0)) for key, job in self._jobs.items()]
+
+    def is_live(self, key: str) -> bool:
+        """Return whether a job waits or runs, without a description of its state.
+
+        Raises:
+            ValueError: for an unknown key.
+        """
+        with self._condition:
+            return not self._job(key).ended.is_set()
 
     def inputs(self) -> set[str]:
         """Return the paths of the images of all jobs that wait or run."""
@@ -170,6 +174,11 @@ class JobQueue:
         if key not in self._jobs:
             raise ValueError(f"the queue has no job {key[:40]!r}; look for its result in the history")
         return self._jobs[key]
+
+    def _positions(self) -> dict[str, int]:
+        """Return the number of jobs before each waiting job."""
+        running = sum(not job.ended.is_set() for job in self._jobs.values()) - len(self._waiting)
+        return {job.key: running + index for index, job in enumerate(self._waiting)}
 
     def _live_parent(self, parent: str | None) -> Job | None:
         """Return the parent if it waits or runs, or None; raise `ValueError` if there is nothing to continue from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import io
 import json
@@ -18,10 +19,11 @@ import urllib.error
 import urllib.request
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import numpy as np
 import PIL.Image
@@ -45,12 +47,17 @@ Fields = list[tuple[str, str | bytes]]
 
 
 def fetch(
-    url: str, *, method: str = "GET", data: bytes | None = None, headers: dict[str, str] | None = None
+    url: str,
+    *,
+    method: str = "GET",
+    data: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    timeout: float = 60,
 ) -> tuple[int, bytes, Any]:
     """Return status, body and headers of a response."""
     request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
             return response.status, response.read(), response.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers
@@ -365,6 +372,26 @@ def test_ten_clients_get_their_own_results(studio: Studio) -> None:
     for each in clients:
         each.join()
     assert seeds == {seed: seed for seed in range(30)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="reads the memory of the process from /proc")
+def test_two_hundred_requests_at_once_are_all_answered_with_flat_memory(studio: Studio) -> None:
+    fields = {"content": "woodcut", "style": "mosaic", "method": "micro", "size": 32}
+
+    def ask(seed: int) -> int:
+        body = urlencode({**fields, "seed": seed}).encode()
+        return fetch(f"{studio.url}stylize", method="POST", data=body, timeout=300)[0]
+
+    def run() -> float:
+        with ThreadPoolExecutor(200) as clients:
+            assert [*clients.map(ask, range(200))] == [200] * 200
+        gc.collect()
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # return freed memory to the system
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096 / 2**20
+
+    first, second, third = (run() for _ in range(3))
+    assert max(second, third) - first < 25  # MiB
 
 
 @pytest.fixture(scope="module")
