@@ -33,7 +33,7 @@ class Studio:
 
 @contextmanager
 def open_studio(
-    folder: Path, *, token: str | None = None, max_bytes: int = 2**20, address: str | None = None
+    folder: Path, *, token: str | None = None, max_bytes: int = 2**20, address: str | None = None, port: int = 0
 ) -> Iterator[Studio]:
     """Serve a folder until the block ends."""
     import uvicorn
@@ -41,7 +41,7 @@ def open_studio(
     from impasto.studio.server import bind, make_app
 
     service = StudioService.open(folder, max_bytes=max_bytes, max_pixels=1_000_000)
-    listener = bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", port)
     servers: list[uvicorn.Server] = []
 
     def serve() -> None:

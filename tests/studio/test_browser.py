@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import PIL.Image
 import pytest
-from small_studio import Studio, random_picture
+from small_studio import Studio, open_studio, random_picture
 
 from impasto.studio import jobs
 from impasto.studio.examples import EXAMPLES, SIZE
@@ -887,3 +888,139 @@ def test_a_phone_draws_regions_with_a_finger_and_shares_the_picture(phone: Visit
     ((title, name, size),) = page.evaluate("window.shared")
     assert (title, name) == ("Cat in the style of Brushstrokes and Mosaic", f"impasto-{key[:15]}.png")
     assert size == len(page.request.get(f"{phone.url}pictures/{key}.png").body())
+
+
+# --- from the first visit to a saved picture ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_step_of_a_session_loses_a_picture_or_a_setting(
+    browser: Browser, tmp_path: Path, viewport: Any, scheme: Any
+) -> None:
+    page = browser.new_page(viewport=viewport, color_scheme=scheme, has_touch=viewport is PHONE)
+    with open_studio(tmp_path / "studio") as studio:
+        visit, port = Visit(page, studio.url), urlsplit(studio.url).port or 0
+        session = Session(visit, studio)
+        session.choose_own_pictures()
+        session.paint_change_and_continue()
+        session.draw_regions()
+        session.compare()
+        page.goto("about:blank")
+    with open_studio(tmp_path / "studio", port=port) as studio:
+        session.return_after_a_restart(studio)
+    visit.check()
+    page.close()
+
+
+class Session:
+    """An artist, who has painted `keys` so far with the settings `set`; nothing of it may ever be missing."""
+
+    def __init__(self, visit: Visit, studio: Studio) -> None:
+        self.visit, self.page, self.studio = visit, visit.page, studio
+        self.keys: list[str] = []
+        self.set: dict[str, str] = {}
+
+    def choose_own_pictures(self) -> None:
+        """Drop a photo and a style; every style and the stage show the photo at once."""
+        page = self.page
+        page.locator(".welcome").wait_for()
+        for kind, name, seed in (("content", "lion", 81), ("style", "sea", 82)):
+            file = [[f"{name}.png", "image/png", base64.b64encode(random_picture(size=(64, 48), seed=seed)).decode()]]
+            assert page.locator("#stage").evaluate(GIVE_FILES, ["dragover", file])
+            page.locator(f"#drop [data-target={kind}]").evaluate(GIVE_FILES, ["drop", file])
+            page.locator(f"#{kind}s label:has(:checked)", has_text=name).wait_for()
+        photo = page.locator("#contents :checked").get_attribute("value")
+        page.wait_for_function(
+            "photo => [...document.querySelectorAll('#styles img.instant, #stage .after')].every(each =>"
+            " each.complete && each.naturalWidth && each.src.includes(photo))",
+            arg=photo,
+        )
+        self.verify()
+
+    def paint_change_and_continue(self) -> None:
+        """Paint, reload, apply changes, stop, keep painting, and make the picture larger."""
+        page = self.page
+        self.choose(backbone="tiny", size=64, steps=ENDLESS, strength=70)
+        self.keys.append(self.visit.paint("running"))
+        page.reload()
+        assert self.visit.wait_for("running") == self.keys[-1]
+        self.choose(strength=40)
+        self.press("apply", "running")
+        page.locator("#stop").click()
+        self.visit.wait_for("stopped")
+        self.choose(steps=4)
+        self.press("continue", "done")
+        self.press("larger", "done")
+        assert self.studio.service.history.entry(self.keys[-1]).summary["width"] == 128
+        self.verify()
+
+    def draw_regions(self) -> None:
+        """Blend two styles, each in its own region."""
+        page = self.page
+        page.locator("#blend").check()
+        self.visit.choose("styles", "mosaic")
+        page.locator("#open-regions").click()
+        page.locator(".board img").evaluate("each => each.decode()")
+        assert page.evaluate(OVERFLOW) == []
+        draw(page, (0.45, 0.55))
+        page.locator("#regions-use").click()
+        page.locator("#use-regions").wait_for()
+        self.keys.append(self.visit.paint())
+        assert "mask" in {each["role"] for each in newest_record(self.studio)["inputs"]}
+        self.verify()
+
+    def compare(self) -> None:
+        """Compare two techniques."""
+        page = self.page
+        page.locator("nav [data-tab=compare]").click()
+        for box in page.locator("[name=compare-method]").all():
+            box.set_checked(box.get_attribute("value") in ("gatys", "micro"))
+        for name, value in {"size": "64", "steps": "4"}.items():
+            page.locator(f"#compare-{name}").fill(value)
+        page.locator("#compare-start").click()
+        page.wait_for_function("() => document.querySelectorAll('#compare-grid img[src^=pictures]').length === 2")
+        self.keys += page.locator("#compare-grid [data-key]").evaluate_all("all => all.map(each => each.dataset.key)")
+        assert page.evaluate(OVERFLOW) == []
+        page.locator("nav [data-tab=paint]").click()
+        self.verify()
+
+    def return_after_a_restart(self, studio: Studio) -> None:
+        """Find all pictures and choices again, and use the settings of a saved picture."""
+        page, self.studio = self.page, studio
+        self.visit.goto()
+        self.verify()
+        self.visit.goto("#gallery")
+        page.locator("#gallery-grid li > button:not(.star)").first.click()
+        page.locator("dialog .after[src^=pictures]").evaluate("each => each.decode()")
+        assert page.evaluate(OVERFLOW) == []
+        page.keyboard.press("Escape")
+        png = page.request.get(f"{studio.url}pictures/{self.keys[0]}.png").body()
+        file = [["first.png", "image/png", base64.b64encode(png).decode()]]
+        assert page.locator("body").evaluate(GIVE_FILES, ["drop", file])
+        page.locator(".message").get_by_text("Use its settings").click()
+        page.locator("#contents label:has(:checked)", has_text="lion").wait_for()
+        self.set |= {"strength": "70", "steps": str(ENDLESS)}
+        self.verify()
+
+    def choose(self, **settings: object) -> None:
+        """Fill in settings."""
+        self.visit.set(**settings)
+        self.set |= {name: str(value) for name, value in settings.items()}
+
+    def press(self, button: str, status: str) -> None:
+        """Press a button that starts a job from the one on the stage."""
+        self.page.locator(f"#{button}").click()
+        self.keys.append(self.visit.wait_for(status, not_key=self.keys[-1]))
+
+    def verify(self) -> None:
+        """Assert that the page has the chosen pictures and settings, and the gallery all pictures."""
+        page = self.page
+        assert page.locator("#contents label:has(:checked) span").inner_text() == "lion"
+        assert "sea" in page.locator("#styles label:has(:checked) span").all_inner_texts()
+        shown = {name: page.locator(f"#setting-{name}").input_value() for name in self.set}
+        assert shown == self.set
+        found = page.request.get(f"{self.studio.url}gallery").json()["entries"]
+        assert {*self.keys} <= {entry["key"] for entry in found}
+        assert page.evaluate(OVERFLOW) == []
