@@ -37,8 +37,7 @@ async function open(name) {
   ort.env.wasm.wasmBinary = wasm;
   // Threads need memory that is shared, which a browser allows only where the server isolates the page.
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency ?? 1) : 1;
-  ort.env.logLevel = "error";
-  const options = { executionProviders: [provider] };
+  const options = { executionProviders: [provider], logSeverityLevel: 3 }; // errors only
   stylizer = await ort.InferenceSession.create(network, options);
   encoder = styles && await ort.InferenceSession.create(styles, options);
   device = name;
