@@ -27,7 +27,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the file names of onnxruntime-web."""
     folder = tmp_path_factory.mktemp("runtime")
     for build, suffix in (("wasm", ""), ("jspi", ".jspi")):
-        (folder / f"ort.{build}.bundle.min.mjs").write_text(RUNTIME)
+        (folder / f"ort.{build}.bundle.min.mjs").write_text(RUNTIME, encoding="utf-8")
         (folder / f"ort-wasm-simd-threaded{suffix}.wasm").write_bytes(b"\0asm")
     return folder
 

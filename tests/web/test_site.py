@@ -26,7 +26,11 @@ from impasto.weights.manifest import WeightFile
 def test_the_page_has_all_its_files_and_names_no_other_host(site: Path) -> None:
     files = {path.relative_to(site).as_posix(): path for path in site.rglob("*") if path.is_file()}
     assert {"index.html", "site.json", "licenses.txt", "model/stylizer.onnx", "model/encoder.onnx"} <= files.keys()
-    text = {name: path.read_text() for name, path in files.items() if name.endswith((".html", ".js", ".css"))}
+    text = {
+        name: path.read_text(encoding="utf-8")
+        for name, path in files.items()
+        if name.endswith((".html", ".js", ".css"))
+    }
     named = re.findall(r'(?:src|href|content)="(page/[^"]+)"', text["index.html"])
     named += [f"page/{name}" for name in re.findall(r'from "\./([^"]+)"', "".join(text.values()))]
     assert sorted(set(named) - files.keys()) == []
@@ -38,16 +42,16 @@ def test_the_page_has_all_its_files_and_names_no_other_host(site: Path) -> None:
 
 
 def test_the_page_describes_its_styles_first_the_given_ones(site: Path) -> None:
-    index = json.loads((site / "site.json").read_text())
+    index = json.loads((site / "site.json").read_text(encoding="utf-8"))
     labels = [style["label"] for style in index["styles"]]
     assert labels == ["Geometric", *(name.capitalize() for name in STYLES if name != "geometric")]
     for each in [*index["styles"], *index["samples"]]:
         assert load_image(site / each["picture"]).shape[-1] > 100
     assert all(set(style["codes"]) == {"64", "128", "320"} for style in index["styles"])
-    licenses = (site / "licenses.txt").read_text()
+    licenses = (site / "licenses.txt").read_text(encoding="utf-8")
     assert "MIT, Microsoft" in licenses
     assert all(each["picture"] in licenses for each in index["samples"])
-    assert "Permission is hereby granted" in (site / "runtime" / "LICENSE.txt").read_text()
+    assert "Permission is hereby granted" in (site / "runtime" / "LICENSE.txt").read_text(encoding="utf-8")
 
 
 def test_an_export_replaces_an_earlier_one_and_nothing_else(
@@ -59,8 +63,8 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(
     (folder / "CNAME").write_text("example.org")
     for sizes in ((64,), (128,)):
         export_site(folder, "johnson-mosaic", runtime=runtime, sizes=sizes)
-        assert json.loads((folder / "site.json").read_text())["sizes"] == [*sizes]
-    assert (folder / "CNAME").read_text() == "example.org"
+        assert json.loads((folder / "site.json").read_text(encoding="utf-8"))["sizes"] == [*sizes]
+    assert (folder / "CNAME").read_text(encoding="utf-8") == "example.org"
     (folder / "site.json").unlink()
     with pytest.raises(ValueError, match=r"the page would replace '.*index.html'"):
         export_site(folder, "johnson-mosaic", runtime=runtime)
@@ -78,7 +82,7 @@ def test_the_networks_of_a_page_give_the_output_of_the_method_at_sizes_and_stren
         onnxruntime.InferenceSession(str(tmp_path / "site" / "model" / f"{name}.onnx"))
         for name in ("stylizer", "encoder")
     )
-    styles = json.loads((tmp_path / "site" / "site.json").read_text())["styles"]
+    styles = json.loads((tmp_path / "site" / "site.json").read_text(encoding="utf-8"))["styles"]
     for size, strength, (style, file) in zip(
         sizes, (0.0, 50.0, 85.0), ((0, own), (1, "brushstrokes"), (0, own)), strict=True
     ):
@@ -138,7 +142,7 @@ def test_the_runtime_comes_from_the_package_in_the_cache(
     files = runtime_module.runtime_files(None)
     assert files == runtime_module.runtime_files(runtime)
     assert gzip.decompress(files["ort-wasm-simd-threaded.wasm.gz"]) == b"\0asm"
-    guide = (Path(__file__).parents[2] / "docs" / "guide" / "web-page.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "web-page.md").read_text(encoding="utf-8")
     assert f"npm pack onnxruntime-web@{runtime_module.VERSION} " in guide
     (tmp_path / "runtime.tgz").write_bytes(io.BytesIO(b"torn").getvalue())
     with pytest.raises(ValueError, match="give --runtime FOLDER"):
