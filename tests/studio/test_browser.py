@@ -741,18 +741,28 @@ def test_three_techniques_are_shown_and_the_others_are_folded(visit: Visit) -> N
     assert page.get_by_role("button", name="Bold").get_attribute("aria-pressed") == "true"
 
 
-def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit) -> None:
+def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit, studio: Studio) -> None:
     page = visit.page
     page.locator("h1").click()
     reached = []
     for _ in range(30):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(FOCUSED))
+        if reached[-1] in ("content", "style"):  # arrow keys choose among the pictures
+            page.keyboard.press("ArrowLeft" if reached[-1] == "content" else "ArrowRight")
     assert {"paint", "slider", "content", "style", "method"} <= set(reached)
     assert "" not in reached
-    page.locator("#paint").focus()
-    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")
     visit.wait_for("done")
+    assert [each["path"] for each in newest_record(studio)["inputs"]] == ["coffee", "mosaic"]
+    page.locator("nav [data-tab=gallery]").focus()
+    page.keyboard.press("Enter")
+    page.locator("#gallery-grid li button").first.focus()
+    page.keyboard.press("Enter")
+    page.locator("dialog h2").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.closest('#gallery-grid') !== null")
 
 
 def test_an_upload_is_removed_by_a_key_and_the_removal_undone(visit: Visit) -> None:
@@ -802,9 +812,18 @@ def test_the_page_has_no_accessibility_faults(visit: Visit) -> None:
     faults = {}
     visit.page.evaluate("localStorage.clear()")
     visit.goto()
-    for tab in ("first", *TABS, "viewer"):
+    for tab in ("first", "address", *TABS, "viewer", "regions"):
         if tab == "first":
             visit.page.locator(".welcome").wait_for()
+        elif tab == "address":
+            visit.page.locator("#open-phone").click()
+            visit.page.locator("dialog img").evaluate("each => each.decode()")
+        elif tab == "regions":
+            visit.goto()
+            visit.page.locator("#blend").check()
+            visit.choose("styles", "mosaic")
+            visit.page.locator("#open-regions").click()
+            visit.page.locator(".board img").evaluate("each => each.decode()")
         elif tab == "viewer":
             visit.goto("#gallery")
             visit.page.locator("#gallery-grid li > button:not(.star)").first.click()
@@ -822,6 +841,7 @@ def test_the_page_has_no_accessibility_faults(visit: Visit) -> None:
             visit.page.wait_for_timeout(300)
             found = Axe().run(visit.page, options={"resultTypes": ["violations"]}).response["violations"]
             faults |= {f"{tab}, {scheme}: {each['id']}": each["nodes"][0]["html"][:200] for each in found}
+        visit.page.keyboard.press("Escape")
     assert faults == {}
 
 
