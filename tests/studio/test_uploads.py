@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -246,6 +247,15 @@ def test_a_cut_out_is_shown_with_its_transparency_and_without_what_it_hides(serv
     assert levels[:, 34:, 3].max() == 0
     assert levels[:, :26, 3].min() == 255
     assert levels[..., 2].max() < 90
+
+
+def test_a_picture_of_a_phone_is_refused_with_advice_where_its_decoder_is_missing(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ValueError, match=r"^'IMG_1.HEIC': [^\n]*pip install 'impasto\[heic\]'[^\n]*$"):
+        uploads.add(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "IMG_1.HEIC")
+    assert not any(uploads.folder.glob("*.trial"))
 
 
 def test_a_new_photo_is_decoded_once_for_everything_that_the_page_shows(
