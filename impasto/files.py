@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -118,6 +119,27 @@ def clean_up_on_error(files: Sequence[Path]) -> Iterator[None]:
             with suppress(OSError):
                 path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def shared_marker(folder: Path) -> Iterator[Path]:
+    """Create an empty hidden file for the block, by which other machines check that they see the same folder."""
+    marker = folder / f".{secrets.token_hex(8)}.part"
+    marker.open("xb").close()
+    try:
+        yield marker
+    finally:
+        with suppress(OSError):
+            marker.unlink()
+
+
+def check_shared(marker: Path) -> None:
+    """Raise `ValueError` if this machine does not see a file of `shared_marker`."""
+    if not marker.exists():
+        name = platform.node()
+        raise ValueError(
+            f"the machine {name!r} sees another {str(marker.parent)!r}; use a folder that all machines share"
+        )
 
 
 def reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -212,6 +213,23 @@ def _is_without_weights(network: object) -> bool:
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["impasto.cli.folders", "impasto.experiments.runner", "impasto.training"])
+
+
+def start_forks() -> None:
+    """Start the process that `ForkedProcess` forks, so that workers of the package are forks of it, too."""
+    multiprocessing.forkserver.ensure_running()
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the workers of a command on this machine: the children of the process that forks them."""
+    servers = [
+        child for child in _children(pid) if "forkserver" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8")
+    ]
+    return [worker for server in servers for worker in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
 class ForkedProcess:

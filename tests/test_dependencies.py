@@ -21,7 +21,7 @@ MODULES_OF_EXTRAS = {
     "studio": ["studio/"],
     "track": ["experiments/tracking.py"],
     "video": ["video/"],
-    "scale": ["experiments/cluster.py"],
+    "scale": ["executors/ray_cluster.py"],
     "export": ["pipeline/onnx.py"],
 }
 # The extra `docs` is not installed with the tests.

@@ -221,7 +221,7 @@ def test_every_flag_that_a_page_shows_exists(capsys: pytest.CaptureFixture[str])
         assert main(words) == 0
     known = capsys.readouterr().out
     pages = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
-    others = r"torchrun .* -m impasto|python\s+benchmarks/[^`]*"  # commands with flags of their own
+    others = r"torchrun .* -m impasto|ray start .*|python\s+benchmarks/[^`]*"  # commands with flags of their own
     texts = [re.sub(others, "impasto", page.read_text(encoding="utf-8")) for page in pages]
     shown = {flag for text in texts for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)}
     assert {flag for flag in shown if not re.search(rf"{flag}(?![\w-])", known)} - {"--help"} == set()

@@ -14,6 +14,7 @@ ORDER = [
     "registry",
     "files",
     "devices",
+    "executors",
     "cost",
     "images",
     "weights",

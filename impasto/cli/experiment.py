@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from impasto.cli.flags import CommandParser, add_json, number_between
+from impasto.cli.flags import CommandParser, add_json
 from impasto.cli.interrupts import exit_status
 from impasto.cli.tables import print_rows
+from impasto.cli.workers import add_worker_flags, chosen_runner
 
 
 def run(arguments: list[str]) -> int:
@@ -94,30 +95,7 @@ def add_run_flags(parser: CommandParser) -> None:
         metavar="FOLDER",
         help="Folder of images, metrics and report (required). Runs that it already contains are not repeated.",
     )
-    parser.add_argument(
-        "--workers",
-        metavar="INT",
-        type=number_between(int, 1, 1024),
-        default=1,
-        help="Number of processes, with one thread each; a single one uses all threads (default: 1).",
-    )
-    parser.add_argument(
-        "--runner",
-        choices=("processes", "ray"),
-        default="processes",
-        help="Run the workers on this machine or on a Ray cluster (default: processes).",
-    )
-    parser.add_argument(
-        "--ray-address",
-        metavar="ADDRESS",
-        help="Address of a Ray cluster. Default: start a cluster on this machine that other machines cannot reach.",
-    )
-    parser.add_argument(
-        "--gpus",
-        metavar="FLOAT",
-        type=number_between(float, 0, 16),
-        help="GPUs per Ray worker; fractions are allowed. Default: 1 if the cluster has GPUs.",
-    )
+    add_worker_flags(parser, "carry out runs")
     parser.add_argument("--retry", action="store_true", help="Repeat the runs that failed.")
     add_json(parser)
 
@@ -132,20 +110,19 @@ def carry_out(experiment: Any, options: argparse.Namespace) -> int:
     Returns:
         The exit status.
     """
+    from impasto.experiments.runner import run_experiment
     from impasto.experiments.store import Store
 
     if options.output is None:
         raise ValueError("the output is missing; give -o FOLDER")
-    for flag, value in (("--ray-address", options.ray_address), ("--gpus", options.gpus)):
-        if value is not None and options.runner != "ray":
-            raise ValueError(f"{flag} is for --runner ray; add it, or leave {flag} out")
+    runner = chosen_runner(options)
     store = Store(options.output, create=True)
     store.register(experiment)
     if options.retry:
         store.retry()
     status = 0
     try:
-        _work(experiment, options, _progress(store))
+        run_experiment(options.output, experiment, workers=options.workers, runner=runner, on_run=_progress(store))
     except KeyboardInterrupt as error:
         status = exit_status(error)
         print("impasto: stopped; the same command continues", file=sys.stderr, flush=True)
@@ -154,23 +131,6 @@ def carry_out(experiment: Any, options: argparse.Namespace) -> int:
     store.close()
     _print_summary(options, counts, page, sentences)
     return status
-
-
-def _work(experiment: Any, options: argparse.Namespace, on_run: Callable[[Any], None]) -> None:
-    """Carry out the runs in this process, in several processes, or on a Ray cluster."""
-    folder, workers = options.output, options.workers
-    if options.runner == "ray":
-        from impasto.experiments.cluster import run_on_ray
-
-        address, gpus = options.ray_address, options.gpus
-        run_on_ray(folder, experiment, workers=workers, address=address, gpus=gpus, on_run=on_run)
-        return
-    from impasto.experiments.runner import run_experiment, run_in_processes
-
-    if workers == 1:
-        run_experiment(folder, experiment, on_run=on_run)
-    else:
-        run_in_processes(folder, experiment, workers=workers, on_run=on_run)
 
 
 def _progress(store: Any) -> Callable[[Any], None]:

@@ -6,7 +6,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,11 @@ from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.outputs import summary_line
 from impasto.cli.progress import Bar
 from impasto.cli.streams import STANDARD
+from impasto.cli.workers import add_worker_flags, check_no_workers, chosen_runner
+from impasto.executors import Executor, executor_of
 from impasto.files import clean_up_on_error
 from impasto.images.folders import SUFFIXES
-from impasto.pipeline.folder import FolderResult, stylize_tasks
+from impasto.pipeline.folder import FolderResult, stylize_in_workers, stylize_tasks
 from impasto.pipeline.folder_plan import SUFFIX, FolderTask, folder_tasks
 from impasto.pipeline.stylizer import Stylizer
 from impasto.samples import CONTENTS, STYLES
@@ -42,6 +47,14 @@ def add_folder_outputs(parser: CommandParser) -> None:
     parser.add_advanced(
         "--overwrite", action="store_true", help="Replace other files in the output folder of a folder."
     )
+    add_worker_flags(parser, "stylize pictures of a folder", advanced=True)
+
+
+def check_single(options: argparse.Namespace) -> None:
+    """Raise `ValueError` if a flag is given that applies to a folder only."""
+    if options.suffix is not None and options.output != STANDARD:
+        raise ValueError("--suffix is for a folder of images; -o FILE determines the format of a single image")
+    check_no_workers(options, "a folder of images")
 
 
 def is_folder(content: str) -> bool:
@@ -62,24 +75,49 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
         tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
         print_folder_plan(tasks, stylizer, as_json=options.json)
         return 0
+    runner = chosen_runner(options)
+    executor = executor_of(runner, options.workers)
+    tally = _Tally()
     with Interrupts() as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
         tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
-        if skipped := sum(task.record is not None for task in tasks):
+        if skipped := sum(task.is_finished for task in tasks):
             _print_message(f"{skipped} of {len(tasks)} pictures are already stylized and are skipped")
-        done = _stylize_all(tasks, stylizer, options, interrupts)
-        failed = [result.error for result in done if result.error is not None]
-        for error in failed:
+        if executor is None:
+            _stylize_here(tasks, stylizer, options, interrupts, tally)
+        else:
+            _stylize_in_workers(tasks, stylizer, options, interrupts, tally, executor)
+        for error in tally.errors:
             _print_message(error)
-        if len(failed) == len(tasks):
+        if len(tally.errors) == len(tasks):
             raise ValueError(f"none of the pictures in {folder!r} could be stylized")
     if interrupts.requested:
-        finished = sum(result.record is not None and result.record["stopped"] != "cancelled" for result in done)
-        _print_message(f"stopped with {finished} of {len(tasks)} pictures finished; the same command continues")
+        text = f"stopped with {tally.finished} of {len(tasks)} pictures finished; the same command continues"
+        _print_message(text)
         return interrupts.status
-    if failed:
-        _print_message(f"{len(failed)} of {len(tasks)} pictures could not be stylized")
-    return 2 if failed else 0
+    if tally.errors:
+        _print_message(f"{len(tally.errors)} of {len(tasks)} pictures could not be stylized")
+    return 2 if tally.errors else 0
+
+
+@dataclass
+class _Tally:
+    """Counts and errors of the pictures; their records are not kept, because there may be many of them."""
+
+    done: int = 0
+    stylized: int = 0
+    finished: int = 0
+    """Pictures with a complete output, including those that existed."""
+    errors: list[str] = field(default_factory=list)
+    notes: set[str] = field(default_factory=set)
+
+    def add(self, result: FolderResult, total: int, *, as_json: bool) -> None:
+        """Count and report a picture."""
+        self.done += 1
+        self.stylized += result.status == "stylized"
+        self.finished += result.record is not None and result.record["stopped"] != "cancelled"
+        self.errors += [] if result.error is None else [result.error]
+        _report(result, f"{self.done}/{total}", self.notes, as_json=as_json)
 
 
 def _output(options: argparse.Namespace, folder: str) -> str:
@@ -104,13 +142,15 @@ def _output(options: argparse.Namespace, folder: str) -> str:
     return str(options.output)
 
 
-def _stylize_all(
-    tasks: Sequence[FolderTask], stylizer: Stylizer, options: argparse.Namespace, interrupts: Interrupts
-) -> list[FolderResult]:
-    """Carry out the tasks until a signal, which keeps the best image so far of the current one."""
+def _stylize_here(
+    tasks: Sequence[FolderTask],
+    stylizer: Stylizer,
+    options: argparse.Namespace,
+    interrupts: Interrupts,
+    tally: _Tally,
+) -> None:
+    """Carry out the tasks in this process until a signal, which keeps the best image so far of the current one."""
     bar: Bar
-    done: list[FolderResult] = []
-    notes: set[str] = set()
 
     def on_step(step: Step) -> bool:
         interrupts.phase = "running"
@@ -118,20 +158,57 @@ def _stylize_all(
         return not interrupts.requested
 
     results = stylize_tasks(tasks, stylizer, bits=options.bits, keep_location=options.keep_location, on_step=on_step)
-    try:
+    with _interruptible(interrupts, tally):
         for i, task in enumerate(tasks, 1):
             if interrupts.requested:
                 break
             interrupts.phase = "loading"
-            with Bar(f"{i}/{len(tasks)} {task.content.name}", quiet=task.record is not None) as bar:
+            with Bar(f"{i}/{len(tasks)} {task.content.name}", quiet=task.is_finished) as bar:
                 result = next(results)
-            done.append(result)
-            _report(result, f"{i}/{len(tasks)}", notes, as_json=options.json)
+            tally.add(result, len(tasks), as_json=options.json)
+
+
+def _stylize_in_workers(
+    tasks: Sequence[FolderTask],
+    stylizer: Stylizer,
+    options: argparse.Namespace,
+    interrupts: Interrupts,
+    tally: _Tally,
+    executor: Executor,
+) -> None:
+    """Carry out the tasks in workers until a signal, which keeps the best images so far of those in progress."""
+    began, existing = time.perf_counter(), sum(task.is_finished for task in tasks)
+    results = stylize_in_workers(
+        tasks,
+        stylizer,
+        executor,
+        workers=options.workers,
+        bits=options.bits,
+        keep_location=options.keep_location,
+        is_stopped=lambda: interrupts.requested,
+    )
+    interrupts.phase = "running"
+    with _interruptible(interrupts, tally), closing(results), Bar(options.method, unit="picture") as bar:
+        for result in results:
+            tally.add(result, len(tasks), as_json=options.json)
+            if tally.done > existing:
+                seconds = time.perf_counter() - began
+                bar(Step(tally.done - existing, {}, seconds, total=len(tasks) - existing))
+    seconds = time.perf_counter() - began
+    if tally.stylized:
+        rate = f"{tally.stylized / seconds:.3g} pictures/s"
+        _print_message(f"stylized {tally.stylized} pictures in {seconds:.1f} s ({rate})")
+
+
+@contextmanager
+def _interruptible(interrupts: Interrupts, tally: _Tally) -> Iterator[None]:
+    """End the block at an immediate stop; a run that has written nothing ends as a whole."""
+    try:
+        yield
     except KeyboardInterrupt as error:
-        if not any(result.status == "stylized" for result in done):
+        if not tally.stylized:
             raise
         interrupts.stop(exit_status(error))
-    return done
 
 
 def _report(result: FolderResult, number: str, notes: set[str], *, as_json: bool) -> None:

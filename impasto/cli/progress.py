@@ -23,6 +23,8 @@ LINE_INTERVAL = 30.0
 """Seconds between two progress lines where stderr is not a terminal."""
 PREVIEW_INTERVAL = 1.0
 """Minimum number of seconds between two previews."""
+CLOCK_TIME = 600
+"""Remaining seconds from which on the time of the end is shown too."""
 
 
 class Bar:
@@ -70,7 +72,8 @@ class Bar:
         if step.total is None:
             return text
         left = round((step.total - step.index) / rate)
-        return f"{text}  {left // 60}:{left % 60:02d} left"
+        end = "" if left < CLOCK_TIME else f" (until {time.strftime('%a %H:%M', time.localtime(time.time() + left))})"
+        return f"{text}  {left // 60}:{left % 60:02d} left{end}"
 
 
 class Preview:
@@ -173,4 +176,4 @@ def _rich_bar() -> Progress:
         BarColumn(bar_width=16),
         TextColumn("{task.fields[figures]}"),
     ]
-    return Progress(*columns, console=Console(stderr=True), refresh_per_second=5, redirect_stdout=False)
+    return Progress(*columns, console=Console(stderr=True), refresh_per_second=5, redirect_stdout=sys.stdout.isatty())

@@ -11,7 +11,7 @@ from typing import Any
 import impasto.pipeline.stylizer
 from impasto.cli.dry_run import print_plan
 from impasto.cli.flags import CommandParser, add_settings, given_settings, named_as_flag
-from impasto.cli.folders import add_folder_outputs, is_folder, stylize_folder
+from impasto.cli.folders import add_folder_outputs, check_single, is_folder, stylize_folder
 from impasto.cli.memory import keep_freed_memory
 from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import STANDARD, open_inputs
@@ -56,8 +56,7 @@ def stylize(arguments: list[str]) -> int:
             (content, *styles), opened = _open_stdin(options.pictures, settings)
             print_plan(content, styles, method, max_pixels=options.max_pixels, as_json=options.json, **opened)
             return 0
-        if options.suffix is not None and options.output != STANDARD:
-            raise ValueError("--suffix is for a folder of images; -o FILE determines the format of a single image")
+        check_single(options)
         files = METHODS[method].inputs(configure(method, settings))
         inputs = [*options.pictures, *(file for each in files.values() for file in each)]
         return stylize_to_file(run, options, inputs, title=method)

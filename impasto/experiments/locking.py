@@ -92,12 +92,6 @@ class Runner:
                 connection.executemany("INSERT INTO scores VALUES (?, ?, ?, ?)", rows)
 
 
-def has_waiting_runs(store: Store) -> bool:
-    """Return whether a run is waiting or was claimed by a process that died."""
-    reclaim(store)
-    return store.counts()["waiting"] > 0
-
-
 def reclaim(store: Store) -> None:
     """Set runs that were claimed by dead processes to waiting, or to failed after `ATTEMPTS` attempts."""
     with store.translate_errors():

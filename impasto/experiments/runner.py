@@ -1,20 +1,26 @@
-"""Run the tasks of an experiment in this process, or in several processes that share its folder."""
+"""Run the tasks of an experiment in this process, or in workers.
+
+Only the first process writes into the folder of the experiment: the images of workers travel as bytes. Machines of a
+cluster need no common folder for outputs; files that the experiment names must have the same path on each of them.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from impasto.devices import reset_peak_memory
+from impasto.executors import Executor, IsStopped, Runners, executor_of
 from impasto.experiments.expand import Experiment
-from impasto.experiments.locking import Claim, Runner, has_waiting_runs
+from impasto.experiments.locking import ATTEMPTS, DIED, Claim, Runner
 from impasto.experiments.run import Run, Task
 from impasto.experiments.scoring import Scorer
 from impasto.experiments.store import Store
+from impasto.files import write_atomically
 from impasto.images import load_image
 from impasto.pipeline.stylizer import stylize
 
@@ -22,69 +28,118 @@ OnRun = Callable[[Run], object]
 """Called with every run that finishes."""
 PICTURES = "pictures"
 """Folder of the output images, inside the folder of the experiment."""
-POLL_INTERVAL = 0.2
-"""Seconds between two checks of the worker processes."""
+Files = dict[str, bytes]
+"""Contents of files by their paths relative to the folder of the experiment."""
 
 
-def run_experiment(folder: str | Path, experiment: Experiment, *, on_run: OnRun | None = None) -> None:
-    """Run waiting tasks, one after another, until none is left that no other process has claimed.
+def run_experiment(
+    folder: str | Path,
+    experiment: Experiment,
+    *,
+    workers: int = 1,
+    runner: Runners | Executor = "processes",
+    on_run: OnRun | None = None,
+) -> None:
+    """Run waiting tasks until none is left that no other process has claimed.
 
     A run that fails is stored as failed, and the next one starts. Finished runs are kept however the process ends; an
-    exception such as `KeyboardInterrupt` releases the current run.
+    exception such as `KeyboardInterrupt` releases the runs in progress. A worker that dies is replaced, and its run
+    starts again; after three workers it has failed.
 
     Args:
         folder: folder of the experiment.
         experiment: the experiment, registered in the folder.
+        workers: number of runs at a time.
+        runner: where the workers run: `processes`, `ray`, or an executor. One worker of `processes` is this process.
         on_run: called with every run that finishes.
 
     Raises:
-        ValueError: if the folder cannot be used.
+        ValueError: if the folder cannot be used, or the workers cannot be started.
     """
+    executor = executor_of(runner, workers)
     store = Store(folder)
-    scorer = Scorer(experiment.evaluation_network, experiment.metrics)
     try:
-        with Runner(store) as runner:
-            while claim := runner.claim():
-                run = execute(claim, store.folder, scorer)
-                runner.finish(run)
-                if on_run is not None:
-                    on_run(run)
+        with Runner(store) as claims:
+            if executor is None:
+                runs = _own_runs(claims, store.folder, experiment)
+            else:
+                runs = _runs_of_workers(claims, store.folder, experiment, executor, workers)
+            with closing(runs):
+                for run in runs:
+                    claims.finish(run)
+                    if on_run is not None:
+                        on_run(run)
     finally:
         store.close()
 
 
-def run_in_processes(folder: str | Path, experiment: Experiment, *, workers: int, on_run: OnRun | None = None) -> None:
-    """Run waiting tasks in several processes with one thread each.
+def _own_runs(claims: Runner, folder: Path, experiment: Experiment) -> Generator[Run]:
+    """Carry out runs in this process, one after another."""
+    scorer = Scorer(experiment.evaluation_network, experiment.metrics)
+    while claim := claims.claim():
+        yield execute(claim, folder, scorer)
 
-    A process that dies is replaced, and its run starts again.
+
+def _runs_of_workers(
+    claims: Runner, folder: Path, experiment: Experiment, executor: Executor, workers: int
+) -> Generator[Run]:
+    """Carry out runs in workers, and write their files into the folder of the experiment."""
+    start = partial(RunWorker, experiment.evaluation_network, experiment.metrics)
+    tasks = _claimed(claims, folder)
+    for outcome in executor.run(start, tasks, workers=workers, attempts=ATTEMPTS):
+        if outcome.died:
+            yield Run(outcome.task.claim.task, "failed", error=DIED)
+        else:
+            run, files = outcome.value
+            yield _collected(run, files, folder)
+
+
+def _claimed(claims: Runner, folder: Path) -> Iterator[ClaimedRun]:
+    while claim := claims.claim():
+        picture = claim.stylized.picture if claim.stylized else None
+        is_needed = picture is not None and (folder / picture).is_file()
+        yield ClaimedRun(claim, {picture: (folder / picture).read_bytes()} if picture and is_needed else {})
+
+
+def _collected(run: Run, files: Files, folder: Path) -> Run:
+    """Write the files of a run of a worker."""
+    try:
+        for path, content in sorted(files.items()):  # the record NAME.json before the image NAME.png
+            write_atomically(folder / path, content)
+    except ValueError as error:
+        return replace(run, status="failed", error=str(error), picture=None)
+    return run
+
+
+@dataclass(frozen=True)
+class ClaimedRun:
+    """A run that is sent to a worker, with the image that only needs a new evaluation."""
+
+    claim: Claim
+    files: Files
+
+
+class RunWorker:
+    """Carry out runs in a worker, in temporary folders.
 
     Args:
-        folder: folder of the experiment.
-        experiment: the experiment, registered in the folder.
-        workers: number of processes.
-        on_run: called in this process with every run that finishes.
-
-    Raises:
-        ValueError: if the folder cannot be used.
+        evaluation_network: name of the backbone whose features the metrics compare.
+        metrics: names of the metrics.
     """
-    store = Store(folder)
-    processes = [_start_process(folder, experiment) for _ in range(workers)]
-    reported = {run.task.key for run in store.runs() if run.status in ("done", "failed")}
-    try:
-        while processes:
-            time.sleep(POLL_INTERVAL)
-            ended = [process for process in processes if process.exitcode is not None]
-            processes = [process for process in processes if process.exitcode is None]
-            for process in ended:
-                if process.exitcode and has_waiting_runs(store):
-                    processes.append(_start_process(folder, experiment))
-            reported |= _report_finished(store, reported, on_run)
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
-        store.close()
+
+    def __init__(self, evaluation_network: str, metrics: tuple[str, ...]) -> None:
+        self._scorer = Scorer(evaluation_network, metrics)
+
+    def __call__(self, claimed: ClaimedRun, is_stopped: IsStopped) -> Iterator[tuple[Run, Files]]:
+        """Yield the results of a run and the files that it produced."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            for path, content in claimed.files.items():
+                write_atomically(folder / path, content)
+            run = execute(claimed.claim, folder, self._scorer)
+            found = (path for path in folder.rglob("*") if path.is_file())
+            contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+        yield run, {path: content for path, content in contents.items() if path not in claimed.files}
 
 
 def execute(claim: Claim, folder: Path, scorer: Scorer) -> Run:
@@ -104,39 +159,6 @@ def execute(claim: Claim, folder: Path, scorer: Scorer) -> Run:
     except Exception as error:  # one failure must not end the other runs
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         return Run(claim.task, "failed", error=f"{kind}{' '.join(str(error).split())}"[:500])
-
-
-def _start_process(folder: str | Path, experiment: Experiment) -> multiprocessing.process.BaseProcess:
-    context = multiprocessing.get_context("spawn")  # a fork would inherit locks, threads and an open database
-    process = context.Process(target=_process, args=(str(folder), experiment, os.getpid()), daemon=True)
-    process.start()
-    return process
-
-
-def _report_finished(store: Store, reported: set[str], on_run: OnRun | None) -> set[str]:
-    """Call `on_run` with runs that finished since the last call; return their keys."""
-    new = [key for key in store.finished() if key not in reported]
-    if new and on_run is not None:
-        for run in store.runs():
-            if run.task.key in new:
-                on_run(run)
-    return set(new)
-
-
-def _process(folder: str, experiment: Experiment, parent: int) -> None:
-    """Run tasks in a worker process."""
-    import signal
-
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
-    torch.set_num_threads(1)
-
-    def exit_without_parent(_run: Run) -> None:
-        if os.getppid() != parent:  # the parent was killed and cannot end this process
-            raise SystemExit(1)
-
-    run_experiment(folder, experiment, on_run=exit_without_parent)
 
 
 def _stylize(task: Task, folder: Path) -> Run:

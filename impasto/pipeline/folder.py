@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from impasto.devices import reset_peak_memory
-from impasto.files import check_writable, clean_up_on_error
+from impasto.executors import Executor, IsStopped, Runners, executor_of
+from impasto.files import check_shared, check_writable, clean_up_on_error, shared_marker
 from impasto.images import MAX_PIXELS, Bits, Source, read_size
-from impasto.pipeline.folder_plan import SUFFIX, FolderTask, folder_tasks
+from impasto.pipeline.folder_plan import SUFFIX, FolderTask, finished_record, folder_tasks
 from impasto.pipeline.plan import Plan
-from impasto.pipeline.records import record_path
+from impasto.pipeline.records import load_record, record_path
 from impasto.pipeline.run import OnStep
 from impasto.pipeline.stylizer import Stylizer
 from impasto.types import Step
@@ -36,6 +38,7 @@ class FolderResult:
 
 OnPicture = Callable[[FolderResult], object]
 """Called with the result of every content image; returning False stops before the next one."""
+DIED = "two processes died while they stylized this picture; there may be too little memory"
 
 
 def stylize_folder(
@@ -45,13 +48,9 @@ def stylize_folder(
     method: str = "gatys",
     *,
     suffix: str = SUFFIX,
-    bits: Bits = 8,
-    keep_location: bool = False,
     overwrite: bool = False,
-    on_picture: OnPicture | None = None,
-    on_step: OnStep | None = None,
     max_pixels: int = MAX_PIXELS,
-    **settings: Any,
+    **options: Any,
 ) -> list[FolderResult]:
     """Stylize every picture of a folder and its subfolders into another folder.
 
@@ -63,21 +62,62 @@ def stylize_folder(
         output: folder of the outputs and their records, created if missing; may be inside `content`.
         method: name of a method.
         suffix: format of the outputs.
-        bits: bits per channel; 16 needs `.png` or `.tif`.
-        keep_location: as for `Result.save`.
         overwrite: whether to replace files that are not outputs of the same inputs and settings.
-        on_picture: called with the result of every picture; returning False stops before the next one.
-        on_step: called with every step; returning False stops that picture and keeps its best image.
         max_pixels: largest number of pixels of an input.
-        settings: as for `stylize`, without masks, which belong to one content image.
+        options: fields of `FolderOptions` (`bits`, `keep_location`, `workers`, `runner`, `on_picture`, `on_step`), and
+            settings as for `stylize`, without masks, which belong to one content image.
+
+    Returns:
+        The results in the order in which the pictures were finished.
 
     Raises:
         ValueError: for wrong inputs or settings, or if a file would be replaced without `overwrite`.
     """
-    stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = folder_tasks(Path(content), Path(output), stylizer, suffix=suffix, bits=bits, overwrite=overwrite)
-    results = stylize_tasks(tasks, stylizer, bits=bits, keep_location=keep_location, on_step=on_step)
-    return list(_report(results, on_picture))
+    run = FolderOptions(**{name: options.pop(name) for name in FolderOptions.__dataclass_fields__ if name in options})
+    stylizer = Stylizer(style, method, max_pixels=max_pixels, **options)
+    tasks = folder_tasks(content, output, stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
+    return run.carry_out(tasks, stylizer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """How the pictures of a folder are saved, and where they are computed."""
+
+    bits: Bits = 8
+    """Bits per channel; 16 needs `.png` or `.tif`."""
+    keep_location: bool = False
+    """As for `Result.save`."""
+    workers: int = 1
+    """Number of pictures at a time, each in a process of its own."""
+    runner: Runners | Executor = "processes"
+    """Where the workers run: `processes`, `ray`, or an executor such as `RayCluster(address)`, whose machines need the
+    same folders. One worker of `processes` is this process."""
+    on_picture: OnPicture | None = None
+    """Called with the result of every picture; returning False stops before the next one, and discards those that
+    workers have begun."""
+    on_step: OnStep | None = None
+    """Called with every step, without workers only; returning False stops that picture and keeps its best image."""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for options that contradict each other."""
+        if self.on_step is not None and executor_of(self.runner, self.workers) is not None:
+            raise ValueError("on_step: workers cannot call it; give one worker, or use on_picture")
+
+    def carry_out(self, tasks: Sequence[FolderTask], stylizer: Stylizer) -> list[FolderResult]:
+        """Stylize the content images; `on_picture` may stop it."""
+        executor = executor_of(self.runner, self.workers)
+        saving: dict[str, Any] = {"bits": self.bits, "keep_location": self.keep_location}
+        if executor is None:
+            results = stylize_tasks(tasks, stylizer, on_step=self.on_step, **saving)
+        else:
+            results = stylize_in_workers(tasks, stylizer, executor, workers=self.workers, **saving)
+        done: list[FolderResult] = []
+        with closing(results):
+            for result in results:
+                done.append(result)
+                if self.on_picture is not None and self.on_picture(result) is False:
+                    break
+        return done
 
 
 @dataclass(frozen=True)
@@ -112,10 +152,10 @@ def plan_tasks(tasks: Sequence[FolderTask], stylizer: Stylizer) -> FolderPlan:
     """
     pixels: dict[Path, int] = {}
     for task in tasks:
-        if task.record is None:
+        if not task.is_finished:
             with suppress(ValueError, OSError):  # the run reports it
                 pixels[task.content] = math.prod(stylizer.output_shape(read_size(task.content)))
-    skipped = sum(task.record is not None for task in tasks)
+    skipped = sum(task.is_finished for task in tasks)
     if not pixels:
         return FolderPlan(len(tasks), skipped, 0.0, None)
     largest = max(pixels, key=lambda file: pixels[file])
@@ -153,7 +193,7 @@ def stylize_tasks(
     bits: Bits = 8,
     keep_location: bool = False,
     on_step: OnStep | None = None,
-) -> Iterator[FolderResult]:
+) -> Generator[FolderResult]:
     """Stylize one content image after the other, each when its result is requested.
 
     Args:
@@ -170,22 +210,123 @@ def stylize_tasks(
         ValueError: for a setting that turns out to be wrong with the first picture.
         Exception: any exception of `on_step`.
     """
-    if any(task.record is None for task in tasks):
-        check_writable(tasks[0].output)
-    has_output, listener = False, _Listener(on_step)
+    _check_writable(tasks)
+    has_output = False
     for task in tasks:
-        if task.record is not None:
-            yield FolderResult(task.content, task.output, "skipped", record=task.record)
+        if task.is_finished:
+            yield _skipped(task)
             continue
-        try:
-            record = _stylize(task, stylizer, listener, bits=bits, keep_location=keep_location)
-        except Exception as error:  # one picture that fails must not stop the others
-            if error is listener.error or (_names_a_setting(error, stylizer) and not has_output):
-                raise
-            yield _failure(task, error)
+        attempt = _attempt(task, stylizer, on_step, bits=bits, keep_location=keep_location)
+        yield attempt.result_after(has_output=has_output)
+        has_output |= attempt.result.status == "stylized"
+
+
+def stylize_in_workers(
+    tasks: Sequence[FolderTask],
+    stylizer: Stylizer,
+    executor: Executor,
+    *,
+    workers: int,
+    is_stopped: IsStopped = lambda: False,
+    **saving: Any,
+) -> Generator[FolderResult]:
+    """Stylize several content images at a time, in workers that read them and write the outputs.
+
+    A worker that dies is replaced, and its picture is stylized again; one that ends two workers has failed.
+
+    Args:
+        tasks: the content images, from `folder_tasks`.
+        stylizer: method, settings and style images.
+        executor: where the workers run.
+        workers: number of workers.
+        is_stopped: when it returns True, the pictures in progress stop after the step, and no other one is begun.
+        saving: arguments of `Result.save`: `bits` and `keep_location`.
+
+    Yields:
+        The result of every task, failures included: those that exist first, the others when they are finished.
+
+    Raises:
+        ValueError: for a setting that turns out to be wrong with the first picture, or if workers cannot be started.
+    """
+    _check_writable(tasks)
+    yield from (_skipped(task) for task in tasks if task.is_finished)
+    has_output, waiting = False, (task for task in tasks if not task.is_finished)
+    if all(task.is_finished for task in tasks):
+        return
+    with shared_marker(tasks[0].output.parent) as marker:
+        start = partial(FolderWorker, stylizer, marker, **saving)
+        for outcome in executor.run(start, waiting, workers=workers, is_stopped=is_stopped):
+            if outcome.died:
+                yield _failure(outcome.task, ValueError(DIED))
+                continue
+            yield outcome.value.result_after(has_output=has_output)
+            has_output |= outcome.value.result.status == "stylized"
+
+
+class FolderWorker:
+    """Stylize content images in a worker.
+
+    Args:
+        stylizer: method, settings and style images.
+        marker: a file in the folder of the outputs, which all machines must see.
+        saving: arguments of `Result.save`.
+
+    Raises:
+        ValueError: if this machine does not see it.
+    """
+
+    def __init__(self, stylizer: Stylizer, marker: Path, **saving: Any) -> None:
+        check_shared(marker)
+        self._stylizer, self._saving = stylizer, saving
+
+    def __call__(self, task: FolderTask, is_stopped: IsStopped) -> Iterator[_Attempt]:
+        """Yield the result of one content image."""
+        record = finished_record(task, self._stylizer)
+        if record is not None:  # by a worker that died before it could report it
+            yield _Attempt(FolderResult(task.content, task.output, "stylized", record=record))
         else:
-            has_output = True
-            yield FolderResult(task.content, task.output, "stylized", record=record)
+            yield _attempt(task, self._stylizer, lambda step: not is_stopped(), **self._saving)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The result of a picture, and the mistake in the settings that it may be due to."""
+
+    result: FolderResult
+    wrong_setting: str | None = None
+
+    def result_after(self, *, has_output: bool) -> FolderResult:
+        """Return the result; raise the mistake unless there is an output with these settings."""
+        if self.wrong_setting is not None and not has_output:
+            raise ValueError(self.wrong_setting)
+        return self.result
+
+
+def _attempt(task: FolderTask, stylizer: Stylizer, on_step: OnStep | None, **saving: Any) -> _Attempt:
+    """Stylize and save one content image; raise exceptions of `on_step` only."""
+    listener = _Listener(on_step)
+    try:
+        record = _stylize(task, stylizer, listener, **saving)
+    except Exception as error:  # one picture that fails must not stop the others
+        if error is listener.error:
+            raise
+        return _Attempt(_failure(task, error), str(error) if _names_a_setting(error, stylizer) else None)
+    return _Attempt(FolderResult(task.content, task.output, "stylized", record=record))
+
+
+def _check_writable(tasks: Sequence[FolderTask]) -> None:
+    if not all(task.is_finished for task in tasks):
+        check_writable(tasks[0].output)
+
+
+def _skipped(task: FolderTask) -> FolderResult:
+    """Return the result of a finished output; its record is read now, because those of many outputs take memory."""
+    try:
+        record = load_record(task.output)
+    except (ValueError, OSError) as error:  # it was removed since the tasks were made
+        return _failure(task, error)
+    record = {name: value for name, value in record.items() if name != "curve"}
+    return FolderResult(task.content, task.output, "skipped", record=record)
 
 
 class _Listener:
@@ -216,14 +357,6 @@ def _failure(task: FolderTask, error: Exception) -> FolderResult:
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
     name = "" if str(task.content) in text else f"{str(task.content)!r}: "
     return FolderResult(task.content, task.output, "failed", error=f"{name}{kind}{text}")
-
-
-def _report(results: Iterable[FolderResult], on_picture: OnPicture | None) -> Iterator[FolderResult]:
-    """Pass every result to `on_picture` until it returns False."""
-    for result in results:
-        yield result
-        if on_picture is not None and on_picture(result) is False:
-            return
 
 
 def _stylize(

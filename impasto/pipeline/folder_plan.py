@@ -31,8 +31,8 @@ class FolderTask:
 
     content: Path
     output: Path
-    record: dict[str, Any] | None = None
-    """Record of a complete output that exists with the same inputs and settings; None where there is work to do."""
+    is_finished: bool = False
+    """Whether a complete output exists with the same inputs and settings."""
 
 
 def folder_tasks(
@@ -71,10 +71,16 @@ def folder_tasks(
             "allow it, or give another folder"
         )
     for task in tasks:
-        if task.record is None:
+        if not task.is_finished:
             check_replaceable(task.output)
     check_format(outputs[0], bits)
     return tasks
+
+
+def finished_record(task: FolderTask, stylizer: Stylizer) -> dict[str, Any] | None:
+    """Return the record of a complete output that exists with the same inputs and settings, without the curve."""
+    record, _ = _existing_output(task.output, task.content, stylizer, stylizer.weights)
+    return None if record is None else {name: value for name, value in record.items() if name != "curve"}
 
 
 def output_names(files: Sequence[Path], suffix: str) -> list[Path]:
@@ -138,7 +144,7 @@ def _tasks(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -
     weights = stylizer.weights  # read here, because without weights every picture would fail separately
     for file, path in zip(files, outputs, strict=True):
         record, conflict = _existing_output(path, file, stylizer, weights)
-        tasks.append(FolderTask(file, path, record))
+        tasks.append(FolderTask(file, path, record is not None))
         conflicts += [f"{str(path)!r} {conflict}"] if conflict else []
     return tasks, conflicts
 

@@ -137,7 +137,7 @@ class Stylizer:
         self.config: MethodConfig = configure(method, settings)
         self.instance = METHODS[method](self.config)
         self._start_method, self._details_method = start_method(self.instance), details_method(self.instance)
-        self._device = pick_device(self.config.device)
+        pick_device(self.config.device)  # raises an error if it does not exist
         self._files: dict[str, tuple[Source, ...]] = {**self.instance.inputs(self.config), **pictures}
         sources = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
         self._mix = _mix(self.config.style_mix, len(sources))
@@ -177,6 +177,11 @@ class Stylizer:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))
             with self._explained(picture, entry), notebook_progress(self.method, on_step) as listener:
                 return self._stylize(picture, entry, listener, None if checkpoint is None else Path(checkpoint))
+
+    @property
+    def _device(self) -> torch.device:
+        """The device of this machine: a stylizer may be sent to another one."""
+        return pick_device(self.config.device)
 
     def output_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width of the output for those of a content image, in pixels."""

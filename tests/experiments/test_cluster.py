@@ -71,7 +71,7 @@ def title(pid: int) -> str:
 
 def busy_workers(pid: int) -> list[int]:
     """Return the workers of a program that are running a task."""
-    return [each for each in descendants(pid) if title(each).startswith("ray::Worker.run")]
+    return [each for each in descendants(pid) if title(each).startswith("ray::ImpastoWorker.work")]
 
 
 def addresses(pid: int) -> set[str]:
@@ -195,7 +195,7 @@ def test_a_run_whose_workers_died_three_times_has_failed_and_the_status_is_0(obs
 @pytest.mark.slow
 def test_the_cluster_listens_on_the_local_host_only(observed: Observed) -> None:
     everywhere = set().union(*observed.listeners.values())
-    assert any("ray::Worker" in name for name in observed.listeners)
+    assert any("ray::ImpastoWorker" in name for name in observed.listeners)
     assert len([each for each in observed.listeners.values() if each]) >= 4
     assert everywhere <= {"0100007F", "0000000000000000FFFF00000100007F"}
 

@@ -20,14 +20,14 @@ from typing import Any
 
 import pytest
 import torch
-from support import ForkedProcess
+from support import ForkedProcess, workers_of
 
 from impasto.cli import main
 from impasto.experiments.expand import Experiment, experiment_of, read_experiment
 from impasto.experiments.locking import ATTEMPTS, Runner
 from impasto.experiments.rows import VERSION
 from impasto.experiments.run import Run
-from impasto.experiments.runner import run_experiment, run_in_processes
+from impasto.experiments.runner import run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 from impasto.images import load_image, read_record, save_image
@@ -365,7 +365,7 @@ def test_two_workers_give_the_results_of_one_process_and_a_killed_one_is_replace
             killed.append(int(workers[0].pid or 0))
             os.kill(killed[0], signal.SIGKILL)
 
-    run_in_processes(tmp_path / "two", experiment, workers=2, on_run=kill_first)
+    run_experiment(tmp_path / "two", experiment, workers=2, on_run=kill_first)
     one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
     assert len(killed) == 1
     assert len(started) == 3
@@ -430,10 +430,9 @@ def test_a_worker_that_is_killed_is_replaced_and_the_command_succeeds(tmp_path: 
     file, folder = file_of(tmp_path, seeds=8, steps=100), tmp_path / "out"
     process = start(folder, file, "--workers", "2", "--json")
     wait_until_done(folder, 1, process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
-    workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")]
+    workers = workers_of(process.pid)
     assert len(workers) == 2
-    os.kill(int(workers[0]), signal.SIGKILL)
+    os.kill(workers[0], signal.SIGKILL)
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["done"] == 8

@@ -1,0 +1,242 @@
+"""Define executors, and distribute tasks among their workers.
+
+A task is a small value that can be pickled, such as a path: a worker opens the files itself. Each worker has one task
+at a time, and no more than one task per worker is taken from the tasks in advance, so that their number does not matter
+for the memory.
+"""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Runners = Literal["processes", "ray"]
+RUNNERS: tuple[Runners, ...] = ("processes", "ray")
+"""Names of the executors."""
+IsStopped = Callable[[], bool]
+"""Returns whether the work is to end as soon as possible."""
+Work = Callable[[Any, IsStopped], Iterator[Any]]
+"""Carries out a task and yields values for the process that distributes the tasks."""
+Start = Callable[[], Work]
+"""Called once in each worker, after it was pickled; reads what all tasks need, such as networks."""
+ATTEMPTS = 2
+"""Workers that may die with a task until it has failed."""
+START_ATTEMPTS = 3
+"""Workers that may die one after the other before they are ready."""
+POLL_INTERVAL = 0.1
+"""Seconds between two questions whether the work is to end."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A value that a task yielded, or its failure."""
+
+    task: Any
+    value: Any = None
+    died: bool = False
+    """Whether the task failed, because every worker that carried it out died."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a worker reports."""
+
+    kind: Literal["ready", "value", "warning", "end", "error", "died"]
+    content: Any = None
+
+
+class WorkerPool(ABC):
+    """Workers that were started; a worker is identified by a hashable value."""
+
+    @abstractmethod
+    def start_worker(self) -> Hashable:
+        """Start a worker, and return it; it reports `ready`."""
+
+    @abstractmethod
+    def send(self, worker: Hashable, task: Any) -> None:
+        """Give a task to a worker that has none; it reports values and then `end` with the last one, or `error`."""
+
+    @abstractmethod
+    def receive(self, timeout: float) -> list[tuple[Hashable, Message]]:
+        """Return the messages that have come, after at most `timeout` seconds; a worker that ended reports `died`."""
+
+    @abstractmethod
+    def request_stop(self) -> None:
+        """Tell all workers to end their tasks as soon as possible."""
+
+
+class Executor(ABC):
+    """A kind of worker processes, and where they run."""
+
+    @abstractmethod
+    def pool(self, start: Start, workers: int) -> AbstractContextManager[WorkerPool]:
+        """Return a context manager of the workers, which ends all of them at the end of its block.
+
+        Args:
+            start: called once in each worker; returns the function that carries out tasks.
+            workers: largest number of workers at a time.
+
+        Raises:
+            ValueError: in one line, if they cannot be started.
+        """
+
+    def run(
+        self,
+        start: Start,
+        tasks: Iterable[Any],
+        *,
+        workers: int,
+        attempts: int = ATTEMPTS,
+        is_stopped: IsStopped = lambda: False,
+    ) -> Iterator[Outcome]:
+        """Carry out tasks, and yield what they yield, in the order in which that happens.
+
+        A worker that dies is replaced, and its task is carried out again. Warnings of the workers are issued in this
+        process. Closing the iterator ends the workers at once.
+
+        Args:
+            start: called once in each worker; returns the function that carries out tasks.
+            tasks: values that can be pickled.
+            workers: largest number of workers.
+            attempts: number of workers that may die with a task until it has failed.
+            is_stopped: when it returns True, no further task is begun, and those in progress are told to end.
+
+        Raises:
+            ValueError: if the workers cannot be started, or if one raises it.
+            RuntimeError: if a worker raises another exception.
+        """
+        with self.pool(start, workers) as pool:
+            yield from _Distribution(pool, tasks, workers, attempts, is_stopped).outcomes()
+
+
+def messages_of(work: Work, task: Any, is_stopped: IsStopped) -> Iterator[Message]:
+    """Carry out a task in a worker, and yield what it reports.
+
+    The last value is reported with the end: otherwise a worker that dies between the two would report it, and the next
+    one again.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        last: list[Any] = []
+        try:
+            for value in work(task, is_stopped):
+                yield from _take_warnings(caught)
+                yield from (Message("value", each) for each in last)
+                last = [value]
+        except Exception as error:
+            yield error_message(error)
+        else:
+            yield from _take_warnings(caught)
+            yield Message("end", last)
+
+
+def error_message(error: Exception) -> Message:
+    """Return the report of an exception: that of a user's mistake with one line, another with its traceback."""
+    if isinstance(error, ValueError):
+        return Message("error", (True, str(error)))
+    return Message("error", (False, "".join(traceback.format_exception(error))))
+
+
+def _take_warnings(caught: list[warnings.WarningMessage]) -> Iterator[Message]:
+    while caught:
+        each = caught.pop(0)
+        yield Message("warning", (str(each.message), each.category))
+
+
+@dataclass(eq=False)
+class _Assignment:
+    """A task, and how many workers died with it."""
+
+    task: Any
+    deaths: int = 0
+
+
+class _Distribution:
+    """The state of `Executor.run`."""
+
+    def __init__(
+        self, pool: WorkerPool, tasks: Iterable[Any], workers: int, attempts: int, is_stopped: IsStopped
+    ) -> None:
+        self._pool, self._tasks, self._workers = pool, iter(tasks), workers
+        self._attempts, self._is_stopped = attempts, is_stopped
+        self._stopping = False
+        self._pending: deque[_Assignment] = deque()
+        self._starting: set[Hashable] = set()
+        self._idle: list[Hashable] = []
+        self._busy: dict[Hashable, _Assignment] = {}
+        self._deaths_at_start = 0
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield the outcomes until no task is left."""
+        found: list[Outcome] = []
+        while True:
+            self._check_stopped()
+            self._dispatch()  # before the outcomes are handled, so that no worker waits for that
+            yield from found
+            if not self._busy and not self._pending:
+                return
+            received = self._pool.receive(POLL_INTERVAL)
+            found = [outcome for worker, message in received for outcome in self._handle(worker, message)]
+
+    def _check_stopped(self) -> None:
+        if not self._stopping and self._is_stopped():
+            self._stopping = True
+            self._pending.clear()
+            self._pool.request_stop()
+
+    def _dispatch(self) -> None:
+        """Give tasks to workers without one, and start workers for tasks without one."""
+        while not self._stopping and len(self._pending) + len(self._busy) < self._workers:
+            try:
+                self._pending.append(_Assignment(next(self._tasks)))
+            except StopIteration:
+                break
+        while len(self._starting) + len(self._idle) < len(self._pending):
+            self._starting.add(self._pool.start_worker())
+        while self._idle and self._pending:
+            worker, job = self._idle.pop(), self._pending.popleft()
+            self._busy[worker] = job
+            self._pool.send(worker, job.task)
+
+    def _handle(self, worker: Hashable, message: Message) -> Iterator[Outcome]:
+        if message.kind == "value":
+            yield Outcome(self._busy[worker].task, message.content)
+        elif message.kind == "warning":
+            text, category = message.content
+            warnings.warn(text, category, stacklevel=2)
+        elif message.kind == "error":
+            is_mistake, text = message.content
+            raise ValueError(text) if is_mistake else RuntimeError(f"in a worker process:\n{text}")
+        elif message.kind == "died":
+            yield from self._replace(worker)
+        else:  # ready or end
+            job = self._busy.pop(worker, None)
+            self._starting.discard(worker)
+            self._idle.append(worker)
+            self._deaths_at_start = 0
+            if job is not None:
+                yield from (Outcome(job.task, value) for value in message.content)
+
+    def _replace(self, worker: Hashable) -> Iterator[Outcome]:
+        """Carry out the task of a dead worker again; another worker is started when it is needed."""
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if worker in self._starting:
+            self._starting.remove(worker)
+            self._deaths_at_start += 1
+            if self._deaths_at_start == START_ATTEMPTS:
+                hint = "there may be too little memory, or a script lacks `if __name__ == '__main__':`"
+                raise ValueError(f"the worker processes end while they start; {hint}")
+        job = self._busy.pop(worker, None)
+        if job is None or self._stopping:
+            return
+        job.deaths += 1
+        if job.deaths < self._attempts:
+            self._pending.appendleft(job)
+        else:
+            yield Outcome(job.task, died=True)
