@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,17 @@ def save_weights(network: nn.Module, file: Path, metadata: dict[str, str]) -> Pa
         The path of the file.
     """
     state = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(file, save(state, metadata=metadata))
+    write_atomically(file, _with_sorted_header(save(state, metadata=metadata)))
     return file
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """Return a safetensors file with a sorted header: the library writes the metadata in a random order."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors are aligned to 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def load_weights(network: nn.Module, file: Path) -> None:
