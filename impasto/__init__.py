@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from impasto.pipeline.replay import replay
     from impasto.pipeline.result import Result
     from impasto.pipeline.stylizer import Stylizer, plan, stylize
+    from impasto.training.adapt import Adapted, adapt
     from impasto.types import Image, Step
     from impasto.video.stylize import stylize_video
 
 __all__ = [
+    "Adapted",
     "FolderPlan",
     "Image",
     "Plan",
     "Result",
     "Step",
     "Stylizer",
+    "adapt",
     "load_image",
     "plan",
     "plan_folder",
@@ -40,11 +43,13 @@ __all__ = [
 
 _MODULES = {  # module that defines each public name
     "Image": "impasto.types",
+    "Adapted": "impasto.training.adapt",
     "FolderPlan": "impasto.pipeline.folder",
     "Plan": "impasto.pipeline.plan",
     "Stylizer": "impasto.pipeline.stylizer",
     "Result": "impasto.pipeline.result",
     "Step": "impasto.types",
+    "adapt": "impasto.training.adapt",
     "load_image": "impasto.images",
     "plan_folder": "impasto.pipeline.folder",
     "plan": "impasto.pipeline.stylizer",

@@ -211,7 +211,18 @@ def test_every_flag_that_a_page_shows_exists(capsys: pytest.CaptureFixture[str])
         ["--help"],
         *(
             [command, "--help"]
-            for command in ("stylize", "replay", "train", "demo", "metrics", "compare", "studio", "video", "export")
+            for command in (
+                "stylize",
+                "adapt",
+                "replay",
+                "train",
+                "demo",
+                "metrics",
+                "compare",
+                "studio",
+                "video",
+                "export",
+            )
         ),
     ]
     commands += [["experiment", command, "--help"] for command in ("run", "export")]

@@ -40,6 +40,9 @@ COMMANDS = {
         "[--json]", "list the experiments that come with the package", "experiment:list_bundled"
     ),
     "metrics": Command("CONTENT STYLE OUTPUT [--json]", "compute metrics of a stylized image", "metrics:metrics"),
+    "adapt": Command(
+        "STYLE [STYLE ...] -o FILE", "adapt a fast network to styles of your own in about a minute", "adapt:adapt"
+    ),
     "train": Command(
         "NAME --photos DIR --paintings DIR -o DIR", "train a network by a recipe, or resume a training", "train:train"
     ),

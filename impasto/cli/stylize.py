@@ -29,10 +29,10 @@ def stylize(arguments: list[str]) -> int:
     method = chosen_method(arguments, DEFAULT_METHOD)
     config = METHODS[method].Config
     options = stylize_parser(method, show_all="--help-all" in arguments).parse(arguments)
-    if len(options.pictures) < 2:
+    settings = given_settings(options, config)
+    if not options.pictures or (len(options.pictures) < 2 and not has_own_styles(method, settings)):
         raise ValueError("give a CONTENT and at least one STYLE; see impasto stylize --help")
     content, *styles = options.pictures
-    settings = given_settings(options, config)
     if not issubclass(config, FeedForwardConfig):
         keep_freed_memory(of_any_size=True)  # pays off over many steps
 
@@ -93,7 +93,8 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
         "pictures",
         nargs="*",
         metavar="CONTENT STYLE",
-        help="Content image or folder, and style images: files or names of samples.",
+        help="Content image or folder, and style images: files or names of samples. Weights of `impasto adapt` need no "
+        "STYLE.",
     )
     parser.add_argument(
         "--method",
@@ -108,6 +109,16 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
     )
     add_settings(parser, METHODS[method].Config)
     return parser
+
+
+def has_own_styles(method: str, settings: dict[str, Any]) -> bool:
+    """Return whether the weights that the settings name contain style images, so that none needs to be given."""
+    if "weights" not in settings:
+        return False
+    try:
+        return bool(METHODS[method].own_styles(configure(method, settings)))
+    except ValueError as error:
+        raise ValueError(named_as_flag(str(error), METHODS[method].Config.__dataclass_fields__)) from error
 
 
 def chosen_method(arguments: Sequence[str], default: str) -> str:

@@ -13,7 +13,7 @@ from impasto.cli.flags import CommandParser, add_json, add_settings, given_setti
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.memory import keep_freed_memory
 from impasto.cli.progress import Bar, Preview
-from impasto.cli.stylize import chosen_method
+from impasto.cli.stylize import chosen_method, has_own_styles
 from impasto.config import setting_schemas
 from impasto.files import same_file
 from impasto.images import check_output
@@ -29,7 +29,8 @@ def video(arguments: list[str]) -> int:
     method = chosen_method(arguments, DEFAULT_METHOD)
     config = METHODS[method].Config
     options = _parser(method, show_all="--help-all" in arguments).parse(arguments)
-    if len(options.files) < 2:
+    settings = {name: value for name, value in given_settings(options, config).items() if name not in NOT_FOR_CLIPS}
+    if not options.files or (len(options.files) < 2 and not has_own_styles(method, settings)):
         raise ValueError("give a CLIP and at least one STYLE; see impasto video --help")
     if options.output is None:
         raise ValueError("the output is missing; give -o FILE")
@@ -37,7 +38,6 @@ def video(arguments: list[str]) -> int:
     _check_inputs(options.files, options.output)
     if options.preview is not None:
         check_output(options.preview)
-    settings = {name: value for name, value in given_settings(options, config).items() if name not in NOT_FOR_CLIPS}
     settings |= given_settings(options, VideoSettings)
     keep_freed_memory(of_any_size=True)
     names = [*config.__dataclass_fields__, *VideoSettings.__dataclass_fields__, "restart"]

@@ -6,13 +6,14 @@ To add one, write a file here with a configuration and a class under `@METHODS.a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from impasto.backbones import Backbone
 from impasto.config import check_settings
+from impasto.images import Source
 from impasto.optim.schedule import Schedule, Stage, Start, fitted_shape
 from impasto.regions.subject import Subject
 from impasto.registry import Registry
@@ -63,6 +64,11 @@ class Method(ABC):
         start = cls.start(config)
         files = (start.name,) if start is not None and start.kind == "file" else ()
         return {"mask": config.mask, "style_mask": config.style_mask, "start": files}
+
+    @classmethod
+    def own_styles(cls, config: Any) -> Sequence[Source]:
+        """Return the style images that the weights contain and that a run without style images uses."""
+        return ()
 
     @classmethod
     def backbone(cls, config: Any) -> type[Backbone] | None:

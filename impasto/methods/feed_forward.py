@@ -155,6 +155,8 @@ def stylize_cascade(
     subject: Subject,
     passes: Passes,
     preprocess: Preprocess = _unchanged,
+    *,
+    blend: bool = False,
 ) -> Image:
     """Stylize a subject with a cascade of networks.
 
@@ -164,16 +166,20 @@ def stylize_cascade(
         subject: content image and regions with their style images, at their own sizes, on the CPU.
         passes: record of the passes.
         preprocess: what is done to the input of every network.
+        blend: at a strength below 50, mix the output with the content image instead of their codes; for networks that
+            do not reproduce an image with its own code.
 
     Returns:
         The stylized image `(1, 3, H, W)`, on the CPU.
     """
 
     def stylize(content: Image, region: Region) -> Image:
+        fraction, image = style_fraction(config.strength) * region.strength, content
         for network in networks:
-            encode = functools.partial(_encode_region, network, content, region, config)
-            content = passes.apply(network, content, encode, region.support, config.tile, preprocess)
-        return content
+            of_code = max(1.0, fraction) if blend else fraction
+            encode = functools.partial(_encode_region, network, image, region, of_code, config.tile)
+            image = passes.apply(network, image, encode, region.support, config.tile, preprocess)
+        return torch.lerp(content, image, fraction) if blend and fraction < 1 else image
 
     return blend_regions(config, subject, [stylize] * len(subject.regions))
 
@@ -271,13 +277,12 @@ def apply_network(
     return stylized[..., :height, :width].clamp_(0, 1), tuple(known)
 
 
-def _encode_region(network: Network, content: Image, region: Region, config: FeedForwardConfig) -> Code:
-    """Return the mixed code of the styles of a region, and of the content image by the strength."""
-    codes = [_encode(network, style.image, style.mask, config.tile) for style in region.styles]
+def _encode_region(network: Network, content: Image, region: Region, fraction: float, tile: int | None) -> Code:
+    """Return the mixed code of the styles of a region, and of the content image by the fraction of the style."""
+    codes = [_encode(network, style.image, style.mask, tile) for style in region.styles]
     code = _mix_codes(codes, [style.weight for style in region.styles])
-    fraction = style_fraction(config.strength) * region.strength
     if fraction != 1:
-        content_code = _encode(network, content, region.support, config.tile)
+        content_code = _encode(network, content, region.support, tile)
         code = _mix_codes([content_code, code], [1 - fraction, fraction])
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
+from impasto.networks.adapted_styles import AdaptedStyle, StyleImage, adapted_styles, check_adapted
 from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
 from impasto.networks.weights_io import load_weights
 from impasto.regions.subject import Subject
@@ -36,14 +38,41 @@ class MicroMethod(FeedForward):
     Config = MicroConfig
     config: MicroConfig
 
+    @classmethod
+    def own_styles(cls, config: MicroConfig) -> Sequence[StyleImage]:
+        """Return the style images in weights of `impasto adapt`."""
+        return [style.source() for style in adapted_styles(cls.weights(config) or cls.bundled)]
+
     def stylize(self, subject: Subject, passes: Passes) -> Image:
-        """Return the stylized image; the input noise follows the setting `seed`."""
+        """Return the stylized image; the input noise follows the setting `seed`.
+
+        Raises:
+            ValueError: if the weights were adapted to other styles, or for the color setting `moments` with such ones.
+        """
+        self._check_styles(subject)
         noise = input_noise(*NOISE_SIZE, self.config.seed)
 
         def add_noise(piece: Image, top: int, left: int) -> Image:
             return add_input_noise(piece, noise, top, left)
 
-        return stylize_cascade(self.config, [self.network], subject, passes, add_noise)
+        is_adapted = bool(self._styles)
+        return stylize_cascade(self.config, [self.network], subject, passes, add_noise, blend=is_adapted)
+
+    def _check_styles(self, subject: Subject) -> None:
+        """Check that the weights are for the style images of a subject."""
+        styles, color = self._styles, self.config.color
+        if styles and color == "moments":
+            raise ValueError(
+                "color: an adapted network has the colors of its style image; choose style, luminance or histogram, "
+                "not 'moments'"
+            )
+        for region in subject.regions:
+            for style in region.styles:
+                check_adapted(style.image, styles, gray=color == "luminance")
+
+    @cached_property
+    def _styles(self) -> tuple[AdaptedStyle, ...]:
+        return adapted_styles(self.weights(self.config) or self.bundled)
 
     @cached_property
     def network(self) -> Micro:

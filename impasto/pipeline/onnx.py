@@ -19,6 +19,7 @@ from impasto.files import check_replaceable, check_writable, clean_up_on_error, 
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
+from impasto.networks.adapted_styles import adapted_styles
 from impasto.networks.johnson_styles import StyleModel, find_style_models, load_johnson
 from impasto.networks.micro import NOISE_SIZE, add_input_noise, coarse_noise, enlarge_noise
 from impasto.networks.statistics import measure_untiled
@@ -46,11 +47,8 @@ def export(model: str, file: Path) -> Path:
     50 is the style as trained. The output `stylized` has the size of the content.
 
     Args:
-        model: a name from `models`.
-        file: path with the suffix `.onnx`.
-
-    Returns:
-        The path.
+        model: a name from `models`, or a weights file of `impasto adapt` for one style, which needs no input `style`.
+        file: path with the suffix `.onnx`, which is returned.
 
     Raises:
         ValueError: for an unknown model, another suffix, or if the extra `export` is not installed.
@@ -58,8 +56,9 @@ def export(model: str, file: Path) -> Path:
     check_replaceable(file)
     if file.suffix != ".onnx":
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
-    if model not in models():
-        raise ValueError(f"unknown model {model!r}; choose from {', '.join(models())}")
+    if model not in models() and not _is_weights(model):
+        choices = f"choose from {', '.join(models())}, or give a file of `impasto adapt`"
+        raise ValueError(f"unknown model {model!r}; {choices}")
     try:
         with clean_up_on_error([file]):
             check_writable(file)
@@ -143,15 +142,52 @@ class AnyStyleModel(nn.Module):
         return stylized
 
 
+class AdaptedModel(nn.Module):
+    """A network that was adapted to one style: `(content, strength) -> stylized`."""
+
+    fixed: Tensor
+
+    def __init__(self, model: CodeModel, code: Code) -> None:
+        """Compose the model that takes a code with the code of the style."""
+        super().__init__()
+        self.model = model
+        (code_of_style,) = code
+        self.register_buffer("fixed", code_of_style)
+
+    def forward(self, content: Image, strength: Tensor) -> Image:
+        """Return the stylized image `(1, 3, H, W)` in [0, 1], for a strength of 0 to 100 as a scalar."""
+        stylized: Image = self.model(content, (self.fixed,), strength.clamp(min=50))
+        return torch.lerp(content, stylized, (strength / 50).clamp(max=1))
+
+
 def onnx_model(model: str) -> tuple[nn.Module, list[str]]:
     """Return the module that is exported and the names of its inputs.
 
     Args:
-        model: a name from `models`.
+        model: a name from `models`, or a weights file of `impasto adapt`.
+
+    Raises:
+        ValueError: in one line, for a weights file that cannot be read or was not adapted to one style.
     """
+    if _is_weights(model):
+        return _adapted_model(Path(model)).eval(), ["content", "strength"]
     if model in ANY_STYLE:
         return AnyStyleModel(code_model(model)).eval(), ["content", "style", "strength"]
     return OneStyleModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
+
+
+def _is_weights(model: str) -> bool:
+    return Path(model).suffix == ".safetensors"
+
+
+@torch.no_grad()
+def _adapted_model(weights: Path) -> AdaptedModel:
+    styles = adapted_styles(weights)
+    if len(styles) != 1:
+        names = f"{len(styles)} styles" if styles else "any style"
+        raise ValueError(f"{str(weights)!r} is a network for {names}; adapt one to one style with `impasto adapt`")
+    model = code_model("micro", weights)
+    return AdaptedModel(model, model.encoder(styles[0].image))
 
 
 def code_model(model: str, weights: Path | None = None) -> CodeModel:

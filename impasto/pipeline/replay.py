@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.images import MAX_PIXELS, open_picture
-from impasto.methods import METHODS
+from impasto.methods import METHODS, configure
 from impasto.pipeline.records import ROLES, load_record
 from impasto.pipeline.result import Result
 from impasto.pipeline.run import OnStep
@@ -68,6 +68,19 @@ def _until(record: dict[str, Any], on_step: OnStep | None, step: Step) -> bool:
     return proceed and step.index != last
 
 
+def _given_inputs(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the inputs without the style images that the weights of the settings contain and that need no path."""
+    inputs: list[dict[str, Any]] = record["inputs"]
+    given = [entry for entry in record["inputs"] if entry["role"] == "style"]
+    kind = METHODS[record["method"]]
+    if any(entry["path"] is not None for entry in given):
+        return inputs
+    own = kind.own_styles(configure(record["method"], _used_settings(record)))
+    if not own or [open_picture(each).sha256 for each in own] != [entry["sha256"] for entry in given]:
+        return inputs
+    return [entry for entry in inputs if entry["role"] != "style"]
+
+
 def _used_settings(record: dict[str, Any]) -> dict[str, Any]:
     """Return the recorded settings without those that others replaced, which must not be given together."""
     settings = record["settings"]
@@ -88,7 +101,7 @@ def _input_paths(
 ) -> dict[str, list[str | Path]]:
     """Return the paths of the inputs by role, in the order of the record; `moved` replaces the first ones."""
     paths: dict[str, list[str | Path]] = {role: [] for role in ROLES}
-    for entry in record["inputs"]:
+    for entry in _given_inputs(record):
         role, done = entry["role"], paths[entry["role"]]
         path = moved[role][len(done)] if len(done) < len(moved[role]) else entry["path"]
         done.append(_checked_path(entry, path, max_pixels))

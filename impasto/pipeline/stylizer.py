@@ -44,7 +44,7 @@ from impasto.weights import sha256_of
 
 def stylize(
     content: Source,
-    style: Source | Sequence[Source],
+    style: Source | Sequence[Source] = (),
     method: str = "gatys",
     *,
     on_step: OnStep | None = None,
@@ -60,7 +60,7 @@ def stylize(
     Args:
         content: path, name of a sample, open file, PIL image, array `(H, W, 3)` of uint8, uint16 or floats in [0, 1],
             or tensor `(3, H, W)` or `(1, 3, H, W)` of sRGB values in [0, 1].
-        style: the same, or a sequence of them, weighted by the setting `style_mix`.
+        style: the same, or several, weighted by `style_mix`; none for weights of `impasto.adapt`, which contain it.
         method: name of the method; `impasto methods` lists them.
         on_step: called with every step; returning False stops the run.
         output: file that the image will be saved to: a size that its format cannot store is refused before the run.
@@ -85,7 +85,7 @@ def stylize(
 
 def plan(
     content: Source,
-    style: Source | Sequence[Source],
+    style: Source | Sequence[Source] = (),
     method: str = "gatys",
     *,
     max_pixels: int = MAX_PIXELS,
@@ -125,7 +125,7 @@ class Stylizer:
     @torch_defaults()
     def __init__(
         self,
-        style: Source | Sequence[Source],
+        style: Source | Sequence[Source] = (),
         method: str = "gatys",
         *,
         max_pixels: int = MAX_PIXELS,
@@ -139,7 +139,8 @@ class Stylizer:
         self._start_method, self._details_method = start_method(self.instance), details_method(self.instance)
         pick_device(self.config.device)  # raises an error if it does not exist
         self._files: dict[str, tuple[Source, ...]] = {**self.instance.inputs(self.config), **pictures}
-        sources = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+        given = style if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+        sources = given or self.instance.own_styles(self.config)
         self._mix = _mix(self.config.style_mix, len(sources))
         check_masks(self.config, len(sources))
         styles, entries = zip(*(open_input("style", each, max_pixels) for each in sources), strict=True)

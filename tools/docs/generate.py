@@ -24,6 +24,7 @@ from impasto.experiments.expand import read_experiment
 from impasto.losses import LOSSES
 from impasto.methods import METHODS
 from impasto.metrics import METRICS
+from impasto.training.adapt import AdaptSettings
 from impasto.training.recipes import RECIPES, TrainingConfig
 from impasto.weights.manifest import MANIFEST, MIB
 
@@ -163,6 +164,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "methods": methods,
     "commands": commands,
+    "settings-adapt": partial(settings, AdaptSettings),
     "settings-training": partial(settings, TrainingConfig),
     **{f"settings-{name}": partial(settings, METHODS[name].Config) for name in METHODS},
     **{f"help-{name.replace(' ', '-')}": partial(help_text, name) for name in COMMANDS},
