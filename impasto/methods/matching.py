@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import chain
 from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Lt
 from pydantic.dataclasses import dataclass
 
 from impasto.backbones import BACKBONES, Backbone
+from impasto.backbones.receptive_field import margins
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.optimizing import PixelMethod, PolishSettings, chosen_tile, load_networks, loss_networks
@@ -73,10 +76,25 @@ class Matching(PixelMethod):
 
     def resolved(self, content: Image) -> Matching:
         """Return the method with the side of the tiles."""
-        if self.config.tile is not None:
+        tile, shape = self.config.tile, self.final_shape(self.config, content)
+        if tile is not None:
+            if 0 < tile < max(shape) and tile < (smallest := self._smallest_tile()):
+                raise ValueError(
+                    f"tile: {tile} pixels are less than the margins of a tile, which would take most of the time; "
+                    f"give at least {smallest}, or auto"
+                )
             return self
-        tile = chosen_tile(self.networks, self.final_shape(self.config, content))
-        return self.with_config(replace(self.config, tile=tile))
+        tile = chosen_tile(self.networks, shape)
+        return self.with_config(replace(self.config, tile=max(tile, self._smallest_tile()) if tile else 0))
+
+    def _smallest_tile(self) -> int:
+        """Return the side of tiles that are as large as their margins, in pixels."""
+        sides = []
+        for network in self.networks:
+            fields = network.receptive_fields([*chain(*layers_of(self.config, network))])
+            before, after, stride = margins(fields.values())
+            sides.append(math.ceil((before + after) / stride) * stride)
+        return max(sides)
 
     def schedule(self, subject: Subject) -> Schedule:
         """Return the stages: the loss scales, from coarse to fine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 import impasto
 from impasto.backbones import load_backbone
+from impasto.cli import main
 from impasto.images import resize
 from impasto.methods.optimizing import LARGEST_TILE, SMALLEST_TILE, chosen_tile
 
@@ -43,7 +45,7 @@ def test_the_output_in_tiles_is_the_output_without_tiles_and_has_no_seams(settin
 def test_the_output_of_lite_in_tiles_is_the_output_without_tiles() -> None:
     # L-BFGS amplifies rounding errors: it would magnify a change of the content image by 1e-6 more than that by tiles.
     settings = {"backbone": "lite", "size": 256, "content_layers": [], "style_layers": [], "optimizer": "adam"}
-    whole, tiled = (output(tile, **settings).image for tile in (0, 100))
+    whole, tiled = (output(tile, **settings).image for tile in (0, 144))
     assert 0 < (whole - tiled).abs().mean() < 1e-3
 
 
@@ -84,6 +86,22 @@ def test_a_stylizer_chooses_the_tiles_of_each_content_image(little_memory: None)
     sizes = [32, 97, 32]
     results = [stylizer.stylize(resize(sample("woodcut"), (size, size))) for size in sizes]
     assert [result.settings["tile"] for result in results] == [0, SIDE, 0]
+
+
+def test_a_tile_smaller_than_its_margins_is_refused_with_the_smallest_useful_side(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["stylize", "woodcut", "mosaic", "--backbone", "tiny", "--size", "97", "--steps", "2"]
+    output = tmp_path / "out.png"
+    assert main([*words, "--tile", "8", "-o", str(output)]) == 2
+    err = capsys.readouterr().err
+    found = re.fullmatch(
+        r"impasto: --tile: 8 pixels are less than the margins of a tile, .*; give at least (\d+), or auto\n",
+        err,
+    )
+    assert found is not None, err
+    assert list(tmp_path.iterdir()) == []
+    assert main([*words, "--tile", found[1], "-o", str(output)]) == 0
 
 
 def test_the_tiles_become_smaller_with_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
