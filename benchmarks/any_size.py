@@ -2,8 +2,8 @@
 
 Each measurement is a process of its own, which stylizes a content image that has the size of the output. It takes a few
 steps at this size only; the loss has all of its scales. The seconds are processor time between the first and the last
-step, which other processes on the machine change little. The peak memory is that of the process, the images, the
-optimizer and PyTorch included.
+step, which other processes on the machine change little. The peak memory is that of the process from the opened file to
+the written one, the images, the optimizer and PyTorch included.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/any_size.py [--sizes 512 1024] [--backbones lite]
 """
@@ -14,14 +14,18 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
+import torch
 from common import machine, picture, table
 
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
-from impasto.images import fit, load_image, resize
+from impasto.devices import peak_memory_mib
+from impasto.images import fit, load_image, resize, save_image
 from impasto.types import Step
 
 CONTENT, STYLE = "tubingen", "starry_night"
@@ -32,23 +36,31 @@ UNTILED_PIXELS = {"lite": 2**22, "vgg19-caffe": 2**20}
 def measure(backbone: str, size: int, tile: int, steps: int) -> dict[str, Any]:
     """Stylize in this process; return seconds per step, peak memory in GiB, and pixels."""
     keep_freed_memory(of_any_size=True)  # as the command does
-    content = load_image(picture(CONTENT))
-    content = resize(content, fit((content.shape[-2], content.shape[-1]), size))
     seconds: list[float] = []
 
     def on_step(step: Step) -> None:
         seconds.append(time.process_time())
 
     settings = {"backbone": backbone, "size": size, "sizes": (size,), "steps": steps, "tile": tile}
-    result = stylize(content, picture(STYLE), on_step=on_step, max_pixels=2**31, **settings)
+    with tempfile.TemporaryDirectory() as folder:
+        content = Path(folder) / "content.bmp"
+        subprocess.run([sys.executable, __file__, "--content", str(content), str(size)], check=True)
+        result = stylize(content, picture(STYLE), on_step=on_step, max_pixels=2**31, **settings)
+        save_image(result.image, Path(folder) / "output.png")
     height, width = result.image.shape[-2:]
     each = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
     return {
         "seconds": each,
-        "gib": result.peak_memory_mib / 1024,
+        "gib": peak_memory_mib(torch.device("cpu")) / 1024,
         "pixels": height * width,
         "size": f"{width}x{height}",
     }
+
+
+def write_content(path: Path, size: int) -> None:
+    """Write the content image at a size; another process does it, so that its memory is not measured."""
+    content = load_image(picture(CONTENT))
+    save_image(resize(content, fit((content.shape[-2], content.shape[-1]), size)), path)
 
 
 def in_new_process(*arguments: object) -> dict[str, Any] | None:
@@ -70,7 +82,11 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=1024, help="side of the tiles in pixels")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--content", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.content:
+        write_content(Path(options.content[0]), int(options.content[1]))
+        return
     if options.measure:
         backbone, size, tile, steps = options.measure
         print(json.dumps(measure(backbone, int(size), int(tile), int(steps))))

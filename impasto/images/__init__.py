@@ -12,7 +12,7 @@ from impasto.images.encoding import (
     to_pil,
 )
 from impasto.images.luminance import luminance
-from impasto.images.pixels import Bits, blur, fit, quantize, resize
+from impasto.images.pixels import Bits, bicubic, bicubic_gradient, blur, fit, quantize, resize
 from impasto.images.transparency import fill_hidden, flatten, visible_part
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "Bits",
     "Picture",
     "Source",
+    "bicubic",
+    "bicubic_gradient",
     "blur",
     "check_format",
     "check_output",

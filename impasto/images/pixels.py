@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -53,8 +54,26 @@ def resize(image: Tensor, height_width: tuple[int, int]) -> Tensor:
         raise ValueError(f"cannot resize to {height_width}: give sides of at least 1 pixel")
     if tuple(image.shape[-2:]) == tuple(height_width):
         return image
-    resized = F.interpolate(image, size=height_width, mode="bicubic", align_corners=False, antialias=True)
-    return resized.clamp(0, 1)  # bicubic filters overshoot at sharp edges
+    resized = bicubic(image, height_width)  # bicubic filters overshoot at sharp edges
+    return resized.clamp(0, 1) if resized.requires_grad else resized.clamp_(0, 1)
+
+
+def bicubic(image: Tensor, height_width: tuple[int, int]) -> Tensor:
+    """Resize an image `(B, C, H, W)` as `resize` does, without clamping."""
+    return F.interpolate(image, size=height_width, mode="bicubic", align_corners=False, antialias=True)
+
+
+def bicubic_gradient(gradient: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the gradient of the image for that of its resized version.
+
+    Args:
+        gradient: gradient of the result of `bicubic`, `(B, C, h, w)`.
+        shape: shape of the image, `(B, C, H, W)`.
+    """
+    found: Tensor = torch.ops.aten._upsample_bicubic2d_aa_backward(
+        gradient.contiguous(), list(gradient.shape[-2:]), list(shape), False, None, None
+    )
+    return found
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:

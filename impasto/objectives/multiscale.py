@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass as plain_dataclass
-from itertools import islice
-from typing import Annotated
+from itertools import chain, islice
+from typing import Annotated, Any
 
+import torch
 from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from impasto.config import SETTINGS
-from impasto.images import fit, resize
+from impasto.images import bicubic, bicubic_gradient, fit, resize
 from impasto.optim.descent import LossFunction
+from impasto.optim.lbfgs import LARGE
 from impasto.optim.schedule import coarse_sizes, halved
 from impasto.types import Image
 
@@ -64,11 +67,43 @@ class MultiscaleObjective:
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Return the terms of the full size under their own names, those of the others as `style/relu1_1@256`."""
         losses = {}
-        for i, scale in enumerate(self.scales):
+        shapes = [scale.shape for scale in self.scales[1:]]
+        if image.numel() > LARGE and shapes:
+            images = _Resized.apply(image, shapes)  # type: ignore[no-untyped-call]
+        else:
+            images = chain([image], (resize(image, shape) for shape in shapes))  # each when it is needed
+        for i, (scale, resized) in enumerate(zip(self.scales, images, strict=True)):
             suffix = f"@{max(scale.shape)}" if i else ""
-            for name, loss in scale.objective(resize(image, scale.shape)).items():
+            for name, loss in scale.objective(resized).items():
                 losses[name + suffix] = scale.weight * loss
         return losses
+
+
+class _Resized(torch.autograd.Function):
+    """A large image, and the image at other sizes.
+
+    The gradients of the sizes are added to that of the image itself, one color after the other. Autograd would have two
+    of the full size for each of them in memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, image: Image, shapes: Sequence[tuple[int, int]]) -> tuple[Image, ...]:
+        """Return the images, as `resize` does."""
+        resized = [bicubic(image, shape) for shape in shapes]
+        ctx.save_for_backward(*((each >= 0) & (each <= 1) for each in resized))
+        return image.view_as(image), *(each.clamp_(0, 1) for each in resized)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, total: Tensor, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Return the sum of the gradients, in the memory of the first one where it has its own."""
+        result = total.contiguous()
+        for i in range(result.shape[1]):
+            color = result[:, i : i + 1]
+            for mask, gradient in zip(ctx.saved_tensors, gradients, strict=True):
+                inside = gradient[:, i : i + 1].where(mask[:, i : i + 1], 0)
+                color += bicubic_gradient(inside, color.shape)
+        return result, None
 
 
 def loss_scale_sizes(shape: tuple[int, int], count: int | None, shortest_side: float = 1.0) -> list[int]:

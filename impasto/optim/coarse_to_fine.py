@@ -40,11 +40,7 @@ class _Progress:
 
 
 def coarse_to_fine(
-    config: PixelConfig,
-    schedule: Schedule,
-    subject: Subject,
-    make_objective: MakeObjective,
-    state: State | None = None,
+    config: PixelConfig, schedule: Schedule, subject: Subject, make_objective: MakeObjective, state: State | None = None
 ) -> Iterator[Step]:
     """Yield the steps of all stages; each stage starts from the best image of the one before.
 
@@ -73,12 +69,13 @@ def coarse_to_fine(
                 if best is None or last.loss < best.loss:
                     best = replace(last, state=None)
                 yield last
+                last, step = last.without_image(), step.without_image()  # before the next image is computed
         except DivergedError:
             if stage is schedule.stages[-1]:
                 raise
         if stage is not schedule.stages[-1]:
             done = _after_stage(i, best, last)
-        del steps, step, best, last  # with the optimizer and the targets of the stage
+        del steps, best, last  # with the optimizer and the targets of the stage
 
 
 def first_image(config: PixelConfig, subject: Subject, shape: tuple[int, int], *, is_finer: bool = False) -> Image:

@@ -161,7 +161,8 @@ class _Descent(Stateful):
             if not self._best or step.loss < sum(self._best["losses"].values()):
                 self._best = point
             yield replace(step, state=self.state_dict)
-            if count is None and self._convergence.reached(step.loss):
+            del step  # with its image, which may take hundreds of MB
+            if count is None and self._convergence.reached(sum(losses.values())):
                 return
             self._image = safeguard.update(self._image, gradient.pop())
 

@@ -38,6 +38,7 @@ def run_to_end(
             if best is None or step.stage != best.stage or step.loss < best.loss:
                 best = replace(step, state=None)
             if done and step.index <= done[-1].index:
+                del step
                 continue  # the best step of the interrupted run
             done.append(step.without_image())
             stopped = "steps" if step.index == step.total else "converged"
@@ -46,6 +47,7 @@ def run_to_end(
                 break
             if checkpoint is not None:
                 checkpoint(step, done[:-1])
+            del step  # with its image, before the next one is computed
     except DivergedError:
         stopped = "diverged"
         warnings.warn("the loss grew at every step length; the image is the best one before", stacklevel=4)

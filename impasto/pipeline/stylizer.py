@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from impasto.backbones.chain import TooSmallError
 from impasto.color.transfer import prepare_colors, recolor_steps
@@ -262,7 +263,7 @@ class Stylizer:
         steps = recolor_steps(self.config.color, steps, picture.image, visible_part(picture.alpha))
         if self.config.outside == "keep":
             steps = keep_outside(steps, subject, picture.image)
-        return (replace(step, alpha=picture.alpha) for step in steps)
+        return map(partial(_with_alpha, picture.alpha), steps)
 
     def _resolved(self, picture: Picture, interrupted: Interrupted | None) -> Method:
         """Return the method with a value for each setting, that of the interrupted run if there is one."""
@@ -360,6 +361,10 @@ def _mix(weights: Sequence[float], count: int) -> list[float]:
     if not total > 0:
         raise ValueError("style_mix: every weight is 0; give at least one above 0")
     return [weight / total for weight in weights]
+
+
+def _with_alpha(alpha: Tensor | None, step: Step) -> Step:
+    return replace(step, alpha=alpha)
 
 
 def _versions() -> dict[str, str]:

@@ -76,6 +76,7 @@ def stage_costs(steps: Iterator[Step], clock: Callable[[], float]) -> list[Stage
             marks.append([last])
         marks[step.stage].append(now)
         last = now
+        del step  # with its image
     return [_stage_cost(each) for each in marks]
 
 

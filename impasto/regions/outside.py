@@ -25,7 +25,7 @@ def keep_outside(steps: Iterator[Step], subject: Subject, content: Image) -> Ite
         content: content image in its own colors, `(1, 3, H, W)` of any size.
     """
     blended = functools.partial(_blend, content, _cover(subject))
-    return (replace(step, image=functools.partial(blended, step.image)) for step in steps)
+    return map(functools.partial(_with_blended_image, blended), steps)
 
 
 def blend_outside(image: Image, subject: Subject, content: Image) -> Image:
@@ -37,6 +37,10 @@ def _cover(subject: Subject) -> Tensor:
     """Return the sum of the masks of the regions, `(1, 1, H, W)`, at most 1."""
     masks = [region.mask for region in subject.regions if region.mask is not None]
     return functools.reduce(torch.add, masks).clamp(max=1)
+
+
+def _with_blended_image(blended: Callable[[Callable[[], Image]], Image], step: Step) -> Step:
+    return replace(step, image=functools.partial(blended, step.image))
 
 
 def _blend(content: Image, cover: Tensor, image_of: Callable[[], Image]) -> Image:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import best_step, run_method, sample
+import torch
+from support import best_step, noise, run_method, sample
+from torch import Tensor
 
 from impasto.backbones import load_backbone
 from impasto.config import check_settings
+from impasto.cost import CostCounter, without_values
 from impasto.images import resize
 from impasto.methods.gatys import Gatys, GatysConfig
 from impasto.objectives.matching import MatchingObjective
 from impasto.objectives.matching_scales import COARSE_WEIGHT
-from impasto.objectives.multiscale import loss_scale_sizes, near_scale_shapes
+from impasto.objectives.multiscale import MultiscaleObjective, ScaleObjective, loss_scale_sizes, near_scale_shapes
+from impasto.optim.descent import evaluate
 from impasto.optim.schedule import fitted_shape
 from impasto.regions.subject import Subject, single_region
 from impasto.types import Step, losses_by_kind
@@ -149,6 +153,35 @@ def test_the_stages_of_a_large_image_start_at_the_smallest_loss_scale() -> None:
     assert sizes(loss_scales=2) == [300, 600]
     assert sizes(loss_scales=1) == [600]
     assert sizes(steps=2, sizes=[100, 600]) == [100, 600]
+
+
+def test_a_large_image_has_the_gradient_of_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = [(90, 120), (45, 60), (113, 150)]
+    objective = MultiscaleObjective([ScaleObjective(each, objective_at(each), 0.5) for each in shapes])
+    image = noise(1, 3, 90, 120)
+    losses, gradient = evaluate(objective, image)
+    monkeypatch.setattr("impasto.objectives.multiscale.LARGE", 0)
+    others, other = evaluate(objective, image)
+    assert losses == others
+    assert (gradient - other).norm() < 1e-6 * gradient.norm()
+
+
+def mean(image: Tensor) -> dict[str, Tensor]:
+    return {"loss": image.mean()}
+
+
+def test_the_gradients_of_the_sizes_of_a_large_image_take_no_memory_of_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = without_values(torch.empty(1, 3, 512, 512))
+    objective = MultiscaleObjective([ScaleObjective((side, side), mean) for side in (512, 256, 128, 64)])
+    peaks = []
+    for large in (image.numel(), 0):
+        monkeypatch.setattr("impasto.objectives.multiscale.LARGE", large)
+        with CostCounter([image]) as counter:
+            evaluate(objective, image)
+        peaks.append(counter.peak / (image.numel() * image.element_size()))
+    assert peaks[1] < peaks[0] - 0.9, peaks  # two planes of one color instead of two images
 
 
 def test_scales_with_too_small_styles_are_left_out() -> None:
