@@ -33,7 +33,7 @@ import os, signal, sys
 import impasto.cli.progress
 import impasto.pipeline.checkpoint as checkpoint
 from impasto.cli import main
-checkpoint.INTERVAL, checkpoint.WRITING_FRACTION = 0.0, 1.0
+checkpoint.INTERVAL, checkpoint.WRITING_FRACTION = 0.0, 1e9
 show = impasto.cli.progress.Bar.__call__
 def kill(bar, step):
     show(bar, step)
