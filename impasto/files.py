@@ -134,7 +134,7 @@ def shared_marker(folder: Path) -> Iterator[Path]:
 
 
 def check_shared(marker: Path) -> None:
-    """Raise `ValueError` if this machine does not see a file of `shared_marker`."""
+    """Raise `ValueError` if this machine does not see a file that another one has written, as by `shared_marker`."""
     if not marker.exists():
         name = platform.node()
         raise ValueError(

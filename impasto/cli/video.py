@@ -14,6 +14,7 @@ from impasto.cli.interrupts import Interrupts
 from impasto.cli.memory import keep_freed_memory
 from impasto.cli.progress import Bar, Preview
 from impasto.cli.stylize import chosen_method, has_own_styles
+from impasto.cli.workers import add_worker_flags, chosen_runner
 from impasto.config import setting_schemas
 from impasto.files import same_file
 from impasto.images import check_output
@@ -68,7 +69,15 @@ def _run(
             return not interrupts.requested
 
         return stylize_video(
-            clip, styles, options.output, method, on_frame=on_frame, restart=options.restart, **settings
+            clip,
+            styles,
+            options.output,
+            method,
+            on_frame=on_frame,
+            restart=options.restart,
+            workers=options.workers,
+            runner=chosen_runner(options),
+            **settings,
         )
 
 
@@ -119,6 +128,7 @@ def _parser(method: str, *, show_all: bool) -> CommandParser:
     parser.add_argument(
         "--restart", action="store_true", help="Discard finished frames of a run with other inputs or settings."
     )
+    add_worker_flags(parser, "stylize shots", advanced=True)
     add_settings(parser, VideoSettings)
     config = METHODS[method].Config
     add_settings(parser, config, names=[name for name in setting_schemas(config) if name not in NOT_FOR_CLIPS])

@@ -43,8 +43,13 @@ class FlowEstimator:
 
     def __init__(self, preset: Preset = "medium") -> None:
         cv2 = import_cv2()
+        self._preset = preset
         presets = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
         self._dis = cv2.DISOpticalFlow_create(presets[preset])
+
+    def __reduce__(self) -> tuple[type[FlowEstimator], tuple[Preset]]:
+        """Return how a copy is made in another process, because OpenCV's object cannot be pickled."""
+        return FlowEstimator, (self._preset,)
 
     def flow(self, frame: np.ndarray, other: np.ndarray) -> Flow:
         """Return the displacement of each pixel of a frame in another one.

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from impasto.config import check_settings
+from impasto.executors import Executor, IsStopped, Runners, executor_of
 from impasto.images import MIN_SIDE, Source, fit
 from impasto.methods import METHODS, configure
 from impasto.pipeline.run import OnStep
 from impasto.types import Step
 from impasto.video.clip import Clip, Frame, open_clip
 from impasto.video.encoding import FORMATS
-from impasto.video.frame_stylizers import Earlier, EarlierFrame, frame_stylizer
+from impasto.video.frame_stylizers import frame_stylizer
 from impasto.video.records import VideoResult, check_video_record, description, save_record
 from impasto.video.settings import NOT_FOR_CLIPS, VideoSettings
-from impasto.video.shots import Scan, Shot, scan
+from impasto.video.shot_worker import FrameReport, ShotWorker
+from impasto.video.shots import Scan, scan
 from impasto.video.work_folder import WorkFolder
 from impasto.video.writing import check_clip_output, write_clip
 
@@ -41,6 +43,8 @@ def stylize_video(
     on_frame: OnStep | None = None,
     on_step: OnStep | None = None,
     restart: bool = False,
+    workers: int = 1,
+    runner: Runners | Executor = "processes",
     **settings: Any,
 ) -> VideoResult:
     """Stylize a clip so that the style follows its motion.
@@ -53,21 +57,22 @@ def stylize_video(
         style: style images, as for `stylize`.
         output: file or folder of the output, as for `write_clip`.
         method: name of a method.
-        on_frame: called after every frame with its number, the seconds of this run, its losses and its image; returning
-            False stops the run.
-        on_step: called with every step of an optimizing method.
+        on_frame: called with a `Step` and the image after every frame; returning False stops the run.
+        on_step: called with every step of an optimizing method, without workers only.
         restart: discard finished frames of other inputs or settings, which are an error otherwise.
-        settings: `start`, `duration`, `fps`, `blend`, `temporal_weight`, `frame_steps`, `long_term` and `keyframe` (see
-            `VideoSettings`), and the settings of the method.
+        workers: number of shots at a time, each in a process of its own.
+        runner: where the workers run, as for `FolderOptions`.
+        settings: fields of `VideoSettings`, and the settings of the method.
 
     Raises:
         ValueError: in one line, for a mistake that the caller can correct.
     """
-    own = {name: settings.pop(name) for name in VideoSettings.__dataclass_fields__ if name in settings}
-    video: VideoSettings = check_settings(VideoSettings, "video", own)
-    _check_given(method, settings)
+    video, settings = _split_settings(method, settings)
+    executor = executor_of(runner, workers)
+    if executor is not None and on_step is not None:
+        raise ValueError("on_step: workers cannot call it; give one worker, or use on_frame")
     job = _Job(clip, style, Path(os.fsdecode(output)), method, video, settings, on_step)
-    return job.run(on_frame, restart=restart)
+    return job.run(on_frame, executor, workers, restart=restart)
 
 
 class _Job:
@@ -91,7 +96,7 @@ class _Job:
         self._shape = _final_shape(self._clip, METHODS[method].final_size(self._config), output)
         self._frames = frame_stylizer(style, method, video, self._shape, settings, on_step)
 
-    def run(self, on_frame: OnStep | None, *, restart: bool) -> VideoResult:
+    def run(self, on_frame: OnStep | None, executor: Executor | None, workers: int, *, restart: bool) -> VideoResult:
         """Stylize all frames that are not finished, and write the output."""
         began = time.perf_counter()
         found = scan(self._clip)
@@ -99,51 +104,37 @@ class _Job:
         work = WorkFolder(self._output.with_name(f"{self._output.name}.work"), facts, restart=restart)
         done = work.done
         result = VideoResult(self._output, done, found.count, done, 0.0, "steps", len(found.shots), facts)
-        for index, losses in self._stylize(found, work, done):
+        stopped = threading.Event()
+        for index, losses in self._reports(found, work, executor, workers, stopped.is_set):
             seconds = time.perf_counter() - began
-            result = replace(result, frames=index + 1, seconds=seconds)
-            step = _step(index, losses, seconds, found.count, self._shape, work)
-            if on_frame is not None and on_frame(step) is False and index + 1 < found.count:
-                return replace(result, stopped="cancelled")
+            result = replace(result, frames=result.frames + 1, seconds=seconds)
+            step = _step(result.frames, index, losses, seconds, found.count, self._shape, work)
+            if on_frame is not None and on_frame(step) is False:
+                stopped.set()
+        if work.done < found.count:
+            return replace(result, frames=work.done, stopped="cancelled")
         write_clip(self._output, self._written(work), self._clip)
         result = replace(result, frames=found.count, seconds=time.perf_counter() - began)
         save_record(result)
         work.remove()
         return result
 
-    def _stylize(self, found: Scan, work: WorkFolder, done: int) -> Iterator[tuple[int, dict[str, float]]]:
-        """Stylize the frames from `done` on; yield the index and the losses of each."""
-        contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))  # the last one is the frame before
-        samples = self._sampled(found, done)
-        for index, frame in enumerate(self._clip.frames(self._shape)):
-            shot = found.shot_of(index)
-            if index >= done:
-                if index in (done, shot.first):
-                    self._frames.begin_shot(next(samples))
-                earlier = self._earlier(index, shot, contents, work)
-                values = work.values(shot.first) if index > shot.first else {}
-                stylized = self._frames.stylize(frame.pixels, float(frame.time), earlier, values)
-                work.write(index, stylized.pixels, stylized.values, stylized.state)
-                yield index, stylized.losses
-            contents.append(frame.pixels)
-
-    def _earlier(self, index: int, shot: Shot, contents: deque[np.ndarray], work: WorkFolder) -> Earlier:
-        """Return the finished frames of the shot that a frame needs."""
-        gaps = [gap for gap in self._frames.gaps if index - gap >= shot.first]
-        return {gap: EarlierFrame(contents[-gap], partial(work.read_state, index - gap)) for gap in gaps}
-
-    def _sampled(self, found: Scan, done: int) -> Iterator[list[np.ndarray]]:
-        """Yield frames that represent each shot, from that of the frame `done` on."""
-        shots = [shot for shot in found.shots if shot.end > done]
-        frames = enumerate(self._clip.frames(self._shape))
-        for shot in shots:
-            wanted = shot.spread(self._frames.samples)
-            collected: list[np.ndarray] = []
-            while len(collected) < len(wanted):
-                index, frame = next(frames)
-                if index in wanted:
-                    collected.append(frame.pixels)
-            yield collected
+    def _reports(
+        self, found: Scan, work: WorkFolder, executor: Executor | None, workers: int, is_stopped: IsStopped
+    ) -> Iterator[FrameReport]:
+        """Stylize the shots that are not finished, and yield the reports of the frames."""
+        start = partial(ShotWorker, self._clip, self._shape, self._frames, work)
+        shots = [shot for shot in found.shots if work.first_missing(shot.first, shot.end) < shot.end]
+        if executor is None:
+            worker = start()
+            for shot in takewhile(lambda _: not is_stopped(), shots):
+                yield from worker(shot, is_stopped)
+            return
+        for outcome in executor.run(start, shots, workers=workers, is_stopped=is_stopped):
+            if outcome.died:
+                text = f"two processes died while they stylized the frames from {outcome.task.first + 1} on"
+                raise ValueError(f"{text}; there may be too little memory; the same command continues")
+            yield outcome.value
 
     def _written(self, work: WorkFolder) -> Iterator[Frame]:
         """Yield the finished frames with the times of the clip."""
@@ -151,11 +142,15 @@ class _Job:
             yield replace(frame, pixels=work.read(index))
 
 
-def _check_given(method: str, settings: dict[str, Any]) -> None:
-    """Raise `ValueError` for settings of the method that a clip does not have."""
-    METHODS[method].check_given(settings)
-    for name in sorted(NOT_FOR_CLIPS & settings.keys()):
+def _split_settings(method: str, settings: dict[str, Any]) -> tuple[VideoSettings, dict[str, Any]]:
+    """Return the settings of the clip, and those of the method, which a clip may lack."""
+    own = {name: value for name, value in settings.items() if name in VideoSettings.__dataclass_fields__}
+    others = {name: value for name, value in settings.items() if name not in own}
+    video: VideoSettings = check_settings(VideoSettings, "video", own)
+    METHODS[method].check_given(others)
+    for name in sorted(NOT_FOR_CLIPS & others.keys()):
         raise ValueError(f"{name}: it is for images; leave it out")
+    return video, others
 
 
 def _final_shape(clip: Clip, size: int, output: Path) -> tuple[int, int]:
@@ -172,10 +167,16 @@ def _final_shape(clip: Clip, size: int, output: Path) -> tuple[int, int]:
 
 
 def _step(
-    index: int, losses: dict[str, float], seconds: float, total: int, shape: tuple[int, int], work: WorkFolder
+    done: int,
+    index: int,
+    losses: dict[str, float],
+    seconds: float,
+    total: int,
+    shape: tuple[int, int],
+    work: WorkFolder,
 ) -> Step:
-    """Return the record of a frame: its number, and a function that reads its image."""
-    return Step(index + 1, losses, seconds, size=shape, total=total, image=partial(_read, work, index))
+    """Return the record of a frame: the number of finished frames, and a function that reads its image."""
+    return Step(done, losses, seconds, size=shape, total=total, image=partial(_read, work, index))
 
 
 def _read(work: WorkFolder, index: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from impasto.files import reason, write_atomically
+from impasto.files import check_shared, reason, write_atomically
 from impasto.video.extra import import_cv2
 
 RUN_FILE = "run.json"
@@ -45,11 +45,16 @@ class WorkFolder:
 
     @property
     def done(self) -> int:
-        """Return the number of finished frames."""
-        count = 0
-        while self._frame(count).exists():
-            count += 1
-        return count
+        """Return the number of finished frames, of all shots together."""
+        return sum(file.stem.isdigit() for file in self.path.glob("*.png"))
+
+    def first_missing(self, first: int, end: int) -> int:
+        """Return the first index from `first` on without a frame, at most `end`."""
+        return next((index for index in range(first, end) if not self._frame(index).exists()), end)
+
+    def check_shared(self) -> None:
+        """Raise `ValueError` if this machine does not see the folder that another one has made."""
+        check_shared(self.path / RUN_FILE)
 
     def write(self, index: int, pixels: np.ndarray, values: Mapping[str, Any], state: np.ndarray | None = None) -> None:
         """Store a frame.

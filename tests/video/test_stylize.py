@@ -13,6 +13,7 @@ import pytest
 import torch
 from moving_window import SHIFT, SIZE, still, window_frames
 from small_clip import moving_square, write_video
+from support import start_forks
 
 import impasto
 from impasto.video import open_clip
@@ -25,6 +26,11 @@ CASES: dict[str, dict[str, Any]] = {
     "gatys": GATYS,
     "long term and luminance": {**GATYS, "long_term": [2, 3], "color": "luminance"},
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forks() -> None:
+    start_forks()
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,25 @@ def test_a_cut_starts_again_and_equal_shots_get_equal_frames(tmp_path: Path) -> 
         frames = stylized(clip, tmp_path / f"{case}.mkv", **CASES[case])
         assert all((a == b).all() for a, b in zip(frames[:3], frames[6:], strict=True))
     assert json.loads((tmp_path / "gatys.json").read_text())["shots"] == 3
+
+
+@pytest.mark.parametrize("case", ["micro", "long term and luminance"])
+def test_two_workers_give_the_output_of_one_and_continue_a_run_that_was_stopped(tmp_path: Path, case: str) -> None:
+    first, second = moving_square(4), [255 - frame for frame in moving_square(4)]
+    clip = write_video(tmp_path / "in.mkv", [*first, *second, *first], codec="ffv1", pixels="bgr0")
+    whole = stylized(clip, tmp_path / "whole.mkv", **CASES[case])
+    call: dict[str, Any] = {"clip": clip, "style": "woodcut", "output": tmp_path / "out.mkv", "size": 96, "workers": 2}
+    call |= CASES[case]
+    stopped = impasto.stylize_video(**call, on_frame=lambda step: step.index < 3)
+    assert stopped.stopped == "cancelled"
+    assert 3 <= stopped.frames < 12
+    counts: list[int] = []
+    result = impasto.stylize_video(**call, on_frame=lambda step: counts.append(step.index))
+    assert (result.resumed, result.frames, result.shots) == (stopped.frames, 12, 3)
+    assert counts == list(range(stopped.frames + 1, 13))
+    assert all((a == b).all() for a, b in zip(pixels_of(tmp_path / "out.mkv"), whole, strict=True))
+    with pytest.raises(ValueError, match="on_step: workers cannot call it"):
+        impasto.stylize_video(**call, on_step=print)
 
 
 def test_the_output_has_the_times_and_an_even_size_and_its_record_the_inputs(tmp_path: Path) -> None:

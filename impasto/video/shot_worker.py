@@ -1,0 +1,84 @@
+"""Stylize the frames of one shot after the other, in this process or in a worker."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from impasto.executors import IsStopped
+from impasto.types import Losses
+from impasto.video.clip import Clip, Frame
+from impasto.video.frame_stylizers import Earlier, EarlierFrame, FrameStylizer
+from impasto.video.shots import Shot
+from impasto.video.work_folder import WorkFolder
+
+FrameReport = tuple[int, Losses]
+"""Index of a frame that was stored in the work folder, and its losses."""
+
+
+class ShotWorker:
+    """Stylize shots, which do not depend on each other.
+
+    Shots are fastest in the order of the clip, which is then decoded once.
+
+    Args:
+        clip: the clip.
+        shape: height and width of the frames, in pixels.
+        frames: stylizes the frames of a shot.
+        work: the finished frames.
+
+    Raises:
+        ValueError: if this machine does not see the work folder.
+    """
+
+    def __init__(self, clip: Clip, shape: tuple[int, int], frames: FrameStylizer, work: WorkFolder) -> None:
+        work.check_shared()
+        self._frames, self._work = frames, work
+        self._contents, self._samples = _Reader(clip, shape), _Reader(clip, shape)
+
+    def __call__(self, shot: Shot, is_stopped: IsStopped) -> Iterator[FrameReport]:
+        """Stylize the frames of a shot that are not finished; yield a report after each one."""
+        done = self._work.first_missing(shot.first, shot.end)
+        if done == shot.end:
+            return
+        wanted = shot.spread(self._frames.samples)
+        samples = self._samples.between(shot.first, wanted[-1] + 1)
+        self._frames.begin_shot([frame.pixels for index, frame in samples if index in wanted])
+        contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))  # the last one is the frame before
+        for index, frame in self._contents.between(shot.first, shot.end):
+            if index >= done:
+                earlier = self._earlier(index, shot, contents)
+                values = self._work.values(shot.first) if index > shot.first else {}
+                stylized = self._frames.stylize(frame.pixels, float(frame.time), earlier, values)
+                self._work.write(index, stylized.pixels, stylized.values, stylized.state)
+                yield index, stylized.losses
+                if is_stopped():
+                    return
+            contents.append(frame.pixels)
+
+    def _earlier(self, index: int, shot: Shot, contents: deque[np.ndarray]) -> Earlier:
+        """Return the finished frames of the shot that a frame needs."""
+        gaps = [gap for gap in self._frames.gaps if index - gap >= shot.first]
+        return {gap: EarlierFrame(contents[-gap], partial(self._work.read_state, index - gap)) for gap in gaps}
+
+
+class _Reader:
+    """Reads parts of a clip; a part after the last one continues to decode there."""
+
+    def __init__(self, clip: Clip, shape: tuple[int, int]) -> None:
+        self._clip, self._shape = clip, shape
+        self._next = 0
+        self._frames = clip.frames(shape)
+
+    def between(self, first: int, end: int) -> Iterator[tuple[int, Frame]]:
+        """Yield the frames from one index to before another one, with their indices."""
+        if first < self._next:
+            self._next, self._frames = 0, self._clip.frames(self._shape)
+        while self._next < end:
+            frame = next(self._frames)
+            self._next += 1
+            if self._next > first:
+                yield self._next - 1, frame
