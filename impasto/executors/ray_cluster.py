@@ -43,8 +43,9 @@ class RayCluster(Executor):
             except ImportError:
                 raise ValueError("Ray is not installed: pip install impasto[scale]") from None
             try:
-                _connect(ray, workers, self._address)
-                yield _RayPool(ray, start, _options(ray, workers, self._gpus))
+                with _without_logs(ray):
+                    _connect(ray, workers, self._address)
+                    yield _RayPool(ray, start, _options(ray, workers, self._gpus))
             except ray.exceptions.RayError as error:
                 raise ValueError(f"Ray: {reason(error)}") from None
             finally:
@@ -149,6 +150,18 @@ def _connect(ray: Any, workers: int, address: str | None) -> None:
             if address or attempt == CONNECT_ATTEMPTS or "timed out during startup" not in str(error):
                 raise ValueError(f"Ray{f' at {address!r}' if address else ''}: {reason(error)}") from None
             ray.shutdown()
+
+
+@contextmanager
+def _without_logs(ray: Any) -> Iterator[None]:
+    """Keep Ray from printing the death of a worker to stdout, which may take JSON; it has no public setting for it."""
+    module = ray._private.worker
+    before = vars(module).get("_worker_logs_enabled", True)
+    module._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        module._worker_logs_enabled = before
 
 
 @contextmanager

@@ -1,0 +1,86 @@
+"""A folder on a Ray cluster: the pixels of one process although a worker is killed; Ctrl-C keeps what is finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import impasto
+
+QUICK = ["--backbone", "tiny", "--size", "32", "--precision", "fp32"]
+RAY = ["--runner", "ray", "--workers", "2", "--json"]
+NAMES = [f"{i}.png" for i in range(8)]
+
+
+def workers_of_ray(folder: Path) -> list[int]:
+    """Return the workers of the cluster whose current folder is that of the command."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (process / "cmdline").read_text(encoding="utf-8")
+            if title.startswith("ray::ImpastoWorker") and (process / "cwd").resolve() == folder:
+                found.append(int(process.name))
+        except (OSError, UnicodeDecodeError):
+            continue
+    return found
+
+
+def start(folder: Path, steps: int, output: str) -> subprocess.Popen[str]:
+    words = ["stylize", "photos", "style.png", "-o", output, "--steps", str(steps), *QUICK, *RAY]
+    return subprocess.Popen(
+        [sys.executable, "-m", "impasto", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def pixels(folder: Path) -> dict[str, bytes]:
+    found = {}
+    for path in sorted(folder.glob("*.png")):
+        with PIL.Image.open(path) as picture:
+            found[path.name] = picture.tobytes()
+    return found
+
+
+@pytest.mark.slow
+def test_a_folder_on_ray_survives_a_killed_worker_and_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="needs the extra `scale`: pip install impasto[scale]")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for seed, name in enumerate(("style.png", *(f"photos/{name}" for name in NAMES))):
+        levels = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+        PIL.Image.fromarray(levels).resize((48, 36), PIL.Image.Resampling.BICUBIC).save(name)
+    process = start(tmp_path, 4, "out")
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    os.kill(workers_of_ray(tmp_path)[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    objects = [json.loads(line) for line in (*lines, *out.splitlines())]
+    assert sorted(Path(each["content"]).name for each in objects) == NAMES
+    assert {each["status"] for each in objects} == {"stylized"}
+    impasto.stylize_folder("photos", "style.png", "one", backbone="tiny", size=32, precision="fp32", steps=4)
+    assert pixels(tmp_path / "out") == pixels(tmp_path / "one")
+    assert "Traceback" not in err
+
+    process = start(tmp_path, 200, "stopped")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 130, err
+    assert "of 8 pictures finished; the same command continues" in err.splitlines()[-1]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "stopped").glob("*.json")]
+    assert "cancelled" in {record["stopped"] for record in records}
+    assert len(records) == len(pixels(tmp_path / "stopped")) < 8
