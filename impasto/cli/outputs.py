@@ -79,8 +79,10 @@ def stylize_to_file(
     Returns:
         The exit status.
     """
-    files = _files(options)
+    if options.output is None:
+        raise ValueError("the output is missing; give -o FILE")
     check_replaceable(options.output)
+    files = _files(options)
     checkpoint = None if options.output == STANDARD else checkpoint_path(options.output)
     with Interrupts() as interrupts:
         with clean_up_on_error(files):
@@ -115,13 +117,7 @@ def summary_line(output: str, record: dict[str, Any]) -> str:
 
 
 def _files(options: argparse.Namespace) -> list[Path]:
-    """Return all files that are written, including the record, but without numbered images.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if options.output is None:
-        raise ValueError("the output is missing; give -o FILE")
+    """Return all files that are written, including the record, but without numbered images."""
     files = [] if options.output == STANDARD else [Path(options.output), record_path(Path(options.output))]
     return [*files, *(Path(each) for each in (options.curves, options.preview) if each)]
 
