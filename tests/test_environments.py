@@ -22,7 +22,7 @@ from impasto.pipeline.folder_plan import folder_tasks
 from impasto.pipeline.stylizer import Stylizer
 from impasto.studio.portable import without_paths
 
-NAME = "bild mit é und ü.png"
+NAME = os.fsdecode("bild mit é und ü.png".encode())  # in the C locale, with escapes
 CODE = """
 import os, sys
 {before}
@@ -39,7 +39,7 @@ C_LOCALE = {"PYTHONUTF8": "0", "LC_ALL": "C", "LANG": ""}
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "räume mit leer zeichen"
+    folder = tmp_path / os.fsdecode("räume mit leer zeichen".encode())
     folder.mkdir()
     monkeypatch.chdir(folder)
     PIL.Image.radial_gradient("L").convert("RGB").resize((48, 36)).save(NAME)
@@ -66,7 +66,8 @@ def test_a_picture_is_stylized_and_replayed(folder: Path, variables: dict[str, s
         assert errors[-1].startswith("impasto: 'missing bild mit ")
         assert errors[-1].isascii() or not variables.get("LC_ALL")
     first = json.loads(process.stdout.splitlines()[0])
-    assert first["output"].encode("utf-8", "surrogateescape").decode() == os.path.join("aus gabe", NAME)
+    output = os.path.join("aus gabe", NAME)
+    assert first["output"].encode("utf-8", "surrogateescape") == output.encode("utf-8", "surrogateescape")
     assert (load_image(Path("aus gabe", NAME)) == load_image("again.png")).all()
     assert sorted(os.listdir()) == sorted([NAME, "again.json", "again.png", "aus gabe"])
 
