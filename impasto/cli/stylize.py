@@ -93,8 +93,7 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
         "pictures",
         nargs="*",
         metavar="CONTENT STYLE",
-        help="Content image or folder, and style images: files or names of samples. Weights of `impasto adapt` need no "
-        "STYLE.",
+        help="Content image or folder, and style images: files or names of samples.",
     )
     parser.add_argument(
         "--method",
