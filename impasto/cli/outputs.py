@@ -79,9 +79,6 @@ def stylize_to_file(
     Returns:
         The exit status.
     """
-    if options.output is None:
-        raise ValueError("the output is missing; give -o FILE")
-    check_replaceable(options.output)
     files = _files(options)
     checkpoint = None if options.output == STANDARD else checkpoint_path(options.output)
     with Interrupts() as interrupts:
@@ -117,7 +114,14 @@ def summary_line(output: str, record: dict[str, Any]) -> str:
 
 
 def _files(options: argparse.Namespace) -> list[Path]:
-    """Return all files that are written, including the record, but without numbered images."""
+    """Return all files that are written, including the record, but without numbered images.
+
+    Raises:
+        ValueError: if there is no output, or if it is a folder or a read-only file.
+    """
+    if options.output is None:
+        raise ValueError("the output is missing; give -o FILE")
+    check_replaceable(options.output)
     files = [] if options.output == STANDARD else [Path(options.output), record_path(Path(options.output))]
     return [*files, *(Path(each) for each in (options.curves, options.preview) if each)]
 
