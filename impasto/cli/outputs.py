@@ -117,7 +117,7 @@ def _files(options: argparse.Namespace) -> list[Path]:
     """Return all files that are written, including the record, but without numbered images.
 
     Raises:
-        ValueError: if there is no output, or if it is a folder or a read-only file.
+        ValueError: if the output is missing, a folder or a read-only file.
     """
     if options.output is None:
         raise ValueError("the output is missing; give -o FILE")
