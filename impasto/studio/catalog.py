@@ -9,7 +9,7 @@ from impasto.methods import METHODS
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.controls import Control, controls_of
 from impasto.studio.estimates import quality_factors, seconds_per_megapixel
-from impasto.studio.examples import EXAMPLES
+from impasto.studio.examples import EXAMPLES, technique_file
 from impasto.studio.labels import GROUPS, PRESETS, TECHNIQUES, choice_label, image_label, setting_label, technique
 from impasto.studio.regions import PALETTE
 from impasto.studio.requests import MAX_STYLES, can_continue, display_name
@@ -79,6 +79,7 @@ def _describe_method(name: str, controls: list[dict[str, Any]]) -> dict[str, Any
         "sentence": shown.sentence,
         "summary": METHODS[name].summary,
         "first": shown.is_first,
+        "file": technique_file(name) if name in TECHNIQUES else None,
         "continues": can_continue(name),
         "any_style": METHODS[name].any_style,
         "quality": quality_factors(name),

@@ -1,4 +1,4 @@
-"""Show finished pictures on the first visit; one click paints the same picture."""
+"""Show finished pictures: on the first visit, where one click paints the same picture, and beside each technique."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ EXAMPLES = (
 )
 SIZE, QUALITY = 320, 82
 """Longer side of the pictures in pixels, and the quality of their JPEG."""
+TECHNIQUE_PAIR = ("chelsea", "brushstrokes")
+"""Photograph and style of the pictures of the techniques."""
+TECHNIQUE_SIZE = 96
+"""Side of these square pictures in pixels: the page shows them at half of it, for screens of twice the density."""
+
+
+def technique_file(method: str) -> str:
+    """Return the name of the picture of a technique in the folder of the page."""
+    return f"technique-{method}.jpg"

@@ -732,13 +732,30 @@ def test_three_techniques_are_shown_and_the_others_are_folded(visit: Visit) -> N
     assert [each.locator("b").inner_text() for each in visible] == ["Classic", "Instant", "Brushwork"]
     assert all(each.locator(".time").inner_text() for each in visible)
     page.locator("#more-techniques summary").click()
+    for each in page.locator("#techniques .card").all():
+        each.scroll_into_view_if_needed()
+        each.locator("img").evaluate("each => each.decode()")  # fails without a picture
     assert page.locator("#more-techniques .card:visible").count() == 8
+    bare = (
+        "fields => fields.flatMap(each => [...each.childNodes]).filter(each => each.nodeType === Node.TEXT_NODE).length"
+    )
+    assert page.locator("#settings .field").count() > 10
+    assert page.locator("#settings .field").evaluate_all(bare) == 0  # no "0" below a slider without presets
     visit.set(size=512)
     times = page.locator("#setting-quality .time").all_inner_texts()
     assert len({time for time in times if time}) == 3
     page.get_by_role("button", name="Bold").click()
     assert page.locator("#setting-strength").input_value() == "75"
     assert page.get_by_role("button", name="Bold").get_attribute("aria-pressed") == "true"
+
+
+def tab_to(page: Page, condition: str, key: str = "Tab") -> None:
+    """Press a key until the focused element fulfills a condition in JavaScript."""
+    for _ in range(80):
+        page.keyboard.press(key)
+        if page.evaluate(f"(each => {condition})(document.activeElement)"):
+            return
+    raise AssertionError(f"no element with {condition}")
 
 
 def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit, studio: Studio) -> None:
@@ -755,9 +772,9 @@ def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit, studio: Stud
     page.keyboard.press("Control+Enter")
     visit.wait_for("done")
     assert [each["path"] for each in newest_record(studio)["inputs"]] == ["coffee", "mosaic"]
-    page.locator("nav [data-tab=gallery]").focus()
+    tab_to(page, "each.dataset.tab === 'gallery'", "Shift+Tab")
     page.keyboard.press("Enter")
-    page.locator("#gallery-grid li button").first.focus()
+    tab_to(page, "each.closest('#gallery-grid') !== null && each.tagName === 'BUTTON'")
     page.keyboard.press("Enter")
     page.locator("dialog h2").wait_for()
     page.keyboard.press("Escape")

@@ -33,10 +33,11 @@ from small_studio import Studio, open_studio, random_picture
 import impasto.cli.studio as studio_command
 from impasto.cli import main
 from impasto.images import load_image
+from impasto.methods import METHODS
 from impasto.pipeline.records import load_record
 from impasto.studio import client_api
 from impasto.studio.access import AccessControl
-from impasto.studio.examples import EXAMPLES
+from impasto.studio.examples import EXAMPLES, technique_file
 from impasto.studio.page_api import FILES, MEDIA_TYPES
 from impasto.studio.server import address_for_others
 from impasto.weights import sha256_of
@@ -301,7 +302,8 @@ def test_the_page_is_small_and_has_its_own_icon(studio: Studio) -> None:
         assert (status, len(body)) == (200, files[name])
         assert headers["content-type"].split(";")[0] == MEDIA_TYPES[Path(name).suffix]
     assert sum(size for name, size in files.items() if not name.endswith(".jpg")) < 150_000
-    assert {each.file for each in EXAMPLES} == {name for name in files if name.endswith(".jpg")}
+    pictures = {*(each.file for each in EXAMPLES), *map(technique_file, METHODS)}
+    assert pictures == {name for name in files if name.endswith(".jpg")}
     assert b"gradio" not in fetch(studio.url)[1]
     assert b'href="page/icon.svg"' in fetch(studio.url)[1]
     assert fetch(f"{studio.url}page/..%2fserver.py")[0] in (400, 404)

@@ -4,7 +4,7 @@
     python tools/docs/pictures.py methods subjects    only the two galleries of the README
     python tools/docs/pictures.py gatys strotss       only the strips of these methods
     python tools/docs/pictures.py studio              only the page of the studio; needs Chromium
-    python tools/docs/pictures.py examples            only the pictures of the first visit of the studio
+    python tools/docs/pictures.py examples            only the pictures of the first visit and the techniques
 
 The photographs come from scikit-image and, for architecture, from scikit-learn (`china.jpg`, CC BY 2.0, by
 danielbuechele); `docs/reference/samples.md` lists the licenses.
@@ -21,14 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import PIL.Image
+import PIL.ImageOps
 
 from impasto import load_image, stylize
 from impasto.images import fit, resize, to_pil
 from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
 from impasto.samples import resolve
-from impasto.studio.examples import EXAMPLES, QUALITY
+from impasto.studio.examples import EXAMPLES, QUALITY, TECHNIQUE_PAIR, TECHNIQUE_SIZE, technique_file
 from impasto.studio.examples import SIZE as EXAMPLE_SIZE
+from impasto.studio.labels import TECHNIQUES
 from impasto.studio.page_api import FILES
 from impasto.types import Image
 
@@ -99,11 +101,16 @@ def subjects() -> None:
 
 
 def examples() -> None:
-    """Save the pictures that the studio shows on the first visit."""
+    """Save the pictures that the studio shows on the first visit and beside its techniques."""
     for each in EXAMPLES:
         picture = to_pil(stylize(each.content, each.style, each.method, size=EXAMPLE_SIZE).image)
         picture.save(FILES / each.file, quality=QUALITY)
         print(each.file, flush=True)
+    for method in TECHNIQUES:
+        picture = to_pil(stylize(*TECHNIQUE_PAIR, method, size=EXAMPLE_SIZE).image)
+        square = PIL.ImageOps.fit(picture, (TECHNIQUE_SIZE, TECHNIQUE_SIZE), PIL.Image.Resampling.LANCZOS)
+        square.save(FILES / technique_file(method), quality=QUALITY)
+        print(technique_file(method), flush=True)
 
 
 def _file(sample: str) -> Path:

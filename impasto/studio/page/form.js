@@ -153,7 +153,8 @@ function showTechniques() {
     const isTrained = !each.any_style && choices.styles.some(name => !catalog.styles.some(style => style.name === name));
     const input = el("input", { type: "radio", name: "method", value: each.name, checked: each.name === choices.method, "aria-label": each.label,
       disabled: isTrained && each.name !== choices.method, onchange: () => change({ method: each.name }) });
-    return el("label", { class: "card", title: each.summary }, el("b", { text: each.label }), el("small", { class: "time", data: { method: each.name } }),
+    const picture = each.file && el("img", { src: `page/${each.file}`, alt: "", width: 48, height: 48, loading: "lazy" });
+    return el("label", { class: "card", title: each.summary }, picture, el("b", { text: each.label }), el("small", { class: "time", data: { method: each.name } }),
       el("small", { class: "sentence", text: each.sentence }), input);
   };
   const first = catalog.techniques.filter(each => each.first);
