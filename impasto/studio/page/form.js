@@ -245,7 +245,7 @@ function pair(control, id, value, described, set) {
   range.addEventListener("input", mark);
   number.addEventListener("change", mark);
   mark();
-  return [el("div", { class: "pair" }, range, number), presets.length && el("div", { class: "presets", role: "group", "aria-label": control.label }, presets)];
+  return [el("div", { class: "pair" }, range, number), presets.length > 0 && el("div", { class: "presets", role: "group", "aria-label": control.label }, presets)];
 }
 
 /** Upload files and choose the last one; each file that cannot be read gets a message of its own. */

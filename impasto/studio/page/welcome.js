@@ -12,6 +12,6 @@ export function makeWelcome({ onexample }) {
     el("h2", { text: "Paint your photo in any style" }),
     el("p", { text: "Add a photo, pick a style, press Paint. Your pictures stay on this machine." }),
     el("button", { type: "button", id: "add-photo", text: "Add your photo", onclick: () => find("#contents input[type=file]").click() }),
-    catalog.examples.length && el("p", { class: "hint", text: "Or begin with an example:" }),
+    catalog.examples.length > 0 && el("p", { class: "hint", text: "Or begin with an example:" }),
     el("div", { class: "examples" }, catalog.examples.map(example)));
 }
