@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from impasto.pipeline.stylizer import Stylizer
-from impasto.studio.previews import encode_preview, open_reduced
+from impasto.studio.previews import ReducedImages, encode_preview
 from impasto.studio.requests import MAX_STYLES
 
 METHOD = "micro"
@@ -20,11 +20,11 @@ class InstantPreviews:
     """Compute previews one at a time, and keep the last ones.
 
     Args:
-        max_pixels: largest input image in pixels.
+        images: decodes the inputs.
     """
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self, images: ReducedImages) -> None:
+        self._images = images
         self._lock = threading.Lock()
         self._compute = functools.lru_cache(maxsize=256)(self._stylize)
         self._stylizer = functools.lru_cache(maxsize=32)(self._make_stylizer)
@@ -48,8 +48,8 @@ class InstantPreviews:
             return self._compute(content, tuple(styles), size)
 
     def _stylize(self, content: str, styles: tuple[str, ...], size: int) -> bytes:
-        image, alpha = open_reduced(content, self._max_pixels)
+        image, alpha = self._images.open(content)
         return encode_preview(self._stylizer(styles, size).stylize(image).image, size, alpha)
 
     def _make_stylizer(self, styles: tuple[str, ...], size: int) -> Stylizer:
-        return Stylizer([open_reduced(style, self._max_pixels)[0] for style in styles], METHOD, size=size)
+        return Stylizer([self._images.open(style)[0] for style in styles], METHOD, size=size)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 
 import PIL.Image
 from torch import Tensor
@@ -14,44 +16,73 @@ from impasto.types import Image
 
 PREVIEW_SIZE, THUMBNAIL_SIZE, TILE_SIZE = 1024, 320, 192
 """Largest longer sides in pixels: on the canvas, in lists of results, and in lists of images to choose from."""
+MAX_REDUCED, MAX_PREVIEWS = 16, 128
+"""Number of reduced images that are kept, 12 MB each at most, and of encoded previews."""
+Reduced = tuple[Image, Tensor | None]
+"""Colors and opacity of an image, reduced to `PREVIEW_SIZE`."""
 
 
-MAX_REDUCED = 16
-"""Number of reduced images that are kept: 12 MB each at most."""
-_lock = threading.Lock()
-_reduced: OrderedDict[str, tuple[Image, Tensor | None]] = OrderedDict()
-
-
-def open_reduced(path: str, max_pixels: int) -> tuple[Image, Tensor | None]:
-    """Return the colors and the opacity of an image, reduced to `PREVIEW_SIZE`.
+class ReducedImages:
+    """Decode images for previews, and keep the last ones.
 
     A photo of a phone takes 0.2 s to decode, and the page requests it for the canvas, its tile and every instant
-    preview at once.
+    preview at once. While an image is decoded, others are available.
 
     Args:
-        path: path of the image, whose content never changes.
         max_pixels: largest image in pixels.
-
-    Raises:
-        ValueError: if the image cannot be read.
     """
-    with _lock:
-        if path not in _reduced:
-            _keep(path, open_picture(path, max_pixels=max_pixels))
-        _reduced.move_to_end(path)
-        return _reduced[path]
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._lock = threading.Lock()
+        self._images: OrderedDict[str, Future[Reduced]] = OrderedDict()
+        self.encoded = functools.lru_cache(maxsize=MAX_PREVIEWS)(self._encoded)
+
+    def open(self, path: str) -> Reduced:
+        """Return an image.
+
+        Args:
+            path: path of the image, whose content never changes.
+
+        Raises:
+            ValueError: if the image cannot be read.
+        """
+        with self._lock:
+            image = self._images.get(path)
+            is_new = image is None
+            if image is None:
+                image = self._add(path)
+            self._images.move_to_end(path)
+        if is_new:
+            try:
+                image.set_result(_reduced(open_picture(path, max_pixels=self._max_pixels)))
+            except BaseException as error:
+                with self._lock:
+                    self._images.pop(path, None)
+                image.set_exception(error)
+        return image.result()
+
+    def keep(self, path: str, picture: Picture) -> None:
+        """Keep an image that was decoded for another reason."""
+        reduced = _reduced(picture)
+        with self._lock:
+            if path not in self._images:
+                self._add(path).set_result(reduced)
+
+    def _add(self, path: str) -> Future[Reduced]:
+        self._images[path] = Future()
+        if len(self._images) > MAX_REDUCED:
+            self._images.popitem(last=False)
+        return self._images[path]
+
+    def _encoded(self, path: str, size: int) -> bytes:
+        """Return an image as `encode_preview` does."""
+        image, alpha = self.open(path)
+        return encode_preview(image, size, alpha)
 
 
-def keep_reduced(path: str, picture: Picture) -> None:
-    """Keep an image for `open_reduced` that was decoded for another reason."""
-    with _lock:
-        _keep(path, picture)
-
-
-def _keep(path: str, picture: Picture) -> None:
-    _reduced[path] = _reduce(picture.image, PREVIEW_SIZE, picture.alpha)
-    if len(_reduced) > MAX_REDUCED:
-        _reduced.popitem(last=False)
+def _reduced(picture: Picture) -> Reduced:
+    return _reduce(picture.image, PREVIEW_SIZE, picture.alpha)
 
 
 def encode_jpeg(image: Image, max_size: int, alpha: Tensor | None = None) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from impasto.images import Bits
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.history import History
 from impasto.studio.instant import InstantPreviews
-from impasto.studio.previews import PREVIEW_SIZE, encode_preview, open_reduced
+from impasto.studio.previews import PREVIEW_SIZE
 from impasto.studio.queue import JobQueue
 from impasto.studio.requests import StylizeRequest, check_no_paths
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
@@ -59,7 +58,7 @@ class StudioService:
         history.empty_trash()
         uploads.delete_unused(history.inputs())
         queue = JobQueue(history, workers=workers, max_pixels=max_pixels)
-        return cls(folder, uploads, history, queue, InstantPreviews(max_pixels))
+        return cls(folder, uploads, history, queue, InstantPreviews(uploads.reduced))
 
     def source(self, name: str) -> str:
         """Return the name of a sample, or the path of an upload; a name from a client is never used as a path.
@@ -83,7 +82,7 @@ class StudioService:
 
     def source_preview(self, name: str, size: int = PREVIEW_SIZE) -> bytes:
         """Return a sample or an upload as a JPEG or WebP of at most `size` pixels on the longer side."""
-        return _load_preview(str(resolve(self.source(name))), self.uploads.max_pixels, size)
+        return self.uploads.reduced.encoded(str(resolve(self.source(name))), size)
 
     def instant(self, content: str, styles: Sequence[str], size: int) -> bytes:
         """Return a content image in a style as a JPEG or WebP; the arguments are those of `InstantPreviews.encode`."""
@@ -150,12 +149,6 @@ class StudioService:
             allow_download=bool(fields.get("download", False)),
             draft_first=bool(fields.get("draft", False)),
         )
-
-
-@functools.lru_cache(maxsize=128)
-def _load_preview(path: str, max_pixels: int, size: int) -> bytes:
-    image, alpha = open_reduced(path, max_pixels)
-    return encode_preview(image, size, alpha)
 
 
 def _typed(fields: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import PIL.Image
 
 from impasto.files import write_atomically
 from impasto.images import MIN_SIDE, open_picture
-from impasto.studio.previews import keep_reduced
+from impasto.studio.previews import ReducedImages
 
 MAX_BYTES = 64 * 2**20
 """Default of the largest upload in bytes."""
@@ -40,6 +41,11 @@ class Uploads:
     folder: Path
     max_bytes: int = MAX_BYTES
     max_pixels: int = MAX_PIXELS
+
+    @cached_property
+    def reduced(self) -> ReducedImages:
+        """The images that previews were made of."""
+        return ReducedImages(self.max_pixels)
 
     def add(self, data: bytes, name: str, *, kinds: Collection[str] = KINDS) -> str:
         """Check that an upload decodes as an image, and store it.
@@ -73,7 +79,7 @@ class Uploads:
             key = hashlib.sha256(data).hexdigest()  # without a suffix: the content alone decides how a file is read
             trial.replace(self.folder / key)
             if kinds:
-                keep_reduced(str(self.folder / key), picture)
+                self.reduced.keep(str(self.folder / key), picture)
             self._describe(key, name, {*kinds, *self.kinds(key)})
         except ValueError as error:
             raise ValueError(f"{shown}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None

@@ -6,6 +6,7 @@ import io
 import re
 import struct
 import sys
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ import pytest
 from small_studio import random_picture
 
 from impasto.images import load_image, open_picture
+from impasto.samples import resolve
 from impasto.studio import previews
+from impasto.studio.previews import ReducedImages
 from impasto.studio.requests import display_name
 from impasto.studio.service import StudioService
 from impasto.studio.uploads import Uploads, frame_count, printable_name
@@ -269,7 +272,7 @@ def test_a_new_photo_is_decoded_once_for_everything_that_the_page_shows(
 
     monkeypatch.setattr(previews, "open_picture", open_and_count)
     key = service.uploads.add(random_picture(size=(64, 48), seed=91), "new.png")
-    previews._reduced.clear()
+    service.uploads.reduced._images.clear()
     with ThreadPoolExecutor(4) as pool:
         shown = [pool.submit(service.source_preview, key, size) for size in (192, 1024)]
         shown += [pool.submit(service.instant, key, ["mosaic"], size) for size in (192, 768)]
@@ -278,6 +281,32 @@ def test_a_new_photo_is_decoded_once_for_everything_that_the_page_shows(
     other = service.uploads.add(random_picture(size=(64, 48), seed=92), "newer.png")
     service.source_preview(other)
     assert str(service.uploads.path(other)) not in opened
+
+
+def test_an_image_in_memory_is_shown_while_another_one_is_decoded(
+    service: StudioService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = ReducedImages(10**6)
+    known, slow = (str(resolve(name)) for name in ("coffee", "rocket"))
+    images.open(known)
+    decoding, may_end = threading.Event(), threading.Event()
+
+    def wait_and_open(path: str, **options: Any) -> Any:
+        decoding.set()
+        assert may_end.wait(10)
+        return open_picture(path, **options)
+
+    monkeypatch.setattr(previews, "open_picture", wait_and_open)
+    with ThreadPoolExecutor(2) as pool:
+        decoded = [pool.submit(images.open, slow) for _ in range(2)]
+        assert decoding.wait(10)
+        assert images.open(known)[0].shape[-1] > 0
+        may_end.set()
+        assert decoded[0].result()[0] is decoded[1].result()[0]
+    with pytest.raises(ValueError, match="missing"):
+        images.open("missing")
+    with pytest.raises(ValueError, match="missing"):  # it is not kept
+        images.open("missing")
 
 
 def test_the_frames_of_an_animation_are_counted(uploads: Uploads) -> None:
