@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -75,7 +75,7 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         return Picture(image, None, "tensor", digest.hexdigest())
     if isinstance(source, PIL.Image.Image):
         pixels = decoding.decode(source, "PIL image", max_pixels)
-        return _picture(pixels, "PIL image", source.tobytes(), read_metadata(source.info))
+        return _picture(pixels, "PIL image", source.tobytes(), _metadata_of(source))
     if isinstance(source, np.ndarray):
         decoding.check_size(source.shape[1::-1] if source.ndim > 1 else (0, 0), "array", max_pixels)
         return _picture(array_pixels(source), "array", source.tobytes())
@@ -150,6 +150,15 @@ def _seekable(stream: BinaryIO) -> BinaryIO:
     file = stream if stream.seekable() else io.BytesIO(stream.read())
     file.seek(0)
     return file
+
+
+def _metadata_of(image: PIL.Image.Image) -> Metadata:
+    """Return the metadata of a PIL image; one that comes from a TIFF has no EXIF data in `info`."""
+    info = dict(image.info)
+    if not info.get("exif"):
+        with suppress(Exception):  # corrupt EXIF data are left out
+            info["exif"] = image.getexif().tobytes()
+    return read_metadata(info)
 
 
 def _picture(pixels: decoding.Pixels, name: str, data: bytes, metadata: Metadata = NO_METADATA) -> Picture:

@@ -176,9 +176,8 @@ def _directory_at(block: bytes, order: str, offset: int) -> dict[int, Entry]:
 
 def _swapped(data: bytes, unit: int) -> bytes:
     """Return numbers with their bytes in the opposite order; a comment in UTF-16 has the order of the numbers, too."""
-    if data.startswith(UTF16):
-        return UTF16 + _swapped(data[len(UTF16) :], 2)
-    return b"".join(data[i : i + unit][::-1] for i in range(0, len(data), unit))
+    prefix, unit = (UTF16, 2) if data.startswith(UTF16) else (b"", unit)
+    return prefix + b"".join(data[i : i + unit][::-1] for i in range(len(prefix), len(data), unit))
 
 
 def _kept(directory: Mapping[int, Entry], tags: Iterable[int], limit: int) -> tuple[Entry, ...]:

@@ -205,6 +205,12 @@ def test_corrupt_exif_data_are_ignored(noise: bytes, position: int, byte: int) -
         assert read_metadata({"exif": exif_block(metadata, (10, 10))}) == metadata
 
 
+def test_a_comment_of_nothing_but_prefixes_is_read() -> None:
+    text = b"UNICODE\0" * 2000
+    block = struct.pack(">2sHI", b"MM", 42, 8) + directory(">", [(0x010E, 7, len(text), text)], 8)
+    assert len(read_metadata({"exif": block}).main) == 1
+
+
 @pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (1e9, 1e9), "72 dpi", None, (72,)])
 def test_an_unusable_resolution_is_ignored(dpi: Any) -> None:
     assert read_metadata({"dpi": dpi}) == Metadata()
@@ -247,3 +253,13 @@ def test_a_download_of_the_studio_has_the_metadata_without_the_location(tmp_path
     result = impasto.stylize(photo(tmp_path / "a.jpg"), "mosaic", **FAST)
     entry = History(tmp_path / "history").add(new_key(), result, "a")
     check(tags(portable_png(entry.picture)))
+
+
+def test_a_pil_image_of_a_tiff_has_the_metadata_of_the_file(tmp_path: Path) -> None:
+    picture = PIL.Image.new("RGB", (20, 10))
+    picture.save(tmp_path / "a.tif", tiffinfo={COPYRIGHT: "me"}, dpi=(120, 120))
+    of_file = open_picture(tmp_path / "a.tif").metadata
+    with PIL.Image.open(tmp_path / "a.tif") as opened:
+        assert open_picture(opened).metadata == of_file
+    assert [entry.tag for entry in of_file.main] == [COPYRIGHT]
+    assert open_picture(picture).metadata == NO_METADATA
