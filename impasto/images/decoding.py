@@ -140,16 +140,20 @@ def is_image(path: Path) -> bool:
     return True
 
 
-def read_size(path: str | Path) -> tuple[int, int]:
+def read_size(path: str | Path, max_pixels: int) -> tuple[int, int]:
     """Return the height and width of an image file in pixels, upright, from its header.
 
+    Args:
+        path: the file.
+        max_pixels: largest JPEG XL image in pixels, which is decoded.
+
     Raises:
-        ValueError: if the file is not an image.
+        ValueError: if the file is not an image, or a JPEG XL image that is too large.
         OSError: if the file cannot be read.
     """
     name = repr(str(path))
     with open(path, "rb") as file, _quiet_pillow(name):
-        picture = _open(file, name, max_pixels=2**62)
+        picture = _open(file, name, max_pixels)
         width, height = picture.size
         return (width, height) if _transformation(picture) in TURNED else (height, width)
 

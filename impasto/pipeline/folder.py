@@ -154,7 +154,7 @@ def plan_tasks(tasks: Sequence[FolderTask], stylizer: Stylizer) -> FolderPlan:
     for task in tasks:
         if not task.is_finished:
             with suppress(ValueError, OSError):  # the run reports it
-                pixels[task.content] = math.prod(stylizer.output_shape(read_size(task.content)))
+                pixels[task.content] = math.prod(stylizer.output_shape(read_size(task.content, stylizer.max_pixels)))
     skipped = sum(task.is_finished for task in tasks)
     if not pixels:
         return FolderPlan(len(tasks), skipped, 0.0, None)

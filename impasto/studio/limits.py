@@ -8,7 +8,7 @@ import torch
 
 from impasto.backbones import BACKBONES
 from impasto.devices import pick_device
-from impasto.images import read_size
+from impasto.images import MAX_PIXELS, read_size
 from impasto.methods import Method
 from impasto.methods.optimizing import PolishSettings, loss_networks
 from impasto.pipeline.memory import HEAP
@@ -39,7 +39,7 @@ def check_memory(method: Method, content: str, styles: int, max_pixels: int) -> 
         ValueError: with the largest possible size, if the output would be too large.
         OSError: if the content image cannot be read.
     """
-    width, height = read_size(resolve(content))
+    height, width = read_size(resolve(content), MAX_PIXELS)
     image = torch.zeros(()).expand(1, 3, height, width)  # takes no memory; only its shape matters
     height, width = method.final_shape(method.config, image)
     limit, reason = max_pixels, f"over the limit of {max_pixels}"

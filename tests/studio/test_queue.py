@@ -378,6 +378,11 @@ def test_an_output_is_refused_from_the_size_on_that_does_not_fit(
     check_request(request_of(size=largest - 16, tile=0), tmp_path)
 
 
+def test_a_refusal_has_the_width_before_the_height(request_of: MakeRequest, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the output would have 65536 x 43\d+ pixels"):
+        check_request(replace(request_of(size=65536), content="rocket"), tmp_path)
+
+
 @pytest.mark.parametrize("method", [*METHODS])
 def test_an_output_that_is_not_counted_fits(method: str) -> None:
     run = METHODS[method](configure(method, {"size": 128}))
