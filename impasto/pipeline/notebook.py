@@ -1,4 +1,4 @@
-"""Show progress and results in notebooks, with what a notebook brings: nothing is imported elsewhere."""
+"""Show progress and results in notebooks, without importing what a notebook has not loaded."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Result:
     precision: str
     """Of the convolutions: fp32 or bf16."""
     peak_memory_mib: float
-    """Highest memory use of the process, or of the GPU, in MiB; NaN where the system does not tell (Windows)."""
+    """Highest memory use of the process, or of the GPU, in MiB; NaN where the system does not report it (Windows)."""
     inputs: tuple[Input, ...]
     """Content image, style images, masks and start image."""
     weights: dict[str, str]

@@ -31,7 +31,7 @@ from impasto.methods import METHODS, Method, configure
 from impasto.pipeline.checkpoint import Checkpoint, Interrupted, read_checkpoint
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
 from impasto.pipeline.memory import check_memory
-from impasto.pipeline.notebook import notebook_progress, thumbnail
+from impasto.pipeline.notebook import in_notebook, notebook_progress, thumbnail
 from impasto.pipeline.plan import Plan, plan_run
 from impasto.pipeline.result import Input, Result
 from impasto.pipeline.run import OnStep, run_to_end
@@ -248,7 +248,7 @@ class Stylizer:
             versions=_versions(),
             note=None if backbone is None else backbone.note,
             metadata=picture.metadata,
-            before=thumbnail(picture.image),
+            before=thumbnail(picture.image) if in_notebook() else None,
         )
 
     def _steps(

@@ -22,7 +22,7 @@ import torch
 import impasto
 from impasto.config import settings_of
 from impasto.methods import METHODS
-from impasto.pipeline import notebook
+from impasto.pipeline import notebook, stylizer
 from impasto.pipeline.result import Result
 
 FAST: dict[str, Any] = {"backbone": "tiny", "size": 48, "steps": 3}
@@ -30,7 +30,9 @@ FAST: dict[str, Any] = {"backbone": "tiny", "size": 48, "steps": 3}
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return impasto.stylize("woodcut", "mosaic", **FAST)
+    with pytest.MonkeyPatch.context() as notebook:
+        notebook.setattr(stylizer, "in_notebook", lambda: True)
+        return impasto.stylize("woodcut", "mosaic", **FAST)
 
 
 @pytest.fixture
@@ -62,6 +64,7 @@ def test_a_notebook_shows_the_content_image_beside_the_output(result: Result) ->
     assert before.size == after.size == (48, 38)
     assert np.asarray(after, int) == pytest.approx(np.asarray(result.to_pil(), int), abs=60)
     assert result.before is not None
+    assert impasto.stylize("woodcut", "mosaic", **FAST).before is None  # nobody would see it
     assert np.abs(np.asarray(before, int) - np.asarray(after, int)).mean() > 2
     assert "gatys: 3 steps in" in html
     assert 'alt="before"' in html
