@@ -12,7 +12,7 @@ from impasto.cli.flags import CommandParser, add_json, add_settings, given_setti
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
-from impasto.training.adapt import Adapted, AdaptSettings, check_adapted_output
+from impasto.training.adapt import Adapted, AdaptSettings
 from impasto.training.adapt import adapt as adapt_network
 from impasto.types import Step
 
@@ -26,7 +26,6 @@ def adapt(arguments: list[str]) -> int:
         raise ValueError("the output is missing; give -o FILE.safetensors")
     file = Path(options.output)
     try:
-        check_adapted_output(file)
         with Interrupts() as interrupts, clean_up_on_error([file]):
             adapted = _run(options, interrupts)
     except ValueError as error:

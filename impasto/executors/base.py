@@ -30,7 +30,7 @@ ATTEMPTS = 2
 START_ATTEMPTS = 3
 """Workers that may die one after the other before they are ready."""
 POLL_INTERVAL = 0.1
-"""Seconds between two questions whether the work is to end."""
+"""Seconds between two checks whether the work is to end."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def request_stop(self) -> None:
-        """Tell all workers to end their tasks as soon as possible."""
+        """Request that all workers end their tasks as soon as possible."""
 
 
 class Executor(ABC):
@@ -105,7 +105,7 @@ class Executor(ABC):
             tasks: values that can be pickled.
             workers: largest number of workers.
             attempts: number of workers that may die with a task until it has failed.
-            is_stopped: when it returns True, no further task is begun, and those in progress are told to end.
+            is_stopped: when it returns True, no further task is begun, and those in progress end.
 
         Raises:
             ValueError: if the workers cannot be started, or if one raises it.

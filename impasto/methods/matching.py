@@ -27,7 +27,7 @@ from impasto.regions.subject import Subject
 from impasto.types import Image
 
 DETAILS = "micro"
-"""Method whose strokes a draft has at the finer sizes, where it takes too few steps to paint its own."""
+"""Feed-forward method that supplies the fine details of a draft, which takes too few steps at its finer sizes."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)

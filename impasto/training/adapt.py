@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from impasto.backbones import load_backbone
 from impasto.config import SETTINGS, Device, File, Precision, check_settings, settings_of
 from impasto.devices import pick_device, pick_dtype, torch_defaults
-from impasto.files import check_replaceable, check_writable
-from impasto.images import MIN_SIDE, Source, fit, load_image, open_picture, resize
+from impasto.files import check_replaceable, check_writable, same_file
+from impasto.images import MIN_SIDE, Source, fit, open_picture, resize
 from impasto.methods.micro import MicroMethod
 from impasto.networks.adapted_styles import AdaptedStyle, adapted_styles, encode_style, styles_metadata
 from impasto.networks.micro import Code, Micro, input_noise
@@ -65,7 +65,7 @@ class AdaptSettings:
     seconds: Annotated[float, Gt(0)] | None = None
     """End the training, with its schedule, after this time if that is earlier; the weights then depend on the speed."""
     content_weight: Annotated[float, Ge(0)] = 0.03
-    """Weight of the content loss; more keeps more of the photograph, less is bolder."""
+    """Weight of the content loss; a larger one keeps more of the content image."""
     crop: Annotated[int, Ge(96), Le(1024)] = 208
     """Side of the training crops in pixels, a multiple of 8; the loss network receives 32 pixels less."""
     batch: Annotated[int, Ge(1), Le(64)] = 1
@@ -165,7 +165,7 @@ def check_adapted_output(file: Path) -> None:
 def _check(config: AdaptSettings, file: Path) -> None:
     if config.crop % Micro.stride:
         raise ValueError(f"crop: give a multiple of {Micro.stride}, not {config.crop}")
-    if config.initial_weights is not None and file.resolve() == Path(config.initial_weights).resolve():
+    if config.initial_weights is not None and same_file(file, config.initial_weights):
         raise ValueError(f"{str(file)!r} is an input and would be overwritten: give another name")
 
 
@@ -183,9 +183,8 @@ def open_styles(style: Source | Sequence[Source]) -> tuple[AdaptedStyle, ...]:
         raise ValueError("style: no style image is given; give at least one")
     styles = []
     for source in sources:
-        opened = resolve(source) if isinstance(source, str | os.PathLike) else source
-        name = Path(opened).stem if isinstance(opened, Path) else Path(open_picture(opened).name).stem
-        image = load_image(opened)
+        picture = open_picture(resolve(source) if isinstance(source, str | os.PathLike) else source)
+        name, image = Path(picture.name).stem, picture.image
         height, width = image.shape[-2:]
         if min(height, width) < MIN_SIDE:
             raise ValueError(f"style: {name!r} is {width}x{height} pixels; give at least {MIN_SIDE} on each side")

@@ -63,11 +63,11 @@ def _draw_shape(image: Image, radius: float, texture: Image, generator: torch.Ge
     distance = torch.maximum(u.abs(), v.abs()) if kind < 0.4 else (u.square() + v.square()).sqrt()
     cover = ((1 - distance) * radius * flat).clamp(0, 1)
     slope = 0.12 * torch.randn(2, generator=generator)
-    paint = _color(generator) + slope[0] * u + slope[1] * v  # (3, h, w)
+    fill = _color(generator) + slope[0] * u + slope[1] * v  # (3, h, w)
     window = image[0, :, top:bottom, left:right]
     if rough < TEXTURED:
-        paint = paint + 0.1 * texture[0, :, top:bottom, left:right]
-    window.lerp_(paint, cover)
+        fill = fill + 0.1 * texture[0, :, top:bottom, left:right]
+    window.lerp_(fill, cover)
 
 
 def _color(generator: torch.Generator) -> Tensor:
