@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from impasto.files import reason
 from impasto.pipeline.state_file import part_path, read_state, write_state
 from impasto.types import State, Step
 
@@ -52,30 +53,36 @@ class Interrupted:
 
 
 def read_checkpoint(path: Path, identity: Identity) -> Interrupted | None:
-    """Return the run to continue; None without a file, or, with a warning, if the file cannot be used.
+    """Return the run to continue; None without a file.
 
     Args:
         path: the file.
         identity: returns what must be the same for a run to continue.
+
+    Raises:
+        ValueError: if the file is that of another run, also of another version, or anything else: it would be lost.
     """
     if not path.exists():
         return None
+    expected = {"format": FORMAT, **identity()}
+    advice = "give another output, or remove the file"
     try:
         found = read_state(path)
-        if (other := difference(found.pop("identity"), {"format": FORMAT, **identity()})) is None:
+        other = difference(found["identity"], expected)
+        if other is None:
             return Interrupted(found["settings"], [_point(each) for each in found["curve"]], found["state"])
-        problem = f"{str(path)!r} is of another run (its {other} differs)"
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {reason(error)}; {advice}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = str(error) if isinstance(error, ValueError) else f"{str(path)!r} is not a checkpoint"
-    warnings.warn(f"{problem}; the run begins from the start", stacklevel=4)
-    return None
+        raise ValueError(f"{str(path)!r} is not a checkpoint; {advice}") from error
+    raise ValueError(f"{str(path)!r} is the checkpoint of another run (its {other} differs); {advice}")
 
 
 class Checkpoint:
     """Writes the checkpoint of a run every few minutes.
 
     Args:
-        path: the file.
+        path: the file, which `read_checkpoint` has read or not found: it is replaced.
         identity: returns what must be the same for a run to continue; called when a checkpoint is written.
         settings: every setting as JSON values, including those that the free memory determined.
     """

@@ -65,13 +65,14 @@ def read_state(path: Path) -> dict[str, Any]:
     """Return what `write_state` wrote, on the CPU.
 
     Raises:
+        OSError: if the file cannot be read.
         ValueError: if the file is not one of these, or is incomplete.
     """
-    try:
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        try:
             return _read(file)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {reason(error)}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:  # the last one of PyTorch
+            raise ValueError(f"{str(path)!r} is not such a file: {reason(error)}") from error
 
 
 def _read(file: BinaryIO) -> dict[str, Any]:

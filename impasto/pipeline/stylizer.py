@@ -66,6 +66,7 @@ def stylize(
         on_step: called with every step; returning False stops the run.
         output: file that the image will be saved to: a size that its format cannot store is refused before the run.
         checkpoint: file that is written every five minutes, from which the same call continues; remove it at the end.
+            That of another run, and any other file, is an error.
         max_pixels: images with more pixels are refused.
         settings: settings of the method; `start`, `mask` and `style_mask` may be pictures like `content`.
 

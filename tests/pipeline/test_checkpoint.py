@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,40 +145,91 @@ def test_a_short_run_writes_no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> No
     assert not Path(FILE).exists()
 
 
+ADVICE = "give another output, or remove the file"
+
+
 @pytest.mark.parametrize(
     ("changed", "name"), [({"style_weight": 7.0}, "settings style_weight"), ({"seed": 3}, "settings seed")]
 )
-def test_a_checkpoint_of_another_run_is_not_used(changed: dict[str, Any], name: str) -> None:
+def test_the_checkpoint_of_another_run_is_refused_and_kept(changed: dict[str, Any], name: str) -> None:
     interrupted_at(11)
-    with pytest.warns(UserWarning, match=rf"'{FILE}' is of another run \(its {name} differs\); the run begins"):
-        found = stylize(checkpoint=FILE, **changed)
-    check_equal(found, stylize(**changed))
+    before = Path(FILE).read_bytes()
+    problem = re.escape(f"{FILE!r} is the checkpoint of another run (its {name} differs); {ADVICE}")
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        stylize(checkpoint=FILE, **changed)
+    assert Path(FILE).read_bytes() == before
+    check_equal(stylize(checkpoint=FILE), stylize())
 
 
-def test_a_checkpoint_of_other_inputs_is_not_used() -> None:
+def test_the_checkpoint_of_other_inputs_is_refused() -> None:
     interrupted_at(11)
-    with pytest.warns(UserWarning, match=r"its inputs 2 \(style\) differs"):
+    with pytest.raises(ValueError, match=r"its inputs 2 \(style\) differs"):
         impasto.stylize("woodcut", "brushstrokes", backbone="tiny", checkpoint=FILE, **SETTINGS)
 
 
+def test_the_checkpoint_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("impasto.pipeline.stylizer.version", lambda name: "0.0.1")
+        interrupted_at(11)
+    with pytest.raises(ValueError, match=r"another run \(its versions impasto differs\)"):
+        stylize(checkpoint=FILE)
+
+
 @pytest.mark.parametrize("cut", [0, 4, 100, -1])
-def test_a_corrupt_checkpoint_is_not_used(cut: int) -> None:
+def test_a_corrupt_checkpoint_is_refused(cut: int) -> None:
     interrupted_at(11)
     Path(FILE).write_bytes(Path(FILE).read_bytes()[:cut])
-    with pytest.warns(UserWarning, match=rf"'{FILE}' cannot be read: .*; the run begins from the start"):
-        found = stylize(checkpoint=FILE)
-    check_equal(found, stylize())
+    with pytest.raises(ValueError, match=f"^{re.escape(repr(FILE))} is not a checkpoint; {ADVICE}$"):
+        stylize(checkpoint=FILE)
 
 
-@pytest.mark.filterwarnings("default")
+OTHER_COMMANDS = [
+    WORDS,
+    ["stylize", "woodcut", "mosaic", "--method", "micro", "--size", "48", "-o", "out.png"],  # of one pass
+    ["replay", "first.png", "-o", "out.png"],
+]
+
+
+@pytest.mark.parametrize("words", OTHER_COMMANDS)
+def test_commands_refuse_the_file_of_another_run_before_they_begin_and_change_nothing(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*WORDS[:-1], "first.png"]) == 0
+    interrupted_at(11)
+    Path("out.png").write_bytes(b"an earlier picture")
+    Path(f"{FILE}.part").write_bytes(b"a checkpoint that was not completed")
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    monkeypatch.setattr("impasto.pipeline.stylizer.run_to_end", lambda *_, **__: pytest.fail("the run began"))
+    capsys.readouterr()
+
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"impasto: {FILE!r} is the checkpoint of another run (its ")
+    assert err.endswith(f" differs); {ADVICE}\n")
+    assert err.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
+
+
 def test_other_files_in_place_of_a_checkpoint_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for content in (b"\x89PNG\r\n\x1a\n" + bytes(100), b"\x02" + bytes(7) + b"{}", b"\x02" + bytes(7) + b"[]"):
+    negative = json.dumps({"__metadata__": {"state": "{}"}, "0": {"dtype": "BOOL", "shape": [-1, -8]}}).encode()
+    header = len(negative).to_bytes(8, "little")
+    pictures = (b"\x89PNG\r\n\x1a\n" + bytes(100), b"\x02" + bytes(7) + b"{}", b"\x02" + bytes(7) + b"[]")
+    for content in (*pictures, header + negative + bytes(8)):
         Path(FILE).write_bytes(content)
-        assert main(WORDS) == 0
-        err = capsys.readouterr().err
-        assert err.startswith(f"impasto: warning: '{FILE}' cannot be read: ")
-        assert err.count("\n") == 2  # with the note on the network
-        assert not Path(FILE).exists()
+        assert main(WORDS) == 2
+        assert capsys.readouterr().err == f"impasto: {FILE!r} is not a checkpoint; {ADVICE}\n"
+        assert [path.name for path in Path().iterdir()] == [FILE]
+        assert Path(FILE).read_bytes() == content
+
+
+def test_a_folder_in_place_of_a_checkpoint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path(FILE).mkdir()
+    assert main(WORDS) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"impasto: {FILE!r} cannot be read: ")
+    assert err.endswith(f"; {ADVICE}\n")
+    assert err.count("\n") == 1
+    assert [path.name for path in Path().iterdir()] == [FILE]
 
 
 @contextmanager
