@@ -100,6 +100,8 @@ def stylize_to_file(
                 result = run(on_step, checkpoint)
             interrupts.phase = "saving"
             _save(result, options, checkpoint)
+        if checkpoint is not None:
+            remove_checkpoint(checkpoint)
         _save_others(result, options)
         _report(result, options)
     return interrupts.status
@@ -162,7 +164,7 @@ def _check_stdout(options: argparse.Namespace) -> None:
 
 
 def _save(result: Result, options: argparse.Namespace, checkpoint: Path | None) -> None:
-    """Write the image, and its record beside it unless it goes to stdout; then remove the checkpoint."""
+    """Write the image, and its record beside it unless it goes to stdout."""
     choice = {"bits": options.bits, "keep_location": options.keep_location}
     if checkpoint is None:
         write_stdout(result.encode(_stdout_suffix(options), **choice))
@@ -174,7 +176,6 @@ def _save(result: Result, options: argparse.Namespace, checkpoint: Path | None) 
             raise
         text = f"free some space and repeat the command, which continues from {str(checkpoint)!r}"
         raise ValueError(f"{error}, or {text}") from error
-    remove_checkpoint(checkpoint)
 
 
 def _save_others(result: Result, options: argparse.Namespace) -> None:

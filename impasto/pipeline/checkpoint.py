@@ -35,9 +35,16 @@ def checkpoint_path(output: str | os.PathLike[str]) -> Path:
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Remove a checkpoint that is not needed any more, and one that a killed process has not completed."""
+    """Remove a checkpoint that is not needed any more, and one that a killed process has not completed.
+
+    A failure is a warning: the output is saved, and another program may have the file open.
+    """
     for each in (path, part_path(path)):
-        each.unlink(missing_ok=True)
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            warnings.warn(f"cannot remove {str(each)!r}: {reason(error)}; remove it later", stacklevel=3)
+            return
 
 
 @dataclass(frozen=True, eq=False)

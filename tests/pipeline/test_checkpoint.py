@@ -280,6 +280,25 @@ def test_an_output_that_does_not_fit_on_the_disk_keeps_the_checkpoint_and_all_ea
     assert f"continuing from '{FILE}' at step 40" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default")
+def test_the_output_remains_where_the_checkpoint_cannot_be_removed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith(FILE):
+            raise PermissionError(13, "Permission denied")  # as on Windows, while another program has it open
+        unlink(path, missing_ok)
+
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert main(WORDS) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("out.png: 40 steps")
+    assert err.count("warning") == 1
+    assert f"impasto: warning: cannot remove {FILE!r}: Permission denied; remove it later\n" in err
+    assert sorted(path.name for path in Path().iterdir()) == ["out.json", "out.png", FILE]
+
+
 def test_nested_values_are_read_as_they_were_written() -> None:
     shared = torch.randn(3, 2, 5)
     tensors = {"a": shared, "b": [shared.bfloat16(), shared.double()], "c": shared, "empty": torch.empty(0)}
