@@ -34,6 +34,23 @@ GIVE_FILE = """(element, [kind, text]) => {
   element.dispatchEvent(kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options));
 }"""
 
+# Records the streams of the camera.
+WATCH_CAMERA = """() => {
+  window.streams = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async wanted => { streams.push(await ask(wanted)); return streams.at(-1); };
+}"""
+STREAM_STATES = "streams.map(stream => stream.getVideoTracks()[0].readyState).join(' ')"
+# Holds back the photos, but not the frames of the camera, until `release` is called.
+HOLD_PHOTOS = """() => {
+  const post = Worker.prototype.postMessage, held = [];
+  Worker.prototype.postMessage = function (message, transfer) {
+    if (message.action !== "stylize" || message.values.live) post.call(this, message, transfer);
+    else held.push(() => post.call(this, message, transfer));
+  };
+  window.release = () => { Worker.prototype.postMessage = post; for (const send of held) send(); };
+}"""
+
 
 class SilentHandler(http.server.SimpleHTTPRequestHandler):
     """The handler of `python -m http.server` without its log."""
@@ -180,6 +197,43 @@ def test_the_camera_shows_its_painting_until_a_picture_is_taken(visit: Visit) ->
     page.keyboard.press("Escape")
     page.locator("#live").wait_for(state="hidden")
     assert visit.errors == []
+
+
+def test_a_camera_that_is_opened_several_times_is_off_after_it_is_closed(visit: Visit) -> None:
+    page = visit.page
+    page.evaluate(WATCH_CAMERA)
+    page.locator("#open-camera").evaluate("button => { button.click(); button.click(); }")
+    page.wait_for_function("() => Number(document.querySelector('#live').dataset.frames) > 0")
+    assert sorted(page.evaluate(STREAM_STATES).split()) == ["ended", "live"]
+    page.locator("#open-camera").click()
+    page.wait_for_function(f"() => streams.length === 3 && {STREAM_STATES} === 'ended ended live'", timeout=5000)
+    page.keyboard.press("Escape")
+    page.locator("#live").wait_for(state="hidden")
+    assert page.evaluate(STREAM_STATES) == "ended ended ended"
+    assert page.locator("#messages [role=alert]").count() == 0
+    assert visit.errors == []
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_painting_that_ends_while_the_camera_is_open_appears_after_it_is_closed(visit: Visit, changed: bool) -> None:
+    page = visit.page
+    page.locator("#size input[value='64']").check(force=True)
+    page.evaluate(HOLD_PHOTOS)
+    choose(page, "contents", plain((40, 80, 120)))
+    page.wait_for_function(WAITING.format("'Painting \u2026'"))
+    if changed:  # asks for another painting, which must wait, too
+        visit.move_strength(0)
+    page.locator("#open-camera").click()
+    page.locator("#live").wait_for()
+    page.evaluate("release()")
+    page.locator("#progress:not(.unknown)").wait_for(state="attached")
+    assert page.locator("#live").is_visible()
+    assert page.locator("#stage .picture").is_hidden()
+    assert page.locator("#save").is_hidden()
+    page.keyboard.press("Escape")
+    expected = [40, 120] if changed else [127.5, 127.5]
+    assert np.abs(visit.painted()[..., ::2] - expected).max() < 1
+    assert page.locator("#live").is_hidden()
 
 
 def test_faults_are_explained_in_plain_words(visit: Visit) -> None:

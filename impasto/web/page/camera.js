@@ -9,22 +9,34 @@ let stream = null;
 
 export const isOpen = () => stream !== null;
 
-/** Show the stylized picture of the camera; `settings(size)` returns a promise of code and strength for the frames. */
+/**
+ * Show the stylized picture of the camera; `settings(size)` returns a promise of code and strength for the frames.
+ * Return whether it is shown: not if the camera was closed or opened again in the meantime.
+ */
 export async function open(settings, onframe) {
   if (!navigator.mediaDevices?.getUserMedia) throw new Error("The camera needs a secure address: https, or localhost.");
+  let opened;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 } } });
+    opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 } } });
   } catch (error) {
     const reasons = { NotAllowedError: "The browser does not allow this page to use the camera. Allow it in the settings of the page, beside its address.",
       NotFoundError: "No camera was found.", NotReadableError: "Another program uses the camera." };
     throw new Error(reasons[error.name] ?? `The camera cannot be used: ${error.message}`);
   }
-  const opened = stream;
-  video.srcObject = stream;
-  await video.play();
-  const front = stream.getVideoTracks()[0].getSettings().facingMode !== "environment";
+  close(); // an earlier stream would keep the camera on
+  stream = opened;
+  video.srcObject = opened;
+  try {
+    await video.play();
+  } catch (error) {
+    if (stream === opened) { close(); onframe({ error: new Error(`The camera cannot be used: ${error.message}`) }); }
+    return false;
+  }
+  if (stream !== opened) return false;
+  const front = opened.getVideoTracks()[0].getSettings().facingMode !== "environment";
   find("#live").classList.toggle("mirrored", front);
   show(settings, onframe, opened);
+  return true;
 }
 
 async function show(settings, onframe, opened) {

@@ -53,7 +53,7 @@ async function paint() {
   running = paintOnce(photo, style, strength, size);
   const error = await running.then(() => null, failure => failure);
   running = null;
-  if (isStale) return void paint();
+  if (isStale && !camera.isOpen()) return void paint();
   find("#progress").style.setProperty("--done", 0);
   find("#progress").classList.remove("unknown");
   if (error) { say(""); notify(error.message, { error: true }); }
@@ -62,7 +62,7 @@ async function paint() {
 async function paintOnce(photo, style, strength, size) {
   const { picture, width, height, seconds } = await network.stylize(await decoded(photo), { size, strength, code: await codeOf(style, size) });
   state.seconds = seconds;
-  if (isStale && seconds > INSTANT) return;
+  if (camera.isOpen() || (isStale && seconds > INSTANT)) return;
   const before = state.painting;
   state.painting = URL.createObjectURL(picture);
   showPhoto(photo, state.painting, `${photo.label} in the style of ${style.label}`);
@@ -86,8 +86,8 @@ function showPhoto(photo, painting = "", title = "") {
 }
 
 async function choosePhoto(photo) {
-  closeCamera();
-  if (!await attempt(() => decoded(photo))) return;
+  hideCamera();
+  if (!await attempt(() => decoded(photo))) return void paint();
   if (!photo.isTile) addTile("content", photo);
   state.photo = photo;
   select("content", photo);
@@ -117,7 +117,7 @@ function take(files, kind) {
 async function openCamera() {
   if (!device) return notify("The network is not loaded yet. Please wait a moment.");
   const settings = async size => ({ code: await codeOf(state.style, size), strength: state.strength });
-  const isOpen = await attempt(async () => { await camera.open(settings, showFrame); return true; });
+  const isOpen = await attempt(() => camera.open(settings, showFrame));
   if (!isOpen) return undefined;
   showCamera(true);
   return say("Camera.", "Choose a style, then take the picture.");
@@ -136,10 +136,16 @@ function showCamera(isOpen) {
   find("#save").hidden = isOpen || !state.painting;
 }
 
-function closeCamera() {
+function hideCamera() {
   camera.close();
   showCamera(false);
   say("");
+}
+
+/** Leave the camera without a picture: the photo before appears with the settings of now. */
+function closeCamera() {
+  hideCamera();
+  paint();
 }
 
 async function takePicture() {
