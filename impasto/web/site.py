@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 
 from impasto.devices import torch_defaults
 from impasto.files import check_unused, clean_up_on_error, write_atomically
-from impasto.images import encode_image, load_image, resize
+from impasto.images import encode_image, fit, load_image, resize
 from impasto.pipeline.onnx import CodeModel, code_model, models, onnx_bytes, onnx_model
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.web.runtime import VERSION, runtime_files
@@ -31,6 +31,8 @@ SHARED = ("dom.js", "drop.js", "frame.js", "icon.svg", "style.css")
 """Files of the studio's page that this page uses unchanged."""
 INDEX = "site.json"
 """Description of the network, the styles and the samples, which the page reads first."""
+VARYING = ("styles/[0-9]*.jpg", "samples/*.jpg", "model/*.onnx")
+"""Patterns of the files that not every export writes."""
 
 Files = dict[str, bytes]
 """Content of files by their path in the folder of the page."""
@@ -51,7 +53,7 @@ def export_site(
     """Write the page with its network, styles and runtime; all files or none.
 
     Args:
-        folder: the folder; created if it is missing. An earlier export in it is replaced.
+        folder: the folder; created if it is missing. An earlier export in it is replaced, and other files remain.
         model: `micro`, which takes any style, or `johnson-STYLE`.
         styles: files or sample names of styles, shown before the bundled ones (`micro`).
         weights: weights file of the network (`micro`); None is the bundled one.
@@ -64,9 +66,8 @@ def export_site(
     Raises:
         ValueError: in one line, for a wrong model, style, weights file or folder, or a missing runtime or extra.
     """
-    _check_model(model)
-    _check_folder(folder)
-    style = model.partition("-")[2]
+    _check_folder(folder, ["index.html", INDEX])
+    style = _style_of(model)
     if style and (styles or weights):
         raise ValueError(f"{model} has one style and its own weights; leave --style and --weights out, or choose micro")
     try:
@@ -81,18 +82,28 @@ def export_site(
     return folder / "index.html"
 
 
-def _check_model(model: str) -> None:
+def _style_of(model: str) -> str:
+    """Return the style of a model for one style, or "" for `micro`; raise `ValueError` for another model."""
     choices = [each for each in models() if each != "adain"]
     if model not in choices:
         raise ValueError(f"the page runs {', '.join(choices)}, not {model!r}")
+    return model.partition("-")[2]
 
 
-def _check_folder(folder: Path) -> None:
-    """Raise `ValueError` for a path that is not a folder, or for a folder with files of something else."""
+def _check_folder(folder: Path, names: Iterable[str]) -> None:
+    """Raise `ValueError` for a path that is not a folder, or if files would be replaced that are not of an export."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"cannot write the page to {str(folder)!r}: it is a file; give a folder")
-    if folder.is_dir() and not (folder / INDEX).is_file():
-        check_unused([folder / "index.html", folder / INDEX], "the page")
+    if not _is_export(folder):
+        check_unused([folder / name for name in names], "the page")
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(index, dict) and index.keys() >= {"any_style", "styles", "samples"}
 
 
 def _page_files() -> dict[str, bytes]:
@@ -149,8 +160,7 @@ def _samples() -> tuple[Files, Entries]:
         except ValueError:  # scikit-image is not installed
             continue
         height, width = photo.shape[-2:]
-        scale = min(1, SAMPLE_SIZE / max(height, width))
-        photo = resize(photo, (round(scale * height), round(scale * width)))
+        photo = resize(photo, fit((height, width), min(SAMPLE_SIZE, max(height, width))))
         files[f"samples/{name}.jpg"] = encode_image(photo, ".jpg", quality=88)
         entries.append({"label": _label(name), "picture": f"samples/{name}.jpg"})
     return files, entries
@@ -177,8 +187,16 @@ def _licenses(samples: Sequence[str]) -> str:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write the files, `index.html` last: a page that can be opened is complete."""
+    """Write the files, `index.html` last: a page that can be opened is complete; then remove old ones.
+
+    A style or a photograph of an earlier export, which the page no longer offers, would otherwise remain public.
+    """
+    _check_folder(folder, files)
     order = sorted(files, key=lambda name: (name in ("index.html", INDEX), name == "index.html"))
     with clean_up_on_error([folder / name for name in order]):
         for name in order:
             write_atomically(folder / name, files[name])
+    for pattern in VARYING:
+        for path in folder.glob(pattern):
+            if path.relative_to(folder).as_posix() not in files:
+                path.unlink()

@@ -70,6 +70,36 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(
         export_site(folder, "johnson-mosaic", runtime=runtime)
 
 
+def test_a_later_export_removes_what_the_page_no_longer_has(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.web.site.onnx_bytes", lambda *_: b"a network")
+    export_site(tmp_path, "johnson-mosaic", runtime=runtime)
+    exported = {path for path in tmp_path.rglob("*") if path.is_file()}
+    for name in ("styles/1.jpg", "styles/12.jpg", "samples/removed.jpg", "model/encoder.onnx"):
+        (tmp_path / name).write_bytes(b"of an earlier export")
+    own = tmp_path / "styles" / "notes.txt"
+    own.write_text("of the user")
+    export_site(tmp_path, "johnson-mosaic", runtime=runtime)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == exported | {own}
+
+
+@pytest.mark.parametrize(
+    "name", ["index.html", "site.json", "licenses.txt", "styles/0.jpg", "model/stylizer.onnx", "runtime/LICENSE.txt"]
+)
+def test_a_folder_without_an_export_keeps_its_files(
+    name: str, runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.web.site.onnx_bytes", lambda *_: b"a network")
+    own = tmp_path / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_text('{"title": "of the user"}')
+    with pytest.raises(ValueError, match=f"^the page would replace '.*{Path(name).name}'; give another folder"):
+        export_site(tmp_path, "johnson-mosaic", runtime=runtime)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [own]
+    assert own.read_text(encoding="utf-8") == '{"title": "of the user"}'
+
+
 @pytest.mark.slow
 def test_the_networks_of_a_page_give_the_output_of_the_method_at_sizes_and_strengths(
     runtime: Path, tmp_path: Path
