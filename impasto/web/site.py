@@ -14,6 +14,7 @@ import torch
 from impasto.devices import torch_defaults
 from impasto.files import check_unused, clean_up_on_error, write_atomically
 from impasto.images import encode_image, fit, load_image, resize
+from impasto.networks.adapted_styles import adapted_styles
 from impasto.pipeline.onnx import CodeModel, code_model, models, onnx_bytes, onnx_model
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.web.runtime import VERSION, runtime_files
@@ -56,7 +57,7 @@ def export_site(
         folder: the folder; created if it is missing. An earlier export in it is replaced, and other files remain.
         model: `micro`, which takes any style, or `johnson-STYLE`.
         styles: files or sample names of styles, shown before the bundled ones (`micro`).
-        weights: weights file of the network (`micro`); None is the bundled one.
+        weights: weights file of a network for any style (`micro`); None is the bundled one.
         runtime: folder with the files of onnxruntime-web; None downloads them once into the cache.
         sizes: longer sides of the output that the page offers, in pixels.
 
@@ -70,6 +71,7 @@ def export_site(
     style = _style_of(model)
     if style and (styles or weights):
         raise ValueError(f"{model} has one style and its own weights; leave --style and --weights out, or choose micro")
+    _check_any_style(weights)
     try:
         runtime_data = {f"runtime/{each}": data for each, data in runtime_files(runtime).items()}
         network, entries = _one_style(model) if style else _any_style(styles, weights, sizes)
@@ -88,6 +90,15 @@ def _style_of(model: str) -> str:
     if model not in choices:
         raise ValueError(f"the page runs {', '.join(choices)}, not {model!r}")
     return model.partition("-")[2]
+
+
+def _check_any_style(weights: Path | None) -> None:
+    if weights and (styles := adapted_styles(weights)):
+        names = ", ".join(style.name for style in styles)
+        raise ValueError(
+            f"weights: {str(weights)!r} was adapted to {names}, and the page needs a network for any style; give "
+            "a file of `impasto train micro`"
+        )
 
 
 def _check_folder(folder: Path, names: Iterable[str]) -> None:

@@ -17,6 +17,9 @@ from support import write_pictures
 import impasto
 from impasto.cli import main
 from impasto.images import load_image
+from impasto.networks.adapted_styles import encode_style, styles_metadata
+from impasto.networks.micro import Micro
+from impasto.networks.weights_io import save_weights
 from impasto.samples import STYLES, resolve
 from impasto.web import export_site
 from impasto.web import runtime as runtime_module
@@ -98,6 +101,18 @@ def test_a_folder_without_an_export_keeps_its_files(
         export_site(tmp_path, "johnson-mosaic", runtime=runtime)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [own]
     assert own.read_text(encoding="utf-8") == '{"title": "of the user"}'
+
+
+def test_a_network_that_was_adapted_to_a_style_is_refused(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.web.site.onnx_bytes", lambda *_: b"a network")
+    file = tmp_path / "own.safetensors"
+    style = encode_style("mosaic", torch.rand(1, 3, 32, 32))
+    save_weights(Micro(), file, styles_metadata([style]))
+    with pytest.raises(ValueError, match=r"own.safetensors' was adapted to mosaic, and the page needs .* any style"):
+        export_site(tmp_path / "site", weights=file, runtime=runtime)
+    assert [path.name for path in tmp_path.iterdir()] == ["own.safetensors"]
 
 
 @pytest.mark.slow
