@@ -6,9 +6,11 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -199,15 +201,49 @@ def memory_in_use_mib(device: torch.device) -> float:
     return peak_memory_mib(device)
 
 
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class MemoryShare:
+    """The part of the memory of a machine that a worker process may use: with its own, those of all workers fit."""
+
+    main: int | None = None
+    """Bytes of the main memory; None: all that is free."""
+    gpu: float = 1.0
+    """Fraction of the memory of each GPU."""
+
+    @classmethod
+    def of(cls, workers: int) -> MemoryShare:
+        """Return the share of one of several workers of this machine, of what is free before they start.
+
+        It is not a fraction of what is free later: then a worker would have less while another one is at its peak.
+        """
+        free = free_memory(CPU)
+        return cls(None if free is None else free // workers, 1 / workers)
+
+    def start(self, function: Callable[[], _T]) -> _T:
+        """Limit `free_memory` of this process to the share, then call a function."""
+        global _share
+        _share = self
+        return function()
+
+
+_share = MemoryShare()
+
+
 def free_memory(device: torch.device) -> int | None:
     """Return the memory in bytes that the process can still use without swapping; None where it is not known.
 
     This is the smallest of what the system has, what the control groups of the process leave (containers, schedulers),
-    and what its own limit of address space leaves (`ulimit -v`). A CUDA device has memory of its own.
+    what its own limit of address space leaves (`ulimit -v`), and what is left of its share, if it is one of several
+    workers. A CUDA device has memory of its own.
     """
     if device.type == "cuda":
-        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + reserved
+        allocated = torch.cuda.memory_allocated(device)
+        free, total = torch.cuda.mem_get_info(device)
+        left = min(free + torch.cuda.memory_reserved(device), int(_share.gpu * total)) - allocated
+        return max(0, left)
     found: list[int] = []
     with suppress(OSError):
         found.append(_field("/proc/meminfo", "MemAvailable"))
@@ -218,6 +254,8 @@ def free_memory(device: torch.device) -> int | None:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
             found.append(limit - _field("/proc/self/status", "VmSize"))
+    if _share.main is not None:
+        found.append(_share.main - int(memory_in_use_mib(CPU) * 2**20))
     return max(0, min(found)) if found else None
 
 

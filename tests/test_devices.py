@@ -173,3 +173,31 @@ def test_the_free_memory_is_what_the_tightest_limit_leaves(tmp_path: Path, monke
     assert left == {old: 300_000, new: 250_000, unlimited: sys.maxsize, tmp_path: sys.maxsize}
     monkeypatch.setattr(devices, "_control_groups", lambda: [unlimited, old, new])
     assert devices.free_memory(torch.device("cpu")) == 250_000
+
+
+def test_a_worker_has_its_share_of_the_memory_also_while_others_are_at_their_peak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu, limit = torch.device("cpu"), 10 * 2**30
+    monkeypatch.setattr(devices, "_share", devices.MemoryShare())
+    monkeypatch.setattr(devices, "_control_groups", lambda: [Path("group")])
+    monkeypatch.setattr(devices, "_field", lambda path, name: limit)
+    monkeypatch.setattr(devices, "_left_in_group", lambda folder: limit)
+    share = devices.MemoryShare.of(4)
+    assert share == devices.MemoryShare(limit // 4, 0.25)
+    monkeypatch.setattr(devices, "memory_in_use_mib", lambda device: 512)
+    assert share.start(lambda: devices.free_memory(cpu)) == limit // 4 - 2**29
+    monkeypatch.setattr(devices, "_left_in_group", lambda folder: limit // 2)
+    assert devices.free_memory(cpu) == limit // 4 - 2**29
+    monkeypatch.setattr(devices, "_left_in_group", lambda folder: 2**20)
+    assert devices.free_memory(cpu) == 2**20
+
+
+def test_a_worker_has_its_fraction_of_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_share", devices.MemoryShare(gpu=0.25))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (700, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 120)
+    assert devices.free_memory(torch.device("cuda")) == 150
+    monkeypatch.setattr(devices, "_share", devices.MemoryShare())
+    assert devices.free_memory(torch.device("cuda")) == 720

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -24,7 +25,7 @@ IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class LocalProcesses(Executor):
-    """Worker processes on this machine, which share its threads.
+    """Worker processes on this machine, which share its threads and its memory.
 
     A script that is run as a program calls functions with workers below `if __name__ == "__main__":`, because a worker
     imports the script.
@@ -35,7 +36,9 @@ class LocalProcesses(Executor):
         """Return a context manager of the workers; arguments as for `Executor.pool`."""
         import torch
 
-        pool = _ProcessPool(start, max(1, torch.get_num_threads() // workers))
+        from impasto.devices import MemoryShare
+
+        pool = _ProcessPool(partial(MemoryShare.of(workers).start, start), max(1, torch.get_num_threads() // workers))
         try:
             yield pool
         finally:

@@ -13,10 +13,14 @@ import socket
 import threading
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from impasto.executors.base import Executor, Message, Start, Work, WorkerPool, error_message, messages_of
 from impasto.files import reason
+
+if TYPE_CHECKING:
+    from impasto.devices import MemoryShare
 
 CONNECT_ATTEMPTS = 4
 """Attempts to start a local cluster: Ray gives its processes 30 s, which is too short on a busy machine."""
@@ -45,7 +49,9 @@ class RayCluster(Executor):
             try:
                 with _without_logs(ray):
                     _connect(ray, workers, self._address)
-                    yield _RayPool(ray, start, _options(ray, workers, self._gpus))
+                    options = _options(ray, workers, self._gpus)
+                    share = _memory_share(workers, options["num_gpus"], local=self._address is None)
+                    yield _RayPool(ray, partial(share.start, start), options)
             except ray.exceptions.RayError as error:
                 raise ValueError(f"Ray: {reason(error)}") from None
             finally:
@@ -137,6 +143,14 @@ def _options(ray: Any, workers: int, gpus: float | None) -> dict[str, Any]:
             advice = "give a fraction with --gpus" if kind == "GPU" else "give fewer workers"
             raise ValueError(f"--workers: {text}: {advice}")
     return {"num_cpus": 1, "num_gpus": gpus_each, "max_concurrency": 2, "scheduling_strategy": "SPREAD"}
+
+
+def _memory_share(workers: int, gpus: float, *, local: bool) -> MemoryShare:
+    """Return the share of a worker; on a cluster of several machines, Ray decides how many workers each of them has."""
+    from impasto.devices import MemoryShare
+
+    main = MemoryShare.of(workers).main if local else None
+    return MemoryShare(main, min(1.0, gpus) or 1.0)
 
 
 def _connect(ray: Any, workers: int, address: str | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support import ForkedProcess, start_forks
 
+from impasto.devices import CPU, free_memory
 from impasto.executors import IsStopped, LocalProcesses, Outcome, executor_of
 from impasto.executors.base import START_ATTEMPTS, Start
 
@@ -48,6 +49,13 @@ class Squares:
         if task == 100:
             warnings.warn("a large number", stacklevel=1)
         yield task // (task != 0) * task, os.getpid()
+
+
+class Free:
+    """Yields the free memory of a worker in bytes."""
+
+    def __call__(self, task: int, is_stopped: IsStopped) -> Iterator[int | None]:
+        yield free_memory(CPU)
 
 
 class Deadly:
@@ -192,3 +200,12 @@ def test_one_worker_of_this_machine_needs_no_other_process() -> None:
     for wrong, text in ((("processes", 0), "workers: 0 is too small"), (("raj", 2), "runner: unknown runner 'raj'")):
         with pytest.raises(ValueError, match=text):
             executor_of(*wrong)  # type: ignore[arg-type]
+
+
+def test_the_workers_share_the_free_memory() -> None:
+    free = free_memory(CPU)
+    if free is None:
+        pytest.skip("the free memory is not known on this system")
+    found = [outcome.value for outcome in LocalProcesses().run(Free, range(2), workers=8)]
+    assert all(0 < each <= 1.2 * free / 8 for each in found)  # other processes have freed some since
+    assert free_memory(CPU) > free / 2

@@ -14,6 +14,9 @@ import PIL.Image
 import pytest
 
 import impasto
+from impasto import devices
+from impasto.devices import MemoryShare
+from impasto.executors.ray_cluster import _memory_share
 
 QUICK = ["--backbone", "tiny", "--size", "32", "--precision", "fp32"]
 RAY = ["--runner", "ray", "--workers", "2", "--json"]
@@ -51,6 +54,15 @@ def pixels(folder: Path) -> dict[str, bytes]:
         with PIL.Image.open(path) as picture:
             found[path.name] = picture.tobytes()
     return found
+
+
+def test_workers_of_one_machine_share_its_memory_and_those_of_a_gpu_that_of_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "free_memory", lambda device: 1000)
+    assert _memory_share(4, 0.25, local=True) == MemoryShare(250, 0.25)
+    assert _memory_share(4, 0.0, local=True) == MemoryShare(250, 1.0)
+    assert _memory_share(4, 2.0, local=False) == MemoryShare(None, 1.0)
 
 
 @pytest.mark.slow
