@@ -22,7 +22,7 @@ def add_worker_flags(parser: CommandParser, work: str, *, advanced: bool = False
         metavar="INT",
         type=number_between(int, 1, 1024),
         default=1,
-        help=f"Number of processes that {work} at a time, which share the threads of the machine (default: 1).",
+        help=f"Number of processes that {work} at a time (default: 1).",
     )
     add(
         "--runner",
