@@ -10,7 +10,7 @@ from pathlib import Path
 
 from impasto.cli.flags import CommandParser, add_json, add_settings, given_settings, named_as_flag
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.progress import Bar
+from impasto.cli.progress import Bar, plural
 from impasto.files import clean_up_on_error
 from impasto.training.adapt import Adapted, AdaptSettings
 from impasto.training.adapt import adapt as adapt_network
@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> Adapted:
 def _report(adapted: Adapted, options: argparse.Namespace) -> None:
     total = sum(adapted.losses.values())
     stopped = "stopped after " if adapted.stopped == "cancelled" else ""
-    steps = f"{stopped}{adapted.steps} step{'' if adapted.steps == 1 else 's'} in {adapted.seconds:.1f} s"
+    steps = f"{stopped}{plural(adapted.steps, 'step')} in {adapted.seconds:.1f} s"
     print(f"impasto: {', '.join(adapted.styles)}: {steps}, loss {total:.3g}", file=sys.stderr, flush=True)
     if options.json:
         summary = {

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from impasto.cli.progress import plural
 from impasto.images import Source
 from impasto.pipeline.checkpoint import INTERVAL
 from impasto.pipeline.folder import FolderPlan, plan_tasks
@@ -65,14 +66,14 @@ def _lines(found: Plan) -> list[str]:
 
 def _folder_lines(found: FolderPlan) -> list[str]:
     left = found.pictures - found.skipped
-    lines = [f"{found.pictures} pictures, {found.skipped} of them already stylized"]
+    lines = [f"{plural(found.pictures, 'picture')}, {found.skipped} of them already stylized"]
     if found.largest is not None:
         lines += [f"{left} to stylize: {_duration(found.seconds)}; the largest one:", *_lines(found.largest)]
     return lines
 
 
 def _steps(steps: int | None) -> str:
-    return "until converged" if steps is None else f"{steps} step{'' if steps == 1 else 's'}"
+    return "until converged" if steps is None else plural(steps, "step")
 
 
 def _duration(seconds: float | None) -> str:

@@ -17,7 +17,7 @@ from impasto.cli.dry_run import print_folder_plan
 from impasto.cli.flags import CommandParser
 from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.outputs import summary_line
-from impasto.cli.progress import Bar
+from impasto.cli.progress import Bar, plural
 from impasto.cli.streams import STANDARD
 from impasto.cli.workers import add_worker_flags, check_no_workers, chosen_runner
 from impasto.executors import Executor, executor_of
@@ -197,7 +197,7 @@ def _stylize_in_workers(
     seconds = time.perf_counter() - began
     if tally.stylized:
         rate = f"{tally.stylized / seconds:.3g} pictures/s"
-        _print_message(f"stylized {tally.stylized} pictures in {seconds:.1f} s ({rate})")
+        _print_message(f"stylized {plural(tally.stylized, 'picture')} in {seconds:.1f} s ({rate})")
 
 
 @contextmanager

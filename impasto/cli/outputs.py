@@ -13,7 +13,7 @@ from typing import Any
 
 from impasto.cli.flags import CommandParser, add_json, number_between
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_images, save_preview
+from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_images, plural, save_preview
 from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
 from impasto.files import check_replaceable, clean_up_on_error, same_file
@@ -111,7 +111,7 @@ def summary_line(output: str, record: dict[str, Any]) -> str:
     """Return one line about a result from its record."""
     total = record["losses"]["total"]
     loss = "" if total is None else f", loss {total:.4g}"
-    steps = f"{record['steps']} step{'' if record['steps'] == 1 else 's'}"
+    steps = plural(record["steps"], "step")
     return f"{output}: {steps} in {record['seconds']:.1f} s{loss} ({STOPPED[record['stopped']]})"
 
 

@@ -177,3 +177,12 @@ def _rich_bar() -> Progress:
         TextColumn("{task.fields[figures]}"),
     ]
     return Progress(*columns, console=Console(stderr=True), refresh_per_second=5, redirect_stdout=sys.stdout.isatty())
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with a noun.
+
+    >>> plural(1, "step"), plural(2, "step")
+    ('1 step', '2 steps')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -12,7 +12,7 @@ from typing import Any
 from impasto.cli.flags import CommandParser, add_json, add_settings, given_settings, named_as_flag
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.memory import keep_freed_memory
-from impasto.cli.progress import Bar, Preview
+from impasto.cli.progress import Bar, Preview, plural
 from impasto.cli.stylize import chosen_method, has_own_styles
 from impasto.cli.workers import add_worker_flags, chosen_runner
 from impasto.config import setting_schemas
@@ -91,9 +91,9 @@ def _report(result: VideoResult, options: argparse.Namespace, interrupts: Interr
     if options.json:
         print(json.dumps({"output": options.output, **summary}))
     else:
-        resumed = f", {result.resumed} of them before" if result.resumed else ""
+        frames = plural(result.frames, "frame") + (f", {result.resumed} of them before" if result.resumed else "")
         rate = summary["frames_per_second"]
-        print(f"{options.output}: {result.frames} frames{resumed} in {result.seconds:.1f} s ({rate:.2g} frames/s)")
+        print(f"{options.output}: {frames} in {result.seconds:.1f} s ({rate:.2g} frames/s)")
     return interrupts.status
 
 

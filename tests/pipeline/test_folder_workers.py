@@ -89,6 +89,7 @@ def test_two_workers_write_the_pixels_of_one_process_and_the_command_resumes(
     assert main([*STYLIZE, "--json"]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("impasto: 5 of 6 pictures are already stylized and are skipped\n")
+    assert "impasto: stylized 1 picture in " in err
     assert {name for name, each in objects(out).items() if each["status"] == "stylized"} == {"3.png"}
     assert {name for name, time in times().items() if time != before.get(name)} == {"3.png", "3.json"}
     assert pixels("out") == pixels("one")
