@@ -45,10 +45,16 @@ class Memory:
     """What the process can still use; None where it is not known."""
 
     @classmethod
-    def of(cls, device: torch.device) -> Memory:
-        """Return the memory of a device now."""
+    def of(cls, device: torch.device, loaded: int = 0) -> Memory:
+        """Return the memory of a device now.
+
+        Args:
+            device: the device.
+            loaded: bytes of main memory with tensors of the run that is to be predicted, which count as free.
+        """
         free = free_memory(device)
-        return cls(device, memory_in_use_mib(device), None if free is None else free / MIB)
+        own = 0 if device.type == "cuda" else loaded / MIB
+        return cls(device, memory_in_use_mib(device) - own, None if free is None else free / MIB + own)
 
     @property
     def available(self) -> float | None:
@@ -68,18 +74,19 @@ class Memory:
         return 0 if self.device.type == "cuda" else CODE_MIB
 
 
-def check_memory(name: str, method: Method, subject: Subject) -> None:
+def check_memory(name: str, method: Method, subject: Subject, loaded: int = 0) -> None:
     """Check that a run fits into the memory.
 
     Args:
         name: name of the method.
         method: the method with its settings.
         subject: images and masks at their own sizes.
+        loaded: bytes of the state of an interrupted run, which is in memory already.
 
     Raises:
         ValueError: in one line, with what would fit.
     """
-    memory = Memory.of(pick_device(method.config.device))
+    memory = Memory.of(pick_device(method.config.device), loaded)
     if memory.largest() >= _largest_cost(method, subject):
         return
     counted = count_trial(method, subject, PEAK_STEPS)

@@ -75,6 +75,13 @@ def read_state(path: Path) -> dict[str, Any]:
             raise ValueError(f"{str(path)!r} is not such a file: {reason(error)}") from error
 
 
+def state_size(state: dict[str, Any]) -> int:
+    """Return the bytes of the tensors among nested values."""
+    tensors = _Tensors()
+    tensors.replaced(state)
+    return sum(each.numel() * each.element_size() for each in tensors.found.values())
+
+
 def _read(file: BinaryIO) -> dict[str, Any]:
     length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER:

@@ -35,6 +35,7 @@ from impasto.pipeline.notebook import in_notebook, notebook_progress, thumbnail
 from impasto.pipeline.plan import Plan, plan_run
 from impasto.pipeline.result import Input, Result
 from impasto.pipeline.run import OnStep, run_to_end
+from impasto.pipeline.state_file import state_size
 from impasto.pipeline.too_small import explain_too_small
 from impasto.regions.outside import keep_outside
 from impasto.regions.split import check_masks, split_regions
@@ -256,11 +257,9 @@ class Stylizer:
         self, method: Method, subject: Subject, picture: Picture, interrupted: Interrupted | None
     ) -> Iterator[Step]:
         """Return the steps of a run, or those with which the interrupted run continues."""
-        if interrupted is None:
-            check_memory(self.method, method, subject)
-            steps = method.run(subject)
-        else:
-            steps = method.resume(subject, interrupted.state)
+        loaded = 0 if interrupted is None else state_size(interrupted.state)
+        check_memory(self.method, method, subject, loaded)  # also of a run that continues: it may have been too large
+        steps = method.run(subject) if interrupted is None else method.resume(subject, interrupted.state)
         steps = recolor_steps(self.config.color, steps, picture.image, visible_part(picture.alpha))
         if self.config.outside == "keep":
             steps = keep_outside(steps, subject, picture.image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -20,9 +21,9 @@ import impasto
 from impasto.cli import main
 from impasto.images import load_image
 from impasto.methods import METHODS
-from impasto.pipeline import checkpoint
+from impasto.pipeline import checkpoint, memory
 from impasto.pipeline.checkpoint import difference
-from impasto.pipeline.state_file import read_state, write_state
+from impasto.pipeline.state_file import read_state, state_size, write_state
 from impasto.types import Step
 
 OPTIMIZING = [name for name in METHODS if "optimizer" in METHODS[name].Config.__dataclass_fields__]
@@ -120,6 +121,32 @@ def test_a_run_continues_with_the_tiles_that_it_began_with(monkeypatch: pytest.M
         little_memory.setattr("impasto.methods.optimizing.SMALLEST_TILE", 24)
         interrupted_at(11, **layers)
     check_equal(stylize(checkpoint=FILE, **layers), stylize(tile=24, **layers))
+
+
+def test_a_run_that_continues_is_refused_where_the_memory_no_longer_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted_at(11)
+    before = Path(FILE).read_bytes()
+    monkeypatch.setattr(memory, "free_memory", lambda device: 101 * memory.MIB)
+    with pytest.raises(
+        ValueError, match=r"^48x38 pixels with gatys need \d+ MiB of memory, and \d+ MiB are available; "
+    ):
+        stylize(checkpoint=FILE)
+    assert Path(FILE).read_bytes() == before
+
+
+def test_the_state_of_a_run_that_continues_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    stylizer = impasto.Stylizer("mosaic", backbone="tiny", **SETTINGS)
+    interrupted_at(11)
+    size = state_size(read_state(Path(FILE))["state"])
+    assert 0.9 * Path(FILE).stat().st_size < size < Path(FILE).stat().st_size
+    found = []
+    monkeypatch.setattr(memory, "memory_in_use_mib", lambda device: 300.0)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 200 * memory.MIB)
+    monkeypatch.setattr(memory.Memory, "largest", lambda each: found.append(each) or math.inf)
+    stylizer.stylize("woodcut")
+    stylizer.stylize("woodcut", checkpoint=FILE)
+    cpu = torch.device("cpu")
+    assert found == [memory.Memory(cpu, 300, 200), memory.Memory(cpu, 300 - size / memory.MIB, 200 + size / memory.MIB)]
 
 
 def test_the_command_continues_after_the_process_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
