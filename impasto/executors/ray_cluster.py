@@ -92,7 +92,7 @@ class ImpastoWorker:
         yield from messages_of(self._work, task, self._stopped.is_set)
 
     def stop(self) -> None:
-        """End the task as soon as possible; called in another thread."""
+        """End the task as soon as possible; called in the concurrency group "stop", a thread of its own."""
         self._stopped.set()
 
 
@@ -101,7 +101,8 @@ class _RayPool(WorkerPool):
 
     def __init__(self, ray: Any, start: Start, options: Mapping[str, Any]) -> None:
         self._ray = ray
-        self._actor = ray.remote(ImpastoWorker).options(**options)
+        # One thread has all tasks: two would exchange the titles by which `ps` shows what a worker does.
+        self._actor = ray.remote(concurrency_groups={"stop": 1})(ImpastoWorker).options(**options)
         environment = {name: value for name, value in os.environ.items() if name.startswith("IMPASTO_")}
         self._arguments = pickle.dumps(start), os.getcwd(), environment
         self._streams: dict[Any, Hashable] = {}
@@ -120,7 +121,7 @@ class _RayPool(WorkerPool):
 
     def request_stop(self) -> None:
         for worker in set(self._streams.values()):
-            worker.stop.remote()  # type: ignore[attr-defined]
+            worker.stop.options(concurrency_group="stop").remote()  # type: ignore[attr-defined]
 
     def _message(self, stream: Any) -> Message:
         try:
@@ -142,7 +143,7 @@ def _options(ray: Any, workers: int, gpus: float | None) -> dict[str, Any]:
             text = f"{workers} workers need {each:g} {kind} each, but the cluster has {available.get(kind, 0):g}"
             advice = "give a fraction with --gpus" if kind == "GPU" else "give fewer workers"
             raise ValueError(f"--workers: {text}: {advice}")
-    return {"num_cpus": 1, "num_gpus": gpus_each, "max_concurrency": 2, "scheduling_strategy": "SPREAD"}
+    return {"num_cpus": 1, "num_gpus": gpus_each, "scheduling_strategy": "SPREAD"}
 
 
 def _memory_share(workers: int, gpus: float, *, local: bool) -> MemoryShare:
