@@ -155,8 +155,12 @@ def ray_workers(_pid: int) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Return the children of a process."""
-    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    """Return the children of a process, without those that end meanwhile."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += map(int, file.read_text().split())
+    return found
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from PIL import ImageCms
+from support import TIMEOUT
 
 from impasto.experiments.expand import experiment_of
 from impasto.experiments.runner import run_experiment
@@ -53,7 +54,7 @@ def open_studio(
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + TIMEOUT
     while not servers or not servers[0].started:
         assert thread.is_alive()
         assert time.monotonic() < deadline

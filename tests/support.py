@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from impasto.samples import resolve
 from impasto.types import Image, Step
 from impasto.weights import MANIFEST
 
+TIMEOUT = 600
+"""Seconds to wait for another process: far more than it takes, since other programs can slow the machine."""
 VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4), "vgg19-caffe": (2, 2, 4, 4, 4)}
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 RESNET_BLOCKS = (3, 4, 6, 3)
@@ -222,14 +224,32 @@ def start_forks() -> None:
 
 def workers_of(pid: int) -> list[int]:
     """Return the workers of a command on this machine: the children of the process that forks them."""
-    servers = [
-        child for child in _children(pid) if "forkserver" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8")
-    ]
-    return [worker for server in servers for worker in _children(server)]
+    servers = [child for child in children(pid) if "forkserver" in title(child)]
+    return [worker for server in servers for worker in children(server)]
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+def children(pid: int) -> list[int]:
+    """Return the processes that a process started, without those that end meanwhile."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += map(int, file.read_text(encoding="ascii").split())
+    return found
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the processes that a process and its descendants started."""
+    for child in children(pid):
+        yield child
+        yield from descendants(child)
+
+
+def title(pid: int) -> str:
+    """Return the title of a process, as `ps` shows it; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ").strip()
+    except OSError:
+        return ""
 
 
 class ForkedProcess:

@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from support import TIMEOUT
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -102,4 +103,4 @@ def test_a_stylization_does_not_import_the_compiler_of_pytorch() -> None:
         "    impasto.stylize('woodcut', 'mosaic', method=method, size=48, **settings)\n"
         "sys.exit('torch._dynamo' in sys.modules)\n"
     )
-    assert subprocess.run([sys.executable, "-c", run], timeout=120).returncode == 0
+    assert subprocess.run([sys.executable, "-c", run], timeout=TIMEOUT).returncode == 0

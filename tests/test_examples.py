@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import PIL.Image
 import pytest
+from support import TIMEOUT
 
 import impasto
 from impasto.images import load_image
@@ -21,7 +22,7 @@ def test_gatys_from_scratch_gives_the_image_of_the_method_gatys(tmp_path: Path) 
     output = tmp_path / "out.png"
     settings = ["--backbone", "tiny", "--size", "64", "--steps", "6"]
     command = [sys.executable, str(EXAMPLES / "gatys_from_scratch.py"), "woodcut", "mosaic", str(output), *settings]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
     result = impasto.stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=6)
     result.save(tmp_path / "expected.png")
     assert np.array_equal(np.asarray(PIL.Image.open(output)), np.asarray(PIL.Image.open(tmp_path / "expected.png")))
@@ -40,7 +41,7 @@ def test_the_notebook_runs_and_every_code_cell_with_a_value_displays_it(tmp_path
     execute = (
         "import sys, nbclient, nbformat;"
         "notebook = nbformat.read(sys.argv[1], 4);"
-        "nbclient.NotebookClient(notebook, timeout=300, kernel_name='python3').execute();"
+        "nbclient.NotebookClient(notebook, timeout=TIMEOUT, kernel_name='python3').execute();"
         "nbformat.write(notebook, sys.argv[2])"
     )
     command = [sys.executable, "-c", execute, notebook, str(tmp_path / "executed.ipynb")]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import TIMEOUT
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "impasto").rglob("*.py"))
@@ -92,7 +93,7 @@ def test_no_text_uses_a_phrase_that_a_term_of_the_field_replaces() -> None:
 
 def test_the_diagram_in_architecture_is_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "tools" / "docs" / "architecture.py"), "--check"]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     assert (checked.returncode, checked.stdout) == (0, "ARCHITECTURE.md: up to date\n")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from support import TIMEOUT
 
 from impasto.cli import COMMANDS, main
 from impasto.cli.tables import print_rows
@@ -61,7 +62,7 @@ def impasto(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=TIMEOUT,
     )
 
 
@@ -80,11 +81,11 @@ def pixels(path: Path | str) -> np.ndarray:
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["weights", "list"], ["stylise"]], ids=" ".join)
 def test_a_command_that_needs_no_torch_does_not_import_it(words: list[str]) -> None:
     code = f"import sys; from impasto.cli import main; main({words!r}); sys.exit(3 if 'torch' in sys.modules else 0)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=TIMEOUT).returncode == 0
 
 
 def test_importing_impasto_prints_nothing_and_warns_of_nothing() -> None:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", "import impasto"], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", "import impasto"], capture_output=True, timeout=TIMEOUT)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
@@ -446,7 +447,7 @@ def test_user_errors_are_one_line_each_in_a_process_of_their_own(folder: Path) -
     before = listing(folder)
     first, second = (USER_ERRORS[name] for name in ("replay of a corrupt record", "zero bytes"))
     code = f"import sys; from impasto.cli import main, run; assert main({first!r}) == 2; run()"
-    done = subprocess.run([sys.executable, "-c", code, *second], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code, *second], capture_output=True, text=True, timeout=TIMEOUT)
     assert (done.returncode, done.stdout) == (2, "")
     assert [line[:9] for line in done.stderr.splitlines()] == ["impasto: "] * 2
     assert listing(folder) == before
@@ -456,7 +457,7 @@ def test_a_warning_is_one_line(folder: Path) -> None:
     run = "import warnings; warnings.warn('one\\n  two')"
     code = f"from impasto.cli import dispatch; dispatch._run_command = lambda words: exec({run!r}) or 0; "
     code += "raise SystemExit(dispatch.main([]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
     assert (done.returncode, done.stderr) == (0, "impasto: warning: one two\n")
 
 
@@ -495,13 +496,13 @@ def command(words):
 dispatch._run_command = command
 dispatch.run()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
     assert (done.returncode, done.stdout, done.stderr) == (3, "command\nthread\natexit\n", "")
 
 
 def test_a_closed_pipe_causes_no_traceback(folder: Path) -> None:
     command = f"{sys.executable} -m impasto weights list --json | true"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=TIMEOUT)
     assert done.stderr == ""
 
 

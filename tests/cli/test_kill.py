@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from support import TIMEOUT
 
 from impasto.cli import main
 
@@ -28,7 +29,7 @@ for i in range(8):
     child = os.fork()
     if child == 0:
         os._exit(main(["stylize", *words]))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT
     while not preview.exists():
         assert time.monotonic() < deadline, f"{preview} was not written"
         time.sleep(0.01)
@@ -50,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, f"{path} was not written"
@@ -78,7 +79,7 @@ def test_ctrl_c_saves_the_best_image_and_a_record_that_can_be_replayed(folder: P
     wait_for(folder / "p.png", process)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "stopping after this step" in err
@@ -126,7 +127,7 @@ def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(
 def test_a_process_killed_at_any_moment_leaves_no_incomplete_output(folder: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", KILLED_RUNS, *STYLIZE]
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=240)
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=TIMEOUT)
     for i in range(8):
         check_complete(folder / f"p{i}.png")
         outputs = [folder / f"out{i}.png", folder / f"out{i}.json"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support import TIMEOUT
 
 # Runs each case in a fork of one process, which imports PyTorch once. Prints the page faults per step of each case.
 SCRIPT = """
@@ -47,7 +48,7 @@ def page_faults() -> dict[str, int]:
     """Return the number of page faults per step by case."""
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("another C library, without this setting")
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=240)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=TIMEOUT)
     *default, kept, small, large = map(int, done.stdout.split())
     return {
         "run, default": max(default),  # between 300 and 3700: it depends on the addresses of the blocks

@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from small_studio import run_small_experiment
-from support import ForkedProcess
+from support import TIMEOUT, ForkedProcess
 
 import impasto.pipeline.stylizer
 from impasto.cli import main
@@ -165,7 +165,7 @@ def test_a_lost_terminal_does_not_lose_the_image(tmp_path: Path) -> None:
     terminal, other_end = pty.openpty()
     process = ForkedProcess(tmp_path, IN_TERMINAL, os.ttyname(other_end), *words)
     os.close(other_end)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT
     while not Path("preview.png").exists():
         assert process.poll() is None, process.communicate(1)
         assert time.monotonic() < deadline

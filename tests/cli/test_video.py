@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_clip import duration_of, moving_square, write_sound, write_video
+from support import TIMEOUT
 
 from impasto.cli import main
 from impasto.video import open_clip
@@ -28,7 +29,7 @@ for number, frame in ((signal.SIGKILL, "000002.png"), (signal.SIGINT, "000003.pn
     child = os.fork()
     if child == 0:
         os._exit(main(words))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT
     while not Path("out.mkv.work", frame).exists():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -67,7 +68,7 @@ def test_a_run_that_is_killed_or_interrupted_continues_to_the_same_output(folder
     write_video(folder / "in.mkv", moving_square(12), codec="ffv1", pixels="bgr0")
     words = ["in.mkv", "woodcut", "--size", "64", *GATYS]
     script = [sys.executable, "-c", STOPPED_RUNS, *words, "-o", "out.mkv"]
-    ran = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(script, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert ran.stdout.split() == [str(-signal.SIGKILL), "False", "130", "False"], ran.stderr
     assert "of 12 frames; the same command continues" in ran.stderr
     assert main(["video", *words, "-o", "out.mkv"]) == 0

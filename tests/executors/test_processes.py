@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ForkedProcess, start_forks
+from support import TIMEOUT, ForkedProcess, start_forks
 
 from impasto.devices import CPU, free_memory
 from impasto.executors import IsStopped, LocalProcesses, Outcome, executor_of
@@ -183,11 +183,11 @@ def test_closing_ends_the_workers_at_once(tmp_path: Path) -> None:
 
 def test_workers_end_when_the_first_process_is_killed(tmp_path: Path) -> None:
     process = ForkedProcess(tmp_path, ORPHANS, tmp_path, Path(__file__).parent)
-    process.communicate(timeout=120)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode == -signal.SIGKILL
     pids = [int(file.name.removeprefix("pid-")) for file in tmp_path.glob("pid-*")]
     assert len(pids) == 2
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT
     while any(map(is_alive, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from support import TIMEOUT
 
 import impasto
 from impasto import devices
@@ -77,7 +78,7 @@ def test_a_folder_on_ray_survives_a_killed_worker_and_ctrl_c(tmp_path: Path, mon
     assert process.stdout is not None
     lines = [process.stdout.readline()]
     os.kill(workers_of_ray(tmp_path)[0], signal.SIGKILL)
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, err
     objects = [json.loads(line) for line in (*lines, *out.splitlines())]
     assert sorted(Path(each["content"]).name for each in objects) == NAMES
@@ -90,7 +91,7 @@ def test_a_folder_on_ray_survives_a_killed_worker_and_ctrl_c(tmp_path: Path, mon
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=600)
+    _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130, err
     assert "of 8 pictures finished; the same command continues" in err.splitlines()[-1]
     records = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "stopped").glob("*.json")]

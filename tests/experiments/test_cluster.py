@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support import TIMEOUT, descendants, title
 
 from impasto.cli import main
 from impasto.experiments.expand import Experiment, experiment_of
@@ -22,8 +23,6 @@ from impasto.experiments.runner import run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 
-TIMEOUT = 600
-"""Seconds: Ray takes 5 s to start, and 50 s on a busy machine."""
 HELP = "; see impasto experiment run --help"
 GRID = {
     "name": "trial",
@@ -52,21 +51,6 @@ class Observed:
     """A program that connected with a wrong token."""
     folder: Path
     runs: dict[tuple[str, int], Run]
-
-
-def descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            yield child
-            yield from descendants(child)
-
-
-def title(pid: int) -> str:
-    """Return the title of a process, as `ps` shows it."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ").strip()
-    except OSError:
-        return ""
 
 
 def busy_workers(pid: int) -> list[int]:
@@ -145,6 +129,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
         out, err = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
+        process.communicate()
     store = Store(folder)
     runs = {(run.task.variant, run.task.settings["seed"]): run for run in store.runs()}
     store.close()

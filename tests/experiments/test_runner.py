@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import ForkedProcess, workers_of
+from support import TIMEOUT, ForkedProcess, workers_of
 
 from impasto.cli import main
 from impasto.experiments.expand import Experiment, experiment_of, read_experiment
@@ -95,10 +95,10 @@ def start(folder: Path, file: Path, *words: str) -> subprocess.Popen[str]:
 
 def wait_until_done(folder: Path, count: int, process: subprocess.Popen[str] | ForkedProcess) -> None:
     """Wait until `count` runs are done."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + TIMEOUT
     while True:
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate(timeout=60)
+        assert process.poll() is None, process.communicate(timeout=TIMEOUT)
         if (folder / "experiment.sqlite").is_file():
             try:
                 store = Store(folder)
@@ -385,7 +385,7 @@ def test_after_kill_9_the_same_command_runs_only_what_is_missing(
     process = start_slow(folder, file)
     wait_until_done(folder, 2, process)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=TIMEOUT)
     store = Store(folder)
     done = {each.task.key for each in store.runs() if each.status == "done"}
     assert 2 <= len(done) < 6
@@ -414,7 +414,7 @@ def test_two_processes_share_an_experiment_and_no_run_is_computed_twice(
     wait_until_done(folder, 1, process)
     own: list[Run] = []
     run_experiment(folder, read_experiment(file), on_run=own.append)
-    _, err = process.communicate(timeout=180)
+    _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, err
     other = [line for line in err.splitlines() if " gatys: " in line]
     assert len(own) + len(other) == 12
@@ -433,7 +433,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_command_succeeds(tmp_path: 
     workers = workers_of(process.pid)
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["done"] == 8
 
@@ -455,7 +455,7 @@ def check_that_ctrl_c_keeps_finished_runs(
     """Interrupt a process and run the rest of its experiment in this one."""
     wait_until_done(folder, 1, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "impasto: stopped; the same command continues"
     assert "Traceback" not in err

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from support import noise
+from support import TIMEOUT, noise
 
 from impasto.optim.first_order import FirstOrder, FirstOrderUpdate
 
@@ -31,4 +31,4 @@ def test_an_update_does_not_import_the_compiler_of_torch() -> None:
         "[update(name, torch.zeros(4), 0.1)(torch.zeros(4), torch.ones(4)) for name in ('adam', 'rmsprop')];"
         "sys.exit('torch._dynamo' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=TIMEOUT, check=False).returncode == 0

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import TIMEOUT
 
 import impasto
 from impasto.cli import main
@@ -151,7 +152,7 @@ def test_the_state_of_a_run_that_continues_is_not_counted_twice(monkeypatch: pyt
 
 def test_the_command_continues_after_the_process_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    done = subprocess.run([sys.executable, "-c", KILLED, *WORDS], env=environment, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, *WORDS], env=environment, timeout=TIMEOUT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [path.name for path in Path().iterdir()] == [FILE]
     Path(f"{FILE}.part").write_bytes(b"a checkpoint that was not completed")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from support import ForkedProcess
+from support import TIMEOUT, ForkedProcess
 
 import impasto
 from impasto.backbones.tiny import Tiny
@@ -194,7 +194,7 @@ def test_the_name_of_a_sample_takes_precedence_over_a_folder(run: Run) -> None:
 def test_a_killed_process_resumes_without_stylizing_anything_twice(run: Run, tmp_path: Path) -> None:
     words = [*STYLIZE, "--steps", "5"]
     process = ForkedProcess(tmp_path, KILLED, *words)
-    process.communicate(timeout=300)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode == -signal.SIGKILL
     assert files() == ["out/a.json", "out/a.png"]
     before = state("out")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from support import ForkedProcess, start_forks
+from support import TIMEOUT, ForkedProcess, start_forks
 
 import impasto
 from impasto.cli import main
@@ -137,7 +137,7 @@ def test_a_killed_command_resumes_and_stylizes_no_picture_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = ForkedProcess(tmp_path, KILLED, *STYLIZE)
-    process.communicate(timeout=120)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode == -signal.SIGKILL
     before = times()
     finished = [name for name in NAMES if name in before]

@@ -18,6 +18,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from support import TIMEOUT
 
 import impasto
 from impasto.config import settings_of
@@ -120,7 +121,7 @@ def test_tasks_of_asyncio_give_the_image_of_a_call(result: Result) -> None:
 
 def test_a_process_gives_the_image_of_a_call_and_returns_the_result(result: Result) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        other = pool.submit(impasto.stylize, "woodcut", "mosaic", **FAST).result(timeout=120)
+        other = pool.submit(impasto.stylize, "woodcut", "mosaic", **FAST).result(timeout=TIMEOUT)
     assert (other.image == result.image).all()
     assert other.record()["settings"] == result.record()["settings"]
 

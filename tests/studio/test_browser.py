@@ -66,7 +66,7 @@ GIVE_FILES = """(element, [kind, files]) => {
   return event.defaultPrevented;
 }"""
 POSITIONS = "() => ['#paint', '#stage'].map(each => document.querySelector(each).getBoundingClientRect().top)"
-TIMEOUT = 30_000
+TIMEOUT = 120_000
 """Milliseconds; on an idle machine nothing takes that long."""
 TABS = ("paint", "compare", "gallery", "lab")
 ENDLESS = 1_000_000

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from small_studio import random_picture
+from support import TIMEOUT
 
 import impasto
 from impasto.cli import main
@@ -80,7 +81,7 @@ def request_of(images: tuple[str, str]) -> MakeRequest:
 
 def wait_for_step(queue: JobQueue, key: str, step: int = 2) -> JobState:
     """Wait for a step of a job that would run for hours."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT
     while (job := queue.state(key)).step < step:
         assert job.is_live, job.error
         assert time.monotonic() < deadline

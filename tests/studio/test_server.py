@@ -29,6 +29,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from small_studio import Studio, open_studio, random_picture
+from support import TIMEOUT
 
 import impasto.cli.studio as studio_command
 from impasto.cli import main
@@ -383,7 +384,7 @@ def test_two_hundred_requests_at_once_are_all_answered_with_flat_memory(studio: 
 
     def ask(seed: int) -> int:
         body = urlencode({**fields, "seed": seed}).encode()
-        return fetch(f"{studio.url}stylize", method="POST", data=body, timeout=300)[0]
+        return fetch(f"{studio.url}stylize", method="POST", data=body, timeout=TIMEOUT)[0]
 
     def run() -> float:
         with ThreadPoolExecutor(200) as clients:

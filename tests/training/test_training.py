@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 import torch
 from small_recipe import Small, SmallConfig
-from support import ForkedProcess
+from support import TIMEOUT, ForkedProcess
 from torch import Tensor, nn
 
 import impasto.curves
@@ -135,14 +135,14 @@ def test_a_killed_and_resumed_training_is_identical_to_an_uninterrupted_one(
     straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = ForkedProcess(tmp_path, TRAIN, *WORDS, "-o", tmp_path, "--save-every", "0", SMALL_PAUSE="0.3")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT
     while not (tmp_path / "checkpoint.pt").exists():
-        assert process.poll() is None, process.communicate(timeout=60)
+        assert process.poll() is None, process.communicate(timeout=TIMEOUT)
         assert time.monotonic() < deadline
         time.sleep(0.02)
     time.sleep(0.7)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "small.pt").exists()
     assert 0 < checkpoint(tmp_path)["step"] < STEPS
@@ -158,7 +158,7 @@ def test_two_processes_give_the_weights_of_one_and_only_the_first_prints(straigh
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {"SMALL_SAMPLES": "2", "SMALL_WARNING": "", "PYTHONFAULTHANDLER": "1"}  # shows where a process aborts
     process = start(*torchrun, SCRIPT, *WORDS, "-o", tmp_path, "--json", **environment)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, err
     assert json.loads(out)["steps"] == STEPS
     assert (err.count("impasto: warning: this is small"), err.count("impasto:")) == (1, 2)

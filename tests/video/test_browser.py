@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"needs Debian's package chromium: no {CHROMIUM}"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
-TIMEOUT = 60_000
+TIMEOUT = 120_000
 """Milliseconds; on an idle machine nothing takes that long."""
 # Loads a clip and seeks to a time; returns its duration, width and height.
 SEEK = """([source, time]) => new Promise((resolve, reject) => {

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import without_root
+from support import TIMEOUT, without_root
 
 from impasto import weights
 from impasto.weights import MANIFEST, WeightFile, Weights
@@ -160,7 +160,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end, "timeout"
         time.sleep(0.01)
@@ -369,7 +369,7 @@ def test_of_two_processes_one_downloads_and_both_succeed(server, cache) -> None:
             assert second.stderr is not None
             assert "waiting" in second.stderr.readline()
             release.set()
-            outputs = [process.communicate(timeout=30) for process in (first, second)]
+            outputs = [process.communicate(timeout=TIMEOUT) for process in (first, second)]
 
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert {out.strip() for out, _ in outputs} == {hashlib.sha256(DATA).hexdigest()}
