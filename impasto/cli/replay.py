@@ -39,6 +39,7 @@ def _replay(picture: str, options: argparse.Namespace) -> int:
             styles=options.style,
             masks=options.mask,
             style_masks=options.style_mask,
+            device=options.device,
             on_step=on_step,
             output=shown_output(options),
             checkpoint=checkpoint,
@@ -74,6 +75,11 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="Image written by impasto, or its record.")
     add_outputs(parser)
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="Device of the computation: auto, cpu, cuda, cuda:1 or mps. Default: that of the record.",
+    )
     moved = parser.add_argument_group("inputs that were moved since")
     moved.add_argument("--content", metavar="FILE", help="Content image.")
     moved.add_argument("--start", metavar="FILE", help="Start image.")

@@ -27,6 +27,7 @@ def replay(
     styles: Sequence[str | Path] = (),
     masks: Sequence[str | Path] = (),
     style_masks: Sequence[str | Path] = (),
+    device: str | None = None,
     on_step: OnStep | None = None,
     output: str | Path | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -41,6 +42,7 @@ def replay(
         styles: new paths of the style images, if they were moved.
         masks: new paths of the masks, if they were moved.
         style_masks: new paths of the masks of the style images, if they were moved.
+        device: name of the device, in place of the recorded one.
         on_step: called with every step; returning False stops and keeps the best image.
         output: as for `stylize`.
         checkpoint: as for `stylize`.
@@ -50,13 +52,13 @@ def replay(
         ValueError: if the record or an input is missing, or an input has changed.
     """
     record = load_record(Path(picture))
-    single = ([] if path is None else [path] for path in (content, start))
-    paths = _input_paths(record, dict(zip(ROLES, [*single, styles, masks, style_masks], strict=True)), max_pixels)
+    moved = dict(zip(ROLES, ([content], [start], styles, masks, style_masks), strict=True))
+    paths = _input_paths(record, moved, max_pixels)
     _warn_of_other_versions(record)
     settings = {**_used_settings(record), **_file_settings(paths)}
-    (source,), others, method = paths["content"], paths["style"], record["method"]
     settings |= {"output": output, "checkpoint": checkpoint, "max_pixels": max_pixels}
-    result = stylize(source, others, method, on_step=partial(_until, record, on_step), **settings)
+    settings |= {"device": device or settings["device"], "on_step": partial(_until, record, on_step)}
+    result = stylize(paths["content"][0], paths["style"], record["method"], **settings)
     _warn_of_other_weights(record, result)
     return result
 
@@ -97,14 +99,14 @@ def _file_settings(paths: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
 
 
 def _input_paths(
-    record: dict[str, Any], moved: dict[str, Sequence[str | Path]], max_pixels: int
+    record: dict[str, Any], moved: dict[str, Sequence[str | Path | None]], max_pixels: int
 ) -> dict[str, list[str | Path]]:
-    """Return the paths of the inputs by role, in the order of the record; `moved` replaces the first ones."""
+    """Return the paths of the inputs by role, in the order of the record; those of `moved` replace the first ones."""
     paths: dict[str, list[str | Path]] = {role: [] for role in ROLES}
     for entry in _given_inputs(record):
         role, done = entry["role"], paths[entry["role"]]
-        path = moved[role][len(done)] if len(done) < len(moved[role]) else entry["path"]
-        done.append(_checked_path(entry, path, max_pixels))
+        new = moved[role][len(done)] if len(done) < len(moved[role]) else None
+        done.append(_checked_path(entry, entry["path"] if new is None else new, max_pixels))
     return paths
 
 

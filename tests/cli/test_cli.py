@@ -196,6 +196,16 @@ def test_a_replay_has_the_same_pixels(run: Run, folder: Path) -> None:
     assert (pixels("a.png") == pixels("b.png")).all()
 
 
+def test_an_output_of_another_device_is_replayed_on_one_that_this_machine_has(run: Run, folder: Path) -> None:
+    run("stylize", "content.png", "style.png", "-o", "a.png", *QUICK)
+    record = json.loads(Path("a.json").read_text(encoding="utf-8"))
+    record["settings"]["device"] = "xpu:7"
+    Path("other.json").write_text(json.dumps(record), encoding="utf-8")
+    assert run("replay", "other.json", "-o", "b.png")[0] == 2
+    assert run("replay", "other.json", "-o", "b.png", "--device", "cpu")[0] == 0
+    assert (pixels("a.png") == pixels("b.png")).all()
+
+
 def test_replay_finds_masks_that_were_moved(run: Run, folder: Path) -> None:
     for name, picture in (("map.png", "content.png"), ("style map.png", "style.png")):
         height, width, _ = pixels(picture).shape
