@@ -51,16 +51,29 @@ def replay(
     Raises:
         ValueError: if the record or an input is missing, or an input has changed.
     """
-    record = load_record(Path(picture))
-    moved = dict(zip(ROLES, ([content], [start], styles, masks, style_masks), strict=True))
-    paths = _input_paths(record, moved, max_pixels)
-    _warn_of_other_versions(record)
-    settings = {**_used_settings(record), **_file_settings(paths)}
+    record = _record(Path(picture))
+    paths = _input_paths(record, ([content], [start], styles, masks, style_masks), max_pixels)
+    settings = {**_used_settings(record), **_file_settings(paths), **({"device": device} if device else {})}
     settings |= {"output": output, "checkpoint": checkpoint, "max_pixels": max_pixels}
-    settings |= {"device": device or settings["device"], "on_step": partial(_until, record, on_step)}
-    result = stylize(paths["content"][0], paths["style"], record["method"], **settings)
+    (source,), others, method = paths["content"], paths["style"], record["method"]
+    result = stylize(source, others, method, on_step=partial(_until, record, on_step), **settings)
     _warn_of_other_weights(record, result)
     return result
+
+
+def _record(picture: Path) -> dict[str, Any]:
+    """Return the record of an output; warn where other versions made it, because the last bits may then differ."""
+    import platform
+    from importlib.metadata import version
+
+    import torch
+
+    record = load_record(picture)
+    here = {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()}
+    there = record.get("versions", {})
+    if changed := [f"{name} {there.get(name)} -> {now}" for name, now in here.items() if there.get(name) != now]:
+        warnings.warn(f"the picture was computed with other versions ({', '.join(changed)})", stacklevel=3)
+    return record
 
 
 def _until(record: dict[str, Any], on_step: OnStep | None, step: Step) -> bool:
@@ -99,13 +112,16 @@ def _file_settings(paths: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
 
 
 def _input_paths(
-    record: dict[str, Any], moved: dict[str, Sequence[str | Path | None]], max_pixels: int
+    record: dict[str, Any], moved: Sequence[Sequence[str | Path | None]], max_pixels: int
 ) -> dict[str, list[str | Path]]:
-    """Return the paths of the inputs by role, in the order of the record; those of `moved` replace the first ones."""
+    """Return the paths of the inputs by role, in the order of the record.
+
+    Those of `moved`, which has the order of `ROLES`, replace the first ones of their role.
+    """
     paths: dict[str, list[str | Path]] = {role: [] for role in ROLES}
     for entry in _given_inputs(record):
-        role, done = entry["role"], paths[entry["role"]]
-        new = moved[role][len(done)] if len(done) < len(moved[role]) else None
+        done, others = paths[entry["role"]], moved[ROLES.index(entry["role"])]
+        new = others[len(done)] if len(done) < len(others) else None
         done.append(_checked_path(entry, entry["path"] if new is None else new, max_pixels))
     return paths
 
@@ -131,16 +147,3 @@ def _warn_of_other_weights(record: dict[str, Any], result: Result) -> None:
     """Warn where the weights that made the output were other ones, because the output then differs."""
     if record.get("weights", result.weights) != result.weights:
         warnings.warn(f"the picture was computed with other weights: {record['weights']}", stacklevel=3)
-
-
-def _warn_of_other_versions(record: dict[str, Any]) -> None:
-    """Warn where other versions made the output, because the last bits may then differ."""
-    import platform
-    from importlib.metadata import version
-
-    import torch
-
-    here = {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()}
-    there = record.get("versions", {})
-    if changed := [f"{name} {there.get(name)} -> {now}" for name, now in here.items() if there.get(name) != now]:
-        warnings.warn(f"the picture was computed with other versions ({', '.join(changed)})", stacklevel=3)
