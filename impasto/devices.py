@@ -228,6 +228,16 @@ class MemoryShare:
         _share = self
         return function()
 
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Limit `free_memory` of this process to the share within the block."""
+        global _share
+        before, _share = _share, self
+        try:
+            yield
+        finally:
+            _share = before
+
 
 _share = MemoryShare()
 

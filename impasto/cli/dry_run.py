@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from impasto.cli.progress import plural
+from impasto.executors import Executor
 from impasto.images import Source
 from impasto.pipeline.checkpoint import INTERVAL
 from impasto.pipeline.folder import FolderPlan, plan_tasks
@@ -29,14 +30,18 @@ def print_plan(
     _check(found)
 
 
-def print_folder_plan(tasks: Sequence[FolderTask], stylizer: Stylizer, *, as_json: bool) -> None:
-    """Print the prediction for the images of a folder.
+def print_folder_plan(
+    tasks: Sequence[FolderTask], stylizer: Stylizer, executor: Executor | None, workers: int, *, as_json: bool
+) -> None:
+    """Print the prediction for the images of a folder; arguments as for `plan_tasks`.
 
     Raises:
         ValueError: after the prediction, if the largest image does not fit into the memory.
     """
-    found = plan_tasks(tasks, stylizer)
+    found = plan_tasks(tasks, stylizer, executor, workers)
     print(json.dumps(found.to_json()) if as_json else "\n".join(_folder_lines(found)))
+    if found.largest is not None and found.largest.problem is not None and found.workers > 1:
+        raise ValueError(f"{found.largest.problem}, or fewer --workers, which share the memory")
     if found.largest is not None:
         _check(found.largest)
 
@@ -68,8 +73,17 @@ def _folder_lines(found: FolderPlan) -> list[str]:
     left = found.pictures - found.skipped
     lines = [f"{plural(found.pictures, 'picture')}, {found.skipped} of them already stylized"]
     if found.largest is not None:
-        lines += [f"{left} to stylize: {_duration(found.seconds)}; the largest one:", *_lines(found.largest)]
+        lines += [f"{left} to stylize{_by_workers(found)}; the largest one:", *_lines(found.largest)]
     return lines
+
+
+def _by_workers(found: FolderPlan) -> str:
+    """Return the time of a folder, and the memory where several processes share it."""
+    needs = [_duration(found.seconds)] if found.seconds is not None else []
+    if found.workers > 1 and found.memory_mib is not None:
+        needs.append(f"{gib(found.memory_mib)} of memory")
+    by = f" by {found.workers} workers" if found.workers > 1 else ""
+    return f"{by}: {', '.join(needs)}" if needs else by
 
 
 def _steps(steps: int | None) -> str:

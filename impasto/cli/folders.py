@@ -70,13 +70,12 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
     """
     output = _output(options, folder)
     choice: dict[str, Any] = {"suffix": options.suffix or SUFFIX, "bits": options.bits}
+    executor = executor_of(chosen_runner(options), options.workers)
     if options.dry_run:
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
         tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
-        print_folder_plan(tasks, stylizer, as_json=options.json)
+        print_folder_plan(tasks, stylizer, executor, options.workers, as_json=options.json)
         return 0
-    runner = chosen_runner(options)
-    executor = executor_of(runner, options.workers)
     tally = _Tally()
     with Interrupts() as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)

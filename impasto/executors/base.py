@@ -7,14 +7,18 @@ for the memory.
 
 from __future__ import annotations
 
+import os
 import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from impasto.devices import MemoryShare
 
 Runners = Literal["processes", "ray"]
 RUNNERS: tuple[Runners, ...] = ("processes", "ray")
@@ -51,6 +55,38 @@ class Message:
     content: Any = None
 
 
+@dataclass(frozen=True)
+class Capacity:
+    """What the workers of an executor have, for a prediction."""
+
+    threads: int
+    """Threads of each worker."""
+    parallel: int
+    """Number of workers that compute at a time without slowing each other down."""
+    memory: MemoryShare
+    """What each worker may use."""
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Give this process the threads and the memory of a worker within the block."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            with self.memory.applied():
+                yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def available_cores() -> int:
+    """Return the number of cores of this machine that the process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class WorkerPool(ABC):
     """Workers that were started; a worker is identified by a hashable value."""
 
@@ -85,6 +121,17 @@ class Executor(ABC):
         Raises:
             ValueError: in one line, if they cannot be started.
         """
+
+    def capacity(self, workers: int, device: str = "cpu") -> Capacity:
+        """Return what each of several workers has; here a core and a machine, or a GPU, of its own.
+
+        Args:
+            workers: number of workers.
+            device: type of the device that they compute with: `cpu`, `cuda` or `mps`.
+        """
+        from impasto.devices import MemoryShare
+
+        return Capacity(1, workers, MemoryShare())
 
     def run(
         self,

@@ -18,7 +18,16 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
-from impasto.executors.base import Executor, Message, Start, WorkerPool, error_message, messages_of
+from impasto.executors.base import (
+    Capacity,
+    Executor,
+    Message,
+    Start,
+    WorkerPool,
+    available_cores,
+    error_message,
+    messages_of,
+)
 
 IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """A terminal and schedulers send them to all processes of a command: the first process decides when workers end."""
@@ -34,15 +43,21 @@ class LocalProcesses(Executor):
     @contextmanager
     def pool(self, start: Start, workers: int) -> Iterator[WorkerPool]:
         """Return a context manager of the workers; arguments as for `Executor.pool`."""
-        import torch
-
-        from impasto.devices import MemoryShare
-
-        pool = _ProcessPool(partial(MemoryShare.of(workers).start, start), max(1, torch.get_num_threads() // workers))
+        capacity = self.capacity(workers)
+        pool = _ProcessPool(partial(capacity.memory.start, start), capacity.threads)
         try:
             yield pool
         finally:
             pool.close()
+
+    def capacity(self, workers: int, device: str = "cpu") -> Capacity:
+        """Return what each worker has; arguments as for `Executor.capacity`. All of them share one GPU."""
+        import torch
+
+        from impasto.devices import MemoryShare
+
+        parallel = min(workers, available_cores()) if device == "cpu" else 1
+        return Capacity(max(1, torch.get_num_threads() // workers), parallel, MemoryShare.of(workers))
 
 
 @dataclass(eq=False)

@@ -16,7 +16,17 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from impasto.executors.base import Executor, Message, Start, Work, WorkerPool, error_message, messages_of
+from impasto.executors.base import (
+    Capacity,
+    Executor,
+    Message,
+    Start,
+    Work,
+    WorkerPool,
+    available_cores,
+    error_message,
+    messages_of,
+)
 from impasto.files import reason
 
 if TYPE_CHECKING:
@@ -56,6 +66,17 @@ class RayCluster(Executor):
                 raise ValueError(f"Ray: {reason(error)}") from None
             finally:
                 ray.shutdown()
+
+    def capacity(self, workers: int, device: str = "cpu") -> Capacity:
+        """Return what each worker has, without connecting to the cluster; arguments as for `Executor.capacity`.
+
+        The machines of a cluster with an address are assumed to be like this one, with enough cores and GPUs.
+        """
+        gpus = 1.0 if self._gpus is None else self._gpus
+        parallel = min(workers, available_cores()) if self._address is None else workers
+        if device != "cpu":
+            parallel = max(1, min(workers, int(workers * gpus)))
+        return Capacity(1, parallel, _memory_share(workers, gpus, local=self._address is None))
 
 
 class ImpastoWorker:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.devices import reset_peak_memory
+from impasto.devices import memory_in_use_mib, pick_device, reset_peak_memory
 from impasto.executors import Executor, IsStopped, Runners, executor_of
 from impasto.files import check_shared, check_writable, clean_up_on_error, shared_marker
 from impasto.images import MAX_PIXELS, Bits, Source, read_size
@@ -73,8 +74,8 @@ def stylize_folder(
     Raises:
         ValueError: for wrong inputs or settings, or if a file would be replaced without `overwrite`.
     """
-    run = FolderOptions(**{name: options.pop(name) for name in FolderOptions.__dataclass_fields__ if name in options})
-    stylizer = Stylizer(style, method, max_pixels=max_pixels, **options)
+    run, settings = FolderOptions.split(options)
+    stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
     tasks = folder_tasks(content, output, stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
     return run.carry_out(tasks, stylizer)
 
@@ -103,6 +104,14 @@ class FolderOptions:
         if self.on_step is not None and executor_of(self.runner, self.workers) is not None:
             raise ValueError("on_step: workers cannot call it; give one worker, or use on_picture")
 
+    @classmethod
+    def split(cls, options: dict[str, Any]) -> tuple[FolderOptions, dict[str, Any]]:
+        """Return the options among keyword arguments, and the others."""
+        ours = cls.__dataclass_fields__.keys() & options.keys()
+        return cls(**{name: options[name] for name in ours}), {
+            name: value for name, value in options.items() if name not in ours
+        }
+
     def carry_out(self, tasks: Sequence[FolderTask], stylizer: Stylizer) -> list[FolderResult]:
         """Stylize the content images; `on_picture` may stop it."""
         executor = executor_of(self.runner, self.workers)
@@ -128,27 +137,38 @@ class FolderPlan:
     """Number of content images."""
     skipped: int
     """Number of them whose outputs exist with the same inputs and settings."""
+    workers: int
+    """Number of processes that stylize the others."""
     seconds: float | None
     """Expected seconds for the others; None where the number of steps is not known."""
+    memory_mib: float | None
+    """Expected peak memory of all processes on all machines, or of the GPUs; None where it cannot be counted, and where
+    all outputs exist."""
     largest: Plan | None
-    """Prediction for the one with the largest output; None where all outputs exist."""
+    """Prediction for the one with the largest output, in one of the processes; None where all outputs exist."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the prediction as JSON values."""
         return {
             "pictures": self.pictures,
             "skipped": self.skipped,
+            "workers": self.workers,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "peak_memory_mib": None if self.memory_mib is None else round(self.memory_mib, 3),
             "largest": None if self.largest is None else self.largest.to_json(),
         }
 
 
-def plan_tasks(tasks: Sequence[FolderTask], stylizer: Stylizer) -> FolderPlan:
+def plan_tasks(
+    tasks: Sequence[FolderTask], stylizer: Stylizer, executor: Executor | None = None, workers: int = 1
+) -> FolderPlan:
     """Return the prediction for the tasks of a folder: that of the largest output, and the others by their pixels.
 
     Args:
         tasks: the content images, from `folder_tasks`.
         stylizer: method, settings and style images.
+        executor: where the workers run; None for this process.
+        workers: number of workers.
     """
     pixels: dict[Path, int] = {}
     for task in tasks:
@@ -157,11 +177,31 @@ def plan_tasks(tasks: Sequence[FolderTask], stylizer: Stylizer) -> FolderPlan:
                 pixels[task.content] = math.prod(stylizer.output_shape(read_size(task.content, stylizer.max_pixels)))
     skipped = sum(task.is_finished for task in tasks)
     if not pixels:
-        return FolderPlan(len(tasks), skipped, 0.0, None)
+        return FolderPlan(len(tasks), skipped, 0, 0.0, None, None)
     largest = max(pixels, key=lambda file: pixels[file])
-    plan = stylizer.plan(largest)
-    seconds = None if plan.seconds is None else plan.seconds * sum(pixels.values()) / pixels[largest]
-    return FolderPlan(len(tasks), skipped, seconds, plan)
+    device = pick_device(stylizer.config.device)
+    capacity = None if executor is None else executor.capacity(workers, device.type)
+    with nullcontext() if capacity is None else capacity.applied():
+        plan = stylizer.plan(largest)
+    seconds, memory, workers = plan.seconds, plan.memory_mib, min(workers, len(pixels))
+    if seconds is not None:
+        each = [seconds * number / pixels[largest] for number in pixels.values()]
+        seconds = _seconds_of_all(each, 1 if capacity is None else capacity.parallel)
+    if memory is not None and capacity is not None:
+        memory = memory_in_use_mib(device) + workers * memory
+    return FolderPlan(len(tasks), skipped, workers, seconds, memory, plan)
+
+
+def _seconds_of_all(seconds: Sequence[float], workers: int) -> float:
+    """Return when the last picture is finished, if each worker takes the next one whenever it has none.
+
+    >>> _seconds_of_all([3, 1, 1, 4], 2)
+    6.0
+    """
+    free_at = [0.0] * workers
+    for each in seconds:
+        heapq.heapreplace(free_at, free_at[0] + each)
+    return max(free_at)
 
 
 def plan_folder(
@@ -173,17 +213,19 @@ def plan_folder(
     suffix: str = SUFFIX,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
-    **settings: Any,
+    **options: Any,
 ) -> FolderPlan:
-    """Return the expected time and memory of `stylize_folder` on this machine, and which outputs exist.
+    """Return the expected time and memory of `stylize_folder`, and how many outputs exist.
 
-    The arguments are those of `stylize_folder`.
+    The arguments are those of `stylize_folder`. Workers on other machines are assumed to be as fast as this one.
 
     Raises:
         ValueError: as `stylize_folder`.
     """
+    run, settings = FolderOptions.split(options)
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    return plan_tasks(folder_tasks(content, output, stylizer, suffix=suffix, overwrite=overwrite), stylizer)
+    tasks = folder_tasks(content, output, stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
+    return plan_tasks(tasks, stylizer, executor_of(run.runner, run.workers), run.workers)
 
 
 def stylize_tasks(

@@ -9,14 +9,19 @@ from typing import Any
 
 import PIL.Image
 import pytest
+import torch
 from support import noise, write_pictures
 
 import impasto
+from impasto import devices
 from impasto.cli import main
-from impasto.devices import torch_defaults
+from impasto.devices import MemoryShare, torch_defaults
+from impasto.executors import Executor, RayCluster, Runners, processes, ray_cluster
 from impasto.images import read_size, save_image
 from impasto.methods import METHODS, configure
 from impasto.pipeline import memory
+from impasto.pipeline.plan import Plan, StagePlan
+from impasto.pipeline.stylizer import Stylizer
 from impasto.pipeline.trial import PEAK_STEPS, count_trial
 from impasto.regions.subject import single_region
 from impasto.studio.history import History
@@ -196,7 +201,78 @@ def test_dry_run_of_a_folder_counts_what_is_left_to_do(tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main([*words, "--dry-run", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
-    assert values == {"pictures": 3, "skipped": 3, "seconds": 0.0, "largest": None}
+    nothing = {"workers": 0, "seconds": 0.0, "peak_memory_mib": None, "largest": None}
+    assert values == {"pictures": 3, "skipped": 3, **nothing}
+
+
+@pytest.mark.parametrize(
+    ("runner", "cores", "waves"),
+    [
+        *(("processes", 8, 2), ("processes", 1, 3), ("ray", 8, 2), ("ray", 1, 3)),
+        (RayCluster("10.0.0.1:6379"), 1, 2),  # of other machines; the prediction does not connect to them
+    ],
+)
+def test_workers_shorten_a_folder_as_far_as_there_are_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runner: Runners | Executor, cores: int, waves: int
+) -> None:
+    for module in (processes, ray_cluster):
+        monkeypatch.setattr(module, "available_cores", lambda: cores)
+    one = Plan("gatys", {}, "cpu", "fp32", (StagePlan((36, 48), 3, 1.0, 0.0),), 100.0, 1.0, None, None)
+    monkeypatch.setattr(Stylizer, "plan", lambda stylizer, content: one)
+    photos = write_pictures(tmp_path / "photos", 3)
+    plan = impasto.plan_folder(photos, "mosaic", tmp_path / "out", workers=2, runner=runner, **TINY)
+    assert (plan.workers, plan.seconds) == (2, 3.0 * waves)
+    assert plan.memory_mib is not None
+    assert plan.memory_mib > 200
+
+
+def test_a_plan_has_the_threads_and_the_memory_of_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads: list[int] = []
+    original = Stylizer.plan
+
+    def plan(*arguments: Any) -> Plan:
+        threads.append(torch.get_num_threads())
+        return original(*arguments)
+
+    monkeypatch.setattr(Stylizer, "plan", plan)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: [4, *set_to][-1])
+    set_to: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    photos = write_pictures(tmp_path / "photos", 3)
+    words = ["stylize", str(photos), "mosaic", *WORDS, "-o", str(tmp_path / "out"), "--dry-run"]
+    found = {}
+    for workers in (1, 2):
+        assert main([*words, "--workers", str(workers), "--json"]) == 0
+        found[workers] = json.loads(capsys.readouterr().out)
+    assert threads == [4, 2]
+    assert set_to == [2, 4]
+    one, two = (found[workers]["largest"] for workers in (1, 2))
+    assert two["available_mib"] == pytest.approx(one["available_mib"] / 2, rel=0.1)
+    assert found[1]["peak_memory_mib"] == one["peak_memory_mib"]
+    assert found[2]["peak_memory_mib"] > 2 * two["peak_memory_mib"]  # and this process
+    assert main([*words, "--workers", "2"]) == 0
+    assert re.search(r"\n3 to stylize by 2 workers: \S+ m?s, \S+ [MG]iB of memory; the", capsys.readouterr().out)
+
+
+def test_a_picture_that_is_too_large_for_a_worker_names_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_use = devices.memory_in_use_mib(devices.CPU) + memory.CODE_MIB
+    monkeypatch.setattr(MemoryShare, "of", lambda workers: MemoryShare(int(in_use + 10) * memory.MIB, 1 / workers))
+    photos = write_pictures(tmp_path / "photos", 3)
+    words = ["stylize", str(photos), "mosaic", "-o", str(tmp_path / "out"), "--backbone", "tiny", "--size", "192"]
+    assert main([*words, "--loss-scales", "1", "--steps", "2", "--workers", "2", "--dry-run"]) == 2
+    assert capsys.readouterr().err.endswith(", or fewer --workers, which share the memory\n")
+    assert devices.free_memory(devices.CPU) > 2**30  # type: ignore[operator]  # that of this process is as before
+
+
+def test_a_dry_run_refuses_flags_of_ray_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = write_pictures(tmp_path / "photos", 1)
+    words = ["stylize", str(photos), "mosaic", *WORDS, "-o", str(tmp_path / "out"), "--gpus", "1", "--dry-run"]
+    assert main(words) == 2
+    assert capsys.readouterr().err == "impasto: --gpus is for --runner ray; add it, or leave --gpus out\n"
 
 
 def test_the_size_of_a_file_is_read_from_its_header(tmp_path: Path) -> None:
