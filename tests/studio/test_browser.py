@@ -638,8 +638,9 @@ def test_techniques_are_compared_in_a_table_that_survives_a_reload(visit: Visit)
     page.locator("nav [data-tab=compare]").click()
     for box in page.locator("[name=compare-method]").all():
         box.set_checked(box.get_attribute("value") in ("gatys", "micro"))
-    for name, value in {"strengths": "30 70", "size": "64", "steps": "4"}.items():
+    for name, value in {"strengths": "30 70", "size": "64"}.items():
         page.locator(f"#compare-{name}").fill(value)
+    page.locator("#compare-quality").select_option(label="Draft")
     page.locator("#compare-start").click()
     page.wait_for_function("() => document.querySelectorAll('#compare-grid img[src^=pictures]').length === 4")
     assert page.locator("#compare-grid tbody th").all_inner_texts() == ["Classic", "Instant"]
@@ -660,8 +661,9 @@ def test_a_comparison_is_stopped(visit: Visit, studio: Studio) -> None:
     page.locator("nav [data-tab=compare]").click()
     for box in page.locator("[name=compare-method]").all():
         box.set_checked(box.get_attribute("value") == "gatys")
-    for name, value in {"strengths": "30 70", "size": "64", "steps": str(ENDLESS)}.items():
+    for name, value in {"strengths": "30 70", "size": "1024"}.items():
         page.locator(f"#compare-{name}").fill(value)
+    page.locator("#compare-quality").select_option(label="Best")
     page.locator("#compare-start").click()
     page.locator("#compare-grid img[src^=jobs]").first.wait_for()
     page.locator("#compare-stop").click()
@@ -1014,8 +1016,8 @@ class Session:
         page.locator("nav [data-tab=compare]").click()
         for box in page.locator("[name=compare-method]").all():
             box.set_checked(box.get_attribute("value") in ("gatys", "micro"))
-        for name, value in {"size": "64", "steps": "4"}.items():
-            page.locator(f"#compare-{name}").fill(value)
+        page.locator("#compare-size").fill("64")
+        page.locator("#compare-quality").select_option(label="Draft")
         page.locator("#compare-start").click()
         page.wait_for_function("() => document.querySelectorAll('#compare-grid img[src^=pictures]').length === 2")
         self.keys += page.locator("#compare-grid [data-key]").evaluate_all("all => all.map(each => each.dataset.key)")

@@ -27,12 +27,18 @@ function build() {
     el("h2", { text: "Compare" }), parts.subject,
     el("fieldset", { id: "compare-methods" }, el("legend", { text: "Techniques" }), el("div", { class: "row" }, boxes)),
     el("div", { class: "row" }, text("compare-strengths", "Style strengths", "50", "0 to 100, such as 30 70"), text("compare-scales", "Brush sizes", "1", "Such as 0.5 1 2"),
-      text("compare-size", "Output size", "256", "Longer side in pixels"), text("compare-steps", "Steps", "", "Empty: automatic")),
+      text("compare-size", "Output size", "256", "Longer side in pixels"), quality()),
     el("div", { class: "actions" }, el("button", { type: "submit", id: "compare-start", class: "primary", text: "Compare" }),
       parts.stop = el("button", { type: "button", id: "compare-stop", text: "Stop all", hidden: true, onclick: () => keys().filter(key => isLive(jobs.get(key) ?? {})).forEach(stop) })));
   find("[data-panel=compare]").append(form, parts.table);
   onJobs(() => { if (!find("[data-panel=compare]").hidden) show(); });
   onChange(showSubject);
+}
+
+function quality() {
+  const qualities = [["draft", "Draft"], ["normal", "Normal"], ["best", "Best"]];
+  const select = el("select", { id: "compare-quality" }, qualities.map(([value, text]) => el("option", { value, text, selected: value === "normal" })));
+  return el("div", { class: "field" }, el("label", { for: "compare-quality", text: "Quality" }), select, el("p", { class: "hint", text: "Compare as drafts first" }));
 }
 
 const keys = () => comparison?.rows.flatMap(row => row.keys) ?? [];
@@ -46,11 +52,9 @@ const numbers = selector => find(selector).value.split(/[\s,;]+/).filter(Boolean
 async function start() {
   const methods = [...document.querySelectorAll("[name=compare-method]:checked")].map(box => box.value);
   const strength = numbers("#compare-strengths"), scale = numbers("#compare-scales");
-  const settings = {};
-  for (const [name, selector] of [["size", "#compare-size"], ["steps", "#compare-steps"]]) {
-    const text = find(selector).value.trim();
-    if (text) settings[name] = Number.isFinite(Number(text)) ? Number(text) : text;
-  }
+  const settings = { quality: find("#compare-quality").value };
+  const size = find("#compare-size").value.trim();
+  if (size) settings.size = Number.isFinite(Number(size)) ? Number(size) : size;
   if ([...strength, ...scale].some(Number.isNaN)) return notify("Strengths and brush sizes: enter numbers, with spaces between.", { error: true });
   const body = { ...requestBody(), draft: false, methods, settings, strength: strength.length ? strength : [50], style_scale: scale.length ? scale : [1] };
   const answer = await attempt(() => request("compare", { method: "POST", json: body }));
