@@ -117,8 +117,7 @@ def check_continuation(method: str) -> None:
 def continue_from(request: StylizeRequest, picture: Path, longer_side: int) -> StylizeRequest:
     """Return a request that starts from a picture, without coarser sizes, which would blur it.
 
-    A larger version of a method whose steps depend on the size takes those of a finer size, not all steps of a first
-    one: at twice the size, 36 instead of 200.
+    A method whose steps depend on the size takes those of a finer size: 36, not the 200 of a first one.
 
     Args:
         request: the request; its settings `sizes` or `size` select the size, else the size of the picture is kept.
@@ -132,7 +131,7 @@ def continue_from(request: StylizeRequest, picture: Path, longer_side: int) -> S
     settings = request.settings
     size = (settings.get("sizes") or [settings.get("size") or longer_side])[-1]
     is_free = issubclass(METHODS[request.method].Config, MatchingConfig) and not {"steps", "tolerance"} & {*settings}
-    steps = {"steps": _finer_steps(settings, size)} if is_free and size > longer_side else {}
+    steps = {"steps": _finer_steps(settings, size)} if is_free else {}
     return replace(request, settings={**settings, "start": str(picture), "sizes": [size], **steps})
 
 

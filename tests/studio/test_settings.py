@@ -103,6 +103,8 @@ def test_a_continued_request_keeps_the_size_of_the_picture_and_can_be_reverted()
     assert continue_from(replace(request, settings={"size": 96}), Path("/x.png"), 64).settings["sizes"] == [96]
     larger = continue_from(replace(request, settings={"size": 96, "quality": "draft"}), Path("/x.png"), 64)
     assert (larger.settings["steps"], without_continuation(larger.settings)) == (3, {"size": 96, "quality": "draft"})
+    same = continue_from(replace(request, settings={}), Path("/x.png"), 64)
+    assert (same.settings["steps"], same.settings["sizes"]) == (36, [64])
     assert without_continuation({"start": "noise", "sizes": [64]}) == {"start": "noise", "sizes": [64]}
 
 
