@@ -62,7 +62,7 @@ def open_studio(
     yield Studio(f"http://127.0.0.1:{listener.getsockname()[1]}/", service)
     service.queue.close()
     servers[0].should_exit = True
-    thread.join(30)
+    thread.join(TIMEOUT)
 
 
 def random_picture(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import sample, write_pictures
+from support import TIMEOUT, sample, write_pictures
 from torch import Tensor
 
 import impasto
@@ -182,8 +182,8 @@ def test_calls_in_several_threads_restore_the_settings_when_the_last_one_ends() 
 
     def compute(index: int) -> None:
         with torch_defaults():
-            entered.wait(10)
-            leave[index].wait(10)
+            entered.wait(TIMEOUT)
+            leave[index].wait(TIMEOUT)
             seen.append(torch.get_default_dtype())
 
     with default_dtype(torch.float64):
@@ -193,7 +193,7 @@ def test_calls_in_several_threads_restore_the_settings_when_the_last_one_ends() 
             thread.start()
         for thread, event in zip(threads, leave, strict=True):
             event.set()
-            thread.join(10)
+            thread.join(TIMEOUT)
         assert seen == [torch.float32, torch.float32]
         assert torch.get_default_dtype() is torch.float64
         assert random_state() == before

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ForkedProcess
+from support import TIMEOUT, ForkedProcess
 
 from impasto import devices
 from impasto.devices import (
@@ -154,7 +154,7 @@ print(os.waitpid(child, 0)[1], torch.get_num_threads())
 
 
 def test_a_process_that_was_forked_after_a_computation_computes(tmp_path: Path) -> None:
-    out, err = ForkedProcess(tmp_path, FORK).communicate(60)
+    out, err = ForkedProcess(tmp_path, FORK).communicate(TIMEOUT)
     assert (out, err) == ("0 2\n", "")
 
 

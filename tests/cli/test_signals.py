@@ -171,7 +171,7 @@ def test_a_lost_terminal_does_not_lose_the_image(tmp_path: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.close(terminal)
-    process.communicate(60)
+    process.communicate(TIMEOUT)
     assert process.returncode == 128 + signal.SIGHUP
     assert json.loads(Path("out.json").read_text(encoding="utf-8"))["stopped"] == "cancelled"
     with PIL.Image.open("out.png") as image:

@@ -26,7 +26,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageCms
-from support import ForkedProcess, without_root
+from support import TIMEOUT, ForkedProcess, without_root
 
 from impasto import files
 from impasto.files import write_atomically
@@ -983,7 +983,7 @@ def test_a_killed_process_leaves_a_complete_image(tmp_path: Path) -> None:
             time.sleep(delay.uniform(0.02, 0.2))
         finally:
             writer.kill()
-        assert writer.communicate(60) == ("", "")
+        assert writer.communicate(TIMEOUT) == ("", "")
         assert writer.returncode == -signal.SIGKILL
         image = load_image(path)
         assert image.shape == (1, 3, 200, 300)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from small_studio import run_small_experiment
-from support import no_network_in_a_cycle, sample, write_pictures
+from support import TIMEOUT, no_network_in_a_cycle, sample, write_pictures
 
 import impasto
 from impasto.methods import METHODS
@@ -57,7 +57,7 @@ def test_a_job_of_the_studio_leaves_no_network_in_a_reference_cycle(tmp_path: Pa
     with no_network_in_a_cycle():
         queue = JobQueue(History(tmp_path))
         key = queue.submit(StylizeRequest(content="woodcut", styles=("mosaic",), settings=TINY))
-        assert queue.wait(key, 30).status == "done"
+        assert queue.wait(key, TIMEOUT).status == "done"
         queue.close()
 
 

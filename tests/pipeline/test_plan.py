@@ -10,7 +10,7 @@ from typing import Any
 import PIL.Image
 import pytest
 import torch
-from support import noise, write_pictures
+from support import TIMEOUT, noise, write_pictures
 
 import impasto
 from impasto import devices
@@ -161,7 +161,7 @@ def test_folders_and_the_studio_refuse_what_does_not_fit(tmp_path: Path, capsys:
     assert "of memory, and" in capsys.readouterr().err
     queue = JobQueue(History(tmp_path / "studio"))
     key = queue.submit(StylizeRequest(content="woodcut", styles=("mosaic",), settings=large))
-    state = queue.wait(key, 30)
+    state = queue.wait(key, TIMEOUT)
     queue.close()
     assert state.status == "failed"
     assert "of memory, and" in (state.error or "")

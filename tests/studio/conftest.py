@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from small_studio import Studio, open_studio, run_small_experiment
+from support import TIMEOUT
 
 from impasto.studio.service import StudioService
 
@@ -21,7 +22,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     earlier = StudioService.open(folder / "studio")
     settings = {"backbone": "tiny", "size": 64, "steps": 3}
     key = earlier.queue.submit(earlier.make_request("woodcut", ["mosaic"], "gatys", settings))
-    assert earlier.queue.wait(key, 60).status == "done"
+    assert earlier.queue.wait(key, TIMEOUT).status == "done"
     earlier.queue.close()
     with open_studio(folder / "studio", address=ADDRESS) as studio:
         yield studio

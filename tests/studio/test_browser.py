@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from small_studio import Studio, open_studio, random_picture
+from support import TIMEOUT
 
 from impasto.studio import jobs
 from impasto.studio.examples import EXAMPLES, SIZE
@@ -66,7 +67,7 @@ GIVE_FILES = """(element, [kind, files]) => {
   return event.defaultPrevented;
 }"""
 POSITIONS = "() => ['#paint', '#stage'].map(each => document.querySelector(each).getBoundingClientRect().top)"
-TIMEOUT = 120_000
+PAGE_TIMEOUT = 120_000
 """Milliseconds; on an idle machine nothing takes that long."""
 TABS = ("paint", "compare", "gallery", "lab")
 ENDLESS = 1_000_000
@@ -90,7 +91,7 @@ class Visit:
         self.page, self.url = page, url
         self.errors: list[str] = []
         self.requests: list[str] = []
-        page.set_default_timeout(TIMEOUT)
+        page.set_default_timeout(PAGE_TIMEOUT)
         page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
@@ -294,9 +295,9 @@ def test_every_tab_shows_the_queue_and_stops_its_jobs(visit: Visit, studio: Stud
     assert stops.count() == 2
     stops.nth(1).click()
     page.locator("#queue li").nth(1).wait_for(state="detached")
-    assert studio.service.queue.wait(second, 30).status == "cancelled"
+    assert studio.service.queue.wait(second, TIMEOUT).status == "cancelled"
     stops.first.click()
-    assert studio.service.queue.wait(first, 30).status == "stopped"
+    assert studio.service.queue.wait(first, TIMEOUT).status == "stopped"
     page.locator("#queue").wait_for(state="hidden")
 
 

@@ -104,7 +104,7 @@ def test_fifty_jobs_of_ten_clients_are_neither_lost_nor_mixed_up(
         each.start()
     for each in clients:
         each.join()
-    jobs = {key: queue.wait(key, 120) for key in keys}
+    jobs = {key: queue.wait(key, TIMEOUT) for key in keys}
     assert sorted(keys.values()) == list(range(50))
     assert {job.status for job in jobs.values()} == {"done"}
     assert {entry.key: entry.record()["seed"] for entry in history.entries()} == keys
@@ -132,7 +132,7 @@ def test_a_stopped_job_keeps_its_best_image(queue: JobQueue, history: History, r
     key = queue.submit(request_of(ENDLESS))
     wait_for_step(queue, key)
     queue.stop(key)
-    assert queue.wait(key, 30).status == "stopped"
+    assert queue.wait(key, TIMEOUT).status == "stopped"
     record = history.entry(key).record()
     losses = [sum(point["losses"].values()) for point in record["curve"]]
     assert record["stopped"] == "cancelled"
@@ -150,7 +150,7 @@ def test_a_waiting_job_has_a_queue_position_and_can_be_cancelled(
     assert queue.state(second).status == "cancelled"
     assert queue.state(third).queue_position == 1
     queue.stop(first)
-    assert queue.wait(third, 30).status == "done"
+    assert queue.wait(third, TIMEOUT).status == "done"
     assert {entry.key for entry in history.entries()} == {first, third}
 
 
@@ -161,12 +161,12 @@ def test_a_changed_job_starts_from_the_stopped_one_before_all_waiting_jobs(
     wait_for_step(queue, first)
     other = queue.submit(request_of(ENDLESS))
     changed = queue.submit(request_of(ENDLESS, strength=90.0), parent=first)
-    assert queue.wait(first, 30).status == "stopped"
+    assert queue.wait(first, TIMEOUT).status == "stopped"
     wait_for_step(queue, changed)
     assert queue.state(other).queue_position == 1
     queue.stop(other)
     queue.stop(changed)
-    assert queue.wait(changed, 30).status == "stopped"
+    assert queue.wait(changed, TIMEOUT).status == "stopped"
     record = history.entry(changed).record()
     start = Path(record["settings"]["start"])
     assert start == history.entry(changed).picture.with_name("start.png")
@@ -180,9 +180,9 @@ def test_a_continued_job_starts_from_the_picture_and_records_all_jobs_before_it(
 ) -> None:
     keys = [queue.submit(request_of(20))]
     for _ in range(2):
-        queue.wait(keys[-1], 30)
+        queue.wait(keys[-1], TIMEOUT)
         keys.append(queue.submit(request_of(20), parent=keys[-1]))
-    queue.wait(keys[-1], 30)
+    queue.wait(keys[-1], TIMEOUT)
     records = [history.entry(key).record() for key in keys]
     assert [each["key"] for each in records[2]["segments"]] == keys[:2]
     first_losses = [sum(record["curve"][0]["losses"].values()) for record in records]
@@ -194,7 +194,7 @@ def test_a_continued_job_starts_from_the_picture_and_records_all_jobs_before_it(
 def test_a_continued_picture_can_be_replayed(queue: JobQueue, history: History, request_of: MakeRequest) -> None:
     first = queue.submit(request_of(5))
     second = queue.submit(request_of(5), parent=first)
-    queue.wait(second, 30)
+    queue.wait(second, TIMEOUT)
     picture = history.entry(second).picture
     assert torch.equal((replay(picture).image * 255).round(), (load_image(picture) * 255).round())
 
@@ -211,8 +211,8 @@ def test_a_crash_becomes_an_error_message_and_the_next_job_runs(
 
     monkeypatch.setattr(queue_module, "stylize", crash)
     broken, intact = queue.submit(request_of(seed=13)), queue.submit(request_of(seed=14))
-    assert queue.wait(broken, 30).error == "the job failed with RuntimeError: two lines"
-    assert queue.wait(intact, 30).status == "done"
+    assert queue.wait(broken, TIMEOUT).error == "the job failed with RuntimeError: two lines"
+    assert queue.wait(intact, TIMEOUT).status == "done"
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -236,7 +236,7 @@ def test_an_invalid_request_is_rejected_before_it_enters_the_queue(
 
 def test_the_history_survives_a_restart_and_entries_can_be_deleted(queue: JobQueue, history: History) -> None:
     key, other = queue.submit(sample_request(seed=1)), queue.submit(sample_request(seed=2))
-    queue.wait(other, 30)
+    queue.wait(other, TIMEOUT)
     queue.close()
     reopened = History(history.folder)
     assert [entry.key for entry in reopened.entries()] == sorted([key, other], reverse=True)
@@ -253,7 +253,7 @@ def test_a_deleted_result_can_be_restored_until_the_trash_is_emptied(
     queue: JobQueue, history: History, request_of: MakeRequest
 ) -> None:
     keys = [queue.submit(request_of()) for _ in range(2)]
-    queue.wait(keys[-1], 30)
+    queue.wait(keys[-1], TIMEOUT)
     for key in keys:
         history.delete(key)
     assert history.entries() == []
@@ -269,7 +269,7 @@ def test_a_star_and_the_summary_of_a_result_are_kept(
     queue: JobQueue, history: History, request_of: MakeRequest
 ) -> None:
     key = queue.submit(request_of())
-    queue.wait(key, 30)
+    queue.wait(key, TIMEOUT)
     history.star(key, True)
     listed = History(history.folder).entry(key).to_json()
     assert (listed["starred"], listed["method"], listed["width"], listed["content"]) == (True, "gatys", 48, "content")
@@ -281,18 +281,18 @@ def test_a_continued_picture_can_be_replayed_after_its_parent_was_deleted(
 ) -> None:
     first = queue.submit(request_of(5))
     second = queue.submit(request_of(5), parent=first)
-    queue.wait(second, 30)
+    queue.wait(second, TIMEOUT)
     history.delete(first)
     history.empty_trash()
     again = queue.submit(request_from_record(history.entry(second).record()))
-    assert queue.wait(again, 30).error is None
+    assert queue.wait(again, TIMEOUT).error is None
     pixels = [load_image(history.entry(key).picture) for key in (second, again)]
     assert torch.equal(*pixels)
 
 
 def test_a_deleted_result_cannot_be_continued(queue: JobQueue, history: History, request_of: MakeRequest) -> None:
     key = queue.submit(request_of())
-    queue.wait(key, 30)
+    queue.wait(key, TIMEOUT)
     history.delete(key)
     with pytest.raises(ValueError, match=r"has no result .* to continue from; it may have been deleted"):
         queue.submit(request_of(), parent=key)
@@ -320,17 +320,17 @@ def test_a_change_to_a_waiting_job_keeps_its_place_in_the_queue(queue: JobQueue,
     assert [queue.state(key).queue_position for key in (second, changed)] == [1, 2]
     assert queue.state(third).status == "cancelled"
     queue.stop(running)
-    assert queue.wait(changed, 30).step == 4
+    assert queue.wait(changed, TIMEOUT).step == 4
 
 
 def test_a_continued_job_has_the_size_that_it_asks_for(
     queue: JobQueue, history: History, request_of: MakeRequest
 ) -> None:
     first = queue.submit(request_of())
-    queue.wait(first, 30)
+    queue.wait(first, TIMEOUT)
     larger = queue.submit(request_of(size=96), parent=first)
     same = queue.submit(replace(request_of(), settings={"backbone": "tiny", "steps": 2}), parent=first)
-    queue.wait(same, 30)
+    queue.wait(same, TIMEOUT)
     assert [load_image(history.entry(key).picture).shape[-1] for key in (first, larger, same)] == [48, 96, 48]
 
 
@@ -340,7 +340,7 @@ def test_the_command_of_a_stopped_job_computes_the_same_picture(
     key = queue.submit(request_of(ENDLESS))
     wait_for_step(queue, key, 5)
     queue.stop(key)
-    assert queue.wait(key, 30).status == "stopped"
+    assert queue.wait(key, TIMEOUT).status == "stopped"
     entry = history.entry(key)
     request = request_from_record(entry.record())
     monkeypatch.chdir(tmp_path)
@@ -414,8 +414,8 @@ def test_a_draft_is_shown_before_the_image_and_not_replaced_by_a_coarse_one(
     monkeypatch.setattr(Job, "on_step", record)
     request = replace(request_of(), settings={"backbone": "tiny", "size": 32}, draft_first=True)
     with_draft, alone = queue.submit(request), queue.submit(replace(request, draft_first=False))
-    state = queue.wait(with_draft, 60)
-    queue.wait(alone, 60)
+    state = queue.wait(with_draft, TIMEOUT)
+    queue.wait(alone, TIMEOUT)
     assert (state.status, state.is_drafting, state.step) == ("done", False, state.total)
     drafted = [preview for has_draft, index, preview in shown if has_draft and index < 0.5 * (state.total or 0)]
     assert len(drafted) > 5
@@ -436,7 +436,7 @@ def test_a_job_that_is_stopped_during_its_draft_keeps_the_draft(
 
     monkeypatch.setattr(Job, "on_draft_step", stop_early)
     key = queue.submit(replace(request_of(), settings=TINY, draft_first=True))
-    assert queue.wait(key, 30).status == "stopped"
+    assert queue.wait(key, TIMEOUT).status == "stopped"
     record = history.entry(key).record()
     assert (record["steps"], record["settings"]["quality"]) == (3, "draft")
 
@@ -462,7 +462,7 @@ def test_a_failed_allocation_is_explained(
 
     monkeypatch.setattr(queue_module, "stylize", allocate)
     key = queue.submit(request_of())
-    assert queue.wait(key, 30).error == "not enough memory for this size; give a smaller size"
+    assert queue.wait(key, TIMEOUT).error == "not enough memory for this size; give a smaller size"
     assert list(history.folder.glob(f"{key}*")) == []
 
 
@@ -482,7 +482,7 @@ def test_the_memory_of_the_process_does_not_grow_with_the_number_of_jobs(queue: 
 
     def run(count: int) -> float:
         for key in [queue.submit(sample_request(1)) for _ in range(count)]:
-            queue.wait(key, 60)
+            queue.wait(key, TIMEOUT)
         return resident_mib()
 
     warm = run(10)
@@ -492,7 +492,7 @@ def test_the_memory_of_the_process_does_not_grow_with_the_number_of_jobs(queue: 
 def test_the_tensors_of_a_job_are_freed(queue: JobQueue, request_of: MakeRequest) -> None:
     def run(count: int) -> None:
         for key in [queue.submit(request_of(1)) for _ in range(count)]:
-            queue.wait(key, 60)
+            queue.wait(key, TIMEOUT)
 
     def bytes_in_use() -> int:
         """Bytes of all tensors except packed kernels, and of all other Python objects."""

@@ -125,7 +125,7 @@ def test_a_request_that_does_not_wait_returns_a_key_to_watch_and_stop_the_job(st
     key = json.loads(body)["key"]
     assert status == 202
     assert fetch(f"{studio.url}jobs/{key}", method="DELETE")[0] == 200
-    assert studio.service.queue.wait(key, 60).status in ("stopped", "cancelled")
+    assert studio.service.queue.wait(key, TIMEOUT).status in ("stopped", "cancelled")
     assert json.loads(fetch(f"{studio.url}jobs/{key}")[1])["key"] == key
 
 
@@ -158,7 +158,7 @@ def test_a_request_can_be_json(studio: Studio) -> None:
     status, answer, _ = send_json(studio, "stylize", body)
     key = json.loads(answer)["key"]
     assert status == 202
-    assert studio.service.queue.wait(key, 60).status == "done"
+    assert studio.service.queue.wait(key, TIMEOUT).status == "done"
     assert studio.service.history.entry(key).record()["seed"] == 11
     listed = json.loads(fetch(f"{studio.url}jobs?keys={key}")[1])["jobs"]
     assert [(job["key"], job["status"], job["title"]) for job in listed] == [
@@ -200,7 +200,7 @@ def test_no_record_that_leaves_the_studio_has_a_path_of_this_machine(studio: Stu
     key = headers["x-impasto-key"]
     more: dict[str, Any] = {"content": name, "style": ["mosaic"], "settings": {"backbone": "tiny", "steps": 2}}
     child = json.loads(send_json(studio, "stylize", {**more, "parent": key, "wait": 0})[1])["key"]
-    assert studio.service.queue.wait(child, 60).status == "done"
+    assert studio.service.queue.wait(child, TIMEOUT).status == "done"
     (tmp_path / "out.png").write_bytes(body)
     assert [each["path"] for each in load_record(tmp_path / "out.png")["inputs"]] == ["lion.png", "mosaic"]
     folder = str(studio.service.folder.parent).encode()
@@ -257,7 +257,7 @@ def test_a_comparison_gives_steps_only_to_the_methods_that_have_them(studio: Stu
     body = {"content": "woodcut", "style": ["mosaic"], "methods": ["gatys", "micro"], "strength": [30, 70]}
     status, answer, _ = send_json(studio, "compare", {**body, "settings": {"steps": 2, "size": 48, "backbone": "tiny"}})
     keys = [job["key"] for job in json.loads(answer)["jobs"]]
-    states = [studio.service.queue.wait(key, 60) for key in keys]
+    states = [studio.service.queue.wait(key, TIMEOUT) for key in keys]
     assert (status, [state.status for state in states]) == (202, ["done"] * 4)
     assert [dict(state.request.settings) for state in states[1:3]] == [
         {"steps": 2, "size": 48, "backbone": "tiny", "strength": 70},
@@ -564,7 +564,7 @@ def test_the_command_requires_a_token_from_other_machines_and_ends_with_a_signal
         assert fetch(url, headers={"Authorization": f"Bearer {token}"})[0] == 200
         assert fetch(url)[0] == 401
         studio.send_signal(number)
-        assert studio.wait(60) == 128 + number
+        assert studio.wait(TIMEOUT) == 128 + number
         assert studio.stderr.read() == ""
     finally:
         studio.kill()

@@ -19,6 +19,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from small_studio import random_picture
+from support import TIMEOUT
 
 from impasto.images import load_image, open_picture
 from impasto.samples import resolve
@@ -293,13 +294,13 @@ def test_an_image_in_memory_is_shown_while_another_one_is_decoded(
 
     def wait_and_open(path: str, **options: Any) -> Any:
         decoding.set()
-        assert may_end.wait(10)
+        assert may_end.wait(TIMEOUT)
         return open_picture(path, **options)
 
     monkeypatch.setattr(previews, "open_picture", wait_and_open)
     with ThreadPoolExecutor(2) as pool:
         decoded = [pool.submit(images.open, slow) for _ in range(2)]
-        assert decoding.wait(10)
+        assert decoding.wait(TIMEOUT)
         assert images.open(known)[0].shape[-1] > 0
         may_end.set()
         assert decoded[0].result()[0] is decoded[1].result()[0]
@@ -338,4 +339,4 @@ def test_an_upload_that_a_job_needs_is_kept_until_its_end(service: StudioService
         service.remove_upload(each)
     assert key not in service.uploads.library()
     service.queue.stop(first)
-    assert service.queue.wait(second, 60).error is None
+    assert service.queue.wait(second, TIMEOUT).error is None

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"needs Debian's package chromium: no {CHROMIUM}"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
-TIMEOUT = 120_000
+PAGE_TIMEOUT = 120_000
 """Milliseconds; on an idle machine nothing takes that long."""
 # Loads a clip and seeks to a time; returns its duration, width and height.
 SEEK = """([source, time]) => new Promise((resolve, reject) => {
@@ -46,7 +46,7 @@ def test_a_browser_plays_mp4_and_webm_with_the_right_duration_and_colors(tmp_pat
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         page = chromium.new_page()
-        page.set_default_timeout(TIMEOUT)
+        page.set_default_timeout(PAGE_TIMEOUT)
         for suffix, kind in ((".mp4", "mp4"), (".webm", "webm")):
             data = write_clip(tmp_path / f"out{suffix}", clip.frames(), clip).read_bytes()
             address = f"data:video/{kind};base64,{base64.b64encode(data).decode()}"

@@ -91,7 +91,7 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body[:half])
                 if served.hold:
                     self.wfile.flush()
-                    served.hold.wait(30)
+                    served.hold.wait(TIMEOUT)
                 self.wfile.write(body[half:])
             except OSError:
                 self.close_connection = True  # the client was killed
