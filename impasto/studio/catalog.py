@@ -15,6 +15,8 @@ from impasto.studio.regions import PALETTE
 from impasto.studio.requests import MAX_STYLES, can_continue, display_name
 from impasto.studio.service import StudioService
 from impasto.studio.uploads import frame_count
+from impasto.video.extra import missing
+from impasto.video.stylize import DEFAULT_METHOD
 
 
 def catalog(service: StudioService) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def catalog(service: StudioService) -> dict[str, Any]:
         "palette": PALETTE,
         "max_styles": MAX_STYLES,
         "max_bytes": service.uploads.max_bytes,
+        "clips": {"max_bytes": service.clips.max_bytes, "needs": missing(), "method": DEFAULT_METHOD},
     }
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.studio.previews import PREVIEW_SIZE, encode_preview
 from impasto.studio.requests import StylizeRequest
+from impasto.studio.videos import VideoRequest
 from impasto.types import Image, Step
 
 JobStatus = Literal["waiting", "running", "done", "stopped", "failed", "cancelled"]
@@ -27,13 +28,13 @@ class JobState:
     """State of a job at one moment."""
 
     key: str
-    request: StylizeRequest
+    request: StylizeRequest | VideoRequest
     status: JobStatus
     queue_position: int
     """Number of jobs before this one; 0 for a job that does not wait."""
     error: str | None
-    seconds_left: float | None
-    """Estimate from the rate of the last steps; None where the number of steps is unknown."""
+    rate: float | None
+    """Steps, or frames of a clip, per second of the last ones; None before the second."""
     version: int
     """Counter that increases with every preview."""
     has_preview: bool
@@ -62,6 +63,16 @@ class JobState:
         return self.curve[-1].seconds if self.curve else 0.0
 
     @property
+    def seconds_left(self) -> float | None:
+        """Return an estimate from the rate; None where the number of steps is unknown."""
+        return None if not self.rate or self.total is None else (self.total - self.step) / self.rate
+
+    @property
+    def is_video(self) -> bool:
+        """Return whether the job stylizes a clip."""
+        return isinstance(self.request, VideoRequest)
+
+    @property
     def is_live(self) -> bool:
         """Return whether the job waits or runs."""
         return self.status not in ENDED
@@ -69,7 +80,7 @@ class JobState:
     @property
     def has_picture(self) -> bool:
         """Return whether the history has a picture of the job."""
-        return self.status in ("done", "stopped")
+        return self.status in ("done", "stopped") and not self.is_video
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values, for scripts."""
@@ -80,6 +91,7 @@ class JobState:
             "step": self.step,
             "total": self.total,
             "seconds": round(self.seconds, 3),
+            "rate": None if self.rate is None else round(self.rate, 3),
             "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
             "title": self.request.title,
             "method": self.request.method,
@@ -90,13 +102,15 @@ class JobState:
             "losses": self.curve[-1].by_kind() if self.curve else {},
             "error": self.error,
             "picture": f"/pictures/{self.key}.png" if self.has_picture else None,
+            "is_video": self.is_video,
+            "video": f"/videos/{self.key}.mp4" if self.is_video and self.status == "done" else None,
         }
 
 
 class Job:
     """One stylization in the studio. Only its worker changes it, except for `stop_requested`."""
 
-    def __init__(self, key: str, request: StylizeRequest, parent: str | None = None) -> None:
+    def __init__(self, key: str, request: StylizeRequest | VideoRequest, parent: str | None = None) -> None:
         self.key, self.request, self.parent = key, request, parent
         self.status: JobStatus = "waiting"
         self.error: str | None = None
@@ -114,12 +128,18 @@ class Job:
         Returns:
             Whether the stylization continues.
         """
-        self.status = "running"
-        self._curve.append(step.without_image())
+        self._record(step)
         is_better = step.size == step.output_size and step.index >= BETTER_THAN_DRAFT * (step.total or 0)
         if is_better or not self.has_draft:
             self._show(step)
+        assert isinstance(self.request, StylizeRequest)
         return not self.stop_requested and step.index != self.request.stop_at
+
+    def on_frame(self, step: Step) -> bool:
+        """Record a frame of a clip and, from time to time, show it; return whether the stylization continues."""
+        self._record(step)
+        self._show(step)
+        return not self.stop_requested
 
     def on_draft_step(self, step: Step) -> bool:
         """Show a step of the draft, which is not part of the curve; return whether the draft continues."""
@@ -133,6 +153,10 @@ class Job:
         self.preview = encode_preview(image, PREVIEW_SIZE, alpha)
         self._version += 1
 
+    def _record(self, step: Step) -> None:
+        self.status = "running"
+        self._curve.append(step.without_image())
+
     def _show(self, step: Step) -> None:
         """Encode the image of a step, unless the last preview is recent."""
         now = time.monotonic()
@@ -145,7 +169,7 @@ class Job:
     def end(self, status: JobStatus, error: str | None = None) -> None:
         """Set the final status, and free the preview where the history has the picture."""
         self.status, self.error = status, error
-        if status in ("done", "stopped"):
+        if status in ("done", "stopped") and isinstance(self.request, StylizeRequest):
             self.preview = None
         self._version += 1
         self.ended.set()
@@ -158,7 +182,7 @@ class Job:
             status=self.status,
             queue_position=queue_position,
             error=self.error,
-            seconds_left=self._seconds_left(),
+            rate=self._rate(),
             version=self._version,
             has_preview=self.preview is not None,
             curve=tuple(self._curve),
@@ -167,9 +191,9 @@ class Job:
             is_drafting=self.is_drafting,
         )
 
-    def _seconds_left(self) -> float | None:
+    def _rate(self) -> float | None:
         recent = self._curve[-20:]
-        if len(recent) < 2 or recent[-1].total is None:
+        if len(recent) < 2:
             return None
-        first, last = recent[0], recent[-1]
-        return (recent[-1].total - last.index) * (last.seconds - first.seconds) / max(1, last.index - first.index)
+        seconds = recent[-1].seconds - recent[0].seconds
+        return max(1, recent[-1].index - recent[0].index) / seconds if seconds > 0 else None

@@ -8,13 +8,11 @@ import torch
 
 from impasto.backbones import BACKBONES
 from impasto.devices import pick_device
-from impasto.images import MAX_PIXELS, read_size
 from impasto.methods import Method
 from impasto.methods.optimizing import PolishSettings, loss_networks
 from impasto.pipeline.memory import HEAP
 from impasto.pipeline.trial import PEAK_STEPS, count_trial
 from impasto.regions.subject import single_region
-from impasto.samples import resolve
 from impasto.types import Image
 from impasto.weights import MANIFEST, find
 
@@ -24,23 +22,21 @@ MEMORY_FRACTION = 0.8
 """Largest fraction of the memory of the machine that one output may need."""
 
 
-def check_memory(method: Method, content: str, styles: int, max_pixels: int) -> None:
+def check_memory(method: Method, shape: tuple[int, int], styles: int, max_pixels: int) -> None:
     """Check that the output of a method has an acceptable size and fits into the memory of this machine.
 
     The memory of the machine counts, not what is free: jobs before this one will have ended when it runs.
 
     Args:
         method: the method with its settings.
-        content: path or name of the content image.
+        shape: height and width of the content image, in pixels.
         styles: number of style images.
         max_pixels: largest output in pixels.
 
     Raises:
         ValueError: with the largest possible size, if the output would be too large.
-        OSError: if the content image cannot be read.
     """
-    height, width = read_size(resolve(content), MAX_PIXELS)
-    image = torch.zeros(()).expand(1, 3, height, width)  # takes no memory; only its shape matters
+    image = torch.zeros(()).expand(1, 3, *shape)  # takes no memory; only its shape matters
     height, width = method.final_shape(method.config, image)
     limit, reason = max_pixels, f"over the limit of {max_pixels}"
     if height * width <= max_pixels:

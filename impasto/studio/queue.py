@@ -28,6 +28,8 @@ from impasto.studio.requests import (
     display_name,
     draft_of,
 )
+from impasto.studio.videos import VideoRequest, Videos, check_video_request
+from impasto.video.records import VideoResult
 
 MAX_WAITING = 1000
 """Largest number of waiting jobs."""
@@ -42,12 +44,16 @@ class JobQueue:
 
     Args:
         history: where the results are stored.
+        videos: where stylized clips are stored. Default: the folder `videos` beside the history.
         workers: number of jobs that run at a time.
         max_pixels: largest input image in pixels.
     """
 
-    def __init__(self, history: History, *, workers: int = 1, max_pixels: int = 50_000_000) -> None:
+    def __init__(
+        self, history: History, videos: Videos | None = None, *, workers: int = 1, max_pixels: int = 50_000_000
+    ) -> None:
         self._history, self._max_pixels = history, max_pixels
+        self._videos = videos or Videos(history.folder.with_name("videos"))
         self._needs_warm_up = False
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
@@ -71,8 +77,7 @@ class JobQueue:
         """
         check_request(request, self._history.folder, max_pixels=self._max_pixels)
         with self._condition:
-            if len(self._waiting) >= MAX_WAITING:
-                raise ValueError(f"the queue is full: {MAX_WAITING} jobs are waiting; try again later")
+            self._check_room()
             live = self._live_parent(parent)
             if live is not None and live in self._waiting:
                 parent = live.parent
@@ -83,6 +88,36 @@ class JobQueue:
             self._forget_old_jobs()
             self._condition.notify()
         return job.key
+
+    def submit_video(self, request: VideoRequest) -> str:
+        """Append a job that stylizes a clip and return its key, which is also the key of its video.
+
+        Raises:
+            ValueError: if the request is invalid, or the queue is full.
+        """
+        check_video_request(request, self._videos.folder / "new", max_pixels=self._max_pixels)
+        return self._submit_video(new_key(), request)
+
+    def continue_video(self, key: str) -> str:
+        """Append a job that stylizes the frames of a video that are missing, under the same key, and return it.
+
+        Raises:
+            ValueError: if the video does not exist, it waits or runs already, or the queue is full.
+        """
+        request = self._videos.request(key)
+        check_video_request(request, self._videos.folder / "new", max_pixels=self._max_pixels)
+        return self._submit_video(key, request)
+
+    def _submit_video(self, key: str, request: VideoRequest) -> str:
+        with self._condition:
+            self._check_room()
+            if key in self._jobs and not self._jobs[key].ended.is_set():
+                raise ValueError("this video is in the queue already")
+            self._videos.begin(key, request)
+            self._enqueue(Job(key, request), None)
+            self._forget_old_jobs()
+            self._condition.notify()
+        return key
 
     def submit_all(self, requests: Sequence[StylizeRequest]) -> list[str]:
         """Append several jobs, or none of them if one of the requests is invalid, and return their keys.
@@ -146,9 +181,7 @@ class JobQueue:
     def inputs(self) -> set[str]:
         """Return the paths of the images of all jobs that wait or run."""
         with self._condition:
-            requests = [job.request for job in self._jobs.values() if not job.ended.is_set()]
-        masks = {file for each in requests for role in ("mask", "style_mask") for file in each.settings.get(role) or ()}
-        return masks | {file for each in requests for file in (each.content, *each.styles)}
+            return {file for job in self._jobs.values() if not job.ended.is_set() for file in job.request.inputs}
 
     def wait(self, key: str, seconds: float | None = None) -> JobState:
         """Wait until a job has ended, at most for the given seconds, and return its state."""
@@ -199,6 +232,10 @@ class JobQueue:
         else:
             self._waiting.appendleft(job)
             live_parent.stop_requested = True
+
+    def _check_room(self) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            raise ValueError(f"the queue is full: {MAX_WAITING} jobs are waiting; try again later")
 
     def _forget_old_jobs(self) -> None:
         ended = [key for key, job in self._jobs.items() if job.ended.is_set()]
@@ -251,9 +288,18 @@ class JobQueue:
             self._history.discard(job.key)
         job.end("failed", error)
 
-    def _run(self, job: Job) -> Result:
-        """Stylize, and store the result in the history."""
-        request, segments = job.request, ()
+    def _run(self, job: Job) -> Result | VideoResult:
+        """Stylize, and store the result."""
+        if isinstance(job.request, StylizeRequest):
+            return self._run_picture(job, job.request)
+        try:
+            return self._videos.run(job.key, job.request, job.on_frame)
+        finally:
+            if job.preview is not None:
+                self._videos.add_poster(job.key, job.preview)
+
+    def _run_picture(self, job: Job, request: StylizeRequest) -> Result:
+        segments: tuple[dict[str, Any], ...] = ()
         if job.parent is not None:
             entry = self._history.entry(job.parent)
             record = entry.record()
@@ -262,7 +308,7 @@ class JobQueue:
             segments = (*record.get("segments", ()), {"key": entry.key, **segment_of(record)})
         result = self._draft(job, request) or self._stylize(request, request.settings, job.on_step)
         result = replace(result, segments=segments)
-        self._history.add(job.key, result, request.title, bits=request.bits, summary=_summary(job))
+        self._history.add(job.key, result, request.title, bits=request.bits, summary=_summary(job, request))
         return result
 
     def _draft(self, job: Job, request: StylizeRequest) -> Result | None:
@@ -285,9 +331,9 @@ def longer_side_of(picture: Path) -> int:
         return max(header.size)
 
 
-def _summary(job: Job) -> dict[str, Any]:
+def _summary(job: Job, request: StylizeRequest) -> dict[str, Any]:
     """Return what lists of results show of a job."""
-    request, settings = job.request, job.request.settings
+    settings = request.settings
     return {
         "content": display_name(request.content),
         "styles": [display_name(each) for each in request.styles],

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from impasto.config import names_files, setting_schemas, settings_of
-from impasto.images import MAX_PIXELS, Bits, check_output
+from impasto.images import MAX_PIXELS, Bits, check_output, read_size
 from impasto.methods import METHODS, configure
 from impasto.methods.matching import MatchingConfig
 from impasto.optim.schedule import STARTS, steps_of_sizes
-from impasto.samples import CONTENTS, STYLES
+from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.labels import image_label
 from impasto.studio.limits import check_downloads, check_memory
 from impasto.studio.uploads import upload_name
@@ -42,8 +42,18 @@ class StylizeRequest:
     @property
     def title(self) -> str:
         """Return a short description, for lists and alternative texts."""
-        styles = " and ".join(map(display_name, self.styles))
-        return f"{display_name(self.content)} in the style of {styles}"
+        return title_of(display_name(self.content), self.styles)
+
+    @property
+    def inputs(self) -> set[str]:
+        """Return the paths and names of all images that the request needs."""
+        masks = {file for role in ("mask", "style_mask") for file in self.settings.get(role) or ()}
+        return masks | {self.content, *self.styles}
+
+
+def title_of(content: str, styles: Sequence[str]) -> str:
+    """Return a short description of a content with a label in some styles, for lists and alternative texts."""
+    return f"{content} in the style of {' and '.join(map(display_name, styles))}"
 
 
 def display_name(picture: str) -> str:
@@ -65,15 +75,21 @@ def check_request(request: StylizeRequest, folder: Path, *, max_pixels: int = MA
     """
     if not request.content:
         raise ValueError("content: choose a content image")
-    if not request.styles:
-        raise ValueError("style: choose at least one style image")
-    if len(request.styles) > MAX_STYLES:
-        raise ValueError(f"style: {len(request.styles)} style images are given; give at most {MAX_STYLES}")
+    check_styles(request.styles)
     method = METHODS[request.method](configure(request.method, request.settings))
     if not request.allow_download:
         check_downloads(method)
-    check_memory(method, request.content, len(request.styles), max_pixels)
+    shape = read_size(resolve(request.content), MAX_PIXELS)
+    check_memory(method, shape, len(request.styles), max_pixels)
     check_output(folder / "picture.png", request.bits)
+
+
+def check_styles(styles: Sequence[str]) -> None:
+    """Raise `ValueError` if a request has no style image, or too many."""
+    if not styles:
+        raise ValueError("style: choose at least one style image")
+    if len(styles) > MAX_STYLES:
+        raise ValueError(f"style: {len(styles)} style images are given; give at most {MAX_STYLES}")
 
 
 def check_no_paths(method: str, settings: Mapping[str, Any]) -> None:

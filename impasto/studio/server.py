@@ -35,6 +35,7 @@ def make_app(
     from impasto.studio.experiment_browser import ExperimentBrowser
     from impasto.studio.http_api import MAX_FILES, HttpApi
     from impasto.studio.page_api import PageApi
+    from impasto.studio.videos_api import VideosApi
 
     browser, client = ExperimentBrowser(experiments), ClientApi(service)
 
@@ -44,7 +45,8 @@ def make_app(
         yield
         await client.close()
 
-    routes = [*PageApi(service, browser, address).routes(), *HttpApi(service, browser).routes(), *client.routes()]
+    page, programs = PageApi(service, browser, address), HttpApi(service, browser)
+    routes = [*page.routes(), *programs.routes(), *VideosApi(service).routes(), *client.routes()]
     app = Starlette(routes=routes, lifespan=lifespan)
     return AccessControl(client.watch(app), token, MAX_FILES * service.uploads.max_bytes)
 

@@ -11,13 +11,18 @@ from typing import Any
 
 from impasto.images import Bits
 from impasto.samples import CONTENTS, STYLES, resolve
+from impasto.studio.clips import Clips
 from impasto.studio.history import History
 from impasto.studio.instant import InstantPreviews
 from impasto.studio.previews import PREVIEW_SIZE
 from impasto.studio.queue import JobQueue
 from impasto.studio.requests import StylizeRequest, check_no_paths
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
+from impasto.studio.videos import VideoRequest, Videos
+from impasto.video.stylize import DEFAULT_METHOD
 
+CLIP_FACTOR = 16
+"""Largest clip in units of the largest image, in bytes."""
 TEMPORARY = "temporary"
 """Name of the folder for temporary files, of gradio too; it is emptied at each start."""
 
@@ -35,6 +40,8 @@ class StudioService:
     folder: Path
     uploads: Uploads
     history: History
+    clips: Clips
+    videos: Videos
     queue: JobQueue
     previews: InstantPreviews
 
@@ -47,7 +54,7 @@ class StudioService:
         Args:
             folder: folder of the studio.
             workers: number of jobs that run at a time.
-            max_bytes: largest upload in bytes.
+            max_bytes: largest upload in bytes; a clip may have `CLIP_FACTOR` times as many.
             max_pixels: largest image in pixels.
         """
         folder = folder.absolute()
@@ -56,9 +63,12 @@ class StudioService:
         uploads = Uploads(folder / "uploads", max_bytes, max_pixels)
         history = History(folder / "history")
         history.empty_trash()
-        uploads.delete_unused(history.inputs())
-        queue = JobQueue(history, workers=workers, max_pixels=max_pixels)
-        return cls(folder, uploads, history, queue, InstantPreviews(uploads.reduced))
+        videos = Videos(folder / "videos")
+        uploads.delete_unused(history.inputs() | videos.inputs())
+        clips = Clips(folder / "clips", CLIP_FACTOR * max_bytes, max_pixels)
+        clips.delete_parts()
+        queue = JobQueue(history, videos, workers=workers, max_pixels=max_pixels)
+        return cls(folder, uploads, history, clips, videos, queue, InstantPreviews(uploads.reduced))
 
     def source(self, name: str) -> str:
         """Return the name of a sample, or the path of an upload; a name from a client is never used as a path.
@@ -74,7 +84,7 @@ class StudioService:
         Raises:
             ValueError: for an unknown key.
         """
-        self.uploads.remove(key, self.history.inputs() | self.queue.inputs())
+        self.uploads.remove(key, self.history.inputs() | self.videos.inputs() | self.queue.inputs())
 
     def page_name(self, source: str) -> str:
         """Return the name of a source on the page: the inverse of `source`."""
@@ -126,6 +136,25 @@ class StudioService:
             bits=bits,
             allow_download=allow_download,
             draft_first=draft_first,
+        )
+
+    def video_request_from(self, fields: Mapping[str, Any]) -> VideoRequest:
+        """Return the request to stylize a clip that JSON values describe.
+
+        Args:
+            fields: `clip`, `style`, `method`, `settings`, and optionally `download`.
+
+        Raises:
+            ValueError: in one line, for a value of the wrong type or an invalid name.
+        """
+        clip = _typed(fields, "clip", str, "")
+        return VideoRequest(
+            clip=clip and str(self.clips.path(clip)),
+            label=str(self.clips.describe(clip)["label"]) if clip else "",
+            styles=tuple(self.source(style) for style in _names(fields, "style")),
+            method=_typed(fields, "method", str, DEFAULT_METHOD),
+            settings=_typed(fields, "settings", dict, {}),
+            allow_download=bool(fields.get("download", False)),
         )
 
     def request_from(self, fields: Mapping[str, Any]) -> StylizeRequest:

@@ -34,6 +34,7 @@ class AnimatedImage:
     color = ColorTags(BT709, FULL, BT709, SRGB)
     time_base = Fraction(1, 1000)
     has_audio = False
+    seconds: Fraction | None = None
     origin = Fraction(0)
 
     def __init__(self, path: Path) -> None:

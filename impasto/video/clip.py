@@ -49,6 +49,14 @@ class Clip:
         return self.source.size
 
     @property
+    def seconds(self) -> Fraction | None:
+        """Duration of the part that is read, as the source states it; None where only decoding tells."""
+        if self.source.seconds is None:
+            return None
+        rest = self.source.seconds - self.start
+        return rest if self.duration is None else min(rest, self.duration)
+
+    @property
     def color(self) -> ColorTags:
         """How the source encodes its colors."""
         return self.source.color
@@ -120,8 +128,16 @@ def open_clip(
     if min(source.size) < MIN_SIDE:
         height, width = source.size
         raise ValueError(f"{str(file)!r} is {width}x{height} pixels; give a clip of at least {MIN_SIDE} on each side")
+    _check_start(file, source, start)
     exact = [None if each is None else Fraction(each).limit_denominator(1_000_000) for each in (start, duration)]
     return Clip(file, source, exact[0] or Fraction(0), exact[1], rate)
+
+
+def _check_start(file: Path, source: ClipSource, start: float) -> None:
+    """Raise `ValueError` if the part begins after the end that the source states."""
+    if source.seconds is not None and start >= source.seconds:
+        text = f"start: {start:g} s is not before the end of {str(file)!r}, which has {float(source.seconds):.3g} s"
+        raise ValueError(f"{text}; give an earlier start")
 
 
 def _timed(frames: Iterator[SourceFrame]) -> Iterator[tuple[SourceFrame, Fraction, Fraction]]:

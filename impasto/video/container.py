@@ -24,7 +24,11 @@ UNSPECIFIED, RGB = 2, 0
 """Numbers of color matrices in ITU-T H.273."""
 HD_HEIGHT = 720
 """Rows from which a clip without a color matrix has that of HD television; most players decide like this."""
-STILL = frozenset(("image2", "jpeg_pipe", "jpegxl_pipe", "tiff_pipe", "bmp_pipe", "avif", "heif"))
+PLAYLISTS = frozenset(("hls", "concat", "dash", "imf", "sdp"))
+"""Formats of FFmpeg that name other files: a clip from someone else would select files of this machine."""
+STILL = frozenset(
+    ("image2", "jpeg_pipe", "jpegxl_pipe", "tiff_pipe", "bmp_pipe", "png_pipe", "webp_pipe", "avif", "heif")
+)
 """Formats of FFmpeg that contain a single picture."""
 
 
@@ -57,6 +61,7 @@ class Container:
             size = (frame.height, max(1, round(frame.width * ratio)))
             self.size: Shape = (size[1], size[0]) if self._rotations % 2 else size
             self.has_audio = bool(container.streams.audio)
+            self.seconds = _seconds(container, stream)
 
     def frames(self, start: Fraction) -> Iterator[SourceFrame]:
         """Yield the frames; the file is decoded from the key frame before `start` on."""
@@ -78,9 +83,13 @@ class Container:
             container: InputContainer = av.open(str(self._path))
         except av.error.FFmpegError as error:
             raise self._error(f"it is not a video file, or corrupt ({error.strerror})") from error
-        if container.format.name.split(",")[0] in STILL:
+        kind = container.format.name.split(",")[0]
+        if kind in STILL | PLAYLISTS:
             container.close()
-            raise self._error("it is a single picture; stylize it with `impasto stylize`")
+            is_still = kind in STILL
+            raise self._error(
+                "it is a single picture; stylize it with `impasto stylize`" if is_still else "it is a playlist"
+            )
         return container
 
     def _stream(self, container: InputContainer) -> VideoStream:
@@ -136,6 +145,13 @@ class Container:
 
     def _error(self, text: str) -> ValueError:
         return ValueError(f"{str(self._path)!r}: {text}; give a clip such as MP4, MOV, WebM, MKV or GIF")
+
+
+def _seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Return the duration that a file states, which for some formats is that of its longest stream."""
+    if stream.duration and stream.time_base:
+        return Fraction(stream.duration * stream.time_base)
+    return Fraction(container.duration, import_av().time_base) if container.duration else None
 
 
 def sws_matrix(matrix: int) -> int:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 HINT = "clips need the extra: pip install 'impasto[video]'"
+
+
+def missing() -> str | None:
+    """Return what to install if a package of the extra is missing, without importing one; None if there are all."""
+    return None if find_spec("av") and find_spec("cv2") else HINT
 
 
 def import_av() -> Any:

@@ -38,6 +38,7 @@ class FrameFolder:
         self.files = sorted((file for file in pictures_in(path) if file.parent == path), key=_number)
         if not self.files:
             raise ValueError(f"{str(path)!r}: it contains no images, only folders; give a folder of numbered frames")
+        self.seconds: Fraction | None = len(self.files) * self.time_base
         self.size: Shape = self._read(self.files[0])[0].shape[:2]
 
     def frames(self, start: Fraction) -> Iterator[SourceFrame]:

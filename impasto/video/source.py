@@ -53,6 +53,8 @@ class ClipSource(Protocol):
     time_base: Fraction
     """Unit of the times, in seconds: every time is a multiple of it."""
     has_audio: bool
+    seconds: Fraction | None
+    """Seconds of all frames together, as the file says; None where only decoding tells."""
     origin: Fraction
     """Time of the first frame in seconds, on the clock of the file that its sound has too."""
 

@@ -75,6 +75,18 @@ def stylize_video(
     return job.run(on_frame, executor, workers, restart=restart)
 
 
+def check_video(
+    clip: str | os.PathLike[str],
+    style: Source | Sequence[Source],
+    output: str | os.PathLike[str],
+    method: str = DEFAULT_METHOD,
+    **settings: Any,
+) -> None:
+    """Check everything that `stylize_video` checks before the first frame; arguments and errors as there."""
+    video, settings = _split_settings(method, settings)
+    _Job(clip, style, Path(os.fsdecode(output)), method, video, settings, None)
+
+
 class _Job:
     """One clip that is stylized; arguments as for `stylize_video`."""
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import PIL.Image
 import pytest
+from small_clip import moving_square, write_video
 from small_studio import Studio, open_studio, random_picture
 from support import TIMEOUT
 
@@ -69,7 +70,7 @@ GIVE_FILES = """(element, [kind, files]) => {
 POSITIONS = "() => ['#paint', '#stage'].map(each => document.querySelector(each).getBoundingClientRect().top)"
 PAGE_TIMEOUT = 120_000
 """Milliseconds; on an idle machine nothing takes that long."""
-TABS = ("paint", "compare", "gallery", "lab")
+TABS = ("paint", "video", "compare", "gallery", "lab")
 ENDLESS = 1_000_000
 MORE_SETTINGS = {"size", "style_scale", "color", "seed"}
 
@@ -808,6 +809,48 @@ def test_a_phone_finds_the_address_in_a_qr_code(visit: Visit) -> None:
     assert address.startswith("http://192.0.2.7:7860/?token=")
     assert cv2.QRCodeDetector().detectAndDecode(shot)[0] == address
     page.keyboard.press("Escape")
+
+
+def test_a_dropped_clip_is_painted_found_after_a_reload_and_played(
+    visit: Visit, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PREVIEW_INTERVAL", 0)  # the server runs in this process
+    page = visit.page
+    visit.set(steps=ENDLESS)
+    picture = visit.paint("running")  # so that the video waits, and the page can be loaded again
+    film = write_video(tmp_path / "beach.mp4", moving_square(), sound="aac").read_bytes()
+    files = [
+        [name, "video/mp4", base64.b64encode(data).decode()] for name, data in (("a.mp4", b"no"), ("beach.mp4", film))
+    ]
+    assert page.locator("body").evaluate(GIVE_FILES, ["drop", files])
+    page.locator("#clips label:has(:checked)", has_text="beach").wait_for()
+    assert page.locator(".message.error").all_inner_texts()[0].startswith("'a.mp4': it is not a video file, or corrupt")
+    page.locator("#video-size").fill("64")
+    page.locator("#video-start").fill("9")
+    page.locator("#video-paint").click()
+    page.locator(".message", has_text="start: 9 s is not before the end of 'beach'").wait_for()
+    page.locator("#video-start").fill("")
+    page.locator("#video-styles input[value=mosaic]").check(force=True)
+    page.locator("#video-paint").click()
+    page.locator("#video-stage[data-status=waiting]").wait_for()
+    page.reload()
+    page.locator("#video-stage[data-status=waiting]").wait_for()
+    assert page.evaluate(OVERFLOW) == []
+    studio.service.queue.stop(picture)
+    video = page.locator("#video-stage[data-status=done] video")
+    video.wait_for()
+    video.evaluate("each => each.readyState >= 2 || new Promise(done => each.addEventListener('loadeddata', done))")
+    assert video.evaluate("each => [each.videoWidth, each.videoHeight]") == [64, 48]
+    assert 0.24 <= video.evaluate("each => each.duration") < 1.1  # the sound has a second
+    assert page.locator("#video-more").inner_text() == "6 of 6 frames"
+    with page.expect_download() as download:
+        page.locator("#video-download").click()
+    assert download.value.suggested_filename.endswith(".mp4")
+    title = "beach in the style of Brushstrokes and Mosaic"
+    page.locator("#video-list li", has_text=title).wait_for()
+    page.get_by_role("button", name=f"Delete {title}").click()
+    page.get_by_role("button", name="Yes, delete").click()
+    page.locator("#video-list li").wait_for(state="detached")
 
 
 def test_two_pages_at_once_show_their_own_jobs(visit: Visit, studio: Studio) -> None:

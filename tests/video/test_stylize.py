@@ -215,7 +215,7 @@ def test_frames_of_other_settings_are_not_lost(window: Path, tmp_path: Path) -> 
         ({"output": "out.avi"}, "its suffix is not that of a clip"),
         ({"size": 12}, "size: frames of 12x8 pixels are too small"),
         ({"sizes": [3]}, "has no setting 'sizes'"),
-        ({"start": 100}, "no frame between"),
+        ({"start": 100}, "start: 100 s is not before the end of .*, which has 0.2 s"),
     ],
 )
 def test_a_mistake_gives_one_line_and_no_file(

@@ -11,6 +11,7 @@ import { openViewer } from "./viewer.js";
 import { makeWelcome } from "./welcome.js";
 import { openCompare } from "./compare.js";
 import { openLab } from "./lab.js";
+import { addClips, isClip, openVideo, pressedKey, showVideo } from "./video.js";
 
 const stage = { key: "", content: "", submitted: "", view: "instant", size: 0, entry: null, announced: "" };
 const frame = makeFrame({ onzoom: enlarge });
@@ -273,7 +274,7 @@ async function paintAll(names) {
 
 // --- tabs, shortcuts, dropped and pasted pictures ------------------------------------------------------------------
 
-const TABS = { paint: refresh, compare: () => openCompare(edit), gallery: () => openGallery({ edit, replay }), lab: openLab };
+const TABS = { paint: refresh, video: openVideo, compare: () => openCompare(edit), gallery: () => openGallery({ edit, replay }), lab: openLab };
 
 function openTab(name) {
   for (const link of document.querySelectorAll("nav a")) {
@@ -286,6 +287,10 @@ function openTab(name) {
 
 async function openAddress() {
   const address = location.hash.slice(1);
+  if (address.startsWith("video=")) {
+    openTab("video");
+    return showVideo(address.slice(6));
+  }
   if (!address.startsWith("job=")) return openTab(address in TABS ? address : "paint");
   openTab("paint");
   const key = address.slice(4);
@@ -305,14 +310,22 @@ async function openAddress() {
 function connectKeyboard() {
   document.addEventListener("keydown", event => {
     if (document.querySelector("dialog[open]")) return;
+    if (event.key === "Escape" && find("#queue").open) { find("#queue").open = false; return; }
+    if (!find("[data-panel=video]").hidden) { pressedKey(event); return; }
     const isWriting = event.target.matches("input[type=text], input[type=number], input[type=search], textarea");
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); paint(); }
-    else if (event.key === "Escape" && find("#queue").open) find("#queue").open = false;
     else if (event.key === "Escape" && !isWriting && isPainting()) stop(stage.key);
   });
 }
 
 function take(files, kind) {
+  const clips = files.filter(file => isClip(file));
+  if (clips.length) {
+    if (find("[data-panel=video]").hidden) location.hash = "#video";
+    addClips(clips);
+  }
+  files = files.filter(file => !clips.includes(file));
+  if (!files.length) return;
   if (find("[data-panel=paint]").hidden) location.hash = "#paint";
   addFiles(files, kind);
 }

@@ -3,7 +3,7 @@ import { request } from "./dom.js";
 
 const STORAGE = "impasto.choices";
 const INITIAL = { content: "chelsea", styles: ["brushstrokes"], blend: false, weights: {}, method: "gatys", values: {},
-  bits: 8, regions: {}, notify: false };
+  bits: 8, regions: {}, notify: false, video: {} };
 const listeners = [];
 
 /** Whether nothing was chosen yet in this browser. */

@@ -1,7 +1,7 @@
 // All results: search, favorites, versions folded into one card, selection, download of many, deletion with undo.
 import { attempt, el, find, localTime, plural, request } from "./dom.js";
 import { catalog } from "./choices.js";
-import { fraction, isLive, jobs, onJobs, statusText } from "./jobs.js";
+import { fraction, isLive, jobAddress, jobs, onJobs, statusText } from "./jobs.js";
 import { offerUndo, openViewer } from "./viewer.js";
 
 const PAGE = 60; // cards that are added at a time
@@ -86,12 +86,12 @@ function card(versions, keys) {
 function showLive() {
   const live = [...jobs.values()].filter(isLive);
   const known = new Set(state.entries.map(entry => entry.key));
-  const isMissing = [...jobs.values()].some(job => ["done", "stopped"].includes(job.status) && !known.has(job.key) && !state.seen?.has(job.key));
+  const isMissing = [...jobs.values()].some(job => !job.is_video && ["done", "stopped"].includes(job.status) && !known.has(job.key) && !state.seen?.has(job.key));
   if (isMissing) {
     state.seen = new Set([...jobs.keys()]);
     load();
   }
-  parts.live.replaceChildren(...live.map(job => el("li", { class: "thumb" }, el("a", { href: `#job=${job.key}` },
+  parts.live.replaceChildren(...live.map(job => el("li", { class: "thumb" }, el("a", { href: jobAddress(job) },
     job.preview === null ? el("span", { class: "pending" }) : el("img", { src: `jobs/${job.key}/preview?${job.preview}`, alt: job.title })),
   el("span", { text: job.title }), el("small", { text: fraction(job) === null ? statusText(job) : `${Math.floor(100 * fraction(job))} %` }))));
   parts.live.hidden = !live.length;

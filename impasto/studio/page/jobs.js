@@ -85,16 +85,27 @@ export function statusText(job) {
   if (job.status === "waiting" && job.parent && isLive(jobs.get(job.parent) ?? {})) return "Applying your changes…";
   if (job.status === "waiting" && job.queue_position)
     return `Queued: ${plural(job.queue_position, "picture")} ahead of this one`;
+  const isWriting = job.is_video && job.step === job.total;
   const texts = {
     waiting: "Preparing…",
-    running: job.drafting ? "Drafting…" : job.total > 1 ? `Painting… ${Math.floor(100 * fraction(job))} %` : "Painting…",
-    done: `Finished in ${duration(job.seconds)}. Saved to your gallery.`,
-    stopped: "Stopped. Your picture is saved.",
+    running: job.drafting ? "Drafting…" : isWriting ? "Writing the video…" : job.total > 1 ? `Painting… ${Math.floor(100 * fraction(job))} %` : "Painting…",
+    done: `Finished in ${duration(job.seconds)}.${job.is_video ? "" : " Saved to your gallery."}`,
+    stopped: job.is_video ? "Stopped. The finished frames are kept." : "Stopped. Your picture is saved.",
     failed: "That didn’t work.",
     cancelled: "Cancelled.",
     gone: "The studio was restarted.",
   };
   return texts[job.status];
+}
+
+/** Return the address on the page that shows a job. */
+export const jobAddress = job => `#${job.is_video ? "video" : "job"}=${job.key}`;
+
+/** Return the frames of a clip that are finished, and their rate, in words. */
+export function framesText(job) {
+  if (!job.total) return "";
+  const rate = job.rate && isLive(job) ? ` · ${job.rate >= 1 ? `${job.rate.toFixed(1)} frames a second` : `${duration(1 / job.rate)} a frame`}` : "";
+  return `${job.step} of ${plural(job.total, "frame")}${rate}`;
 }
 
 export function timeLeft(job) {
@@ -114,7 +125,7 @@ function showQueue() {
   if (list.dataset.keys !== wanted) {
     list.dataset.keys = wanted;
     list.replaceChildren(...live.map(job => el("li", {},
-      el("a", { href: `#job=${job.key}`, text: job.title }),
+      el("a", { href: jobAddress(job), text: job.title }),
       el("button", { type: "button", text: "Stop", "aria-label": `Stop ${job.title}`, onclick: () => stop(job.key) }))));
   }
 }

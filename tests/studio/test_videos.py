@@ -1,0 +1,144 @@
+"""Clips in the studio: uploads, the queue, and videos that survive a restart."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from small_clip import moving_square, write_sound, write_video
+from small_studio import Studio, random_picture
+from support import TIMEOUT
+
+from impasto.studio.service import StudioService
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+SETTINGS = {"size": 64}
+
+
+def fetch(url: str, data: Any = None, method: str | None = None, **headers: str) -> tuple[int, bytes, Any]:
+    """Return status, body and headers of a response; bytes are sent as they are, anything else as JSON."""
+    if data is not None and not isinstance(data, bytes):
+        data, headers = json.dumps(data).encode(), {**headers, "content-type": "application/json"}
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            return response.status, response.read(), response.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), error.headers
+
+
+def error_of(answer: tuple[int, bytes, Any]) -> str:
+    """Return the message of an answer with status 400."""
+    assert answer[0] == 400, answer[1][:200]
+    return str(json.loads(answer[1])["error"])
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 240 ms with sound."""
+    return write_video(tmp_path_factory.mktemp("film") / "beach.mp4", moving_square(), sound="aac")
+
+
+def uploaded(studio: Studio, film: Path) -> str:
+    status, body, _ = fetch(f"{studio.url}clips?name=../{film.name}", film.read_bytes())
+    assert status == 200, body
+    return str(json.loads(body)["name"])
+
+
+def test_a_clip_is_uploaded_painted_and_downloaded_in_parts(studio: Studio, film: Path, tmp_path: Path) -> None:
+    name = uploaded(studio, film)
+    assert uploaded(studio, film) == name
+    (clip,) = json.loads(fetch(f"{studio.url}clips")[1])["clips"]
+    assert (clip["label"], clip["width"], clip["height"], clip["sound"]) == ("beach", 64, 48, True)
+    assert clip["seconds"] == pytest.approx(0.24)
+    assert fetch(f"{studio.url}clips/{name}/frame")[1].startswith(b"\xff\xd8")
+    assert fetch(f"{studio.url}clips/{name}")[0] == 405  # its bytes are never sent
+    body = {"clip": name, "style": ["mosaic", "inkwash"], "settings": {**SETTINGS, "style_mix": [0.7, 0.3]}}
+    status, answer, _ = fetch(f"{studio.url}videos", body)
+    assert status == 202
+    key = json.loads(answer)["key"]
+    state = studio.service.queue.wait(key, TIMEOUT).to_json()
+    assert (state["status"], state["error"], state["step"], state["total"]) == ("done", None, 6, 6)
+    assert state["title"] == "beach in the style of Mosaic and Ink wash"
+    assert (state["picture"], state["video"]) == (None, f"/videos/{key}.mp4")
+    status, data, headers = fetch(f"{studio.url}videos/{key}.mp4")
+    assert (status, headers["content-type"]) == (200, "video/mp4")
+    (tmp_path / "out.mp4").write_bytes(data)
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        assert (len([*file.decode(video=0)]), len(file.streams.audio)) == (6, 1)
+    assert fetch(f"{studio.url}videos/{key}.mp4", Range="bytes=10-19")[:2] == (206, data[10:20])
+    record = json.loads(fetch(f"{studio.url}videos/{key}.json")[1])
+    assert str(studio.service.folder) not in json.dumps(record)
+    assert fetch(f"{studio.url}videos/{key}.jpg")[1].startswith(b"\xff\xd8")
+    assert fetch(f"{studio.url}jobs/{key}/preview")[1].startswith(b"\xff\xd8")
+    assert key not in {entry.key for entry in studio.service.history.entries()}
+    assert fetch(f"{studio.url}videos/{key}", method="DELETE")[0] == 200
+    assert "deleted" in error_of(fetch(f"{studio.url}videos/{key}.mp4"))
+
+
+def test_a_bad_clip_or_setting_is_refused_before_anything_runs(studio: Studio, film: Path, tmp_path: Path) -> None:
+    def refused(name: str, data: bytes) -> str:
+        before = {file.name for file in studio.service.clips.folder.glob("*")}
+        message = error_of(fetch(f"{studio.url}clips?name={name}", data))
+        assert {file.name for file in studio.service.clips.folder.glob("*")} == before
+        return message
+
+    assert refused("a.mp4", b"no clip at all") == (
+        "'a.mp4': it is not a video file, or corrupt (Invalid data found when processing input); "
+        "give a clip such as MP4, MOV, WebM, MKV or GIF"
+    )
+    assert "is empty" in refused("a.mp4", b"")
+    assert "no video, only sound" in refused("a.m4a", write_sound(tmp_path / "a.m4a").read_bytes())
+    assert "single picture" in refused("a.mp4", random_picture())
+    name = uploaded(studio, film)
+    playlist = f"ffconcat version 1.0\nfile '{name}'\n"  # a file of the machine, beside the upload
+    assert "it is a playlist" in refused("a.mp4", playlist.encode())
+    for change, message in (
+        ({"clip": ""}, "clip: choose a clip"),
+        ({"clip": "0" * 64}, "add the clip again"),
+        ({"clip": "../x"}, "add the clip again"),
+        ({"style": []}, "style: choose at least one"),
+        ({"style": ["/etc/passwd"]}, "upload the image again"),
+        ({"method": "nothing"}, "nothing"),
+        ({"settings": {"start": 9}}, "start: 9 s is not before the end of 'beach', which has 0.24 s"),
+        ({"settings": {"size": 8}}, "too small"),
+        ({"settings": {"size": 60_000}}, "size: the output would have"),
+        ({"settings": {"mask": ["/etc/passwd"]}}, "mask"),
+        ({"settings": {"wings": 2}}, "wings"),
+    ):
+        body = {"clip": name, "style": ["mosaic"], "settings": SETTINGS, **change}
+        assert message in error_of(fetch(f"{studio.url}videos", body)), change
+    assert json.loads(fetch(f"{studio.url}videos")[1]) == {"videos": []}
+
+
+def test_a_stopped_video_continues_after_a_restart(tmp_path: Path, film: Path) -> None:
+    service = StudioService.open(tmp_path / "studio")
+    part = service.clips.begin()
+    part.write_bytes(film.read_bytes())
+    clip = service.clips.add(part, "beach.mp4")
+    fields = {"clip": clip, "style": ["mosaic"], "settings": SETTINGS}
+    key = service.queue.submit_video(service.video_request_from(fields))
+    deadline = time.monotonic() + TIMEOUT
+    while service.queue.state(key).is_live and not service.queue.state(key).step:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    service.queue.stop(key)
+    assert service.queue.wait(key, TIMEOUT).status in ("stopped", "done")
+    service.queue.close()
+    (service.videos.folder / key / "video.mp4").unlink(missing_ok=True)  # as if it was stopped, on a slow machine, too
+    service = StudioService.open(tmp_path / "studio")
+    (entry,) = service.videos.entries()
+    assert (entry["key"], entry["finished"], entry["poster"]) == (key, False, True)
+    with pytest.raises(ValueError, match="not finished needs this clip"):
+        service.clips.remove(clip, service.videos.inputs())
+    assert service.queue.continue_video(key) == key
+    assert service.queue.wait(key, TIMEOUT).to_json()["step"] == 6
+    assert service.videos.entries()[0]["finished"]
+    assert service.videos.inputs() == set()
+    service.queue.close()
