@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.backbones import Backbone, ChainBackbone, load_backbone
+from impasto.backbones.chain import Convolution
 from impasto.images import fit, load_image, quantize, resize
 from impasto.losses.content import ContentLoss
 from impasto.losses.gram import GramLoss
@@ -65,6 +67,66 @@ def gatys_objective(backbone: ChainBackbone, pictures: Pictures, style_weight: f
             *match("style", GramLoss(), [backbone.encode(style, layers)], layers, style_weight),
         ],
     )
+
+
+def plain_loss(
+    backbone: ChainBackbone,
+    pictures: Pictures,
+    style_weight: float,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Callable[[Image], Tensor]:
+    """Return the objective of `gatys`, written directly: one call of PyTorch per layer, and autograd.
+
+    Args:
+        backbone: the network; its data type and its device are those of the computation.
+        pictures: content image and style image, on the device.
+        style_weight: weight of the style loss.
+        memory_format: layout of the weights and activations.
+    """
+    deep, layers = backbone.content_layers[0], backbone.style_layers
+    encode = _plain_encoder(backbone, {deep, *layers}, memory_format)
+
+    def gram(features: Tensor) -> Tensor:
+        columns = features.flatten(2)[0]
+        return (columns @ columns.T / columns.shape[1]).float()
+
+    with torch.no_grad():
+        content_features = encode(pictures[0])[deep]
+        style_features = encode(pictures[1])
+        targets = {layer: gram(style_features[layer]) for layer in layers}
+
+    def loss(image: Image) -> Tensor:
+        features = encode(image)
+        content = (features[deep] - content_features).float().square().mean()
+        style = sum((gram(features[k]) - g).square().sum() / (4 * g.shape[0] ** 2) for k, g in targets.items())
+        return content + style_weight * style / len(layers)
+
+    return loss
+
+
+def _plain_encoder(
+    backbone: ChainBackbone, names: set[str], memory_format: torch.memory_format
+) -> Callable[[Image], dict[str, Tensor]]:
+    """Return a function from an image to the activations of some layers."""
+    chain = backbone.chain
+    mean = torch.tensor(backbone.mean, device=chain.device).view(1, 3, 1, 1)
+    depth = 1 + max(i for i, layer in enumerate(chain.layers) if layer.name in names)
+    layers = [
+        (layer.name, layer.weight.contiguous(memory_format=memory_format), layer.bias)
+        if isinstance(layer, Convolution)
+        else (layer.name, None, None)
+        for layer in chain.layers[:depth]
+    ]
+
+    def encode(image: Image) -> dict[str, Tensor]:
+        x, features = (image - mean).to(chain.dtype).contiguous(memory_format=memory_format), {}
+        for name, weight, bias in layers:
+            x = F.max_pool2d(x, 2) if weight is None else F.relu(F.conv2d(x, weight, bias, padding=1))
+            if name in names:
+                features[name] = x
+        return features
+
+    return encode
 
 
 @torch.no_grad()

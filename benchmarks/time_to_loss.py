@@ -24,7 +24,7 @@ from typing import get_args
 
 import torch
 import torch.nn.functional as F
-from common import Pictures, flat, gatys_objective, graded, load_chain, machine, pair, table
+from common import Pictures, gatys_objective, graded, load_chain, machine, pair, plain_loss, table
 from torch import Tensor
 
 from impasto.backbones import ChainBackbone
@@ -48,45 +48,9 @@ class Mark:
     loss: float
 
 
-def usual_encode(backbone: ChainBackbone, image: Image, names: set[str]) -> dict[str, Tensor]:
-    """Return features of VGG by one PyTorch call per layer."""
-    x, features = image - flat(torch.tensor(backbone.mean).view(1, 3, 1, 1)), {}
-    for layer in backbone.chain.layers:
-        if isinstance(layer, Convolution):
-            x = F.relu(F.conv2d(x, flat(layer.weight), layer.bias, padding=1))
-        else:
-            x = F.max_pool2d(x, 2)
-        if layer.name in names:
-            features[layer.name] = x
-        if len(features) == len(names):
-            return features
-    raise AssertionError(f"the network lacks the layers {names - set(features)}")
-
-
-def usual_loss(backbone: ChainBackbone, pictures: Pictures) -> Callable[[Image], Tensor]:
-    """Return the objective of `gatys`, written directly."""
-    deep, layers = backbone.content_layers[0], backbone.style_layers
-
-    def gram(features: Tensor) -> Tensor:
-        columns = features.flatten(2)[0]
-        return columns @ columns.T / columns.shape[1]
-
-    with torch.no_grad():
-        content_features = usual_encode(backbone, pictures[0], {deep})[deep]
-        targets = {k: gram(v) for k, v in usual_encode(backbone, pictures[1], set(layers)).items()}
-
-    def loss(image: Image) -> Tensor:
-        features = usual_encode(backbone, image, {deep, *layers})
-        content = (features[deep] - content_features).square().mean()
-        style = sum((gram(features[k]) - g).square().sum() / (4 * g.shape[0] ** 2) for k, g in targets.items())
-        return content + STYLE_WEIGHT * style / len(layers)
-
-    return loss
-
-
 def usual_run(backbone: ChainBackbone, pictures: Pictures, steps: int) -> Iterator[tuple[int, float, Image]]:
     """Run (a); yield evaluations, seconds and image after each step."""
-    loss = usual_loss(backbone, pictures)
+    loss = plain_loss(backbone, pictures, STYLE_WEIGHT)
     pixels = pictures[0].clone().requires_grad_()
     optimizer = torch.optim.LBFGS([pixels], lr=1, max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0)
 
@@ -175,7 +139,7 @@ def seconds_per_evaluation(run: Callable[[], object], rounds: int = 9) -> float:
 
 
 def compare_evaluations(plain: ChainBackbone, fast: ChainBackbone, pictures: Pictures) -> None:
-    loss, objective = usual_loss(plain, pictures), gatys_objective(fast, pictures, STYLE_WEIGHT)
+    loss, objective = plain_loss(plain, pictures, STYLE_WEIGHT), gatys_objective(fast, pictures, STYLE_WEIGHT)
 
     def usual_evaluation() -> None:
         pixels = pictures[0].clone().requires_grad_()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support import noise
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> dict[str, Any]:
-    return runpy.run_path(str(SCRIPT))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.syspath_prepend(str(SCRIPT.parent))
+        return runpy.run_path(str(SCRIPT))
 
 
 def test_without_a_gpu_one_line_says_that_nothing_was_measured(
@@ -27,11 +31,26 @@ def test_without_a_gpu_one_line_says_that_nothing_was_measured(
     assert lines[0].startswith("gpu: not run: device: ")
 
 
-def test_the_cpu_agrees_with_itself(script: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--methods", "micro", "--size", "32", "--large", "48"]
-    assert script["main"](["--device", "cpu", *small]) == 0
+def test_the_cpu_agrees_with_itself_and_every_evaluation_is_timed(
+    script: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function: function)  # takes a minute
+    assert script["main"](["--device", "cpu", "--quick", "--methods", "micro"]) == 0
     output = capsys.readouterr().out
     assert "| micro | 0 |" in output
-    assert "gatys, 32 px, bf16: 0.0" in output
-    assert "48 px: " in output
+    rows = dict(re.findall(r"^\| ((?:plain loop|impasto), .+?) \| ([\d.]+) \|", output, re.MULTILINE))
+    assert [name for name in rows if "torch.compile" not in name] == [
+        *("plain loop, fp32, NCHW", "plain loop, fp32, channels last"),
+        *("plain loop, bf16, NCHW", "plain loop, bf16, channels last", "impasto, fp32", "impasto, bf16"),
+    ]
+    assert len(rows) == 10
+    assert re.search(r"\| 64 px \| [\d.]+ \| \d+ \|", output)
     assert output.endswith("all methods agree with the CPU\n")
+
+
+def test_the_plain_loop_has_the_gradient_of_impasto(script: dict[str, Any]) -> None:
+    device, pictures = torch.device("cpu"), (noise(1, 3, 32, 48), noise(1, 3, 48, 32, seed=1))
+    _, gradient = script["ours"](device, "tiny", torch.float32, pictures)()
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        plain = script["plain"](device, "tiny", torch.float32, pictures, memory_format, False)()
+        assert (plain - gradient).abs().max() < 1e-4 * gradient.abs().max()
