@@ -23,7 +23,7 @@ from impasto.video.settings import VideoSettings
 from impasto.video.stylize import DEFAULT_METHOD, check_video, stylize_video
 
 VIDEO, POSTER = "video.mp4", "poster.jpg"
-"""Files of a video; the record lies beside the first one."""
+"""Files of a video; the record is a file beside the first one."""
 
 
 @dataclass(frozen=True, kw_only=True)
