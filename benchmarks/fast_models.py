@@ -146,7 +146,7 @@ def faithful() -> None:
     """Print how well the models preserve images at strength 0, and with the image itself as the style."""
     root = Path(os.environ["IMPASTO_TEST_IMAGES"])
     files = [*sorted((root / "content").glob("*.jpg")), *sorted((root / "style").glob("*.jpg"))]
-    names = [*(resolve(name) for name in (*CONTENTS, *STYLES)), *files][:PICTURES]
+    names = [*(resolve(name) for name in (*CONTENTS, *list(STYLES)[:6])), *files][:PICTURES]
     columns: dict[str, list[float]] = {}
     rows = []
     for name, other in zip(names, [*names[1:], names[0]], strict=True):

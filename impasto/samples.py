@@ -46,6 +46,12 @@ STYLES: dict[str, Sample] = {
         _drawn("pointillism", "sails and parasols by a sunlit river, in thousands of dabs of unmixed color"),
         _drawn("inkwash", "ridges sinking into mist behind an old pine, in gray washes and dry black strokes"),
         _drawn("geometric", "wheels, arcs, bars and a triangle, flat and sharp-edged, in a few poster inks"),
+        _drawn("impressionist", "a lily pond below a footbridge and willows, in short broken strokes of oil"),
+        _drawn("stainedglass", "a sunrise over hills, a river and irises, in streaked glass between lead cames"),
+        _drawn("charcoal", "a jug, a bowl and fruit before a hanging cloth, hatched and smudged on toned paper"),
+        _drawn("ukiyoe", "a great wave with claws of foam before a snowy peak, printed from cut blocks"),
+        _drawn("cubist", "a guitar, a bottle and a newspaper, broken into shaded planes seen from several sides"),
+        _drawn("risograph", "a striped sun over mountains and water behind large leaves, in three screened inks"),
     )
 }
 """Sample style images by name; bundled with the package."""

@@ -8,7 +8,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from draw_styles import brushstrokes, geometric, inkwash, mosaic, pointillism, woodcut
+from draw_styles import (
+    brushstrokes,
+    charcoal,
+    cubist,
+    geometric,
+    impressionist,
+    inkwash,
+    mosaic,
+    pointillism,
+    risograph,
+    stainedglass,
+    ukiyoe,
+    woodcut,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,12 @@ DRAWINGS = {
     "pointillism": Drawing(pointillism.draw, 5),
     "inkwash": Drawing(inkwash.draw, 11),
     "geometric": Drawing(geometric.draw, 8),
+    "impressionist": Drawing(impressionist.draw, 3),
+    "stainedglass": Drawing(stainedglass.draw, 3),
+    "charcoal": Drawing(charcoal.draw, 3),
+    "ukiyoe": Drawing(ukiyoe.draw, 5),
+    "cubist": Drawing(cubist.draw, 7),
+    "risograph": Drawing(risograph.draw, 3),
 }
 BUNDLED_SIZE = (608, 768)
 """Height and width of the bundled images, in pixels."""
