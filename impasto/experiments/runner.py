@@ -1,17 +1,17 @@
 """Run the tasks of an experiment in this process, or in workers.
 
-Only the first process writes into the folder of the experiment: the images of workers travel as bytes. Machines of a
+Only the first process writes files: the images of workers travel as bytes. Machines of a
 cluster need no common folder for outputs; files that the experiment names must have the same path on each of them.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from impasto.devices import reset_peak_memory
 from impasto.executors import Executor, IsStopped, Runners, executor_of
@@ -76,8 +76,8 @@ def run_experiment(
 def _own_runs(claims: Runner, folder: Path, experiment: Experiment) -> Generator[Run]:
     """Carry out runs in this process, one after another."""
     scorer = Scorer(experiment.evaluation_network, experiment.metrics)
-    while claim := claims.claim():
-        yield execute(claim, folder, scorer)
+    for claimed in _claimed(claims, folder):
+        yield _collected(*execute(claimed, scorer), folder)
 
 
 def _runs_of_workers(
@@ -97,12 +97,12 @@ def _runs_of_workers(
 def _claimed(claims: Runner, folder: Path) -> Iterator[ClaimedRun]:
     while claim := claims.claim():
         picture = claim.stylized.picture if claim.stylized else None
-        is_needed = picture is not None and (folder / picture).is_file()
-        yield ClaimedRun(claim, {picture: (folder / picture).read_bytes()} if picture and is_needed else {})
+        file = None if picture is None else folder / picture
+        yield ClaimedRun(claim, file.read_bytes() if file is not None and file.is_file() else None)
 
 
 def _collected(run: Run, files: Files, folder: Path) -> Run:
-    """Write the files of a run of a worker."""
+    """Write the files of a run."""
     try:
         for path, content in sorted(files.items()):  # the record NAME.json before the image NAME.png
             write_atomically(folder / path, content)
@@ -113,14 +113,15 @@ def _collected(run: Run, files: Files, folder: Path) -> Run:
 
 @dataclass(frozen=True)
 class ClaimedRun:
-    """A run that is sent to a worker, with the image that only needs a new evaluation."""
+    """A run that is sent to a worker."""
 
     claim: Claim
-    files: Files
+    png: bytes | None
+    """The image, if it exists and only needs a new evaluation."""
 
 
 class RunWorker:
-    """Carry out runs in a worker, in temporary folders.
+    """Carry out runs in a worker. It writes no files, so that one that is killed leaves none.
 
     Args:
         evaluation_network: name of the backbone whose features the metrics compare.
@@ -132,45 +133,47 @@ class RunWorker:
 
     def __call__(self, claimed: ClaimedRun, is_stopped: IsStopped) -> Iterator[tuple[Run, Files]]:
         """Yield the results of a run and the files that it produced."""
-        with TemporaryDirectory() as name:
-            folder = Path(name)
-            for path, content in claimed.files.items():
-                write_atomically(folder / path, content)
-            run = execute(claimed.claim, folder, self._scorer)
-            found = (path for path in folder.rglob("*") if path.is_file())
-            contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-        yield run, {path: content for path, content in contents.items() if path not in claimed.files}
+        yield execute(claimed, self._scorer)
 
 
-def execute(claim: Claim, folder: Path, scorer: Scorer) -> Run:
-    """Stylize and evaluate; any error becomes part of the returned run.
+def execute(claimed: ClaimedRun, scorer: Scorer) -> tuple[Run, Files]:
+    """Stylize and evaluate; any error becomes part of the run.
 
     Args:
-        claim: the run; an image that exists already is only evaluated.
-        folder: folder of the experiment, to which the image is written.
+        claimed: the run; an image that exists already is only evaluated.
         scorer: the metrics.
+
+    Returns:
+        The run, and the files that it adds to the folder of the experiment.
     """
+    task = claimed.claim.task
     try:
-        stylized = claim.stylized
-        run = stylized if stylized and _has_picture(stylized, folder) else _stylize(claim.task, folder)
-        assert run.picture is not None
-        metrics, sanity = scorer.score(claim.task, load_image(folder / run.picture))
-        return replace(run, metrics=metrics, sanity=sanity)
+        if claimed.png is None:
+            run, files = _stylize(task)
+            png = files[str(run.picture)]
+        else:
+            assert claimed.claim.stylized is not None
+            run, files, png = claimed.claim.stylized, {}, claimed.png
+        metrics, sanity = scorer.score(task, load_image(io.BytesIO(png)))
+        return replace(run, metrics=metrics, sanity=sanity), files
     except Exception as error:  # one failure must not end the other runs
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        return Run(claim.task, "failed", error=f"{kind}{' '.join(str(error).split())}"[:500])
+        return Run(task, "failed", error=f"{kind}{' '.join(str(error).split())}"[:500]), {}
 
 
-def _stylize(task: Task, folder: Path) -> Run:
-    """Compute the output image of a task and save it with its record."""
+def _stylize(task: Task) -> tuple[Run, Files]:
+    """Compute the output image of a task; return the run without metrics, and the image and its record."""
     reset_peak_memory()
     result = stylize(task.content, task.style, task.method, **task.settings)
-    picture = f"{PICTURES}/{task.key}.png"
-    result.save(folder / picture)
-    return Run(
+    name = f"{task.key}.png"
+    files = {
+        f"{PICTURES}/{name}": result.encode(picture=name),
+        f"{PICTURES}/{task.key}.json": result.encode_record(picture=name),
+    }
+    run = Run(
         task,
         "done",
-        picture=picture,
+        picture=f"{PICTURES}/{name}",
         seconds=result.seconds,
         steps=result.steps,
         evaluations=result.evaluations,
@@ -179,7 +182,4 @@ def _stylize(task: Task, folder: Path) -> Run:
         losses=result.summary()["losses"],
         curve=result.curve,
     )
-
-
-def _has_picture(run: Run, folder: Path) -> bool:
-    return run.picture is not None and (folder / run.picture).is_file()
+    return run, files

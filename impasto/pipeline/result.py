@@ -157,7 +157,7 @@ class Result:
         with replaced_file(path) as file:
             file.write(data)
             file.flush()  # where the disk is full, an older record stays too
-            write_atomically(record_path(path), json.dumps(self.record(picture=path.name), indent=1).encode())
+            write_atomically(record_path(path), self.encode_record(picture=path.name))
         return path
 
     def encode(
@@ -180,6 +180,14 @@ class Result:
         record = json.dumps(self.record(curve=False, picture=picture))
         metadata = self.metadata if keep_location else self.metadata.without_location()
         return encode_image(self.image, suffix, alpha=self.alpha, bits=bits, record=record, metadata=metadata)
+
+    def encode_record(self, *, picture: str) -> bytes:
+        """Return the content of the record beside an image, a JSON file.
+
+        Args:
+            picture: name of the file of the image.
+        """
+        return json.dumps(self.record(picture=picture), indent=1).encode()
 
     def to_pil(self) -> PIL.Image.Image:
         """Return the image as an 8-bit image of Pillow, RGBA if it has transparency."""

@@ -24,10 +24,10 @@ from support import TIMEOUT, ForkedProcess, workers_of
 
 from impasto.cli import main
 from impasto.experiments.expand import Experiment, experiment_of, read_experiment
-from impasto.experiments.locking import ATTEMPTS, Runner
+from impasto.experiments.locking import ATTEMPTS, Claim, Runner
 from impasto.experiments.rows import VERSION
 from impasto.experiments.run import Run
-from impasto.experiments.runner import run_experiment
+from impasto.experiments.runner import ClaimedRun, RunWorker, run_experiment
 from impasto.experiments.store import Store
 from impasto.experiments.yaml_source import Document
 from impasto.images import load_image, read_record, save_image
@@ -376,6 +376,20 @@ def test_two_workers_give_the_results_of_one_process_and_a_killed_one_is_replace
         assert ours.metrics == pytest.approx(theirs.metrics, rel=1e-3, abs=1e-6)
     one.close()
     two.close()
+
+
+def test_a_worker_writes_no_file_that_would_stay_when_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    task, *_ = grid(tmp_path, settings=SMALL).tasks
+    worker = RunWorker("tiny", ("ssim",))
+    [(finished, files)] = worker(ClaimedRun(Claim(task, None), None), lambda: False)
+    assert finished.status == "done"
+    assert sorted(files) == [f"pictures/{task.key}.json", f"pictures/{task.key}.png"]
+    png = files[f"pictures/{task.key}.png"]
+    [(scored, files)] = worker(ClaimedRun(Claim(task, replace(finished, metrics=None)), png), lambda: False)
+    assert (scored.metrics, files) == (finished.metrics, {})
 
 
 def test_after_kill_9_the_same_command_runs_only_what_is_missing(
