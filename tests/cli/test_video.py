@@ -24,12 +24,12 @@ import os, signal, sys, time
 from pathlib import Path
 from impasto.cli import main
 import impasto.video.stylize
-words = ["video", *sys.argv[1:]]
+timeout, words = float(sys.argv[1]), ["video", *sys.argv[2:]]
 for number, frame in ((signal.SIGKILL, "000002.png"), (signal.SIGINT, "000003.png")):
     child = os.fork()
     if child == 0:
         os._exit(main(words))
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + timeout
     while not Path("out.mkv.work", frame).exists():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -67,7 +67,7 @@ def test_a_clip_is_stylized_with_its_sound_and_described_as_json(
 def test_a_run_that_is_killed_or_interrupted_continues_to_the_same_output(folder: Path) -> None:
     write_video(folder / "in.mkv", moving_square(12), codec="ffv1", pixels="bgr0")
     words = ["in.mkv", "woodcut", "--size", "64", *GATYS]
-    script = [sys.executable, "-c", STOPPED_RUNS, *words, "-o", "out.mkv"]
+    script = [sys.executable, "-c", STOPPED_RUNS, str(TIMEOUT), *words, "-o", "out.mkv"]
     ran = subprocess.run(script, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert ran.stdout.split() == [str(-signal.SIGKILL), "False", "130", "False"], ran.stderr
     assert "of 12 frames; the same command continues" in ran.stderr
