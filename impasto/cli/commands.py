@@ -51,6 +51,7 @@ COMMANDS = {
     ),
     "studio": Command("[--port 7860]", "open the web application", "studio:studio"),
     "demo": Command("[-o demo]", "stylize the sample images and draw a contact sheet", "demo:demo"),
+    "styles": Command("[--json] [-o FILE]", "list the sample styles, and draw a sheet of them", "styles:styles"),
     "methods": Command("[--json]", "list the methods", "lists:methods"),
     "backbones": Command("[--json]", "list the backbones, whose features the losses compare", "lists:backbones"),
     "losses": Command("[--json]", "list the losses", "lists:losses"),

@@ -19,6 +19,7 @@ from support import TIMEOUT
 
 from impasto.cli import COMMANDS, main
 from impasto.cli.tables import print_rows
+from impasto.images import load_image
 from impasto.losses import LOSSES
 
 KEYS = {
@@ -524,6 +525,7 @@ def test_a_closed_pipe_causes_no_traceback(folder: Path) -> None:
     [
         ("methods", {"name", "summary", "any_style"}),
         ("losses", {"name", "role", "summary", "is_spatial_mean"}),
+        ("styles", {"name", "summary", "license", "network", "path"}),
         (
             "backbones",
             {"name", "layers", "style_layers", "content_layers", "weights", "available", "license"},
@@ -541,6 +543,25 @@ def test_a_list_is_printed_as_json_or_as_plain_columns_in_a_pipe(run: Run, comma
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == ["name", *(row["name"] for row in rows)]
     assert "\x1b" not in out
+
+
+def test_the_list_of_styles_names_their_own_networks_and_draws_all_of_them(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("styles", "--json", "-o", str(tmp_path / "styles.png"))
+    assert status == 0
+    rows = json.loads(out)
+    assert {row["name"] for row in rows if row["network"] == "johnson"} == {"brushstrokes", "mosaic"}
+    sheet = load_image(tmp_path / "styles.png")
+    height, width = sheet.shape[-2:]
+    assert (width, len(rows)) == (8 + 4 * 264, 12)
+    cells = sheet.unfold(2, height // 3, height // 3).unfold(3, 264, 264)[..., 60:220, 40:240]  # (1, 3, 3, 4, h, w)
+    assert (cells.std((1, 4, 5)) > 0.03).all()
+
+
+def test_a_sheet_of_styles_that_cannot_be_written_is_refused(run: Run, tmp_path: Path) -> None:
+    status, out, err = run("styles", "-o", str(tmp_path / "styles.txt"))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "suffix must be one of" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_loss_without_docstring_has_no_summary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@
     python tools/docs/pictures.py gatys strotss       only the strips of these methods
     python tools/docs/pictures.py studio              only the page of the studio; needs Chromium
     python tools/docs/pictures.py examples            only the pictures of the first visit and the techniques
+    python tools/docs/pictures.py styles              only the sheet of the sample styles
 
 The photographs come from scikit-image and, for architecture, from scikit-learn (`china.jpg`, CC BY 2.0, by
 danielbuechele); `docs/reference/samples.md` lists the licenses.
@@ -24,6 +25,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from impasto import load_image, stylize
+from impasto.cli.styles import style_sheet
 from impasto.images import fit, resize, to_pil
 from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
@@ -191,6 +193,7 @@ def main(names: list[str]) -> None:
         "subjects": subjects,
         "studio": studio,
         "examples": examples,
+        "styles": lambda: _save(style_sheet(), "styles", 1064),
     }
     for name in names or [*galleries, *METHODS]:
         if name in galleries:

@@ -1,0 +1,74 @@
+"""List the sample styles, and draw them on a sheet of thumbnails: `impasto styles`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from impasto.cli.flags import CommandParser, add_json
+from impasto.cli.tables import print_rows
+
+if TYPE_CHECKING:
+    from impasto.types import Image
+
+COLUMNS = 4
+"""Thumbnails side by side."""
+THUMBNAIL = 256
+"""Longer side of a thumbnail in pixels."""
+
+
+def styles(arguments: list[str]) -> int:
+    """Run `impasto styles`."""
+    parser = CommandParser(
+        "styles",
+        "List the sample styles, each of which is selected by its name, and with -o draw them on a sheet. `network` is "
+        "the method that has a network for this style only.",
+    )
+    add_json(parser, "Print a JSON list with one object per row.")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="Image to write, a sheet of thumbnails with their names."
+    )
+    options = parser.parse(arguments)
+    if options.output is not None:
+        from impasto.images import check_output, save_image
+
+        check_output(options.output)
+        save_image(style_sheet(), options.output)
+    from impasto.methods.johnson import JohnsonMethod
+    from impasto.networks.johnson_styles import find_style_models
+    from impasto.samples import STYLES, resolve
+
+    trained = {model.style for model in find_style_models(None, JohnsonMethod.folder)}
+    rows = [
+        {
+            "name": sample.name,
+            "summary": sample.summary,
+            "license": sample.license,
+            "network": "johnson" if sample.name in trained else None,
+            "path": str(resolve(sample.name)),
+        }
+        for sample in STYLES.values()
+    ]
+    print_rows(rows, as_json=options.json, columns=("name", "network", "summary"))
+    return 0
+
+
+def style_sheet(thumbnail: int = THUMBNAIL) -> Image:
+    """Return a sheet `(1, 3, H, W)` of all sample styles with their names.
+
+    Args:
+        thumbnail: longer side of a picture in pixels.
+    """
+    import torch
+
+    from impasto.images import load_image
+    from impasto.images.contact_sheet import contact_sheet
+    from impasto.samples import STYLES, resolve
+
+    names = list(STYLES)
+    lines = []
+    for start in range(0, len(names), COLUMNS):
+        part = names[start : start + COLUMNS]
+        images = [load_image(resolve(name), size=thumbnail) for name in part]
+        row = [*images, *[None] * (COLUMNS - len(part))]
+        lines.append(contact_sheet([row], column_names=part, cell=thumbnail))
+    return torch.cat(lines, 2)
