@@ -46,7 +46,9 @@ class ClipFormat:
         return self.pixels == "yuv420p"
 
 
-H264 = {"crf": "17", "preset": "medium"}
+H264 = {"crf": "17", "preset": "medium", "bf": "0"}
+"""MP4 stores the distances of the frames in decoding order: with B-frames, their sum is not the duration of a clip with
+irregular frame times."""
 VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
 FORMATS = {
     ".mp4": ClipFormat("mp4", "libx264", "yuv420p", H264, sound="aac"),
