@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from small_clip import moving_square, write_video
 from support import start_forks
 
 import impasto
+from impasto.types import Step
 from impasto.video import open_clip
 from impasto.video.frame_stylizers import recolored
 from impasto.video.motion import FlowEstimator, warp
@@ -131,7 +134,7 @@ def test_a_cut_starts_again_and_equal_shots_get_equal_frames(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("case", ["micro", "long term and luminance"])
-def test_two_workers_give_the_output_of_one_and_continue_a_run_that_was_stopped(tmp_path: Path, case: str) -> None:
+def test_two_workers_give_the_output_of_one_after_a_stop_and_a_kill(tmp_path: Path, case: str) -> None:
     first, second = moving_square(4), [255 - frame for frame in moving_square(4)]
     clip = write_video(tmp_path / "in.mkv", [*first, *second, *first], codec="ffv1", pixels="bgr0")
     whole = stylized(clip, tmp_path / "whole.mkv", **CASES[case])
@@ -141,9 +144,19 @@ def test_two_workers_give_the_output_of_one_and_continue_a_run_that_was_stopped(
     assert stopped.stopped == "cancelled"
     assert 3 <= stopped.frames < 12
     counts: list[int] = []
-    result = impasto.stylize_video(**call, on_frame=lambda step: counts.append(step.index))
+    killed = []
+
+    def kill_a_worker(step: Step) -> None:
+        if not counts:  # its shot has more frames
+            killed.append(multiprocessing.active_children()[0])
+            killed[0].kill()
+        counts.append(step.index)
+
+    result = impasto.stylize_video(**call, on_frame=kill_a_worker)
     assert (result.resumed, result.frames, result.shots) == (stopped.frames, 12, 3)
-    assert counts == list(range(stopped.frames + 1, 13))
+    assert counts == list(range(stopped.frames + 1, counts[-1] + 1))
+    assert [each.exitcode for each in killed] == [-signal.SIGKILL]
+    assert counts[-1] >= 11  # the worker may have stored one more frame than it reported
     assert all((a == b).all() for a, b in zip(pixels_of(tmp_path / "out.mkv"), whole, strict=True))
     with pytest.raises(ValueError, match="on_step: workers cannot call it"):
         impasto.stylize_video(**call, on_step=print)
@@ -190,6 +203,8 @@ def test_every_kind_of_setting_works_on_a_clip(window: Path, tmp_path: Path) -> 
     kept = np.abs(pixels_of(tmp_path / "keep.mkv")[1][:, :40].astype(int) - window_frames()[1][:, :40])
     assert kept.mean() < 1
     assert np.abs(pixels_of(two)[1].astype(int) - plain[1]).mean() > 1
+    tiles = stylized(window, tmp_path / "tiles.mkv", duration=0.08, tile=64)
+    assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(tiles, plain, strict=True))
 
 
 def test_frames_of_other_settings_are_not_lost(window: Path, tmp_path: Path) -> None:
