@@ -291,10 +291,12 @@ def _keyframes(stylizer: Stylizer, settings: VideoSettings) -> tuple[Keyframe, .
     if not settings.keyframe:
         return ()
     if not METHODS[stylizer.method].any_style:
-        raise ValueError(f"keyframe: {stylizer.method} has one network for each style; choose micro, adain or wct")
+        text = f"keyframe: {stylizer.method} has one network for each style, which cannot change over time"
+        raise ValueError(f"{text}; choose another method, such as micro, or leave out keyframe")
     for name, given in (("mask", stylizer.config.mask), ("style_mix", stylizer.config.style_mix)):
         if given:
-            raise ValueError(f"keyframe: {name} decides about the styles, too; give one of them")
+            text = f"keyframe: styles cannot change over time together with {name}, which fixes their parts"
+            raise ValueError(f"{text}; leave out keyframe or {name}")
     return parse_keyframes(settings.keyframe, len(stylizer.styles))
 
 

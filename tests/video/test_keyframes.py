@@ -62,8 +62,8 @@ def test_the_weights_are_linear_between_keyframes_and_constant_outside() -> None
         ({"keyframe": ["0:A"]}, "keyframe: give SECONDS:NUMBER"),
         ({"keyframe": ["0:3"]}, "is style 3, but there are 2"),
         ({"keyframe": ["1:1", "1:2"]}, "have the same time"),
-        ({"keyframe": ["1:1"], "method": "johnson"}, "johnson has one network for each style"),
-        ({"keyframe": ["1:1"], "style_mix": [1, 2]}, "style_mix decides about the styles"),
+        ({"keyframe": ["1:1"], "method": "johnson"}, "johnson has one network for each style, which cannot change"),
+        ({"keyframe": ["1:1"], "style_mix": [1, 2]}, "cannot change over time together with style_mix"),
     ],
 )
 def test_a_mistake_gives_one_line(clip: Path, tmp_path: Path, settings: dict[str, Any], text: str) -> None:
