@@ -28,6 +28,8 @@ TILE_FRACTION = 0.125
 """Largest part of the free memory that the loss network may take for a tile: the image is large where tiles are."""
 OTHER_BYTES = 400
 """Memory besides that of the loss network, in bytes per pixel: L-BFGS with ten pairs, images and targets."""
+LARGEST_BYTES = 2**15
+"""More bytes per pixel than a loss network needs. For an image that fits even so, the memory is not counted."""
 ASSUMED_FREE = 4 * 2**30
 """Free memory in bytes where the system does not report it."""
 SMALLEST_TILE, LARGEST_TILE, TILE_STEP = 256, 2048, 128
@@ -122,6 +124,8 @@ def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int]) -> int:
     free = free_memory(networks[0].device)
     if free is None:
         free = ASSUMED_FREE
+    if shape[0] * shape[1] * LARGEST_BYTES <= free * UNTILED_FRACTION:
+        return 0
     bytes_per_pixel = max(network.bytes_per_pixel() for network in networks)
     if shape[0] * shape[1] * (bytes_per_pixel + OTHER_BYTES) <= free * UNTILED_FRACTION:
         return 0

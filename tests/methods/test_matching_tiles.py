@@ -15,7 +15,7 @@ import impasto
 from impasto.backbones import load_backbone
 from impasto.cli import main
 from impasto.images import resize
-from impasto.methods.optimizing import LARGEST_TILE, SMALLEST_TILE, chosen_tile
+from impasto.methods.optimizing import LARGEST_BYTES, LARGEST_TILE, OTHER_BYTES, SMALLEST_TILE, chosen_tile
 
 TINY: dict[str, Any] = {"backbone": "tiny", "device": "cpu", "precision": "fp32"}
 LAYERS = {"content_layers": ["relu3_1"], "style_layers": ["relu1_1", "relu2_1", "relu3_1"]}  # need a margin of 12
@@ -102,6 +102,18 @@ def test_a_tile_smaller_than_its_margins_is_refused_with_the_smallest_useful_sid
     assert found is not None, err
     assert list(tmp_path.iterdir()) == []
     assert main([*words, "--tile", found[1], "-o", str(output)]) == 0
+
+
+@pytest.mark.parametrize("name", ["lite", "resnet50", "squeezenet1_1", "vgg19"])
+def test_no_network_needs_as_much_memory_as_is_assumed_of_an_image_that_is_not_counted(name: str, load_random) -> None:
+    assert load_random(name).bytes_per_pixel() + OTHER_BYTES < LARGEST_BYTES
+
+
+def test_the_memory_of_a_small_image_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = [load_backbone("tiny")]
+    monkeypatch.setattr(type(networks[0]), "bytes_per_pixel", lambda _: pytest.fail("it was counted"))
+    monkeypatch.setattr("impasto.methods.optimizing.free_memory", lambda device: 2**30)
+    assert chosen_tile(networks, (128, 128)) == 0
 
 
 def test_the_tiles_become_smaller_with_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
