@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -367,5 +367,10 @@ def _with_alpha(alpha: Tensor | None, step: Step) -> Step:
     return replace(step, alpha=alpha)
 
 
+@cache
+def _own_version() -> str:  # looking it up takes 3 ms
+    return version("impasto")
+
+
 def _versions() -> dict[str, str]:
-    return {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()}
+    return {"impasto": _own_version(), "torch": torch.__version__, "python": platform.python_version()}
