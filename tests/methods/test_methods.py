@@ -19,6 +19,8 @@ from impasto.pipeline.stylizer import Stylizer
 EVERY = list(METHODS)
 SIZES = {"strotss": 128, "adain": 128}
 """Pixels at which runs are compared; with `strotss` the content outweighs the style at 64."""
+STEPS = {"strotss": 10, "gpdm": 10}
+"""Steps after which the style scale is visible, where more than 3 are needed: these methods begin at a small size."""
 RATIOS = {"adain": 0.95}
 """Bound of the change at low strength over that at high strength; the decoder of `adain` changes every image."""
 
@@ -40,7 +42,7 @@ def change_of_structure(method: str, **more: Any) -> float:
 @pytest.mark.parametrize("method", EVERY)
 def test_more_strength_changes_the_content_more(method: str) -> None:
     low, high = (
-        change_of_structure(method, strength=strength, steps=24, size=SIZES.get(method, 64)) for strength in (10, 95)
+        change_of_structure(method, strength=strength, steps=10, size=SIZES.get(method, 64)) for strength in (10, 95)
     )
     assert low < RATIOS.get(method, 0.9) * high
 
@@ -49,17 +51,13 @@ def test_more_strength_changes_the_content_more(method: str) -> None:
 def test_the_style_scale_changes_the_output(method: str) -> None:
     small, large = (
         impasto.stylize(
-            "woodcut", "mosaic", **settings_of(method, style_scale=scale, steps=10, size=SIZES.get(method, 64))
+            "woodcut",
+            "mosaic",
+            **settings_of(method, style_scale=scale, steps=STEPS.get(method, 3), size=SIZES.get(method, 64)),
         ).image
         for scale in (0.5, 2)
     )
     assert (small - large).abs().mean() > 1e-3
-
-
-@pytest.mark.parametrize("method", EVERY)
-def test_the_same_seed_gives_the_same_image(method: str) -> None:
-    first, second = (impasto.stylize("woodcut", "mosaic", **settings_of(method, steps=4)).image for _ in range(2))
-    assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("method", EVERY)
@@ -76,7 +74,7 @@ def test_a_used_stylizer_can_be_pickled_and_copied_without_its_networks(method: 
 @pytest.mark.parametrize("method", EVERY)
 def test_the_preset_of_the_paper_stylizes_with_the_settings_of_the_paper(method: str) -> None:
     result = impasto.stylize(
-        *("woodcut", "mosaic", method), preset="paper", size=48, precision="fp32", on_step=lambda step: step.index < 4
+        *("woodcut", "mosaic", method), preset="paper", size=48, precision="fp32", on_step=lambda step: step.index < 2
     )
     assert result.settings["preset"] == "paper"
     assert result.image.isfinite().all()
@@ -85,16 +83,10 @@ def test_the_preset_of_the_paper_stylizes_with_the_settings_of_the_paper(method:
 
 
 @pytest.mark.parametrize("method", EVERY)
-def test_every_method_works_with_the_bundled_weights(method: str) -> None:
-    result = impasto.stylize("woodcut", "mosaic", **settings_of(method, steps=2, size=48, sizes=[48]))
-    assert result.image.shape[-1] == 48
-    assert result.settings.get("backbone") in ("lite", None)
-
-
-@pytest.mark.parametrize("method", EVERY)
-def test_a_stylizer_loads_its_network_once_and_no_image_depends_on_another(
+def test_a_stylizer_loads_its_network_once_and_the_same_seed_gives_the_same_image_after_any_other(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every method works with the bundled weights."""
     loaded: list[Backbone] = []
     convolutions = Lite.convolutions
 
@@ -110,6 +102,8 @@ def test_a_stylizer_loads_its_network_once_and_no_image_depends_on_another(
     has_network = method in ("adain", "wct") or "backbone" in METHODS[method].Config.__dataclass_fields__
     assert len(loaded) == has_network
     alone = impasto.stylize("inkwash", "mosaic", **settings)
+    assert alone.settings.get("backbone") in ("lite", None)
+    assert alone.image.shape[-1] == 40
     assert torch.equal(results[1].image, alone.image)
     assert results[1].losses == alone.losses
     assert torch.equal(results[0].image, results[2].image)

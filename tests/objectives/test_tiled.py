@@ -16,7 +16,7 @@ from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, st
 from impasto.optim.descent import evaluate
 from impasto.regions.subject import Region, Style, Subject
 
-SHAPE = (131, 106)  # odd, and no multiple of a stride
+SHAPE = (91, 74)  # odd, and no multiple of a stride
 LAYERS = {"content_layers": ("relu3_1",), "style_layers": ("relu1_1", "relu2_1", "relu4_1")}  # need a margin of 24
 SETTINGS = {**LAYERS, "edge_weight": 10.0, "tv_weight": 1.0}
 
@@ -55,10 +55,10 @@ def test_losses_and_gradient_in_tiles_are_those_of_the_whole_image(loss: str, ma
     settings = ObjectiveSettings(style_loss=loss, **{**SETTINGS, **layers})
     # A difference of moments amplifies the rounding of fp32, as does the root of a small eigenvalue.
     dtype = torch.float64 if loss in ("bures", "moments") else torch.float32
-    assert_same(load_random("tiny", dtype=dtype), subject_of(masks), settings, 48)
+    assert_same(load_random("tiny", dtype=dtype), subject_of(masks), settings, 32)
 
 
-@pytest.mark.parametrize("side", [16, 60, 105, 130, 131, 1000])
+@pytest.mark.parametrize("side", [16, 40, 73, 90, 91, 1000])
 def test_any_size_of_the_tiles_gives_the_gradient_of_the_whole_image(side: int, load_random) -> None:
     assert_same(load_random("tiny"), subject_of(), ObjectiveSettings(**SETTINGS), side)
 
@@ -68,18 +68,18 @@ def test_any_size_of_the_tiles_gives_the_gradient_of_the_whole_image(side: int, 
 def test_any_network_is_tiled_exactly(name: str, pooling: str, load_random) -> None:
     backbone = load_random(name, pooling=pooling)
     layers = backbone.style_layers[:3]
-    assert_same(backbone, subject_of(), ObjectiveSettings(style_layers=layers, content_layers=layers[2:]), 64)
+    assert_same(backbone, subject_of(), ObjectiveSettings(style_layers=layers, content_layers=layers[2:]), 40)
 
 
 @pytest.mark.parametrize("loss", ["total_variation", "total_variation_l1", "total_variation_isotropic"])
 def test_smoothness_losses_are_the_same_in_tiles(loss: str, load_random) -> None:
-    assert_same(load_random("tiny"), subject_of(), ObjectiveSettings(**{**SETTINGS, "tv_loss": loss}), 48)
+    assert_same(load_random("tiny"), subject_of(), ObjectiveSettings(**{**SETTINGS, "tv_loss": loss}), 32)
 
 
 def test_features_in_tiles_are_those_of_the_whole_image(load_random) -> None:
     backbone, image = load_random("tiny"), noise(1, 3, *SHAPE, seed=5)
     layers = [*backbone.style_layers, "pool2", "image"]
-    whole, tiled = backbone.encode(image, layers), in_tiles(backbone, 48).encode(image, layers)
+    whole, tiled = backbone.encode(image, layers), in_tiles(backbone, 32).encode(image, layers)
     assert set(whole) == set(tiled)
     for layer, maps in whole.items():
         assert (tiled[layer] - maps).abs().max() <= 1e-5 * maps.abs().max()
@@ -87,7 +87,7 @@ def test_features_in_tiles_are_those_of_the_whole_image(load_random) -> None:
 
 def test_the_network_receives_no_image_larger_than_a_tile_and_its_margin(load_random) -> None:
     shapes = []
-    backbone = in_tiles(load_random("tiny"), 48)
+    backbone = in_tiles(load_random("tiny"), 32)
     features = backbone._features
 
     def record(image, layers):
@@ -99,14 +99,14 @@ def test_the_network_receives_no_image_larger_than_a_tile_and_its_margin(load_ra
     image = noise(1, 3, *SHAPE, seed=5).requires_grad_()
     backbone.statistics(image, [gram])[0].sum().backward()
     assert len(set(shapes)) == 1  # a convolution prepares its weights for one size
-    assert max(shapes[0]) <= 48 + 2 * 12
+    assert max(shapes[0]) <= 32 + 2 * 12
     assert len(shapes) == 2 * 3 * 3
 
 
 def test_a_statistic_that_is_no_mean_receives_the_whole_features(load_random) -> None:
-    backbone, image = in_tiles(load_random("tiny"), 48), noise(1, 3, *SHAPE, seed=5)
+    backbone, image = in_tiles(load_random("tiny"), 32), noise(1, 3, *SHAPE, seed=5)
     (maps,) = backbone.statistics(image, [LayerStatistic("relu2_1", whole_features)])
-    assert maps.shape[-2:] == (65, 53)
+    assert maps.shape[-2:] == (45, 37)
 
 
 @pytest.mark.parametrize("length", [17, 100, 333, 512])
