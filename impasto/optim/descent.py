@@ -137,11 +137,11 @@ def descend(
 class _Descent(Stateful):
     """A run of `descend`: what is known after a step, from which the next one follows."""
 
-    remembered = ("_index", "_image", "_best", "_safeguard", "_convergence")
+    remembered = ("_index", "_best", "_safeguard", "_convergence")
 
     def __init__(self, safeguard: _Safeguard, convergence: Convergence) -> None:
         self._safeguard, self._convergence = safeguard, convergence
-        self._index, self._image = 1, safeguard.best
+        self._index = 1
         self._best: dict[str, Any] = {}  # index, losses and evaluations of the best step
 
     def steps(self, objective: LossFunction, count: int | None, *, is_resumed: bool) -> Iterator[Step]:
@@ -152,42 +152,46 @@ class _Descent(Stateful):
         for i in range(self._index, (LIMIT if count is None else count) + 1):
             self._index, now = i, at_step(objective, i)
             if is_resumed:  # the step was checked before
-                losses, *gradient = evaluate(now, self._image)
+                losses, *gradient = evaluate(now, safeguard.image)
                 is_resumed = False
             else:
-                self._image, losses, *gradient = safeguard.evaluate(now, self._image)
+                losses, *gradient = safeguard.evaluate(now)
             point: dict[str, Any] = {"index": i, "losses": losses, "evaluations": i + safeguard.restarts}
-            step = _step(now, self._image, began=began, **point)
+            step = _step(now, safeguard.image, began=began, **point)
             if not self._best or step.loss < sum(self._best["losses"].values()):
                 self._best = point
             yield replace(step, state=self.state_dict)
             del step  # with its image, which may take hundreds of MB
             if count is None and self._convergence.reached(sum(losses.values())):
                 return
-            self._image = safeguard.update(self._image, gradient.pop())
+            safeguard.move(gradient.pop())
 
 
 class _Safeguard(Stateful):
-    """Return to the best image with half the step length where the loss diverges."""
+    """Move the image, and return to the best one with half the step length where the loss diverges."""
 
-    remembered = ("update", "restarts", "best", "_best_loss", "_floor", "_lr")
+    remembered = ("image", "update", "restarts", "best", "_best_loss", "_floor", "_lr")
 
     def __init__(self, start: Image, lr: float, make_update: Callable[[Image, float], Update]) -> None:
-        self.update = make_update(start, lr)
+        self.image, self.update = start, make_update(start, lr)
         self.restarts = 0
         self.best, self._best_loss, self._floor = start, math.inf, -1.0  # a negative floor: nothing is evaluated yet
         self._lr, self._make_update = lr, make_update
 
-    def evaluate(self, objective: LossFunction, image: Image) -> tuple[Image, Losses, Tensor]:
-        """Return `image`, or the best image where the loss diverged, with its losses and its gradient."""
-        losses, gradient = evaluate(objective, image)
+    def evaluate(self, objective: LossFunction) -> tuple[Losses, Tensor]:
+        """Return the losses and the gradient of the image, which is the best one again where the loss diverged."""
+        losses, gradient = evaluate(objective, self.image)
         if self._has_diverged(sum(losses.values()), gradient):
+            del gradient  # it may take hundreds of MB
             self._restart()
-            image = self.best
-            losses, gradient = evaluate(objective, image)
+            losses, gradient = evaluate(objective, self.image)
         if (loss := sum(losses.values())) < self._best_loss:
-            self.best, self._best_loss = image, loss
-        return image, losses, gradient
+            self.best, self._best_loss = self.image, loss
+        return losses, gradient
+
+    def move(self, gradient: Tensor) -> None:
+        """Replace the image by the next one."""
+        self.image = self.update(self.image, gradient)
 
     def _has_diverged(self, loss: float, gradient: Tensor) -> bool:
         is_finite = math.isfinite(loss) and math.isfinite(gradient.sum().item())
@@ -202,6 +206,8 @@ class _Safeguard(Stateful):
         if self.restarts > RESTARTS:
             raise DivergedError
         self._lr /= 2
+        self.image = self.best
+        del self.update  # before the next one takes as much memory
         self.update = self._make_update(self.best, self._lr)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from support import noise
 from torch import Tensor
 
+from impasto.optim import descent
 from impasto.optim.descent import DIVERGED, LIMIT, DivergedError, Optimizer, descend
 from impasto.optim.lbfgs import FIRST_STEP
 from impasto.types import Step
@@ -283,3 +285,27 @@ def test_lbfgs_equals_that_of_pytorch_after_the_same_first_step(
         reference.step(closure)
         reference.param_groups[0]["lr"] = 1
         assert torch.allclose(iterate.image(), pixels, atol=1e-4), iterate.index
+
+
+def test_a_diverged_image_and_its_optimizer_are_freed_before_the_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    quadratic, make_update = Quadratic(0.2 + 0.6 * random_image(1), fail_at=(3,)), descent._make_update
+    updates: list[weakref.ref[Any]] = []
+    images: list[weakref.ref[Any]] = []
+
+    def recording_update(*arguments: Any) -> Any:
+        assert not [each for each in updates if each() is not None]
+        update = make_update(*arguments)
+        updates.append(weakref.ref(update))
+        return update
+
+    def objective(image: Tensor) -> dict[str, Tensor]:
+        alive = [i for i, each in enumerate(images, 1) if each() is not None]
+        images.append(weakref.ref(image.untyped_storage()))
+        if len(images) == 4:
+            assert alive == [2]  # the best image, which is evaluated again
+        return quadratic(image)
+
+    monkeypatch.setattr(descent, "_make_update", recording_update)
+    for step in descend(objective, random_image(), steps=4):
+        del step
+    assert len(updates) == 2
