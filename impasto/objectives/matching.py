@@ -90,7 +90,7 @@ class MatchingObjective:
         Args:
             subject: that of the objective, which does not keep it: its images are large.
         """
-        if not any(term.weight for term in self._content):
+        if not self._content:
             return 0.0
         return balanced_style_weight(self._backbone, subject, self._content, self._style)
 
@@ -175,7 +175,7 @@ def _guides(backbone: Backbone, image: Image, mask: Tensor | None, layers: Seque
 
 
 def _pixel_terms(content: Image, settings: ObjectiveSettings) -> list[Term]:
-    blank = {"image": content.new_zeros(content.shape)}
+    blank = {"image": content.new_zeros(1).expand(content.shape)}
     return [
         *match("edges", LaplacianLoss(), [{"image": content}], ["image"], settings.edge_weight),
         *match("smooth", LOSSES[settings.tv_loss](), [blank], ["image"], settings.tv_weight),

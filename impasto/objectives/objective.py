@@ -109,9 +109,11 @@ def match(
         loss: a spatial mean is averaged over the target images; any other statistic gets one term per target image.
         targets: features of each target image.
         layers: they share `weight` equally.
-        weight: sum of the weights of the terms.
+        weight: sum of the weights of the terms; 0 gives none.
         mix: weights of the target images; they sum to 1.
     """
+    if weight == 0:
+        return []
     terms = []
     for layer in layers:
         # The features themselves, where they are the statistic, take half the memory of it in bf16.
