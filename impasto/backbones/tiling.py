@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from impasto.backbones.receptive_field import ReceptiveField, margins
 from impasto.cost import one_of_each
+from impasto.devices import large_blocks, returned_memory
 from impasto.features.tiles import OverlappingTile, overlapping_tiles
 from impasto.types import Features, Image
 
@@ -105,6 +106,7 @@ class _Plan:
         shape = (image.shape[-2], image.shape[-1])
         return overlapping_tiles(shape, self.side, before=before, after=after, stride=stride)
 
+    @large_blocks(kept=True)
     def parts(self, tile: OverlappingTile, pixels: Image, image: Image) -> list[_Part]:
         """Return every request in one tile, whose pixels are given besides the image."""
         features = self.encode(pixels, list(dict.fromkeys(each.layer for each in self.requests)))
@@ -120,6 +122,7 @@ class _Plan:
 
 class _TiledStatistics(torch.autograd.Function):
     @staticmethod
+    @returned_memory()  # freed blocks of a tile and of small loss scales, before the next large blocks are requested
     def forward(ctx: Any, image: Image, plan: _Plan) -> tuple[Tensor, ...]:
         """Return every mean, and the whole features for every other request."""
         results: list[Tensor] = []
@@ -138,11 +141,13 @@ class _TiledStatistics(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @returned_memory()
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """Add the gradients of all tiles, each from the positions of its core to all of its pixels."""
         (image,) = ctx.saved_tensors
         plan: _Plan = ctx.plan
-        total = torch.zeros_like(image)
+        with large_blocks(kept=False):
+            total = torch.zeros_like(image)
         for tile in one_of_each(plan.tiles(image), OverlappingTile.shapes):
             pixels = tile.crop(image).detach().requires_grad_()
             with torch.enable_grad():

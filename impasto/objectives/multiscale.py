@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from impasto.config import SETTINGS
+from impasto.devices import large_blocks
 from impasto.images import bicubic, bicubic_gradient, fit, resize
 from impasto.optim.descent import LossFunction
 from impasto.optim.lbfgs import LARGE
@@ -87,6 +88,7 @@ class _Resized(torch.autograd.Function):
     """
 
     @staticmethod
+    @large_blocks(kept=False)
     def forward(ctx: Any, image: Image, shapes: Sequence[tuple[int, int]]) -> tuple[Image, ...]:
         """Return the images, as `resize` does."""
         resized = [bicubic(image, shape) for shape in shapes]
@@ -95,6 +97,7 @@ class _Resized(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @large_blocks(kept=False)
     def backward(ctx: Any, total: Tensor, *gradients: Tensor) -> tuple[Tensor, None]:
         """Return the sum of the gradients, in the memory of the first one where it has its own."""
         result = total.contiguous()

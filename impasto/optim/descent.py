@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from impasto.config import MAIN, SETTINGS
-from impasto.devices import torch_defaults
+from impasto.devices import large_blocks, torch_defaults
 from impasto.optim.first_order import FirstOrderUpdate, PyramidFirstOrderUpdate, Update
 from impasto.optim.lbfgs import LbfgsUpdate, PyramidLbfgsUpdate
 from impasto.optim.pyramid import Pyramid
@@ -211,6 +211,7 @@ class _Safeguard(Stateful):
         self.update = self._make_update(self.best, self._lr)
 
 
+@large_blocks(kept=True)  # of the networks; those of the size of a large image are the exception
 def evaluate(objective: LossFunction, image: Image) -> tuple[Losses, Tensor]:
     """Return the losses of `image` and the gradient of their sum, contiguous float32 in the shape of the image."""
     pixels = image.detach().requires_grad_()

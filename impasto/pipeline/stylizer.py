@@ -20,6 +20,7 @@ from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.devices import (
     PRECISION_NAMES,
+    large_blocks,
     peak_memory_mib,
     pick_device,
     pick_dtype,
@@ -175,7 +176,7 @@ class Stylizer:
         Raises:
             ValueError: in one line, for a content image or a mask that is wrong.
         """
-        with torch_defaults(self.config.seed, self._device):
+        with torch_defaults(self.config.seed, self._device), large_blocks(kept=False):
             picture, entry = open_input("content", content, self.max_pixels)
             if output is not None:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))

@@ -1,4 +1,4 @@
-"""Tests of `keep_freed_memory`: freed memory stays in the process and serves the next step."""
+"""Test which freed memory stays in the process to serve the next step, and which is returned to the system."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import os, resource, sys, torch
 import impasto.pipeline.stylizer
 from impasto import stylize
 from impasto.cli.memory import keep_freed_memory
+from impasto.devices import large_blocks
 torch.set_num_threads(1)
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -25,15 +26,17 @@ def steps(size, keep):
     settings = {"backbone": "tiny", "size": size, "steps": 12, "loss_scales": 1}
     stylize("woodcut", "mosaic", on_step=lambda step: counts.append(faults()), **settings)
     return counts
-def allocations(of_any_size):
+def allocations(of_any_size, kept=True):
     keep_freed_memory(of_any_size=of_any_size)
     counts = []
-    for _ in range(12):
-        torch.empty(10 * 2**20).fill_(1)  # 40 MiB
-        counts.append(faults())
+    with large_blocks(kept=kept):
+        for _ in range(12):
+            torch.empty(10 * 2**20).fill_(1)  # 40 MiB
+            counts.append(faults())
     return counts
 default, kept = (steps, (384, False)), (steps, (384, True))
-for run, options in (default, default, default, kept, (allocations, (False,)), (allocations, (True,))):
+large = (allocations, (True, False)), (allocations, (True,))
+for run, options in (default, default, default, kept, (allocations, (False,)), *large):
     child = os.fork()
     if child == 0:
         counts = run(*options)
@@ -49,11 +52,12 @@ def page_faults() -> dict[str, int]:
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("another C library, without this setting")
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=TIMEOUT)
-    *default, kept, small, large = map(int, done.stdout.split())
+    *default, kept, small, returned, large = map(int, done.stdout.split())
     return {
         "run, default": max(default),  # between 300 and 3700: it depends on the addresses of the blocks
         "run, kept": kept,
         "40 MiB, small blocks kept": small,
+        "40 MiB, returned in a context": returned,
         "40 MiB, all blocks kept": large,
     }
 
@@ -66,3 +70,7 @@ def test_freed_memory_is_not_mapped_again_in_every_step(page_faults: dict[str, i
 def test_freed_blocks_of_any_size_are_kept_with_the_option(page_faults: dict[str, int]) -> None:
     assert page_faults["40 MiB, small blocks kept"] >= 10  # otherwise the option would not be needed
     assert page_faults["40 MiB, all blocks kept"] < page_faults["40 MiB, small blocks kept"] / 4
+
+
+def test_large_blocks_are_returned_in_a_context_that_does_not_keep_them(page_faults: dict[str, int]) -> None:
+    assert page_faults["40 MiB, returned in a context"] == page_faults["40 MiB, small blocks kept"]

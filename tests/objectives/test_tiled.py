@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 
 import pytest
 import torch
 from support import noise
+from torch import Tensor
 
+from impasto import devices
 from impasto.backbones import Backbone
 from impasto.backbones.tiling import LayerStatistic, whole_features
+from impasto.devices import keep_large_blocks, large_blocks
 from impasto.features.tiles import overlapping_tiles
 from impasto.losses import LOSSES
 from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, style_losses
 from impasto.optim.descent import evaluate
 from impasto.regions.subject import Region, Style, Subject
+from impasto.types import Features
 
 SHAPE = (91, 74)  # odd, and no multiple of a stride
 LAYERS = {"content_layers": ("relu3_1",), "style_layers": ("relu1_1", "relu2_1", "relu4_1")}  # need a margin of 24
@@ -122,3 +127,35 @@ def test_the_cores_of_tiles_cover_the_image_once_with_margins_of_the_receptive_f
         assert span.last == length if span.is_last else span.last - span.core_last >= 30
     assert (covered == 1).all()
     assert len({tuple(tile.crop(covered).shape) for tile in tiles}) == 1
+
+
+def test_large_blocks_of_networks_are_kept_and_those_of_the_gradient_are_not(
+    load_random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = devices._LargeBlocks()
+    zeros_like, of_networks, of_gradients = torch.zeros_like, [], []
+
+    def recording_features(image: Tensor, layers: Sequence[str]) -> Features:
+        of_networks.append(blocks.kept)
+        return features(image, layers)
+
+    def recording_zeros(tensor: Tensor) -> Tensor:
+        if tensor.shape[-2:] == SHAPE:
+            of_gradients.append(blocks.kept)
+        return zeros_like(tensor)
+
+    backbone = in_tiles(load_random("tiny"), 48)
+    features = backbone._features
+    monkeypatch.setattr(devices, "_large_blocks", blocks)
+    monkeypatch.setattr(devices, "_set_most_mapped_blocks", lambda count: None)
+    keep_large_blocks()
+    with large_blocks(kept=False):
+        objective = MatchingObjective(backbone, subject_of(), ObjectiveSettings(**LAYERS))
+        monkeypatch.setattr(backbone, "_features", recording_features)
+        monkeypatch.setattr(torch, "zeros_like", recording_zeros)
+        evaluate(objective, noise(1, 3, *SHAPE, seed=5))
+        assert not blocks.kept
+    assert blocks.kept
+    assert len(of_networks) > 8
+    assert all(of_networks)
+    assert of_gradients == [False]
