@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from support import RANDOM_SIZE, LoadRandom, random_state, write_weights
 from impasto.backbones import Backbone, load_backbone
 from impasto.weights import MANIFEST
 
+if sys.__stdin__ is None:  # it is closed, and what replaces it in pytest has no encoding then
+    sys.__stdin__ = open(os.devnull, encoding="utf-8")  # noqa: SIM115
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` ignores it, and commands respect that
 

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,20 @@ def _live_networks() -> list[object]:
 def _is_without_weights(network: object) -> bool:
     """Return whether the object is a graph of operations: PyTorch keeps the last one that it traced, and no other."""
     return isinstance(network, torch.fx.GraphModule) and not [*network.parameters(), *network.buffers()]
+
+
+def accessibility_faults(page: Any) -> dict[str, str]:
+    """Return an element for each rule of axe-core that a page breaks.
+
+    The classes of its package read the script in the encoding of the locale, which is ASCII in the C locale.
+    """
+    spec = find_spec("axe_playwright_python")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    page.evaluate((folder / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    return {each["id"]: each["nodes"][0]["html"][:200] for each in found}
 
 
 FORKS = multiprocessing.get_context("forkserver")

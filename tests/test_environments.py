@@ -5,6 +5,7 @@ Each process stylizes into a folder whose name has spaces and letters beyond ASC
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import PIL.Image
 import pytest
 
 from impasto.cli import main
+from impasto.cli.progress import _rich_bar
 from impasto.devices import _field
 from impasto.files import same_file
 from impasto.images import load_image
@@ -101,6 +103,14 @@ def test_a_record_is_json_where_the_system_does_not_tell_the_memory(monkeypatch:
     assert main(["stylize", NAME, "mosaic", "--method", "micro", "--size", "32", "-o", "out.png"]) == 0
     record = json.loads(Path("out.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert record["peak_memory_mib"] is None
+
+
+def test_the_progress_bar_of_an_ascii_terminal_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    bar = _rich_bar()
+    bar.console._force_terminal = True
+    bar.add_task("gatys", figures="loading")
+    bar.console.print(bar.get_renderable())  # raises UnicodeEncodeError otherwise
 
 
 def test_the_name_of_a_process_may_have_any_bytes(tmp_path: Path) -> None:

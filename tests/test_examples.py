@@ -41,12 +41,12 @@ def test_the_notebook_runs_and_every_code_cell_with_a_value_displays_it(tmp_path
     execute = (
         "import sys, nbclient, nbformat;"
         "notebook = nbformat.read(sys.argv[1], 4);"
-        "nbclient.NotebookClient(notebook, timeout=TIMEOUT, kernel_name='python3').execute();"
+        "nbclient.NotebookClient(notebook, timeout=int(sys.argv[3]), kernel_name='python3').execute();"
         "nbformat.write(notebook, sys.argv[2])"
     )
-    command = [sys.executable, "-c", execute, notebook, str(tmp_path / "executed.ipynb")]
+    command = [sys.executable, "-c", execute, notebook, str(tmp_path / "executed.ipynb"), str(TIMEOUT)]
     environment = os.environ | {"IPYTHONDIR": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
-    subprocess.run(command, check=True, timeout=500, env=environment, cwd=EXAMPLES, capture_output=True)
+    subprocess.run(command, check=True, timeout=2 * TIMEOUT, env=environment, cwd=EXAMPLES, capture_output=True)
 
     cells = [cell for cell in nbformat.read(tmp_path / "executed.ipynb", 4).cells if cell.cell_type == "code"]
     kinds = [{kind for output in cell.outputs for kind in output.get("data", {})} for cell in cells]

@@ -170,13 +170,14 @@ def _rich_bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+    console = Console(stderr=True)
     columns: list[Any] = [
-        SpinnerColumn(),
+        SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),  # the dots are Braille patterns
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
         TextColumn("{task.fields[figures]}"),
     ]
-    return Progress(*columns, console=Console(stderr=True), refresh_per_second=5, redirect_stdout=sys.stdout.isatty())
+    return Progress(*columns, console=console, refresh_per_second=5, redirect_stdout=sys.stdout.isatty())
 
 
 def plural(count: int, noun: str) -> str:

@@ -277,10 +277,10 @@ class JobQueue:
         except ValueError as error:
             self._fail(job, _one_line(error))
         except (MemoryError, RuntimeError) as error:
-            traceback.print_exc(file=sys.stderr)
+            _print_traceback()
             self._fail(job, _explain(error))
         except BaseException as error:
-            traceback.print_exc(file=sys.stderr)
+            _print_traceback()
             self._fail(job, f"the job failed with {type(error).__name__}: {_one_line(error)[:200]}")
 
     def _fail(self, job: Job, error: str) -> None:
@@ -350,5 +350,14 @@ def _explain(error: BaseException) -> str:
     return f"the job failed with {type(error).__name__}: {text[:200]}"
 
 
+def _print_traceback() -> None:
+    print(_escaped(traceback.format_exc()), end="", file=sys.stderr)
+
+
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    return " ".join(_escaped(str(error)).split())
+
+
+def _escaped(text: str) -> str:
+    """Return a text without surrogates, which stand for bytes of file names and can be neither printed nor sent."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -22,14 +22,14 @@ import os, random, signal, sys, time
 from pathlib import Path
 from impasto.cli import main
 import impasto.cli.stylize
-chance = random.Random(0)
+chance, timeout = random.Random(0), float(sys.argv.pop())
 for i in range(8):
     preview = Path(f"p{i}.png")
     words = [*sys.argv[1:], "--steps", "40", "-o", f"out{i}.png", "--preview", preview.name]
     child = os.fork()
     if child == 0:
         os._exit(main(["stylize", *words]))
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + timeout
     while not preview.exists():
         assert time.monotonic() < deadline, f"{preview} was not written"
         time.sleep(0.01)
@@ -126,7 +126,7 @@ def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 def test_a_process_killed_at_any_moment_leaves_no_incomplete_output(folder: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", KILLED_RUNS, *STYLIZE]
+    command = [sys.executable, "-c", KILLED_RUNS, *STYLIZE, str(TIMEOUT)]
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=TIMEOUT)
     for i in range(8):
         check_complete(folder / f"p{i}.png")

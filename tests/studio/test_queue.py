@@ -206,12 +206,12 @@ def test_a_crash_becomes_an_error_message_and_the_next_job_runs(
 
     def crash(*args: Any, **settings: Any) -> Any:
         if settings["seed"] == 13:
-            raise RuntimeError("two\nlines")
+            raise RuntimeError("two\nlines\udcc3")  # as in the name of a file that is not UTF-8
         return stylize(*args, **settings)
 
     monkeypatch.setattr(queue_module, "stylize", crash)
     broken, intact = queue.submit(request_of(seed=13)), queue.submit(request_of(seed=14))
-    assert queue.wait(broken, TIMEOUT).error == "the job failed with RuntimeError: two lines"
+    assert queue.wait(broken, TIMEOUT).error == "the job failed with RuntimeError: two lines\\udcc3"
     assert queue.wait(intact, TIMEOUT).status == "done"
     assert "Traceback" in capsys.readouterr().err
 
