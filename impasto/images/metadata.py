@@ -1,8 +1,10 @@
 """Carry the EXIF data and the resolution of a photograph over to the output (Exif 3.0, CIPA DC-008-2023; TIFF 6.0).
 
-The entries are copied as they are stored, so that no text and no number changes. What describes the pixels of the
-photograph (its size, orientation, color space, thumbnail) is replaced or left out, and so are the notes of the maker of
-the camera, whose format is not public: they become invalid when they are moved, and some contain the location.
+Title, creator, copyright and description of XMP and IPTC data become EXIF entries where the photograph has none, as the
+Metadata Working Group recommends (Guidelines for handling image metadata 2.0). The entries are copied as they are
+stored, so that no text and no number changes. What describes the pixels of the photograph (its size, orientation, color
+space, thumbnail) is replaced or left out, and so are the notes of the maker of the camera, whose format is not public:
+they become invalid when they are moved, and some contain the location.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
+
+from impasto.images.captions import read_captions
 
 TIFF_HEADERS = {b"II*\0": "<", b"MM\0*": ">"}
 PHOTO_DIRECTORY, LOCATION_DIRECTORY = 0x8769, 0x8825
@@ -33,11 +37,13 @@ PHOTO_TAGS = frozenset(range(0x829A, 0xA500)) - {
 }
 """Tags that are kept of the directory of the exposure."""
 LOCATION_TAGS = frozenset(range(0x20))
+CAPTION_TAGS = {"description": 0x010E, "creator": 0x013B, "copyright": 0x8298, "title": 0x9C9B}
+"""Tags of the texts of XMP and IPTC data. EXIF data have no title but that of Windows, in UTF-16."""
 UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 129: 1}
 """Bytes of the numbers of each type; the fractions 5 and 10 have two numbers."""
 UTF16 = b"UNICODE\0"
 """First bytes of a comment in UTF-16."""
-SHORT, LONG, FRACTION = 3, 4, 5
+BYTE, TEXT, SHORT, LONG, FRACTION = 1, 2, 3, 4, 5
 MAX_MAIN, MAX_PHOTO, MAX_LOCATION = 28_000, 28_000, 8_000
 """Bytes that are kept of each directory: all EXIF data of a JPEG must have less than 2**16."""
 MAX_DPI = 65535
@@ -94,7 +100,22 @@ def read_metadata(info: Mapping[Any, Any], data: bytes = b"") -> Metadata:
         metadata, dpi = _parse(block)
     except (ValueError, struct.error):
         metadata, dpi = NO_METADATA, None
-    return replace(metadata, dpi=_checked(info.get("dpi")) or _checked(dpi))
+    own = {entry.tag: entry for entry in metadata.main}
+    captions = _caption_entries(read_captions(info))
+    # Some cameras write blanks for the texts that they do not have.
+    own |= {tag: entry for tag, entry in captions.items() if tag not in own or not own[tag].data.strip(b"\0 ")}
+    return replace(metadata, main=_kept(own, MAIN_TAGS, MAX_MAIN), dpi=_checked(info.get("dpi")) or _checked(dpi))
+
+
+def _caption_entries(captions: Mapping[str, str]) -> dict[int, Entry]:
+    """Return the texts of `read_captions` as entries by tag; as in exiftool, they are UTF-8."""
+    entries = {}
+    for name, text in captions.items():
+        tag = CAPTION_TAGS[name]
+        is_windows = tag == CAPTION_TAGS["title"]
+        data = f"{text}\0".encode("utf-16-le" if is_windows else "utf-8")
+        entries[tag] = Entry(tag, BYTE if is_windows else TEXT, data)
+    return entries
 
 
 def exif_block(metadata: Metadata, shape: tuple[int, int], *, with_orientation: bool = True) -> bytes:
