@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -296,11 +297,15 @@ class Stylizer:
         file = self.instance.weights(self.config)
         return {} if file is None else {"name": file.name, "sha256": sha256_of(file)}
 
-    def prepare(self, content: Picture) -> tuple[Subject, list[Input]]:
+    def prepare(
+        self, content: Picture, masks: Sequence[Picture] = (), colors: np.ndarray | None = None
+    ) -> tuple[Subject, list[Input]]:
         """Return the content with its regions, styles and start, and the entries of the masks.
 
         Args:
             content: an opened content image with filled transparent parts.
+            masks: pictures in place of the files of the setting `mask`, whose entries are then left out.
+            colors: as for `region_areas`.
 
         Raises:
             ValueError: if a mask is wrong.
@@ -309,11 +314,12 @@ class Stylizer:
         visible = visible_part(content.alpha)
         image, colored = prepare_colors(config.color, content.image, self._styles, visible, self._style_alphas)
         styles = tuple(map(Style, colored, self._mix, self._style_alphas))
-        masks, style_masks, entries = open_masks(self._files, self.max_pixels)
+        files = {**self._files, "mask": ()} if masks else self._files
+        opened, style_masks, entries = open_masks(files, self.max_pixels)
         subject = Subject(image, (Region(styles, visible=visible),))
-        if entries:
+        if masks or entries:
             shape = self.instance.final_shape(config, content.image)
-            subject = split_regions(config, image, styles, masks, style_masks, shape, visible)
+            subject = split_regions(config, image, styles, masks or opened, style_masks, shape, visible, colors)
         if self._start_method is not None:
             *_, step = self._start_method.run(subject)
             subject = replace(subject, start=step.image())

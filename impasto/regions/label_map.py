@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +75,7 @@ def hex_color(color: np.ndarray) -> str:
     return "#" + "".join(f"{round(float(level)):02x}" for level in color)
 
 
-def read_label_map(picture: Picture) -> LabelMap:
+def read_label_map(picture: Picture, colors: np.ndarray | None = None) -> LabelMap:
     """Find the labels of a map and assign every pixel to one of them.
 
     A label is a color that fills a flat area. All other pixels (antialiased edges, JPEG noise, small specks) are
@@ -82,6 +84,8 @@ def read_label_map(picture: Picture) -> LabelMap:
 
     Args:
         picture: the map; transparent pixels belong to no region.
+        colors: colors of the labels, `(K, 3)` in 8-bit levels, of which the map may lack some, for a frame of a clip;
+            None: those of the map.
 
     Raises:
         ValueError: if the map has no label, or more than 32.
@@ -92,12 +96,8 @@ def read_label_map(picture: Picture) -> LabelMap:
     if picture.alpha is not None:
         opaque = picture.alpha[0, 0, ::stride, ::stride].numpy() >= 0.5
     flat = _flat(levels) & opaque
-    colors = _dominant_colors(levels[flat])
-    if len(colors):
-        distance, index = _nearest(levels, colors)
-        index[~flat | (distance >= MIN_DISTANCE)] = UNLABELED
-        wide = [_is_wide(index == label) for label in range(len(colors))]
-        colors = colors[wide]
+    if colors is None:
+        colors = _colors_of_wide_areas(levels, flat)
     if not len(colors):
         raise ValueError(f"{picture.name!r} has no flat color; use a label map with one flat color per region")
     if len(colors) > MAX_LABELS:
@@ -107,6 +107,30 @@ def read_label_map(picture: Picture) -> LabelMap:
     distance, index = _nearest(levels, colors)
     index[~flat | (distance >= MIN_DISTANCE)] = UNLABELED
     return LabelMap(colors, _fill(index, opaque, levels, colors))
+
+
+def merge_colors(maps: Sequence[LabelMap]) -> np.ndarray:
+    """Return the colors of several maps, `(K, 3)` from dark to light; those that are close to each other once."""
+    found: list[np.ndarray] = []
+    for color in (color for each in maps for color in each.colors):
+        if all(np.abs(color - other).max() >= MIN_DISTANCE for other in found):
+            found.append(color)
+    return np.stack(sorted(found, key=_order))
+
+
+def _order(color: Any) -> tuple[float, ...]:
+    return round(float(color @ REC601)), *map(float, color)
+
+
+def _colors_of_wide_areas(levels: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Return the colors `(K, 3)` that fill an area, from dark to light."""
+    colors = _dominant_colors(levels[flat])
+    if not len(colors):
+        return colors
+    distance, index = _nearest(levels, colors)
+    index[~flat | (distance >= MIN_DISTANCE)] = UNLABELED
+    wide = [_is_wide(index == label) for label in range(len(colors))]
+    return colors[wide]
 
 
 def _flat(levels: np.ndarray) -> np.ndarray:
@@ -131,8 +155,7 @@ def _dominant_colors(pixels: np.ndarray) -> np.ndarray:
         rest, counts = rest[~near], counts[~near]
     if not found:
         return np.empty((0, 3))
-    found.sort(key=lambda color: (round(float(color @ REC601)), *color))
-    return np.stack(found)
+    return np.stack(sorted(found, key=_order))
 
 
 def _nearest(levels: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,6 +58,7 @@ def split_regions(
     style_masks: Sequence[Picture],
     shape: tuple[int, int],
     visible: Tensor | None = None,
+    colors: np.ndarray | None = None,
 ) -> Subject:
     """Return the content image divided into regions, each with its styles; those that are invisible are left out.
 
@@ -69,22 +70,21 @@ def split_regions(
         style_masks: one label map for each style, or none.
         shape: height and width in pixels of the masks of the regions.
         visible: opacity of the content image, `(1, 1, H, W)` in [0, 1]; None: opaque.
+        colors: as for `region_areas`.
 
     Raises:
         ValueError: if the masks do not match the images; the message starts with the name of the setting.
     """
     for mask in masks:
         _check_proportions("mask", mask, content, "the content")
-    sources: list[tuple[Style, ...]]
     if len(masks) > 1:
-        areas, sources = _gray_masks(masks, shape), _one_each(styles)
+        areas, sources = _gray_masks(masks, shape, may_be_empty=colors is not None), _one_each(styles)
     else:
-        labels = _read("mask", masks[0], without_black=config.outside == "keep")
-        areas = [_feather(resize(labels.mask(k), shape), config.feather) for k in range(len(labels.colors))]
-        sources = _by_color(labels, styles, style_masks) if style_masks else _by_order(labels, styles)
+        labels = _read("mask", masks[0], config, colors)
+        areas, sources = _label_areas(labels, shape, config.feather), _styles_of(labels, styles, style_masks)
+    visible = None if visible is None else resize(visible, shape)
     strengths = _per_region("region_strength", config.region_strength, len(areas))
     scales = _per_region("region_style_scale", config.region_style_scale, len(areas))
-    visible = None if visible is None else resize(visible, shape)
     regions = [
         Region(own, f"region{k + 1}", areas[k], visible, strength=strengths[k], style_scale=scales[k])
         for k, own in enumerate(sources)
@@ -92,13 +92,37 @@ def split_regions(
     return Subject(content, _visible(regions))
 
 
-def _gray_masks(masks: Sequence[Picture], shape: tuple[int, int]) -> list[Tensor]:
+def region_areas(
+    config: MethodConfig, masks: Sequence[Picture], shape: tuple[int, int], colors: np.ndarray | None = None
+) -> list[Tensor]:
+    """Return the mask of each region, `(1, 1, H, W)` in [0, 1].
+
+    Args:
+        config: settings of the method.
+        masks: one label map, or one grayscale mask for each style.
+        shape: height and width in pixels.
+        colors: colors of the label map, `(K, 3)` in 8-bit levels, for a frame of a clip, whose regions may be empty;
+            empty for grayscale masks of such a frame; None: regions of a single image, which are not empty.
+
+    Raises:
+        ValueError: if a mask has no region; the message starts with the name of the setting.
+    """
+    if len(masks) > 1:
+        return _gray_masks(masks, shape, may_be_empty=colors is not None)
+    return _label_areas(_read("mask", masks[0], config, colors), shape, config.feather)
+
+
+def _label_areas(labels: LabelMap, shape: tuple[int, int], feather: float) -> list[Tensor]:
+    return [_feather(resize(labels.mask(k), shape), feather) for k in range(len(labels.colors))]
+
+
+def _gray_masks(masks: Sequence[Picture], shape: tuple[int, int], *, may_be_empty: bool) -> list[Tensor]:
     """Return the luminance of each mask: 1 is inside the region; black and transparent pixels are outside."""
     areas = []
     for mask in masks:
         gray = luminance(mask.image) * (1 if mask.alpha is None else mask.alpha)
         area = resize(gray, shape)
-        if area.max() < 0.5:
+        if area.max() < 0.5 and not may_be_empty:
             raise ValueError(
                 f"mask: {mask.name!r} is empty: no pixel is lighter than middle gray; make the region white"
             )
@@ -112,6 +136,11 @@ def _visible(regions: Sequence[Region]) -> tuple[Region, ...]:
     if not found:
         raise ValueError("mask: every region is in a transparent part of the content; move a region to a visible part")
     return found
+
+
+def _styles_of(labels: LabelMap, styles: Sequence[Style], style_masks: Sequence[Picture]) -> list[tuple[Style, ...]]:
+    """Return the styles of each region of a label map."""
+    return _by_color(labels, styles, style_masks) if style_masks else _by_order(labels, styles)
 
 
 def _by_order(labels: LabelMap, styles: Sequence[Style]) -> list[tuple[Style, ...]]:
@@ -136,7 +165,7 @@ def _by_color(labels: LabelMap, styles: Sequence[Style], style_masks: Sequence[P
     maps = []
     for style, mask in zip(styles, style_masks, strict=True):
         _check_proportions("style_mask", mask, style.image, "its style")
-        maps.append(_read("style_mask", mask))
+        maps.append(_read("style_mask", mask, config=None))
     sources = []
     for color in labels.colors:
         found = [
@@ -166,11 +195,11 @@ def _area_of(labels: LabelMap, color: np.ndarray, style: Style) -> Tensor | None
     return visible if visible.max() >= 0.5 else None
 
 
-def _read(name: str, mask: Picture, *, without_black: bool = False) -> LabelMap:
-    """Read a label map; errors start with the name of the setting."""
+def _read(name: str, mask: Picture, config: MethodConfig | None, colors: np.ndarray | None = None) -> LabelMap:
+    """Read a label map, without black where settings keep the content there; errors start with the setting's name."""
     try:
-        labels = read_label_map(mask)
-        return labels.without_black() if without_black else labels
+        labels = read_label_map(mask, colors)
+        return labels.without_black() if config is not None and config.outside == "keep" else labels
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

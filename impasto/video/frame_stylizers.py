@@ -21,6 +21,7 @@ from impasto.optim.schedule import PixelConfig
 from impasto.pipeline.result import Input
 from impasto.pipeline.stylizer import Stylizer
 from impasto.regions.outside import blend_outside
+from impasto.regions.split import region_areas
 from impasto.regions.subject import Anchor, Subject
 from impasto.types import Image, Losses, Step
 from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
@@ -30,8 +31,22 @@ from impasto.video.settings import FRAME_STEPS, VideoSettings
 SPREAD = 0.1
 """Difference to the frame before, root mean square in units of the pixel range, whose term is as large as all other
 losses at the end of the first frame of a shot, at a temporal weight of 1."""
+LEAST_AREA = 1e-4
+"""Fraction of a frame below which a region of a mask that is a clip does not count: an object that is almost gone."""
 RIDGE = 1e-4
 """Weight of the size of the coefficients in the fit of colors, relative to that of the differences."""
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """A frame of the clip, and the regions of its masks."""
+
+    pixels: np.ndarray
+    """`(H, W, 3)`, uint8."""
+    seconds: float
+    """Time of the frame."""
+    masks: tuple[np.ndarray, ...] = ()
+    """Frames of the masks that are clips, `(h, w, 3)`, uint8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +84,7 @@ class FrameStylizer(ABC):
     Args:
         stylizer: method, settings and styles for the first frame of a shot, at the size of the frames.
         settings: settings of the clip.
+        colors: colors of the label map, if the masks are clips, as for `region_areas`.
     """
 
     gaps: tuple[int, ...] = (1,)
@@ -79,8 +95,8 @@ class FrameStylizer(ABC):
     preset: Preset = "medium"
     """Exactness of the optical flow."""
 
-    def __init__(self, stylizer: Stylizer, settings: VideoSettings) -> None:
-        self._stylizer, self._settings = stylizer, settings
+    def __init__(self, stylizer: Stylizer, settings: VideoSettings, colors: np.ndarray | None = None) -> None:
+        self._stylizer, self._settings, self._colors = stylizer, settings, colors
         self._estimator = FlowEstimator(self.preset)
         self._template: Subject | None = None
         self._keyframes = _keyframes(stylizer, settings)
@@ -90,43 +106,56 @@ class FrameStylizer(ABC):
         """Return the entries of the style images."""
         return self._stylizer.styles
 
-    def begin_shot(self, samples: Sequence[np.ndarray]) -> None:
+    def check_masks(self, content: Content) -> None:
+        """Raise `ValueError` if the masks do not match the styles or a frame of the clip."""
+        if self._stylizer.config.mask:
+            self._prepared(content)
+
+    def begin_shot(self, samples: Sequence[Content]) -> None:
         """Prepare for a new shot: regions, and styles in its colors.
 
         Args:
-            samples: frames `(H, W, 3)` that represent it, the first one of the shot and later ones.
+            samples: frames that represent it, the first one of the shot and later ones.
         """
-        self._template = self._stylizer.prepare(_picture(samples[0]))[0]
+        self._template = self._prepared(samples[0])
 
     @abstractmethod
-    def stylize(self, content: np.ndarray, seconds: float, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+    def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame.
 
         Args:
-            content: the frame, `(H, W, 3)` uint8.
-            seconds: its time.
+            content: the frame.
             earlier: the finished frames of the shot at the distances `gaps`, as far as there are any.
             values: those of the first frame of the shot; empty for the first frame itself.
         """
 
-    def _subject(self, image: Image, mix: Sequence[float] | None = None) -> Subject:
+    def _prepared(self, content: Content) -> Subject:
+        masks = [_picture(mask) for mask in content.masks]
+        return self._stylizer.prepare(_picture(content.pixels), masks, self._colors)[0]
+
+    def _subject(self, content: Content, mix: Sequence[float] | None = None) -> Subject:
         """Return the subject of a frame, with other weights of the styles if they are given."""
         assert self._template is not None, "begin_shot comes first"
-        subject = replace(self._template, content=prepare_colors(self._stylizer.config.color, image, [])[0])
+        config, image = self._stylizer.config, _image(content.pixels)
+        regions = self._template.regions
+        if content.masks:
+            shape = (image.shape[-2], image.shape[-1])
+            areas = region_areas(config, [_picture(mask) for mask in content.masks], shape, self._colors)
+            regions = tuple(replace(region, mask=area) for region, area in zip(regions, areas, strict=True))
+        subject = replace(self._template, content=prepare_colors(config.color, image, [])[0], regions=regions)
         return subject if mix is None else mixed(subject, mix)
 
     def _mix(self, seconds: float) -> list[float] | None:
         """Return the weights of the styles at a time; None without keyframes."""
         return mix_at(self._keyframes, seconds, len(self.styles)) if self._keyframes else None
 
-    def _finished(self, stylized: Image, image: Image) -> Image:
-        """Return the output of the method with the colors and the surroundings that the settings select."""
-        config = self._stylizer.config
-        finished = restore_colors(config.color, stylized, image)
-        if config.outside == "keep":
-            assert self._template is not None
-            finished = blend_outside(finished, self._template, image)
-        return finished
+    def _colored(self, stylized: Image, image: Image) -> Image:
+        """Return the output of the method with the colors that the settings select."""
+        return restore_colors(self._stylizer.config.color, stylized, image)
+
+    def _surrounded(self, stylized: Image, image: Image, subject: Subject) -> Image:
+        """Return an output with the content outside the regions, where the settings select that."""
+        return blend_outside(stylized, subject, image) if self._stylizer.config.outside == "keep" else stylized
 
 
 class OnePassFrames(FrameStylizer):
@@ -138,35 +167,39 @@ class OnePassFrames(FrameStylizer):
     samples = 16
     preset = "fast"
 
-    def begin_shot(self, samples: Sequence[np.ndarray]) -> None:
+    def begin_shot(self, samples: Sequence[Content]) -> None:
         """Compute the codes and the means of the shot: the mean over the samples."""
         super().begin_shot(samples)
         assert self._template is not None
         if METHODS[self._stylizer.method].any_style:  # otherwise, the network is found by the style image
-            shape, config = samples[0].shape[:2], self._stylizer.config
+            shape, config = samples[0].pixels.shape[:2], self._stylizer.config
             resized = self._template.resized((shape[0], shape[1]), style_scale=config.style_scale)
             self._template = replace(self._template, regions=resized.regions)
         count = len(self.styles)
         mixes = [[float(i == k) for i in range(count)] for k in range(count)] if self._keyframes else [None]
         self._passes = [self._recorded(samples, mix) for mix in mixes]
 
-    def stylize(self, content: np.ndarray, seconds: float, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+    def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
-        image = _image(content)
-        passes = _mean_passes(self._passes, self._mix(seconds) or [1.0])
-        stylized = self._finished(self._run(self._subject(image), Passes(passes)), image)
+        image, subject = _image(content.pixels), self._subject(content)
+        passes = _mean_passes(self._passes, self._mix(content.seconds) or [1.0])
+        stylized = self._colored(self._run(subject, Passes(passes)), image)
         if 1 in earlier and self._settings.blend > 0:
-            motion = self._estimator.motion(content, earlier[1].content)
+            motion = self._estimator.motion(content.pixels, earlier[1].content)
             before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
             stylized = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
-        return Stylized(_pixels(stylized))
+        return Stylized(_pixels(self._surrounded(stylized, image, subject)))
 
-    def _recorded(self, samples: Sequence[np.ndarray], mix: list[float] | None) -> list[Pass]:
-        """Return the mean of the passes of some frames: statistics over all of them together."""
+    def _recorded(self, samples: Sequence[Content], mix: list[float] | None) -> list[Pass]:
+        """Return the mean of the passes of some frames: statistics over all of them together.
+
+        A region that is empty in a frame has the statistics of the whole frame there.
+        """
         runs = []
-        for pixels in samples:
-            passes = Passes()
-            self._run(self._subject(_image(pixels), mix), passes)
+        for content in samples:
+            passes, subject = Passes(), self._subject(content, mix)
+            regions = tuple(each if each.area > 0 else replace(each, mask=None) for each in subject.regions)
+            self._run(replace(subject, regions=regions), passes)
             runs.append(passes.recorded)
         return _mean_passes(runs, [1 / len(runs)] * len(runs))
 
@@ -191,30 +224,40 @@ class OptimizedFrames(FrameStylizer):
         following: settings of the method for the other frames: one size and few steps.
         settings: settings of the clip.
         on_iteration: called with every step.
+        colors: as for `FrameStylizer`.
     """
 
     def __init__(
-        self, first: Stylizer, following: PixelConfig, settings: VideoSettings, on_iteration: OnIteration | None = None
+        self,
+        first: Stylizer,
+        following: PixelConfig,
+        settings: VideoSettings,
+        on_iteration: OnIteration | None = None,
+        colors: np.ndarray | None = None,
     ) -> None:
-        super().__init__(first, settings)
+        super().__init__(first, settings, colors)
         self.gaps = (1, *sorted(set(settings.long_term)))
         self._following_config, self._on_iteration = following, on_iteration
 
-    def stylize(self, content: np.ndarray, seconds: float, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+    def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
-        config, image = self._stylizer.config, _image(content)
+        config, image = self._stylizer.config, _image(content.pixels)
         method = (self._following if 1 in earlier else self._stylizer.instance).resolved(image)
+        whole = self._subject(content, self._mix(content.seconds))
+        subject = replace(whole, regions=tuple(each for each in whole.regions if each.area >= LEAST_AREA))
+        if not subject.regions:
+            return Stylized(content.pixels, content.pixels, {} if 1 in earlier else {"loss": 0.0})
         with torch_defaults(config.seed, pick_device(config.device)):
-            subject = self._subject(image, self._mix(seconds))
             if 1 in earlier:
-                start, anchors = self._continued(content, image, earlier, values)
+                start, anchors = self._continued(content.pixels, image, earlier, values)
                 subject = replace(subject, start=start, anchors=anchors)
             best = self._best_step(method.run(subject))
             raw = resize(best.image(), (image.shape[-2], image.shape[-1]))
         changes_colors = config.color in ("luminance", "histogram") or config.outside == "keep"
         state = _pixels(raw) if changes_colors else None
         values = {} if 1 in earlier else {"loss": best.loss}
-        return Stylized(_pixels(self._finished(quantize(raw), image)), state, values, best.losses)
+        finished = self._surrounded(self._colored(quantize(raw), image), image, whole)
+        return Stylized(_pixels(finished), state, values, best.losses)
 
     @cached_property
     def _following(self) -> Method:
@@ -260,6 +303,7 @@ def frame_stylizer(
     shape: tuple[int, int],
     method_settings: dict[str, Any],
     on_iteration: OnIteration | None = None,
+    colors: np.ndarray | None = None,
 ) -> FrameStylizer:
     """Return the stylizer of the frames of a clip.
 
@@ -270,6 +314,7 @@ def frame_stylizer(
         shape: height and width of the frames, in pixels.
         method_settings: settings of the method.
         on_iteration: called with every step of an optimization.
+        colors: as for `FrameStylizer`.
 
     Raises:
         ValueError: in one line, for settings and styles that are wrong.
@@ -278,12 +323,12 @@ def frame_stylizer(
     ending = {"sizes": (*sizes[:-1], size)} if sizes else {}
     first = Stylizer(style, method, **{**method_settings, "size": size, **ending})
     if isinstance(first.instance, FeedForward):
-        return OnePassFrames(first, settings)
+        return OnePassFrames(first, settings, colors)
     assert isinstance(first.config, PixelConfig)
     steps = settings.frame_steps or FRAME_STEPS[first.config.quality]
     kept = {name: value for name, value in method_settings.items() if name not in ("tolerance", "coarsest")}
     config = configure(method, {**kept, "size": size, "sizes": (size,), "steps": steps})
-    return OptimizedFrames(first, config, settings, on_iteration)
+    return OptimizedFrames(first, config, settings, on_iteration, colors)
 
 
 def _keyframes(stylizer: Stylizer, settings: VideoSettings) -> tuple[Keyframe, ...]:

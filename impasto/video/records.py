@@ -80,7 +80,7 @@ def description(
         "settings": {name: value for name, value in settings_of(config).items() if name not in ignored},
         "video": settings_of(video),
         "inputs": [
-            asdict(Input("content", str(clip.path.absolute()), clip.path.name, _digest(clip))),
+            asdict(Input("content", str(clip.path.absolute()), clip.path.name, _digest(clip.path))),
             *map(asdict, (*styles, *masks)),
         ],
         "versions": {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
@@ -106,12 +106,12 @@ def save_record(result: VideoResult) -> None:
 
 
 def _entry(role: Literal["mask", "style_mask"], file: str) -> Input:
-    return Input(role, str(Path(file).absolute()), Path(file).name, sha256_of(Path(file)))
+    return Input(role, str(Path(file).absolute()), Path(file).name, _digest(Path(file)))
 
 
-def _digest(clip: Clip) -> str:
+def _digest(path: Path) -> str:
     """Return the SHA-256 of the file, or of the files of a folder."""
-    if clip.path.is_file():
-        return sha256_of(clip.path)
-    digests = (sha256_of(file) for file in sorted(clip.path.iterdir()) if file.is_file())
+    if path.is_file():
+        return sha256_of(path)
+    digests = (sha256_of(file) for file in sorted(path.iterdir()) if file.is_file())
     return hashlib.sha256("".join(digests).encode()).hexdigest()

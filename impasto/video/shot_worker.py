@@ -10,8 +10,8 @@ import numpy as np
 
 from impasto.executors import IsStopped
 from impasto.types import Losses
-from impasto.video.clip import Clip, Frame
-from impasto.video.frame_stylizers import Earlier, EarlierFrame, FrameStylizer
+from impasto.video.clip import Clip
+from impasto.video.frame_stylizers import Content, Earlier, EarlierFrame, FrameStylizer
 from impasto.video.shots import Shot
 from impasto.video.work_folder import WorkFolder
 
@@ -29,15 +29,23 @@ class ShotWorker:
         shape: height and width of the frames, in pixels.
         frames: stylizes the frames of a shot.
         work: the finished frames.
+        masks: masks that are clips, with the frames of the clip.
 
     Raises:
         ValueError: if this machine does not see the work folder.
     """
 
-    def __init__(self, clip: Clip, shape: tuple[int, int], frames: FrameStylizer, work: WorkFolder) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        shape: tuple[int, int],
+        frames: FrameStylizer,
+        work: WorkFolder,
+        masks: tuple[Clip, ...] = (),
+    ) -> None:
         work.check_shared()
         self._frames, self._work = frames, work
-        self._contents, self._samples = _Reader(clip, shape), _Reader(clip, shape)
+        self._contents, self._samples = (_Reader(clip, shape, masks) for _ in range(2))
 
     def __call__(self, shot: Shot, is_stopped: IsStopped) -> Iterator[FrameReport]:
         """Stylize the frames of a shot that are not finished; yield a report after each one."""
@@ -46,18 +54,18 @@ class ShotWorker:
             return
         wanted = shot.spread(self._frames.samples)
         samples = self._samples.between(shot.first, wanted[-1] + 1)
-        self._frames.begin_shot([frame.pixels for index, frame in samples if index in wanted])
+        self._frames.begin_shot([content for index, content in samples if index in wanted])
         contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))  # the last one is the frame before
-        for index, frame in self._contents.between(shot.first, shot.end):
+        for index, content in self._contents.between(shot.first, shot.end):
             if index >= done:
                 earlier = self._earlier(index, shot, contents)
                 values = self._work.values(shot.first) if index > shot.first else {}
-                stylized = self._frames.stylize(frame.pixels, float(frame.time), earlier, values)
+                stylized = self._frames.stylize(content, earlier, values)
                 self._work.write(index, stylized.pixels, stylized.values, stylized.state)
                 yield index, stylized.losses
                 if is_stopped():
                     return
-            contents.append(frame.pixels)
+            contents.append(content.pixels)
 
     def _earlier(self, index: int, shot: Shot, contents: deque[np.ndarray]) -> Earlier:
         """Return the finished frames of the shot that a frame needs."""
@@ -65,20 +73,27 @@ class ShotWorker:
         return {gap: EarlierFrame(contents[-gap], partial(self._work.read_state, index - gap)) for gap in gaps}
 
 
+def read_contents(clip: Clip, shape: tuple[int, int], masks: tuple[Clip, ...]) -> Iterator[Content]:
+    """Yield the frames of a clip at a height and width, with those of its masks at their own."""
+    readers = [mask.frames() for mask in masks]
+    for frame in clip.frames(shape):
+        yield Content(frame.pixels, float(frame.time), tuple(next(reader).pixels for reader in readers))
+
+
 class _Reader:
-    """Reads parts of a clip; a part after the last one continues to decode there."""
+    """Reads parts of a clip and its masks; a part after the last one continues to decode there."""
 
-    def __init__(self, clip: Clip, shape: tuple[int, int]) -> None:
-        self._clip, self._shape = clip, shape
+    def __init__(self, clip: Clip, shape: tuple[int, int], masks: tuple[Clip, ...]) -> None:
+        self._clip, self._shape, self._masks = clip, shape, masks
         self._next = 0
-        self._frames = clip.frames(shape)
+        self._contents = read_contents(clip, shape, masks)
 
-    def between(self, first: int, end: int) -> Iterator[tuple[int, Frame]]:
+    def between(self, first: int, end: int) -> Iterator[tuple[int, Content]]:
         """Yield the frames from one index to before another one, with their indices."""
         if first < self._next:
-            self._next, self._frames = 0, self._clip.frames(self._shape)
+            self._next, self._contents = 0, read_contents(self._clip, self._shape, self._masks)
         while self._next < end:
-            frame = next(self._frames)
+            content = next(self._contents)
             self._next += 1
             if self._next > first:
-                yield self._next - 1, frame
+                yield self._next - 1, content

@@ -23,9 +23,10 @@ from impasto.types import Step
 from impasto.video.clip import Clip, Frame, open_clip
 from impasto.video.encoding import FORMATS
 from impasto.video.frame_stylizers import frame_stylizer
+from impasto.video.mask_clips import check_mask_times, open_mask_clips
 from impasto.video.records import VideoResult, check_video_record, description, save_record
 from impasto.video.settings import NOT_FOR_CLIPS, VideoSettings
-from impasto.video.shot_worker import FrameReport, ShotWorker
+from impasto.video.shot_worker import FrameReport, ShotWorker, read_contents
 from impasto.video.shots import Scan, scan
 from impasto.video.work_folder import WorkFolder
 from impasto.video.writing import check_clip_output, write_clip
@@ -101,17 +102,21 @@ class _Job:
         on_step: OnStep | None,
     ) -> None:
         self._clip = open_clip(clip, start=video.start, duration=video.duration, fps=video.fps)
+        masks = open_mask_clips(settings.get("mask"), self._clip)
         check_clip_output(output)
         check_video_record(output)
         self._output, self._method, self._video = output, method, video
         self._config = configure(method, settings)
         self._shape = _final_shape(self._clip, METHODS[method].final_size(self._config), output)
-        self._frames = frame_stylizer(style, method, video, self._shape, settings, on_step)
+        self._masks = masks.clips
+        self._frames = frame_stylizer(style, method, video, self._shape, settings, on_step, masks.colors)
 
     def run(self, on_frame: OnStep | None, executor: Executor | None, workers: int, *, restart: bool) -> VideoResult:
         """Stylize all frames that are not finished, and write the output."""
         began = time.perf_counter()
         found = scan(self._clip)
+        check_mask_times(self._masks, found.times)
+        self._frames.check_masks(next(read_contents(self._clip, self._shape, self._masks)))
         facts = description(self._clip, self._frames.styles, self._method, self._config, self._video, self._shape)
         work = WorkFolder(self._output.with_name(f"{self._output.name}.work"), facts, restart=restart)
         done = work.done
@@ -135,7 +140,7 @@ class _Job:
         self, found: Scan, work: WorkFolder, executor: Executor | None, workers: int, is_stopped: IsStopped
     ) -> Iterator[FrameReport]:
         """Stylize the shots that are not finished, and yield the reports of the frames."""
-        start = partial(ShotWorker, self._clip, self._shape, self._frames, work)
+        start = partial(ShotWorker, self._clip, self._shape, self._frames, work, self._masks)
         shots = [shot for shot in found.shots if work.first_missing(shot.first, shot.end) < shot.end]
         if executor is None:
             worker = start()

@@ -1,0 +1,104 @@
+"""Masks that are clips: regions move with the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from moving_window import SIZE, window_frames
+from small_clip import write_video
+
+import impasto
+from impasto.video import open_clip
+
+GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 8, "frame_steps": 4, "loss_scales": 1}
+FRAMES = window_frames(4, sprite=False)
+LEFTS = (8, 32, 56)
+"""Left side of the white area of each frame of the mask; it is absent in the fourth one."""
+WIDTH = 28
+
+
+def area(left: int, margin: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of the white area, smaller by a margin on each side."""
+    return np.s_[8 + margin : 56 - margin, left + margin : left + WIDTH - margin]
+
+
+def mask_frames(background: int = 0) -> list[np.ndarray]:
+    frames = [np.full((*SIZE, 3), background, np.uint8) for _ in FRAMES]
+    for frame, left in zip(frames, LEFTS, strict=False):
+        frame[area(left)] = 255 - background
+    return frames
+
+
+def lossless(path: Path, frames: list[np.ndarray], **options: Any) -> Path:
+    return write_video(path, frames, codec="ffv1", pixels="bgr0", **options)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lossless(tmp_path_factory.mktemp("clip") / "clip.mkv", FRAMES)
+
+
+def frames_of(clip: Path, output: Path, style: Any, **settings: Any) -> list[np.ndarray]:
+    impasto.stylize_video(clip, style, output, size=96, feather=0, **settings)
+    return [frame.pixels.astype(int) for frame in open_clip(output).frames()]
+
+
+@pytest.mark.parametrize("settings", [{}, GATYS], ids=["micro", "gatys"])
+def test_a_region_follows_the_mask_and_the_rest_is_unchanged(
+    clip: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    mask = write_video(tmp_path / "mask.mp4", mask_frames())
+    output = frames_of(clip, tmp_path / "out.mkv", "mosaic", mask=str(mask), outside="keep", **settings)
+    for frame, content, left in zip(output, FRAMES, LEFTS, strict=False):
+        change = np.abs(frame - content).mean(-1)
+        assert change[area(left, 4)].mean() > 8
+        change[area(left, -3)] = 0
+        assert change.max() <= 2
+    assert np.abs(output[3] - FRAMES[3]).max() <= 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_region_has_its_style(clip: Path, tmp_path: Path, count: int) -> None:
+    """The regions of a label map that is a folder, and of one gray mask per style."""
+    masks = [tmp_path / "white", tmp_path / "black.mkv"][:count]
+    masks[0].mkdir()
+    for number, frame in enumerate(mask_frames()):
+        impasto.save_image(impasto.load_image(frame), masks[0] / f"{number}.png")
+    lossless(tmp_path / "black.mkv", mask_frames(255))
+    white, black = ("mosaic", "inkwash")
+    styles = [black, white] if count == 1 else [white, black]  # a label map counts from dark to light
+    output = frames_of(clip, tmp_path / "out.mkv", styles, mask=[*map(str, masks)], fps=25, blend=0)
+    alone = {style: frames_of(clip, tmp_path / f"{style}.mkv", style, blend=0) for style in styles}
+    for i, left in enumerate(LEFTS):
+        inside = {style: np.abs(output[i] - alone[style][i])[area(left, 4)].mean() for style in styles}
+        assert inside[white] < 0.5 * inside[black]
+    empty = {style: np.abs(output[3] - alone[style][3]).mean() for style in styles}
+    assert empty[black] < 0.5 * empty[white]
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "text"),
+    [
+        (mask_frames()[:3], {}, r"mask: 'mask.mkv' has 3 frames, but the clip has 4"),
+        (mask_frames(), {"milliseconds": (0, 40, 90, 120, 160)}, r"mask: frame 3 of 'mask.mkv' is at 0.090 s, but"),
+        ([frame[:, :64] for frame in mask_frames()], {}, "'mask.mkv' is 64x64 pixels and the clip 96x64"),
+        ([FRAMES[0] * 0] * 4, {}, "it is black everywhere"),
+    ],
+)
+def test_a_mask_that_does_not_fit_gives_one_line(
+    clip: Path, tmp_path: Path, frames: list[np.ndarray], options: dict[str, Any], text: str
+) -> None:
+    mask = lossless(tmp_path / "mask.mkv", frames, **options)
+    with pytest.raises(ValueError, match=text):
+        impasto.stylize_video(clip, "mosaic", tmp_path / "out.mp4", size=96, mask=str(mask), outside="keep")
+    assert [path.name for path in tmp_path.iterdir()] == ["mask.mkv"]
+
+
+def test_clips_and_images_are_not_mixed(clip: Path, tmp_path: Path) -> None:
+    impasto.save_image(impasto.load_image(mask_frames()[0]), tmp_path / "mask.png")
+    masks = [str(tmp_path / "mask.png"), str(clip)]
+    with pytest.raises(ValueError, match="mask: some masks are clips and others are images"):
+        impasto.stylize_video(clip, ["mosaic", "inkwash"], tmp_path / "out.mp4", size=96, mask=masks)
