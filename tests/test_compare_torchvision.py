@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
+from support import TIMEOUT, ForkedProcess
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_without_torchvision_the_script_says_that_it_has_not_run() -> None:
+def test_without_torchvision_the_script_says_that_it_has_not_run(tmp_path: Path) -> None:
     code = "import runpy, sys; sys.modules['torchvision'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
-    command = [sys.executable, "-c", code, str(ROOT / "tools/compare_torchvision.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    process = ForkedProcess(tmp_path, code, ROOT / "tools/compare_torchvision.py")
+    printed = process.communicate(TIMEOUT)
     text = "compare_torchvision: not run, because torchvision is not installed: pip install torchvision\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, text, "")
+    assert (process.returncode, *printed) == (2, text, "")
 
 
 def test_proportional_features_are_equal_and_others_are_not() -> None:

@@ -127,6 +127,7 @@ def test_an_example_is_a_new_file_that_needs_no_other_example(path: str) -> None
         assert wrong_imports(path.removesuffix(".py").removeprefix("impasto/"), PARTS[path]) == []
 
 
+@pytest.mark.slow
 def test_every_example_works_after_its_file_is_added_and_is_listed_everywhere(tmp_path: Path) -> None:
     """One process for all of them, which prefers this copy to the installed package; warnings are errors."""
     for folder in ("impasto", "tools"):

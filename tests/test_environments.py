@@ -50,8 +50,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "variables",
     [
-        pytest.param(C_LOCALE, id="C locale"),
-        pytest.param({"HOME": None, "USERPROFILE": None, "XDG_CACHE_HOME": None}, id="no home"),
+        pytest.param(
+            {**C_LOCALE, "HOME": None, "USERPROFILE": None, "XDG_CACHE_HOME": None}, id="C locale and no home"
+        ),
         pytest.param({"HOME": NAME, "XDG_CACHE_HOME": f"{NAME}/cache"}, id="home that cannot be written"),
     ],
 )

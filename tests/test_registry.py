@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
+from support import TIMEOUT, ForkedProcess
 
 from impasto.backbones import BACKBONES, Backbone
 from impasto.losses import LOSSES, FeatureLoss
@@ -130,8 +129,8 @@ class Brightness(Metric):
 '''
 
 
-def run_metrics(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
-    """Run `impasto metrics` in a process in which a package with a metric is installed."""
+def run_metrics(folder: Path, source: str) -> tuple[int | None, str, str]:
+    """Run `impasto metrics` in a process where a package with a metric is installed."""
     (folder / "lightmeter.py").write_text(source)
     metadata = folder / "lightmeter-1.0.dist-info"
     metadata.mkdir()
@@ -139,21 +138,21 @@ def run_metrics(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     (metadata / "entry_points.txt").write_text("[impasto.metrics]\nbrightness = lightmeter\n")
     pictures = ["woodcut", "mosaic", str(resolve("woodcut"))]
     arguments = ["metrics", *pictures, "--backbone", "tiny", "--metrics", "brightness", "--json"]
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
-    command = [sys.executable, "-m", "impasto", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    code = "import sys; from impasto.cli import main; sys.path.insert(0, sys.argv[1]); sys.exit(main(sys.argv[2:]))"
+    process = ForkedProcess(folder, code, folder, *arguments)
+    out, err = process.communicate(TIMEOUT)
+    return process.returncode, out, err
 
 
 def test_a_metric_of_another_package_is_found_by_its_entry_point(tmp_path: Path) -> None:
-    done = run_metrics(tmp_path, PLUG_IN)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)
+    status, out, err = run_metrics(tmp_path, PLUG_IN)
+    assert status == 0, err
+    rows = json.loads(out)
     assert rows["style_copy"]["brightness"] < 0.01 < rows["metrics"]["brightness"] == rows["identity"]["brightness"]
 
 
 def test_a_package_that_fails_to_import_is_named_in_one_line(tmp_path: Path) -> None:
-    done = run_metrics(tmp_path, "import lpips_that_is_not_there")
-    assert done.returncode == 2
-    assert done.stderr.startswith("impasto: the metric 'brightness' of the package lightmeter: No module named")
-    assert done.stderr.count("\n") == 1
+    status, _, err = run_metrics(tmp_path, "import lpips_that_is_not_there")
+    assert status == 2
+    assert err.startswith("impasto: the metric 'brightness' of the package lightmeter: No module named")
+    assert err.count("\n") == 1
