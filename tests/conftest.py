@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -20,6 +21,12 @@ if sys.__stdin__ is None:  # it is closed, and what replaces it in pytest has no
     sys.__stdin__ = open(os.devnull, encoding="utf-8")  # noqa: SIM115
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` ignores it, and commands respect that
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the modules and tests, a million objects, from all later collections of garbage: a quarter of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def small(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "small" not in RECIPES  # fills the registry
     monkeypatch.setitem(RECIPES._parts, "small", Small)
     monkeypatch.setattr(impasto.curves, "_svg", lambda _: b"")  # takes a third of a second
+    monkeypatch.setattr(impasto.curves, "gc", SimpleNamespace(collect=lambda: None))  # a tenth, and has nothing to do
     monkeypatch.chdir(pictures)
 
 
