@@ -1,4 +1,7 @@
-"""The page of the studio in a real browser, Debian's Chromium. Each viewport has one page, which its tests share."""
+"""The page of the studio in a real browser, Debian's Chromium. Each viewport has one page, which its tests share.
+
+A dozen tests that use every tab are quick; the others are slow tests, because each takes 3 to 5 s in Chromium.
+"""
 
 from __future__ import annotations
 
@@ -276,12 +279,14 @@ def test_a_reload_shows_the_running_job_and_the_choices_again(visit: Visit, stud
     assert newest_record(studio)["stopped"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_the_address_of_a_job_shows_its_picture_after_a_restart(visit: Visit, earlier_key: str) -> None:
     visit.goto(f"#job={earlier_key}")
     visit.page.locator(f"#stage .after[src='pictures/{earlier_key}.png']").wait_for()
     assert visit.page.locator("#download").get_attribute("href") == f"pictures/{earlier_key}.png"
 
 
+@pytest.mark.slow
 def test_every_tab_shows_the_queue_and_stops_its_jobs(visit: Visit, studio: Studio) -> None:
     page = visit.page
     visit.set(steps=ENDLESS)
@@ -329,6 +334,7 @@ def test_files_are_dropped_and_pasted_anywhere_on_the_page(visit: Visit, studio:
     page.locator("#gallery-grid li", has_text="dune in the style of sea").first.wait_for()
 
 
+@pytest.mark.slow
 def test_ones_own_style_replaces_the_chosen_one_unless_styles_are_blended(visit: Visit, studio: Studio) -> None:
     page = visit.page
     visit.upload("styles", ("waves.png", random_picture(seed=34)))
@@ -343,6 +349,7 @@ def test_ones_own_style_replaces_the_chosen_one_unless_styles_are_blended(visit:
     assert newest_record(studio)["settings"]["style_mix"] == [50, 20]
 
 
+@pytest.mark.slow
 def test_another_photo_resets_download_and_keep_painting(visit: Visit, studio: Studio) -> None:
     page = visit.page
     visit.paint()
@@ -355,6 +362,7 @@ def test_another_photo_resets_download_and_keep_painting(visit: Visit, studio: S
     assert "content=coffee" in (page.locator("#stage .after").get_attribute("src") or "")
 
 
+@pytest.mark.slow
 def test_settings_survive_a_change_of_technique(visit: Visit, studio: Studio) -> None:
     page = visit.page
     visit.set(strength=80, size=96, style_loss="bures")
@@ -402,6 +410,7 @@ def test_a_running_job_is_changed_stopped_and_continued_at_another_size(visit: V
     assert studio.service.history.entry(fourth).summary["width"] == 192
 
 
+@pytest.mark.slow
 def test_a_picture_of_one_pass_offers_no_continuation_and_tells_why(visit: Visit, studio: Studio) -> None:
     page = visit.page
     visit.method("micro")
@@ -413,6 +422,7 @@ def test_a_picture_of_one_pass_offers_no_continuation_and_tells_why(visit: Visit
     assert page.locator("#download").get_attribute("href") == f"pictures/{key}.png"
 
 
+@pytest.mark.slow
 def test_the_size_may_be_zero_or_larger_than_the_slider(visit: Visit, studio: Studio) -> None:
     visit.upload("contents", ("small.png", random_picture(size=(60, 50), seed=35)))
     visit.page.locator("#contents label:has(:checked)", has_text="small").wait_for()
@@ -441,6 +451,7 @@ def test_every_file_that_cannot_be_read_is_named_until_its_message_is_closed(vis
     assert errors.count() == 1
 
 
+@pytest.mark.slow
 def test_an_animation_and_weights_that_are_missing_are_mentioned(visit: Visit, studio: Studio) -> None:
     page = visit.page
     frames = [PIL.Image.new("RGB", (40, 30), color) for color in ("red", "blue")]
@@ -459,6 +470,7 @@ def test_an_animation_and_weights_that_are_missing_are_mentioned(visit: Visit, s
 # --- the stage ---
 
 
+@pytest.mark.slow
 def test_the_divider_is_dragged_on_the_picture_with_before_on_the_left(visit: Visit) -> None:
     page = visit.page
     after = page.locator("#stage .after")
@@ -483,6 +495,7 @@ def test_the_divider_is_dragged_on_the_picture_with_before_on_the_left(visit: Vi
     assert page.get_by_label("Before and after").get_attribute("aria-valuenow") == "60"
 
 
+@pytest.mark.slow
 def test_a_cut_out_lies_on_a_checkerboard_and_not_on_the_photo(visit: Visit) -> None:
     page = visit.page
     visit.upload("contents", ("cut-out.png", cut_out()))
@@ -496,6 +509,7 @@ def test_a_cut_out_lies_on_a_checkerboard_and_not_on_the_photo(visit: Visit) -> 
     )
 
 
+@pytest.mark.slow
 def test_instant_versions_appear_on_the_styles_and_on_the_stage(visit: Visit) -> None:
     page = visit.page
     visit.choose("contents", "rocket")
@@ -507,6 +521,7 @@ def test_instant_versions_appear_on_the_styles_and_on_the_stage(visit: Visit) ->
     assert page.locator("#status").inner_text() == "Instant preview."
 
 
+@pytest.mark.slow
 def test_buttons_stay_in_their_place_while_a_job_runs(visit: Visit) -> None:
     page = visit.page
     page.locator("#stage .after").evaluate("each => each.decode()")
@@ -526,6 +541,7 @@ def test_buttons_stay_in_their_place_while_a_job_runs(visit: Visit) -> None:
     assert box["y"] + box["height"] < DESKTOP["height"]
 
 
+@pytest.mark.slow
 def test_shortcuts_paint_and_stop(visit: Visit) -> None:
     page = visit.page
     visit.set(steps=ENDLESS)
@@ -539,6 +555,7 @@ def test_shortcuts_paint_and_stop(visit: Visit) -> None:
 # --- gallery, comparison, regions, lab ---
 
 
+@pytest.mark.slow
 def test_the_last_card_of_the_gallery_opens_on_the_screen_and_arrow_keys_walk(visit: Visit, studio: Studio) -> None:
     page = visit.page
     for style in ("mosaic", "woodcut"):
@@ -560,6 +577,7 @@ def test_the_last_card_of_the_gallery_opens_on_the_screen_and_arrow_keys_walk(vi
     dialog.wait_for(state="detached")
 
 
+@pytest.mark.slow
 def test_a_result_is_edited_in_paint_and_shown_there(visit: Visit, earlier_key: str) -> None:
     page = visit.page
     visit.goto("#gallery")
@@ -571,6 +589,7 @@ def test_a_result_is_edited_in_paint_and_shown_there(visit: Visit, earlier_key: 
     assert page.locator("#setting-size").input_value() == "64"
 
 
+@pytest.mark.slow
 def test_a_result_of_an_earlier_run_is_painted_again_bit_for_bit(
     visit: Visit, studio: Studio, earlier_key: str
 ) -> None:
@@ -610,6 +629,7 @@ def test_results_are_found_starred_packed_deleted_and_restored(visit: Visit, stu
     assert history.has(key)
 
 
+@pytest.mark.slow
 def test_versions_of_a_picture_share_a_card(visit: Visit) -> None:
     page = visit.page
     first = visit.paint()
@@ -620,6 +640,7 @@ def test_versions_of_a_picture_share_a_card(visit: Visit) -> None:
     assert page.locator(f"#gallery-grid [data-key='{first}']").count() == 0
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_picture_of_impasto_are_used_when_it_is_dropped(visit: Visit, studio: Studio) -> None:
     page = visit.page
     visit.set(strength=85)
@@ -658,6 +679,7 @@ def test_techniques_are_compared_in_a_table_that_survives_a_reload(visit: Visit)
     assert page.locator("#setting-strength").input_value() == "70"
 
 
+@pytest.mark.slow
 def test_a_comparison_is_stopped(visit: Visit, studio: Studio) -> None:
     page = visit.page
     page.locator("nav [data-tab=compare]").click()
@@ -730,6 +752,7 @@ def test_an_experiment_is_browsed(visit: Visit) -> None:
 # --- words, keyboard, phone ---
 
 
+@pytest.mark.slow
 def test_three_techniques_are_shown_and_the_others_are_folded(visit: Visit) -> None:
     page = visit.page
     visible = [each for each in page.locator("#techniques .card").all() if each.is_visible()]
@@ -786,6 +809,7 @@ def test_the_page_can_be_used_with_the_keyboard_alone(visit: Visit, studio: Stud
     assert page.evaluate("document.activeElement.closest('#gallery-grid') !== null")
 
 
+@pytest.mark.slow
 def test_an_upload_is_removed_by_a_key_and_the_removal_undone(visit: Visit) -> None:
     page = visit.page
     visit.upload("contents", ("owl.png", random_picture(seed=37)))
@@ -797,6 +821,7 @@ def test_an_upload_is_removed_by_a_key_and_the_removal_undone(visit: Visit) -> N
     owl.wait_for()
 
 
+@pytest.mark.slow
 def test_a_phone_finds_the_address_in_a_qr_code(visit: Visit) -> None:
     import cv2
 
@@ -811,6 +836,7 @@ def test_a_phone_finds_the_address_in_a_qr_code(visit: Visit) -> None:
     page.keyboard.press("Escape")
 
 
+@pytest.mark.slow
 def test_a_dropped_clip_is_painted_found_after_a_reload_and_played(
     visit: Visit, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -853,6 +879,7 @@ def test_a_dropped_clip_is_painted_found_after_a_reload_and_played(
     page.locator("#video-list li").wait_for(state="detached")
 
 
+@pytest.mark.slow
 def test_two_pages_at_once_show_their_own_jobs(visit: Visit, studio: Studio) -> None:
     other = Visit(visit.page.context.browser.new_page(), studio.url)  # type: ignore[union-attr]
     other.reset()
@@ -942,6 +969,7 @@ def touch(page: Page, paths: list[list[tuple[float, float]]]) -> None:
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
+@pytest.mark.slow
 def test_a_phone_draws_regions_with_a_finger_and_shares_the_picture(phone: Visit) -> None:
     page = phone.page
     page.locator("#blend").check()
