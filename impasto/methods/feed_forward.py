@@ -27,6 +27,7 @@ from impasto.methods.tiles import (
     replay_means,
     split_into_tiles,
 )
+from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, input_noise
 from impasto.networks.statistics import Measure
 from impasto.optim.schedule import fitted_shape
 from impasto.regions.subject import Region, Subject
@@ -45,6 +46,10 @@ Preprocess = Callable[[Image, int, int], Image]
 
 def _unchanged(piece: Image, top: int, left: int) -> Image:
     return piece
+
+
+def _add_noise(noise: Tensor, piece: Image, top: int, left: int) -> Image:
+    return add_input_noise(piece, noise, top, left)
 
 
 class Pass(NamedTuple):
@@ -154,31 +159,35 @@ def stylize_cascade(
     networks: Sequence[Network],
     subject: Subject,
     passes: Passes,
-    preprocess: Preprocess = _unchanged,
     *,
+    fade_noise: bool = True,
     blend: bool = False,
 ) -> Image:
-    """Stylize a subject with a cascade of networks.
+    """Stylize a subject with a cascade of networks, of which the first receives noise in addition to the content image.
 
     Args:
         config: the settings.
         networks: each network takes the output of the one before it as its content image.
         subject: content image and regions with their style images, at their own sizes, on the CPU.
         passes: record of the passes.
-        preprocess: what is done to the input of every network.
+        fade_noise: below a strength of 50, reduce the noise in proportion to it; unnecessary for a network that was
+            trained to remove it.
         blend: at a strength below 50, mix the output with the content image instead of their codes; for networks that
             do not reproduce an image with its own code.
 
     Returns:
         The stylized image `(1, 3, H, W)`, on the CPU.
     """
+    noise = input_noise(*NOISE_SIZE, config.seed)
 
     def stylize(content: Image, region: Region) -> Image:
         fraction, image = style_fraction(config.strength) * region.strength, content
+        preprocess: Preprocess = functools.partial(_add_noise, min(1.0, fraction) * noise if fade_noise else noise)
         for network in networks:
             of_code = max(1.0, fraction) if blend else fraction
             encode = functools.partial(_encode_region, network, image, region, of_code, config.tile)
             image = passes.apply(network, image, encode, region.support, config.tile, preprocess)
+            preprocess = _unchanged
         return torch.lerp(content, image, fraction) if blend and fraction < 1 else image
 
     return blend_regions(config, subject, [stylize] * len(subject.regions))

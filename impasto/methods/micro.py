@@ -15,7 +15,7 @@ from impasto.devices import pick_device
 from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
 from impasto.networks.adapted_styles import AdaptedStyle, StyleImage, adapted_styles, check_adapted
-from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
+from impasto.networks.micro import Micro
 from impasto.networks.weights_io import load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Image
@@ -50,13 +50,8 @@ class MicroMethod(FeedForward):
             ValueError: if the weights were adapted to other styles, or for the color setting `moments` with such ones.
         """
         self._check_styles(subject)
-        noise = input_noise(*NOISE_SIZE, self.config.seed)
-
-        def add_noise(piece: Image, top: int, left: int) -> Image:
-            return add_input_noise(piece, noise, top, left)
-
         is_adapted = bool(self._styles)
-        return stylize_cascade(self.config, [self.network], subject, passes, add_noise, blend=is_adapted)
+        return stylize_cascade(self.config, [self.network], subject, passes, fade_noise=False, blend=is_adapted)
 
     def _check_styles(self, subject: Subject) -> None:
         """Check that the weights are for the style images of a subject."""

@@ -20,8 +20,8 @@ from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
 from impasto.networks.adapted_styles import adapted_styles
+from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, coarse_noise, enlarge_noise
 from impasto.networks.johnson_styles import StyleModel, find_style_models, load_johnson
-from impasto.networks.micro import NOISE_SIZE, add_input_noise, coarse_noise, enlarge_noise
 from impasto.networks.statistics import measure_untiled
 from impasto.types import Image
 
@@ -101,17 +101,18 @@ class CodeModel(nn.Module):
 
     Args:
         network: a network for any style.
-        noise: random numbers of the input noise (`coarse_noise`), or None. The enlarged map would be most of a file.
+        noise: random numbers of the input noise (`coarse_noise`). The enlarged map would be most of a file.
+        fade_noise: as for `stylize_cascade`.
     """
 
-    noise: Tensor | None
+    noise: Tensor
 
-    def __init__(self, network: nn.Module, noise: Sequence[Tensor] | None = None) -> None:
+    def __init__(self, network: nn.Module, noise: Sequence[Tensor], *, fade_noise: bool) -> None:
         super().__init__()
         self.encoder = EncoderModel(network)
-        self._shapes = [each.shape for each in noise or ()]
+        self._shapes, self._fade_noise = [each.shape for each in noise], fade_noise
         # One tensor: small ones would be enlarged by the optimizer of the export.
-        self.register_buffer("noise", torch.cat([each.flatten() for each in noise]) if noise else None)
+        self.register_buffer("noise", torch.cat([each.flatten() for each in noise]))
 
     def forward(self, content: Image, code: Code, strength: Tensor) -> Image:
         """Return the stylized image `(1, 3, H, W)` in [0, 1], for a strength of 0 to 100 as a scalar."""
@@ -119,11 +120,10 @@ class CodeModel(nn.Module):
         own = self.encoder(content)
         mixed = tuple(mine * (1 - fraction) + given * fraction for mine, given in zip(own, code, strict=True))
         network: Network = self.encoder.network  # type: ignore[assignment]
-        return _run(network, content, mixed, self._enlarged_noise())
+        noise = self._enlarged_noise()
+        return _run(network, content, mixed, noise * fraction.clamp(max=1) if self._fade_noise else noise)
 
-    def _enlarged_noise(self) -> Tensor | None:
-        if self.noise is None:
-            return None
+    def _enlarged_noise(self) -> Tensor:
         parts = torch.split(self.noise, [shape.numel() for shape in self._shapes])
         return enlarge_noise([part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)])
 
@@ -202,7 +202,7 @@ def code_model(model: str, weights: Path | None = None) -> CodeModel:
     """
     method: Any = METHODS[model]
     network = method(method.Config(device="cpu", precision="fp32", weights=weights)).network
-    return CodeModel(network, coarse_noise(*NOISE_SIZE, 0) if model == "micro" else None).eval()
+    return CodeModel(network, coarse_noise(*NOISE_SIZE, 0), fade_noise=model != "micro").eval()
 
 
 def _run(network: Network, content: Image, code: Code, noise: Tensor | None = None) -> Image:

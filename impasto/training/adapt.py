@@ -29,7 +29,8 @@ from impasto.files import check_replaceable, check_writable, same_file
 from impasto.images import MIN_SIDE, Source, fit, open_picture, resize
 from impasto.methods.micro import MicroMethod
 from impasto.networks.adapted_styles import AdaptedStyle, adapted_styles, encode_style, styles_metadata
-from impasto.networks.micro import Code, Micro, input_noise
+from impasto.networks.input_noise import input_noise
+from impasto.networks.micro import Code, Micro
 from impasto.networks.weights_io import load_weights, save_weights
 from impasto.samples import resolve
 from impasto.training.augmentation import random_shift

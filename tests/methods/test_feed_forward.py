@@ -13,7 +13,7 @@ from torch import Tensor
 import impasto
 from impasto.backbones import load_chain
 from impasto.images import load_image, save_image
-from impasto.methods import METHODS, configure
+from impasto.methods import METHODS, configure, feed_forward
 from impasto.methods.feed_forward import Code, FeedForward, Network, Passes, apply_network
 from impasto.methods.tiles import collect_means, replay_means, split_into_tiles
 from impasto.networks.adain import AdaIN
@@ -74,7 +74,11 @@ def test_tiles_give_the_output_of_a_single_pass(name: str) -> None:
         ("micro", {}, 0.25),  # its strokes differ in color
     ],
 )
-def test_no_frame_is_painted_along_the_border(name: str, settings: dict[str, str], bound: float, tile: int) -> None:
+def test_no_frame_is_painted_along_the_border(
+    name: str, settings: dict[str, str], bound: float, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name in ("adain", "wct"):
+        monkeypatch.setattr(feed_forward, "input_noise", no_noise)
     flat = torch.full((1, 3, 96, 128), 0.5)
     image = impasto.stylize(flat, "brushstrokes", name, size=128, tile=tile, **settings, **FP32).image[0]
     center = image[:, 32:-32, 32:-32].mean((1, 2))
@@ -82,12 +86,36 @@ def test_no_frame_is_painted_along_the_border(name: str, settings: dict[str, str
     assert max((side.mean((1, 2)) - center).abs().max().item() for side in sides) < bound
 
 
-def test_the_input_noise_is_the_same_in_tiles() -> None:
+def no_noise(height: int, width: int, seed: int) -> torch.Tensor:
+    return torch.zeros(1, 1, height, width)
+
+
+@pytest.mark.parametrize(("name", "tile"), [("micro", 192), ("adain", 128)])
+def test_the_input_noise_is_the_same_in_tiles(name: str, tile: int) -> None:
     content = blobs(208, 224)
     single_pass, tiled = (
-        impasto.stylize(content, "mosaic", "micro", size=224, tile=tile, **FP32).image for tile in (0, 192)
+        impasto.stylize(content, "mosaic", name, size=224, tile=side, **FP32).image for side in (0, tile)
     )
     assert (single_pass - tiled).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ANY_STYLE)
+def test_a_plain_area_gets_texture_that_follows_the_seed(name: str) -> None:
+    content = blobs(96, 128)
+    content[..., :64, :] = 0.6
+    settings = {"size": 128, **FP32}
+    first, second = (impasto.stylize(content, "brushstrokes", name, seed=seed, **settings).image for seed in (0, 1))
+    plain = first[..., 8:48, 8:-8]
+    assert (plain - F.avg_pool2d(plain, 9, 1, 4, count_include_pad=False)).std() > 0.03
+    assert (first - second)[..., :48, :].abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("name", ["adain", "wct"])
+def test_at_strength_0_there_is_no_input_noise(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, settings = blobs(48, 64), {"size": 64, "strength": 0.0, **FP32}
+    image = impasto.stylize(content, "brushstrokes", name, **settings).image
+    monkeypatch.setattr(feed_forward, "input_noise", no_noise)
+    assert torch.equal(image, impasto.stylize(content, "brushstrokes", name, **settings).image)
 
 
 @torch.no_grad()

