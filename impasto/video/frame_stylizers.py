@@ -24,6 +24,7 @@ from impasto.regions.outside import blend_outside
 from impasto.regions.split import region_areas
 from impasto.regions.subject import Anchor, Subject
 from impasto.types import Image, Losses, Step
+from impasto.video.details import restore_details
 from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
 from impasto.video.motion import FlowEstimator, Preset, warp
 from impasto.video.settings import FRAME_STEPS, VideoSettings
@@ -187,7 +188,8 @@ class OnePassFrames(FrameStylizer):
         if 1 in earlier and self._settings.blend > 0:
             motion = self._estimator.motion(content.pixels, earlier[1].content)
             before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
-            stylized = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
+            blended = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
+            stylized = _with_details(blended, stylized)
         return Stylized(_pixels(self._surrounded(stylized, image, subject)))
 
     def _recorded(self, samples: Sequence[Content], mix: list[float] | None) -> list[Pass]:
@@ -366,6 +368,12 @@ def _picture(pixels: np.ndarray) -> Picture:
 def _image(pixels: np.ndarray) -> Image:
     """Return `(H, W, 3)` uint8 as `(1, 3, H, W)` in [0, 1]."""
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255).contiguous()
+
+
+def _with_details(blended: Image, fresh: Image) -> Image:
+    """Return a blend with the fine strokes of one of its images, as `restore_details` does, `(1, 3, H, W)` each."""
+    planes = (np.ascontiguousarray(each[0].permute(1, 2, 0).numpy()) for each in (blended, fresh))
+    return torch.from_numpy(restore_details(*planes)).permute(2, 0, 1)[None]
 
 
 def _pixels(image: Image) -> np.ndarray:

@@ -40,8 +40,8 @@ class KeyframeSettings(ClipSettings):
 class VideoSettings(KeyframeSettings):
     """Stability."""
 
-    blend: Annotated[float, Ge(0), Lt(1), MAIN] = 0.35
-    """One-pass methods: fraction of the frame before, moved with the clip; higher is calmer and blurs more."""
+    blend: Annotated[float, Ge(0), Lt(1), MAIN] = 0.5
+    """One-pass methods: fraction of the frame before, moved with the clip; higher flickers less."""
     temporal_weight: Annotated[float, Ge(0), Le(1e6), MAIN] = 1.0
     """Optimizing methods: weight of the difference to the frame before, moved with the clip."""
     frame_steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None

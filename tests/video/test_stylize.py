@@ -18,8 +18,10 @@ from small_clip import moving_square, write_video
 from support import start_forks
 
 import impasto
+from impasto.images import blur
 from impasto.types import Step
 from impasto.video import open_clip
+from impasto.video.details import restore_details
 from impasto.video.frame_stylizers import recolored
 from impasto.video.motion import FlowEstimator, warp
 
@@ -69,6 +71,12 @@ def flicker(frames: list[np.ndarray]) -> float:
     return float(np.mean(differences))
 
 
+def contrast(frame: np.ndarray) -> float:
+    """Standard deviation of what is finer than a blur of a pixel, in 8-bit levels."""
+    image = torch.from_numpy(frame.astype(np.float32)).permute(2, 0, 1)[None]
+    return float((image - blur(image, 1.0)).std())
+
+
 @pytest.mark.parametrize(("method", "least"), [("micro", 1.3), ("gatys", 3.0)])
 def test_a_clip_flickers_much_less_than_frames_that_are_stylized_alone(
     tmp_path: Path, method: str, least: float
@@ -79,6 +87,18 @@ def test_a_clip_flickers_much_less_than_frames_that_are_stylized_alone(
     own = {name: value for name, value in CASES[method].items() if name != "frame_steps"}
     alone = [np.array(impasto.stylize(frame, "woodcut", size=96, **own).to_pil()) for frame in frames]
     assert flicker(alone) > least * flicker(together)
+    assert contrast(together[-1]) > 0.93 * contrast(alone[-1])
+
+
+def test_details_are_restored_where_frames_are_blended_only() -> None:
+    fresh, other = torch.rand(2, 64, 96, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    weight = np.zeros((64, 96, 1), np.float32)
+    weight[:, 48:] = 0.5
+    blended = fresh + weight * (other - fresh)
+    restored = restore_details(blended, fresh)
+    assert np.abs(restored[:, :24] - fresh[:, :24]).max() < 1e-5
+    assert contrast(255 * blended[:, 60:]) < 0.75 * contrast(255 * fresh[:, 60:])
+    assert contrast(255 * restored[:, 60:]) == pytest.approx(contrast(255 * fresh[:, 60:]), rel=0.05)
 
 
 def test_stylized_pixels_follow_the_known_flow_and_hidden_areas_are_stylized(window: Path, tmp_path: Path) -> None:
