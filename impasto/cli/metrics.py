@@ -32,6 +32,8 @@ def metrics(arguments: list[str]) -> int:
     output = options.images[2]
     if is_clip(output):
         return clip_metrics(options)
+    if options.report is not None:
+        raise ValueError("report: it is for clips; impasto compare writes one of images")
     opened = open_inputs(options.images)
     choice: dict[str, Any] = {"backbone": options.backbone, "layers": options.layers, "metrics": options.metrics}
     values = evaluate_with_baselines(*opened, **choice, device=options.device)
@@ -59,10 +61,15 @@ def metrics(arguments: list[str]) -> int:
 def clip_metrics(options: argparse.Namespace) -> int:
     """Print the metrics of a stylized clip."""
     from impasto.video.grading import CLIP_METRICS, grade_clip
+    from impasto.video.report import check_report, write_report
 
     content, style, output = options.images
+    if options.report is not None:
+        check_report(options.report)
     choice: dict[str, Any] = {"backbone": options.backbone, "layers": options.layers, "device": options.device}
     values = grade_clip(content, style, output, metrics=options.metrics or CLIP_METRICS, **choice)
+    if options.report is not None:
+        write_report(options.report, content, output, values)
     if options.json:
         plain = {role: {name: x if isfinite(x) else None for name, x in each.items()} for role, each in values.items()}
         facts = {"output": output, "backbone": options.backbone}
@@ -109,6 +116,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         help="Layers that every metric compares. Default: the layers of each metric.",
     )
     parser.add_argument("--metrics", metavar="NAME", nargs="+", default=(), help=METRICS_HELP)
+    parser.add_argument(
+        "--report", metavar="FILE", help="Page (.html) that shows a clip beside its input, with the metrics."
+    )
     parser.add_argument(
         "--device",
         metavar="NAME",

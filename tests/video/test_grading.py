@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from moving_window import SHIFT, window_frames
 from small_clip import moving_square, write_video
@@ -69,8 +73,14 @@ def test_the_command_grades_a_clip_beside_its_input(tmp_path: Path, capsys: pyte
     assert facts["metrics"]["warp_error@1"] > 2 * facts["identity"]["warp_error@1"]
     assert facts["metrics"]["warp_error@10"] is None
     assert (facts["identity"]["content"], facts["identity"]["style_share"]) == (0, 1)
-    assert main(words) == 0
+    assert main([*words, "--report", str(tmp_path / "page.html")]) == 0
     assert "warp_error@1" in capsys.readouterr().out
+    page = (tmp_path / "page.html").read_text()
+    pictures = [PIL.Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", page)]
+    assert [each.size for each in pictures] == [(320, 480)] * 2 + [(320, 213)] * 6  # slices, then frames
+    assert page.count("<td>warp_error@1</td>") == 1
+    assert main([*words, "--report", str(tmp_path / "page.txt")]) == 2
+    assert "is not a page; give a name that ends in .html" in capsys.readouterr().err
 
 
 def test_clips_of_different_lengths_give_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
