@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image as PILImage
 from safetensors.torch import load_file
 from support import sample, write_pictures
@@ -83,6 +84,22 @@ def test_training_reduces_the_style_loss_on_one_crop(monkeypatch: pytest.MonkeyP
     styles: list[float] = []
     adaptation.train(lambda step: styles.append(step.losses["style"]), 0.0)
     assert min(styles[-3:]) < 0.8 * styles[0]
+
+
+@torch.no_grad()
+def test_the_color_weight_keeps_the_coarse_colors_of_the_initial_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    crop, styles = draw_content(96, torch.Generator().manual_seed(0)), open_styles("inkwash")
+    monkeypatch.setattr(ContentCrops, "batch", lambda *_: crop)
+    changes = []
+    for color_weight in (0.0, 20.0):
+        config = AdaptSettings(steps=8, lr=0.01, color_weight=color_weight, **FAST)  # type: ignore[arg-type]
+        adaptation = Adaptation(config, styles, None)
+        code = adaptation.averaged.encode(styles[0].image[..., :128, :128])
+        before = F.avg_pool2d(adaptation.averaged(crop, code), 16)
+        with torch.enable_grad():
+            adaptation.train(None, 0.0)
+        changes.append((F.avg_pool2d(adaptation.averaged(crop, code), 16) - before).square().mean().item())
+    assert changes[1] < 0.5 * changes[0]
 
 
 def test_a_stop_by_the_listener_writes_the_weights_so_far(tmp_path: Path) -> None:
