@@ -97,6 +97,21 @@ def test_the_diagram_in_architecture_is_up_to_date() -> None:
     assert (checked.returncode, checked.stdout) == (0, "ARCHITECTURE.md: up to date\n")
 
 
+def test_the_way_of_the_content_image_leads_downward_through_at_most_15_files_that_contain_its_names() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    diagram = re.findall(r"^([a-z_]+)(?:/|\.py) ", page, re.MULTILINE)
+    section = page.partition("## The way of the content image")[2].partition("##")[0]
+    rows = re.findall(r"^\| `(\w+)/(\w+\.py)` \| (.+) \|$", section, re.MULTILINE)
+    assert 10 <= len(rows) <= 15
+    folders = [diagram.index(folder) for folder, _, _ in rows]
+    assert folders == sorted(folders)
+    for folder, file, text in rows:
+        source = (ROOT / "impasto" / folder / file).read_text(encoding="utf-8")
+        names = [part for name in re.findall(r"`([\w.]+)`", text) if "py" not in name for part in name.split(".")]
+        assert [name for name in names if not re.search(rf"\b{name}\b", source)] == [], file
+        assert names, file
+
+
 def test_data_classes_with_tensors_are_compared_by_identity(trees: dict[str, ast.Module]) -> None:
     """The generated comparison raises an error for tensors with more than one value."""
     tensors = re.compile(r"(?<!Callable\[\[)(?<!Callable\[\[\], )\b(Tensor|Image|Features|np\.ndarray)\b")
