@@ -159,6 +159,11 @@ def test_the_generated_parts_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> 
     assert generate.main(check=True) == 0, "run `make docs`"
 
 
+def test_every_generated_part_is_on_a_page() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [name for name in generate.PARTS if f"<!-- table: {name} -->" not in text] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_a_row_of_a_table_is_one_line(page: Path) -> None:
     rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]

@@ -133,8 +133,9 @@ def weights() -> str:
 
 
 def methods() -> str:
-    """Return every method with its summary."""
-    rows = [[f"[`{name}`](methods/{name}.md)", METHODS[name].summary] for name in METHODS]
+    """Return every method with its summary, for the page in the folder of the methods."""
+    has_page = {name: (FOLDER / "reference" / "methods" / f"{name}.md").exists() for name in METHODS}
+    rows = [[f"[`{name}`]({name}.md)" if has_page[name] else f"`{name}`", METHODS[name].summary] for name in METHODS]
     return table(["name", "description"], rows)
 
 
