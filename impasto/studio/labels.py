@@ -102,6 +102,8 @@ SAMPLES = {
     "astronaut": "Astronaut",
     "brushstrokes": "Brushstrokes",
     "inkwash": "Ink wash",
+    "stainedglass": "Stained glass",
+    "ukiyoe": "Ukiyo-e",
     "pointillism": "Pointillism",
 }
 

@@ -128,6 +128,11 @@ def test_labels_name_settings_and_choices_that_exist() -> None:
         assert controls[name].initial in named.values()
     assert setting_label("strength", "")[0] == "Style strength"
     assert setting_label("patch_size", "Side of the patches.") == ("Patch size", "Side of the patches.")
+    assert [image_label(name) for name in ("stainedglass", "ukiyoe", "cubist")] == [
+        "Stained glass",
+        "Ukiyo-e",
+        "Cubist",
+    ]
     assert image_label("holiday at sea.jpg") == "holiday at sea"
 
 
