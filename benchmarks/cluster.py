@@ -1,9 +1,12 @@
 """Stylize a folder of small pictures by one process, by two workers and on a Ray cluster of two network namespaces.
 
 Prints pictures per second, and checks after kill -9 of workers and of the command that no picture is missing,
-incomplete or stylized twice. Needs Linux, root (for `ip netns`) and the extra `scale`:
+incomplete or stylized twice; then both as tables for docs/measurements/clusters.md. Needs Linux, root (for `ip netns`)
+and the extra `scale`:
 
     python benchmarks/cluster.py --pictures 2000
+
+That takes about 20 minutes on two cores that nothing else uses.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import PIL.Image
+from common import machine, table
 
 HEAD, NODE = "impasto-head", "impasto-node"
 """Names of the network namespaces: two machines with a cable between them."""
@@ -44,15 +48,15 @@ def main() -> None:
         stylize = [sys.executable, "-m", "impasto", "stylize", str(folder / "photos"), "mosaic", "--method", "micro"]
         stylize += ["--size", str(options.size), "--json"]
         bench = Bench(folder, stylize, options.pictures)
-        one = bench.measure("one process, one thread", [], "one")
-        bench.measure("--workers 2", ["--workers", "2"], "two")
-        bench.disturb("--workers 2, killed", ["--workers", "2"], "two-killed", local_workers)
+        bench.measure("one process, one thread", [], "one")
+        bench.measure("`--workers 2`", ["--workers", "2"], "two")
+        bench.disturb("`--workers 2`", ["--workers", "2"], "two-killed", local_workers)
         with two_machines() as environment:
             bench.environment |= environment
             bench.prefix = ["ip", "netns", "exec", HEAD]
             bench.measure("Ray, two machines", RAY, "ray")
-            bench.disturb("Ray, two machines, killed", RAY, "ray-killed", ray_workers)
-        print(f"one process: {one:.2f} pictures/s; all other outputs have its pixels")
+            bench.disturb("Ray, two machines", RAY, "ray-killed", ray_workers)
+        print(f"\n{options.pictures} pictures; {machine()}\n\n{bench.tables()}")
 
 
 class Bench:
@@ -68,9 +72,11 @@ class Bench:
         self.prefix: list[str] = []
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self._folder, self._stylize, self._count = folder, stylize, count
+        self._rates: list[tuple[str, ...]] = []
+        self._kills: list[tuple[str, ...]] = []
 
-    def measure(self, title: str, words: list[str], output: str) -> float:
-        """Run to the end, print the rate with and without the start, and return the former."""
+    def measure(self, title: str, words: list[str], output: str) -> None:
+        """Run to the end, and print the rate with and without the start."""
         began = time.perf_counter()
         process = self._start(words, output)
         assert process.stdout is not None
@@ -79,9 +85,9 @@ class Bench:
         self._check(output)
         seconds, first = time.perf_counter() - began, times[0] - began
         steady = (len(times) - 1) / (times[-1] - times[0])
-        print(f"{title}: {seconds:.1f} s, {self._count / seconds:.2f} pictures/s; first after {first:.1f} s,")
-        print(f"    then {steady:.2f} pictures/s", flush=True)
-        return self._count / seconds
+        figures = f"{seconds:.1f}", f"{self._count / seconds:.2f}", f"{first:.1f} s", f"{steady:.2f}"
+        self._rates.append((title, *figures))
+        print(f"{title}: {' | '.join(figures)}", flush=True)
 
     def disturb(self, title: str, words: list[str], output: str, workers: Callable[[int], list[int]]) -> None:
         """Kill a worker after a quarter of the pictures, the command after a half, and run it again."""
@@ -106,7 +112,16 @@ class Bench:
         assert skipped == len(before) >= self._count // 2
         assert all(after[name] == changed for name, changed in before.items()), "a finished picture was written again"
         self._check(output)
-        print(f"{title}: {skipped} finished before, {self._count - skipped} after; each once", flush=True)
+        row = title, self._count // 4, skipped, f"{skipped} skipped, {self._count - skipped} stylized", 0, 0
+        self._kills.append(tuple(map(str, row)))
+        print(f"{title}, killed: {row[3]} after, each once", flush=True)
+
+    def tables(self) -> str:
+        """Return the rates and what was checked; each row of the second table has passed all assertions."""
+        rates = ["runner", "seconds", "pictures/s", "first picture after", "pictures/s from then on"]
+        kills = ["runner", "worker killed after", "outputs before", "the command again"]
+        kills += ["missing or incomplete", "written twice"]
+        return f"{table(rates, self._rates)}\n\n{table(kills, self._kills)}"
 
     def _start(self, words: list[str], output: str) -> subprocess.Popen[str]:
         command = [*self.prefix, *self._stylize, "-o", str(self._folder / output), *words]
@@ -177,10 +192,9 @@ def two_machines() -> Iterator[dict[str, str]]:
                 time.sleep(15)
             yield environment
         finally:
-            for process in reversed(processes):
+            for process in reversed(processes):  # a node waits for an answer of the head before it ends
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
-            for process in processes:
                 process.wait()
             for name in ADDRESSES:
                 subprocess.run(["ip", "netns", "del", name], check=False)
@@ -205,7 +219,8 @@ def start_node(namespace: str, words: list[str], environment: dict[str, str]) ->
     ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus", "1"]
     ray += ["--node-ip-address", ADDRESSES[namespace], "--object-store-memory", str(10**8), *words]
     command = ["ip", "netns", "exec", namespace, *ray]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    null = subprocess.DEVNULL
+    return subprocess.Popen(command, env=environment, stdout=null, stderr=null, start_new_session=True)
 
 
 if __name__ == "__main__":
