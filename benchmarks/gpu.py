@@ -40,7 +40,7 @@ QUICK: dict[str, Any] = {"backbone": "tiny", "size": 48, "large": [64], "rounds"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or mps (default: cuda)")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1, mps or xpu (default: cuda)")
     parser.add_argument("--backbone", default="lite", help="network, a chain of convolutions (default: lite)")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), help="methods to compare (default: all)")
     parser.add_argument("--size", type=int, default=512, help="longer side of the compared images (default: 512)")

@@ -104,7 +104,7 @@ class CommonSettings:
     seed: Annotated[int, Ge(0), Le(2**63 - 1), MAIN] = 0
     """Seed of the random numbers: the same seed on the same machine gives the same image."""
     device: Annotated[Device, MAIN] = "auto"
-    """Device that computes: auto, cpu, cuda, cuda:1 or mps."""
+    """Device: auto, cpu, cuda, cuda:1, mps or xpu."""
     precision: Precision = "auto"
     """Precision of the convolutions; auto selects bf16 where the processor supports it, else fp32."""
 

@@ -24,29 +24,36 @@ MOST_MAPPED_BLOCKS = 2**16
 PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
+_GPUS: dict[str, Callable[[], bool]] = {
+    "cuda": lambda: torch.cuda.is_available(),
+    "mps": lambda: torch.backends.mps.is_available(),
+    "xpu": lambda: torch.xpu.is_available(),
+}
+"""Whether there is a GPU of each kind, in the order of `auto`."""
+
+
 def pick_device(name: str | torch.device) -> torch.device:
     """Return the device of a name.
 
     Args:
-        name: `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (the first of CUDA, MPS and CPU that is available), or a device.
+        name: `cpu`, `cuda`, `cuda:1`, `mps`, `xpu` (Intel), `auto` (the first of CUDA, MPS, XPU and CPU that is
+            available), or a device.
 
     Raises:
         ValueError: if the name is unknown or the device is not available.
     """
     name = str(name)
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = next((kind for kind, is_available in _GPUS.items() if is_available()), "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device: unknown device {name!r}; choose auto, cpu, cuda, cuda:1 or mps") from None
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available.get(device.type, False):
-        choices = ", ".join(["auto", *(kind for kind in available if available[kind] and kind != device.type)])
+        raise ValueError(f"device: unknown device {name!r}; choose auto, cpu, cuda, cuda:1, mps or xpu") from None
+    counts = {"cuda": torch.cuda.device_count, "xpu": torch.xpu.device_count}
+    available = [kind for kind, is_available in _GPUS.items() if is_available()]
+    is_missing = device.type in counts and (device.index or 0) >= counts[device.type]()
+    if device.type != "cpu" and (device.type not in available or is_missing):
+        choices = ", ".join(["auto", "cpu", *(kind for kind in available if kind != device.type)])
         raise ValueError(f"device: this machine has no device {name!r}; choose {choices}")
     return device
 
@@ -104,7 +111,7 @@ def torch_defaults(seed: int = 0, device: torch.device = CPU) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         if torch.get_default_device() != CPU:  # a device context slows down every function of PyTorch
             stack.enter_context(CPU)
-        for kind in ("cpu", "cuda", "mps"):
+        for kind in ("cpu", *_GPUS):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
@@ -170,6 +177,9 @@ def _generators(device: torch.device) -> list[torch.Generator]:
     if device.type == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call]
         return [torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]]
+    if device.type == "xpu":
+        torch.xpu.init()
+        return [torch.xpu.default_generators[torch.xpu.current_device() if device.index is None else device.index]]
     has_generator = device.type == "mps" and hasattr(torch.mps, "_get_default_mps_generator")  # a private function
     return [torch.mps._get_default_mps_generator()] if has_generator else []
 

@@ -33,7 +33,14 @@ def test_auto_selects_a_device_that_computes() -> None:
 def test_auto_selects_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
     assert pick_device("auto") == CPU
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
+    monkeypatch.setattr(torch.xpu, "device_count", lambda: 1)
+    assert pick_device("auto").type == "xpu"
+    assert pick_device("xpu:0") == torch.device("xpu:0")
+    with pytest.raises(ValueError, match=r"has no device 'xpu:1'; choose auto, cpu$"):
+        pick_device("xpu:1")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert pick_device("auto").type == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -43,11 +50,11 @@ def test_auto_selects_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:one", "cpu cpu"])
 def test_an_unknown_device_is_refused_in_one_line(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^device: unknown device .*; choose auto, cpu, cuda, cuda:1 or mps$"):
+    with pytest.raises(ValueError, match=r"^device: unknown device .*; choose auto, cpu, cuda, cuda:1, mps or xpu$"):
         pick_device(name)
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "meta"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "xpu", "meta"])
 def test_an_unavailable_device_is_refused_with_the_available_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

@@ -123,7 +123,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--device",
         metavar="NAME",
         default="auto",
-        help="Device of the computation: auto, cpu, cuda, cuda:1 or mps (default: auto).",
+        help="Device of the computation: auto, cpu, cuda, cuda:1, mps or xpu (default: auto).",
     )
     add_json(parser)
     return parser.parse(arguments)

@@ -78,7 +78,7 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help="Device of the computation: auto, cpu, cuda, cuda:1 or mps. Default: that of the record.",
+        help="Device of the computation: auto, cpu, cuda, cuda:1, mps or xpu. Default: that of the record.",
     )
     moved = parser.add_argument_group("inputs that were moved since")
     moved.add_argument("--content", metavar="FILE", help="Content image.")

@@ -127,7 +127,7 @@ class Executor(ABC):
 
         Args:
             workers: number of workers.
-            device: type of the device that they compute with: `cpu`, `cuda` or `mps`.
+            device: type of the device that they compute with: `cpu`, `cuda`, `mps` or `xpu`.
         """
         from impasto.devices import MemoryShare
 

@@ -16,7 +16,7 @@ from impasto.methods.feed_forward import FeedForward
 from impasto.pipeline.trial import PEAK_STEPS, count_trial, with_size
 from impasto.regions.subject import Subject
 
-HEAP = {"cpu": 1.4, "cuda": 1.15, "mps": 1.15}
+HEAP = {"cpu": 1.4, "cuda": 1.15, "mps": 1.15, "xpu": 1.15}
 """Memory that a process takes, relative to that of its tensors: there are gaps between them. Measured by
 benchmarks/predicted_cost.py."""
 CODE_MIB = 100

@@ -86,7 +86,7 @@ class AdaptSettings:
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of the random numbers: the same seed with one thread on the same machine gives the same file."""
     device: Device = "auto"
-    """Device of the computation: auto, cpu, cuda, cuda:1 or mps."""
+    """Device of the computation: auto, cpu, cuda, cuda:1, mps or xpu."""
     precision: Precision = "auto"
     """Precision of the convolutions; auto selects bf16 where the processor supports it, else fp32."""
 

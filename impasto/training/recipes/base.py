@@ -56,7 +56,7 @@ class TrainingConfig:
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of the random numbers: the same seed on the same machine gives the same weights."""
     device: Device = "auto"
-    """Device of the computation: auto, cpu, cuda, cuda:1 or mps; may change when a training resumes."""
+    """Device of the computation: auto, cpu, cuda, cuda:1, mps or xpu; may change when a training resumes."""
     precision: Precision = "auto"
     """Precision of the convolutions; auto selects bf16 where the processor supports it, else fp32."""
 
