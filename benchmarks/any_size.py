@@ -2,8 +2,8 @@
 
 Each measurement is a process of its own, which stylizes a content image that has the size of the output. It takes a few
 steps at this size only; the loss has all of its scales. The seconds are processor time between the first and the last
-step, which other processes on the machine change little. The peak memory is that of the process from the opened file to
-the written one, the images, the optimizer and PyTorch included.
+step, divided by the number of evaluations; a step that diverges takes two of them. The peak memory is that of the
+process from the opened file to the written one, the images, the optimizer and PyTorch included.
 
     IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=... python benchmarks/any_size.py [--sizes 512 1024] [--backbones lite]
 """
@@ -36,10 +36,10 @@ UNTILED_PIXELS = {"lite": 2**22, "vgg19-caffe": 2**20}
 def measure(backbone: str, size: int, tile: int, steps: int) -> dict[str, Any]:
     """Stylize in this process; return seconds per step, peak memory in GiB, and pixels."""
     keep_freed_memory(of_any_size=True)  # as the command does
-    seconds: list[float] = []
+    marks: list[tuple[float, int]] = []
 
     def on_step(step: Step) -> None:
-        seconds.append(time.process_time())
+        marks.append((time.process_time(), step.evaluations))
 
     settings = {"backbone": backbone, "size": size, "sizes": (size,), "steps": steps, "tile": tile}
     with tempfile.TemporaryDirectory() as folder:
@@ -48,9 +48,9 @@ def measure(backbone: str, size: int, tile: int, steps: int) -> dict[str, Any]:
         result = stylize(content, picture(STYLE), on_step=on_step, max_pixels=2**31, **settings)
         save_image(result.image, Path(folder) / "output.png")
     height, width = result.image.shape[-2:]
-    each = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
+    (first, evaluations), (last, all_evaluations) = marks[0], marks[-1]
     return {
-        "seconds": each,
+        "seconds": (last - first) / (all_evaluations - evaluations),
         "gib": peak_memory_mib(torch.device("cpu")) / 1024,
         "pixels": height * width,
         "size": f"{width}x{height}",
