@@ -129,7 +129,7 @@ def test_a_run_that_continues_is_refused_where_the_memory_no_longer_suffices(mon
     before = Path(FILE).read_bytes()
     monkeypatch.setattr(memory, "free_memory", lambda device: 101 * memory.MIB)
     with pytest.raises(
-        ValueError, match=r"^32x25 pixels with gatys need \d+ MiB of memory, and \d+ MiB are available; "
+        ValueError, match=r"^32x25 pixels with gatys need \S+ [MG]iB of memory, and \S+ [MG]iB are available; "
     ):
         stylize(checkpoint=FILE)
     assert Path(FILE).read_bytes() == before
