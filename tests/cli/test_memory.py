@@ -74,4 +74,4 @@ def test_freed_blocks_of_any_size_are_kept_with_the_option(page_faults: dict[str
 
 
 def test_large_blocks_are_returned_in_a_context_that_does_not_keep_them(page_faults: dict[str, int]) -> None:
-    assert page_faults["40 MiB, returned in a context"] == page_faults["40 MiB, small blocks kept"]
+    assert page_faults["40 MiB, returned in a context"] >= 10

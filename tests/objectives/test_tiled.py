@@ -156,6 +156,6 @@ def test_large_blocks_of_networks_are_kept_and_those_of_the_gradient_are_not(
         evaluate(objective, noise(1, 3, *SHAPE, seed=5))
         assert not blocks.kept
     assert blocks.kept
-    assert len(of_networks) > 8
+    assert len(of_networks) >= 8  # at least two passes over four tiles
     assert all(of_networks)
     assert of_gradients == [False]
