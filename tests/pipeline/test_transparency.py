@@ -92,7 +92,7 @@ def test_a_style_on_a_transparent_background_gives_the_colors_of_its_visible_par
     style, alpha = torch.zeros(1, 3, 96, 96), torch.zeros(1, 1, 96, 96)
     style[..., 24:72, 24:72], alpha[..., 24:72, 24:72] = visible, 1
     content = noise(1, 3, 40, 48)
-    steps = {"steps": 8} if issubclass(METHODS[name], PixelMethod) else {}
+    steps = {"steps": 20} if issubclass(METHODS[name], PixelMethod) else {}
     opaque = run(name, content, visible, size=48, **steps)
     transparent = run(name, content, to_pil(style, alpha), size=48, style_scale=2, **steps)
     assert (opaque.image.mean((2, 3)) - transparent.image.mean((2, 3))).abs().max() < 0.16
@@ -105,7 +105,7 @@ def test_a_transparent_margin_does_not_change_the_strength(name: str, monkeypatc
     image = resize(noise(1, 3, 8, 8), (48, 48))
     content, alpha = torch.zeros(1, 3, 96, 96), torch.zeros(1, 1, 96, 96)
     content[..., 24:72, 24:72], alpha[..., 24:72, 24:72] = image, 1
-    steps = {"steps": 8, "sizes": [48]} if issubclass(METHODS[name], PixelMethod) else {}
+    steps = {"steps": 20, "sizes": [48]} if issubclass(METHODS[name], PixelMethod) else {}
     cropped = run(name, image, "mosaic", size=48, **steps).image
     if steps:
         steps["sizes"] = [96]
