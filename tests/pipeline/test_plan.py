@@ -240,6 +240,9 @@ def test_a_plan_has_the_threads_and_the_memory_of_a_worker(
     monkeypatch.setattr(torch, "get_num_threads", lambda: [4, *set_to][-1])
     set_to: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    field = devices._field  # other processes take and free memory between the two plans
+    monkeypatch.setattr(devices, "_field", lambda file, name: 2**33 if name == "MemAvailable" else field(file, name))
+    monkeypatch.setattr(devices, "_control_groups", lambda: [])
     photos = write_pictures(tmp_path / "photos", 3)
     words = ["stylize", str(photos), "mosaic", *WORDS, "-o", str(tmp_path / "out"), "--dry-run"]
     found = {}
