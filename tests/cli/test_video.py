@@ -5,36 +5,30 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_clip import duration_of, moving_square, write_sound, write_video
-from support import TIMEOUT
+from support import TIMEOUT, ForkedProcess
 
 from impasto.cli import main
 from impasto.video import open_clip
 
 GATYS = ["--method", "gatys", "--backbone", "tiny", "--steps", "6", "--frame-steps", "4"]
-# Kills a run after its second frame, then stops one by Ctrl-C after its third; one process imports PyTorch for all.
-STOPPED_RUNS = """
-import os, signal, sys, time
-from pathlib import Path
+# Runs a command that sends a signal to itself when it shows the progress of a frame.
+STOPPED_RUN = """
+import os, sys
 from impasto.cli import main
-import impasto.video.stylize
-timeout, words = float(sys.argv[1]), ["video", *sys.argv[2:]]
-for number, frame in ((signal.SIGKILL, "000002.png"), (signal.SIGINT, "000003.png")):
-    child = os.fork()
-    if child == 0:
-        os._exit(main(words))
-    deadline = time.monotonic() + timeout
-    while not Path("out.mkv.work", frame).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(child, number)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), Path("out.mkv").exists(), flush=True)
+from impasto.cli.progress import Bar
+number, frame = map(int, sys.argv[1:3])
+show = Bar.__call__
+def stop(bar, step):
+    show(bar, step)
+    if step.index == frame:
+        os.kill(os.getpid(), number)
+Bar.__call__ = stop
+sys.exit(main(["video", *sys.argv[3:]]))
 """
 
 
@@ -67,10 +61,13 @@ def test_a_clip_is_stylized_with_its_sound_and_described_as_json(
 def test_a_run_that_is_killed_or_interrupted_continues_to_the_same_output(folder: Path) -> None:
     write_video(folder / "in.mkv", moving_square(12), codec="ffv1", pixels="bgr0")
     words = ["in.mkv", "woodcut", "--size", "64", *GATYS]
-    script = [sys.executable, "-c", STOPPED_RUNS, str(TIMEOUT), *words, "-o", "out.mkv"]
-    ran = subprocess.run(script, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    assert ran.stdout.split() == [str(-signal.SIGKILL), "False", "130", "False"], ran.stderr
-    assert "of 12 frames; the same command continues" in ran.stderr
+    for number, frame, status in ((signal.SIGKILL, 3, -signal.SIGKILL), (signal.SIGINT, 5, 130)):
+        process = ForkedProcess(folder, STOPPED_RUN, str(int(number)), str(frame), *words, "-o", "out.mkv")
+        _, err = process.communicate(TIMEOUT)
+        assert process.returncode == status, err
+        assert (folder / "out.mkv.work").is_dir()
+        assert not (folder / "out.mkv").exists()
+    assert err.endswith("\nimpasto: stopped after 5 of 12 frames; the same command continues\n")
     assert main(["video", *words, "-o", "out.mkv"]) == 0
     assert main(["video", *words, "-o", "whole.mkv"]) == 0
     out, whole = (list(open_clip(folder / name).frames()) for name in ("out.mkv", "whole.mkv"))
