@@ -52,21 +52,34 @@ class WCT(nn.Module):
 
     def encode(self, style: Image, measure: Measure = measure_untiled) -> Code:
         """Return the code of a style image `(B, 3, H, W)`."""
-        moments = measure(self._encoder(style), both_moments)
-        return moments[:, 0], covariance(moments)
+        moments = measure(self._encoder(style), _fp32_moments)
+        with _without_autocast(style):
+            return moments[:, 0], covariance(moments)
 
     def forward(self, content: Image, code: Code, measure: Measure = measure_untiled) -> Image:
         """Return the stylized image `(B, 3, H, W)`, not clamped, for a content image and the code of a style."""
         features = self._encoder(content)  # (B, C, h, w)
-        moments = measure(features, both_moments)
-        mean, source = moments[:, 0], covariance(moments)
-        target_mean, target = code
-        transform = optimal_transform if self._transform == "optimal" else whitening_transform
-        matrix = transform(source, target)  # (B, C, C)
-        shift = target_mean - torch.einsum("bij,bj->bi", matrix, mean)
-        columns = matrix @ features.float().flatten(2) + shift[..., None]  # (B, C, h*w)
+        moments = measure(features, _fp32_moments)
+        with _without_autocast(content):
+            mean, source = moments[:, 0], covariance(moments)
+            target_mean, target = code
+            transform = optimal_transform if self._transform == "optimal" else whitening_transform
+            matrix = transform(source, target)  # (B, C, C)
+            shift = target_mean - torch.einsum("bij,bj->bi", matrix, mean)
+            columns = matrix @ features.float().flatten(2) + shift[..., None]  # (B, C, h*w)
         stylized: Image = self.decoder(columns.view(features.shape))
         return stylized
+
+
+def _fp32_moments(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """Return `both_moments` of features in fp32: whitening enlarges the rounding errors of bf16, in tiles others."""
+    with _without_autocast(features):
+        return both_moments(features.float(), guide)
+
+
+def _without_autocast(tensor: Tensor) -> torch.autocast:
+    """Return a context in which matrix products have the precision of their factors."""
+    return torch.autocast(tensor.device.type, enabled=False)
 
 
 def whitening_transform(source: Tensor, target: Tensor) -> Tensor:

@@ -63,6 +63,16 @@ def test_tiles_give_the_output_of_a_single_pass(name: str) -> None:
     assert (single_pass - tiled).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("name", ANY_STYLE)
+def test_bf16_gives_nearly_the_output_of_fp32_in_tiles_too(name: str) -> None:
+    fp32, bf16, tiled = (
+        impasto.stylize("rocket", "mosaic", name, device="cpu", size=320, precision=precision, tile=tile).image
+        for precision, tile in (("fp32", 0), ("bf16", 0), ("bf16", 192))
+    )
+    assert (fp32 - bf16).abs().mean() < 0.01
+    assert (bf16 - tiled).abs().mean() < 0.004
+
+
 @pytest.mark.parametrize("tile", [0, 64])
 @pytest.mark.parametrize(
     ("name", "settings", "bound"),
