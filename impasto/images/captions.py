@@ -21,7 +21,7 @@ IPTC_NAMES = {5: "title", 80: "creator", 116: "copyright", 120: "description"}
 IPTC_RESOURCE = 0x0404
 """Number of the resource of Photoshop with the IPTC data, in a JPEG."""
 MAX_XMP = 2**20
-"""Bytes of XMP data that are parsed."""
+"""Characters of XMP data that are parsed."""
 MAX_BYTES = 4000
 """Bytes of UTF-8 of a text that are kept."""
 
@@ -32,40 +32,46 @@ def read_captions(info: Mapping[Any, Any]) -> dict[str, str]:
     Args:
         info: the metadata that Pillow read. XMP precedes IPTC, which is read from a JPEG only.
     """
-    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or b""
     photoshop = info.get("photoshop")
     iptc = photoshop.get(IPTC_RESOURCE) if isinstance(photoshop, Mapping) else None
-    found: dict[str, str] = {}
-    if isinstance(iptc, bytes):
-        found |= _iptc_texts(iptc)
-    if isinstance(xmp, str):
-        xmp = xmp.encode("utf-8", "ignore")
+    xmp = _decoded(info.get("xmp") or info.get("XML:com.adobe.xmp"))
+    return (_iptc_texts(iptc) if isinstance(iptc, bytes) else {}) | _xmp_texts(xmp)
+
+
+def _decoded(xmp: object) -> str:
+    """Return XMP data as text, which is in UTF-8 in every file; nothing where it is in another encoding."""
+    text = xmp if isinstance(xmp, str) else ""
     if isinstance(xmp, bytes):
-        found |= _xmp_texts(xmp)
-    return {name: text for name, value in found.items() if (text := _cleaned(value))}
+        with suppress(UnicodeDecodeError):
+            text = xmp.decode("utf-8")
+    return text.strip("\0\ufeff \r\n\t")
 
 
-def _xmp_texts(xmp: bytes) -> dict[str, str]:
-    xmp = xmp.strip(b"\0 \r\n\t")
-    if not xmp or len(xmp) > MAX_XMP or b"<!DOCTYPE" in xmp:  # entities can make a text of any length
+def _xmp_texts(xmp: str) -> dict[str, str]:
+    """Return the texts of the picture itself, not those of other documents that its history or its parts name."""
+    if not xmp or len(xmp) > MAX_XMP or "<!DOCTYPE" in xmp:  # entities can make a text of any length
         return {}
-    texts = {}
-    with suppress(ElementTree.ParseError, LookupError, ValueError):
-        for element in ElementTree.fromstring(xmp).iter():
-            name = XMP_NAMES.get(element.tag.removeprefix(DUBLIN_CORE)) if DUBLIN_CORE in element.tag else None
-            if name is not None and name not in texts:
-                texts[name] = _xmp_text(element)
+    try:
+        root = ElementTree.fromstring(xmp)  # of a string: no declaration selects another encoding
+    except (ElementTree.ParseError, ValueError):
+        return {}
+    parents = [root] if root.tag == f"{RDF}RDF" else root.findall(f"{RDF}RDF")
+    texts: dict[str, str] = {}
+    for element in (each for parent in parents for each in parent.findall(f"{RDF}Description/{DUBLIN_CORE}*")):
+        name = XMP_NAMES.get(element.tag.removeprefix(DUBLIN_CORE))
+        if name is not None and name not in texts and (text := _cleaned(_xmp_text(element))):
+            texts[name] = text
     return texts
 
 
 def _xmp_text(element: ElementTree.Element) -> str:
-    """Return a property: all items of a sequence, or the text in the default language."""
+    """Return a property: all items of a sequence, or the text in the default language, else in the first one."""
     items = element.findall(f"{RDF}*/{RDF}li")
     if not items:
         return element.text or ""
     if element.find(f"{RDF}Alt") is not None:
-        default = [item for item in items if item.get(LANGUAGE) == "x-default"]
-        return (default or items)[0].text or ""
+        items.sort(key=lambda item: item.get(LANGUAGE) != "x-default")
+        return next((text for item in items if (text := (item.text or "").strip())), "")
     return _joined([item.text or "" for item in items])
 
 
@@ -78,8 +84,9 @@ def _iptc_texts(iptc: bytes) -> dict[str, str]:
                 text = data.decode("utf-8")
             except UnicodeDecodeError:
                 text = data.decode("latin-1")
-            values.setdefault(IPTC_NAMES[number], []).append(text)
-    return {name: _joined(texts) if name == "creator" else texts[0] for name, texts in values.items()}
+            if text := _cleaned(text):
+                values.setdefault(IPTC_NAMES[number], []).append(text)
+    return {name: _cleaned(_joined(texts)) if name == "creator" else texts[0] for name, texts in values.items()}
 
 
 def _data_sets(iptc: bytes) -> Iterator[tuple[int, bytes]]:

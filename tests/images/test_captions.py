@@ -119,6 +119,30 @@ def test_exif_data_precede_xmp_and_xmp_precedes_iptc(tmp_path: Path) -> None:
     assert texts(encode_image(picture.image, ".jpg", metadata=picture.metadata)) == CAPTIONS
 
 
+def test_the_texts_of_other_documents_in_xmp_are_not_read() -> None:
+    other = (
+        "<dc:title>of another document</dc:title><dc:creator>Jane Doe</dc:creator><dc:rights>of another</dc:rights>"
+        "<dc:description>a passport</dc:description>"
+    )
+    pantry = f"<m:Pantry><rdf:Bag><rdf:li><rdf:Description>{other}</rdf:Description></rdf:li></rdf:Bag></m:Pantry>"
+    pantry = pantry.replace("m:Pantry>", 'm:Pantry xmlns:m="http://ns.adobe.com/xap/1.0/mm/">', 1)
+    before, after = XMP.decode().split("<dc:title>")
+    creator = after.index("<dc:creator>"), after.index("<dc:rights>")
+    without_creator = f"{before}{pantry}<dc:title>{after[: creator[0]]}{after[creator[1] :]}"
+    assert read_captions({"xmp": f"{before}{pantry}<dc:title>{after}".encode()}) == CAPTIONS
+    assert read_captions({"xmp": without_creator.encode()}).keys() == CAPTIONS.keys() - {"creator"}
+    rdf = without_creator[without_creator.index("<rdf:RDF") : without_creator.index("</x:xmpmeta>")]
+    assert read_captions({"xmp": rdf.encode()}).keys() == CAPTIONS.keys() - {"creator"}  # `x:xmpmeta` is optional
+
+
+def test_an_empty_text_does_not_hide_that_of_another_source_or_language() -> None:
+    data = iptc((5, b" "), (5, b"of IPTC"), (116, b"of IPTC"))
+    info = {"photoshop": {0x0404: data}}
+    for empty in ("", " \n"):
+        xmp = XMP.replace("Brücke".encode(), empty.encode()).replace("© Žižek".encode(), empty.encode())
+        assert read_captions({"xmp": xmp, **info}) == {**CAPTIONS, "title": "of IPTC", "copyright": "niemand"}
+
+
 def test_a_text_is_cut_at_a_character_and_has_no_zero() -> None:
     found = read_captions({"photoshop": {0x0404: iptc((120, "é".encode() * 3000), (116, b"a\0b"), (80, b" "))}})
     assert found == {"description": "é" * (MAX_BYTES // 2), "copyright": "ab"}
@@ -129,6 +153,17 @@ def test_entities_are_not_expanded() -> None:
         b"niemand", b"&b;"
     )
     assert read_captions({"xmp": bomb}) == {}
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        for start in ("", "\ufeff"):
+            assert read_captions({"xmp": (start + bomb.decode()).encode(encoding)}) == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "unknown"])
+def test_the_declaration_of_an_encoding_has_no_effect_because_xmp_is_in_utf_8(encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + XMP.decode().split("?>", 1)[1]
+    assert read_captions({"XML:com.adobe.xmp": text}) == CAPTIONS  # of a PNG
+    assert read_captions({"xmp": b"\xef\xbb\xbf" + text.encode() + b"\0\n"}) == CAPTIONS
+    assert read_captions({"xmp": text.encode("utf-16")}) == {}
 
 
 def test_corrupt_data_are_ignored() -> None:
