@@ -18,8 +18,8 @@ INTERVAL = 300.0
 """Seconds between two checkpoints, and before the first one: a shorter run writes none."""
 WRITING_FRACTION = 0.05
 """Largest fraction of the time of a run that its checkpoints may take."""
-FORMAT = 1
-"""Version of the content of a checkpoint."""
+FORMAT = 2
+"""Version of the content of a checkpoint: increased whenever the state of a method or an optimizer changes."""
 
 
 Identity = Callable[[], dict[str, Any]]

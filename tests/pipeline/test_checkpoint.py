@@ -205,6 +205,33 @@ def test_the_checkpoint_of_another_version_is_refused(monkeypatch: pytest.Monkey
         stylize(checkpoint=FILE)
 
 
+def test_the_checkpoint_of_another_format_is_refused_and_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*WORDS[:-3], "8", *WORDS[-2:]]
+    with monkeypatch.context() as older:
+        older.setattr(checkpoint, "FORMAT", 1)  # the image was not yet part of the state of the safeguard
+        interrupted_at(7)
+    before = Path(FILE).read_bytes()
+    capsys.readouterr()
+    assert main(words) == 2
+    problem = f"impasto: {FILE!r} is the checkpoint of another run (its format differs); {ADVICE}\n"
+    assert capsys.readouterr().err == problem
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == {FILE: before}
+
+
+def test_the_format_is_that_of_the_state() -> None:
+    """Increase `checkpoint.FORMAT` together with a change here."""
+    interrupted_at(7)
+    descent = read_state(Path(FILE))["state"]["descent"]
+    safeguard = descent["_safeguard"]
+    assert set(descent) == {"_index", "_best", "_safeguard", "_convergence"}
+    assert set(safeguard) == {"image", "update", "restarts", "best", "_best_loss", "_floor", "_lr"}
+    assert set(safeguard["update"]) == {"_hessian", "_last_step", "_last_gradient", "_lr", "_first_step"}
+    assert set(safeguard["update"]["_hessian"]) == {"_pairs", "_step_change", "_change_change", "_rows"}
+    assert checkpoint.FORMAT == 2
+
+
 @pytest.mark.parametrize("cut", [0, 4, 100, -1])
 def test_a_corrupt_checkpoint_is_refused(cut: int) -> None:
     interrupted_at(7)
