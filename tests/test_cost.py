@@ -18,7 +18,7 @@ from impasto.methods import METHODS, configure
 from impasto.regions.subject import Region, Style, Subject, single_region
 from impasto.samples import resolve
 
-SMALL: dict[str, Any] = {"size": 96, "backbone": "tiny", "vectors": 200, "positions": 64, "projections": 8}
+SMALL: dict[str, Any] = {"size": 64, "backbone": "tiny", "vectors": 200, "positions": 64, "projections": 8}
 
 
 class LiveMemory(TorchDispatchMode):

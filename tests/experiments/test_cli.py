@@ -133,8 +133,8 @@ def test_an_error_is_one_line_and_leaves_no_file(run: Run, words: list[str], mes
     assert [path.name for path in Path().iterdir()] == ["grid.yaml"]
 
 
-QUICKEST = {"backbones", "normalization", "pooling", "resolution", "speed-quality"}
-"""Five of the bundled experiments; each of the others takes two to five seconds."""
+QUICKEST = {"backbones", "normalization", "pooling", "resolution"}
+"""Four of the bundled experiments; each of the others takes two to five seconds."""
 
 
 @pytest.mark.parametrize(
