@@ -15,7 +15,7 @@ import torch
 
 from impasto.files import write_atomically
 from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
-from impasto.studio.uploads import printable_name
+from impasto.studio.uploads import UNFINISHED, printable_name
 from impasto.video import Clip, open_clip
 from impasto.video.animation import ANIMATED
 from impasto.weights import sha256_of
@@ -41,7 +41,7 @@ class Clips:
     def begin(self) -> Path:
         """Return a new path for the bytes of an upload, which `add` or `discard` ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / f"{secrets.token_hex(8)}.part"
+        return self.folder / f".{secrets.token_hex(8)}.part"
 
     def add(self, part: Path, name: str) -> str:
         """Check that an upload is a clip, and store it.
@@ -118,9 +118,9 @@ class Clips:
             file.unlink(missing_ok=True)
 
     def delete_parts(self) -> None:
-        """Delete uploads that were interrupted."""
-        for file in self.folder.glob("*"):
-            if file.suffix == ".part" or len(file.stem) < 64:
+        """Delete uploads that were interrupted, and no file that the studio did not make."""
+        for file in self.folder.glob(".*"):
+            if UNFINISHED.fullmatch(file.name) and file.is_file():
                 file.unlink(missing_ok=True)
 
     def _described(self, clip: Clip, name: str) -> dict[str, Any]:

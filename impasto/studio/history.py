@@ -152,9 +152,9 @@ class History:
 
     def empty_trash(self) -> None:
         """Delete all results in the trash, and what remains of jobs that did not finish."""
-        shutil.rmtree(self.folder / TRASH, ignore_errors=True)
-        for folder in self.folder.glob("*"):
-            if KEY.fullmatch(folder.name) and not (folder / "entry.json").exists():
+        unfinished = [each for each in self.folder.glob("*") if not (each / "entry.json").exists()]
+        for folder in (*(self.folder / TRASH).glob("*"), *unfinished):
+            if KEY.fullmatch(folder.name):  # the studio made it
                 shutil.rmtree(folder, ignore_errors=True)
 
     def discard(self, key: str) -> None:

@@ -23,8 +23,8 @@ from impasto.video.stylize import DEFAULT_METHOD
 
 CLIP_FACTOR = 16
 """Largest clip in units of the largest image, in bytes."""
-TEMPORARY = "temporary"
-"""Name of the folder for temporary files, of gradio too; it is emptied at each start."""
+TEMPORARY = "impasto-temporary"
+"""Name of the folder for temporary files, of gradio too, which each start deletes: a name that nobody else uses."""
 
 
 def default_folder() -> Path:

@@ -24,6 +24,8 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 """Default of the largest image in pixels: more than the camera of a phone has, 600 MB as float32."""
 KEY = re.compile(r"[0-9a-f]{64}")
+UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[a-z]+")
+"""Names of files that are written or checked, and that remain if the process is killed; see also `impasto.files`."""
 KINDS = ("content", "style")
 """Lists of the library."""
 
@@ -69,7 +71,7 @@ class Uploads:
                 f"{shown}: the file has {len(data) / 2**20:.1f} MiB, over the limit of {self.max_bytes / 2**20:g}; "
                 "give a smaller file"
             )
-        trial = self.folder / f"{secrets.token_hex(8)}.trial"
+        trial = self.folder / f".{secrets.token_hex(8)}.trial"
         write_atomically(trial, data)
         try:
             picture = open_picture(trial, max_pixels=self.max_pixels)
@@ -121,10 +123,12 @@ class Uploads:
             path.with_suffix(".json").unlink(missing_ok=True)
 
     def delete_unused(self, used: Collection[str]) -> None:
-        """Delete every upload that the library does not list and whose path is not in `used`."""
+        """Delete every upload that the library does not list and whose path is not in `used`, but no other file."""
         kept = {self.folder / key for key in self.library()} | {Path(path) for path in used}
         for file in self.folder.glob("*"):
-            if file.with_suffix("") not in kept or file.suffix == ".trial":
+            is_upload = KEY.fullmatch(file.name.removesuffix(".json")) is not None
+            is_unused = is_upload and file.with_suffix("") not in kept
+            if (is_unused or UNFINISHED.fullmatch(file.name)) and file.is_file():
                 file.unlink(missing_ok=True)
 
     def _describe(self, key: str, name: str, kinds: Collection[str]) -> None:

@@ -24,6 +24,7 @@ from support import TIMEOUT
 from impasto.images import load_image, open_picture
 from impasto.samples import resolve
 from impasto.studio import previews
+from impasto.studio.clips import Clips
 from impasto.studio.previews import ReducedImages
 from impasto.studio.requests import display_name
 from impasto.studio.service import StudioService
@@ -340,3 +341,21 @@ def test_an_upload_that_a_job_needs_is_kept_until_its_end(service: StudioService
     assert key not in service.uploads.library()
     service.queue.stop(first)
     assert service.queue.wait(second, TIMEOUT).error is None
+
+
+def test_a_start_deletes_only_files_that_the_studio_made(tmp_path: Path) -> None:
+    folders = ("clips", "uploads", "history", "history/trash", "videos", "temporary", "clips/old.part")
+    names = ("family.mp4", "b.png", "c.part", "d.trial", ".e", "0123456789abcdef.png", f"{'f' * 64}.txt", "notes.json")
+    mine = {tmp_path / folder / name for folder in folders for name in names}
+    for file in mine:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"mine")
+    key = "20261126-120000-0123456789abcdef"
+    left = {tmp_path / "history" / key / "start.png", tmp_path / "history" / "trash" / key / "entry.json"}
+    left |= {tmp_path / "uploads" / ("a" * 64), tmp_path / "uploads" / ".0123456789abcdef.trial"}
+    left |= {Clips(tmp_path / "clips", 1, 1).begin().with_suffix(suffix) for suffix in (".part", ".trial", ".gif")}
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"of a process that was killed")
+    StudioService.open(tmp_path).queue.close()
+    assert {file for file in tmp_path.rglob("*") if file.is_file()} == mine
