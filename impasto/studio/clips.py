@@ -141,4 +141,4 @@ class Clips:
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f"{path.name[:64]}{suffix}")
+    return path.with_name(f"{path.name}{suffix}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import urllib.error
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import PIL.Image
 import pytest
 from small_clip import moving_square, write_sound, write_video
 from small_studio import Studio, random_picture
 from support import TIMEOUT
 
+from impasto.studio.clips import Clips
 from impasto.studio.service import StudioService
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -142,3 +145,18 @@ def test_a_stopped_video_continues_after_a_restart(tmp_path: Path, film: Path) -
     assert service.videos.entries()[0]["finished"]
     assert service.videos.inputs() == set()
     service.queue.close()
+
+
+def test_the_same_bytes_under_another_suffix_are_a_clip_of_their_own(tmp_path: Path) -> None:
+    clips = Clips(tmp_path / "clips", 2**20, 10**6)
+    second = PIL.Image.open(io.BytesIO(random_picture(seed=1)))
+    stored = []
+    for name in ("sea.gif", "lake.mp4"):
+        part = clips.begin()
+        part.write_bytes(random_picture("GIF", save_all=True, append_images=[second]))
+        stored.append(clips.add(part, name))
+    clips.remove(stored[0], set())
+    assert [each["label"] for each in clips.library()] == ["lake"]
+    assert clips.first_frame(stored[1]).is_file()
+    clips.remove(stored[1], set())
+    assert list(clips.folder.glob("*")) == []
