@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from impasto.files import write_atomically
+from impasto.files import clean_up_on_error
 from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
-from impasto.studio.uploads import UNFINISHED, printable_name
+from impasto.studio.uploads import UNFINISHED, NotStoredError, printable_name, store
 from impasto.video import Clip, open_clip
 from impasto.video.animation import ANIMATED
 from impasto.weights import sha256_of
@@ -55,6 +55,7 @@ class Clips:
 
         Raises:
             ValueError: in one line, if the file is not a clip, is corrupt, too small or too large.
+            NotStoredError: if a file cannot be written; nothing of the clip remains.
         """
         suffix = Path(printable_name(name)).suffix.lower()
         trial = part.with_suffix(suffix if suffix in ANIMATED else ".trial")  # animated images are read by their suffix
@@ -64,9 +65,12 @@ class Clips:
             description = self._described(clip, name)
             first = torch.from_numpy(next(clip.frames()).pixels).permute(2, 0, 1)[None].float() / 255
             stored = self.folder / f"{sha256_of(trial)}{suffix if suffix in ANIMATED else ''}"
-            write_atomically(_beside(stored, ".jpg"), encode_jpeg(first, PREVIEW_SIZE))
-            write_atomically(_beside(stored, ".json"), json.dumps(description).encode())
-            trial.replace(stored)
+            with clean_up_on_error([_beside(stored, ".jpg"), _beside(stored, ".json")]):
+                store(_beside(stored, ".jpg"), encode_jpeg(first, PREVIEW_SIZE))
+                store(_beside(stored, ".json"), json.dumps(description).encode())
+                trial.replace(stored)
+        except NotStoredError:
+            raise
         except ValueError as error:
             raise ValueError(f"{printable_name(name)!r}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None
         finally:

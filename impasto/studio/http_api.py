@@ -19,7 +19,7 @@ from impasto.studio.experiment_browser import ExperimentBrowser
 from impasto.studio.portable import portable_png, without_paths
 from impasto.studio.previews import PREVIEW_SIZE, TILE_SIZE, media_type
 from impasto.studio.service import StudioService
-from impasto.studio.uploads import KINDS
+from impasto.studio.uploads import KINDS, NotStoredError
 
 MAX_FILES = 24
 """Largest number of files in one request: a content image, 16 styles and their masks."""
@@ -187,7 +187,8 @@ def parse(text: str) -> Any:
 def report_errors(handler: Handler) -> Handler:
     """Wrap a handler: a `ValueError` becomes `{"error": "..."}` in one line, with status 400.
 
-    A client that ended the connection before the end of its request gets no answer, and a body over the limit 413.
+    A client that ended the connection before the end of its request gets no answer, a body over the limit 413, and an
+    upload that does not fit on the disk 507.
     """
 
     async def handle(request: Request) -> Response:
@@ -198,6 +199,7 @@ def report_errors(handler: Handler) -> Handler:
             return JSONResponse({"error": text}, status_code=413, headers=NO_STORE)
         except (ValueError, HTTPException) as error:
             text = error.detail if isinstance(error, HTTPException) else str(error)
-            return JSONResponse({"error": " ".join(text.split())}, status_code=400, headers=NO_STORE)
+            status = 507 if isinstance(error, NotStoredError) else 400
+            return JSONResponse({"error": " ".join(text.split())}, status_code=status, headers=NO_STORE)
 
     return handle

@@ -15,7 +15,7 @@ from typing import Any
 
 import PIL.Image
 
-from impasto.files import write_atomically
+from impasto.files import clean_up_on_error, reason, write_atomically
 from impasto.images import MIN_SIDE, open_picture
 from impasto.studio.previews import ReducedImages
 
@@ -28,6 +28,30 @@ UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[a-z]+")
 """Names of files that are written or checked, and that remain if the process is killed; see also `impasto.files`."""
 KINDS = ("content", "style")
 """Lists of the library."""
+
+
+class NotStoredError(ValueError):
+    """The disk of the studio is full, or nothing may be written to it.
+
+    Args:
+        cause: why a file cannot be written.
+    """
+
+    def __init__(self, cause: BaseException | None) -> None:
+        why = reason(cause) if isinstance(cause, OSError) else "not possible in its folder"
+        super().__init__(f"the studio cannot store the file: {why}; check the disk of the studio")
+
+
+def store(file: Path, data: bytes) -> None:
+    """Write a file of the studio in one step.
+
+    Raises:
+        NotStoredError: in one line without the path, if the file cannot be written.
+    """
+    try:
+        write_atomically(file, data)
+    except ValueError as error:
+        raise NotStoredError(error.__cause__) from error
 
 
 @dataclass(frozen=True)
@@ -62,31 +86,31 @@ class Uploads:
 
         Raises:
             ValueError: in one line, if the file is not an image, is damaged, too small or too large.
+            NotStoredError: if it cannot be written; nothing of it remains.
         """
         shown = repr(printable_name(name))
         if not data:
             raise ValueError(f"{shown}: the file is empty (0 bytes); give an image")
         if len(data) > self.max_bytes:
-            raise ValueError(
-                f"{shown}: the file has {len(data) / 2**20:.1f} MiB, over the limit of {self.max_bytes / 2**20:g}; "
-                "give a smaller file"
-            )
+            limit = f"over the limit of {self.max_bytes / 2**20:g}"
+            raise ValueError(f"{shown}: the file has {len(data) / 2**20:.1f} MiB, {limit}; give a smaller file")
         trial = self.folder / f".{secrets.token_hex(8)}.trial"
-        write_atomically(trial, data)
+        store(trial, data)
         try:
             picture = open_picture(trial, max_pixels=self.max_pixels)
             height, width = picture.image.shape[-2:]
             if min(height, width) < MIN_SIDE:
                 raise ValueError(f"the image has {width} x {height} pixels; give at least {MIN_SIDE} on each side")
             key = hashlib.sha256(data).hexdigest()  # without a suffix: the content alone decides how a file is read
-            trial.replace(self.folder / key)
-            if kinds:
-                self.reduced.keep(str(self.folder / key), picture)
-            self._describe(key, name, {*kinds, *self.kinds(key)})
+            self._keep(trial, key, name, kinds)
+        except NotStoredError:
+            raise
         except ValueError as error:
             raise ValueError(f"{shown}: {str(error).removeprefix(f'{str(trial)!r}: ')}") from None
         finally:
             trial.unlink(missing_ok=True)
+        if kinds:
+            self.reduced.keep(str(self.folder / key), picture)
         return key
 
     def path(self, key: str) -> Path:
@@ -131,9 +155,15 @@ class Uploads:
             if (is_unused or UNFINISHED.fullmatch(file.name)) and file.is_file():
                 file.unlink(missing_ok=True)
 
+    def _keep(self, trial: Path, key: str, name: str, kinds: Collection[str]) -> None:
+        """Move an upload that was checked to its name, and describe it, or do neither."""
+        with clean_up_on_error([self.folder / key]):
+            trial.replace(self.folder / key)
+            self._describe(key, name, {*kinds, *self.kinds(key)})
+
     def _describe(self, key: str, name: str, kinds: Collection[str]) -> None:
         description = {"name": printable_name(name), "added": time.time(), "kinds": sorted(kinds)}
-        write_atomically(self.folder / f"{key}.json", json.dumps(description).encode())
+        store(self.folder / f"{key}.json", json.dumps(description).encode())
 
 
 def upload_name(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -12,7 +12,7 @@ from impasto.studio.http_api import NO_STORE, read_json, report_errors
 from impasto.studio.portable import without_paths
 from impasto.studio.previews import media_type
 from impasto.studio.service import StudioService
-from impasto.studio.uploads import printable_name
+from impasto.studio.uploads import NotStoredError, printable_name
 from impasto.studio.videos import POSTER, VIDEO
 
 
@@ -52,8 +52,10 @@ class VideosApi:
                         limit = f"over the limit of {clips.max_bytes / 2**20:g} MiB"
                         raise ValueError(f"{printable_name(name)!r} is {limit}; give a shorter clip")
                     file.write(chunk)
-        except (ValueError, ClientDisconnect):
+        except BaseException as error:  # also where the server ends or the request is cancelled
             part.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise NotStoredError(error) from error
             raise
         stored = await run_in_threadpool(clips.add, part, name)
         return JSONResponse(clips.describe(stored))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import io
 import json
+import os
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -15,10 +19,12 @@ import PIL.Image
 import pytest
 from small_clip import moving_square, write_sound, write_video
 from small_studio import Studio, random_picture
+from starlette.requests import ClientDisconnect, Request
 from support import TIMEOUT
 
 from impasto.studio.clips import Clips
 from impasto.studio.service import StudioService
+from impasto.studio.videos_api import VideosApi
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 SETTINGS = {"size": 64}
@@ -160,3 +166,40 @@ def test_the_same_bytes_under_another_suffix_are_a_clip_of_their_own(tmp_path: P
     assert clips.first_frame(stored[1]).is_file()
     clips.remove(stored[1], set())
     assert list(clips.folder.glob("*")) == []
+
+
+@pytest.mark.parametrize("path", ["clips?name=beach.mp4", "uploads?name=sea.png"])
+def test_an_upload_to_a_full_disk_is_one_line_and_leaves_no_file(
+    studio: Studio, film: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDisk(io.FileIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def open_file(file: Path, mode: str = "r", *words: Any, **options: Any) -> Any:
+        is_full = file.suffix == ".part"
+        return FullDisk(file, mode.replace("b", "")) if is_full else opens(file, mode, *words, **options)
+
+    opens, before = Path.open, {*studio.service.folder.rglob("*")}
+    monkeypatch.setattr(Path, "open", open_file)
+    data = film.read_bytes() if path.startswith("clips") else random_picture(seed=77)
+    status, answer, _ = fetch(f"{studio.url}{path}", data)
+    monkeypatch.undo()
+    text = "the studio cannot store the file: No space left on device; check the disk of the studio"
+    assert (status, json.loads(answer)) == (507, {"error": text})
+    assert {file for file in {*studio.service.folder.rglob("*")} - before if file.is_file()} == set()
+
+
+@pytest.mark.parametrize("interrupted", [asyncio.CancelledError, ClientDisconnect, RuntimeError])
+def test_an_interrupted_upload_leaves_no_file(tmp_path: Path, interrupted: type[BaseException]) -> None:
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        raise interrupted
+
+    messages = [{"type": "http.request", "body": b"the first bytes", "more_body": True}]
+    service: Any = SimpleNamespace(clips=Clips(tmp_path / "clips", 2**20, 10**6))
+    request = Request({"type": "http", "method": "POST", "query_string": b"name=a.mp4", "headers": []}, receive)
+    with pytest.raises(interrupted):
+        asyncio.run(VideosApi(service).upload(request))
+    assert (messages, list(service.clips.folder.glob("*"))) == ([], [])
