@@ -36,9 +36,11 @@ def video(arguments: list[str]) -> int:
     if options.output is None:
         raise ValueError("the output is missing; give -o FILE")
     clip, *styles = options.files
-    _check_inputs(options.files, options.output)
+    inputs = [*options.files, *(settings.get("mask") or ()), *(settings.get("style_mask") or ())]
+    _check_inputs(inputs, options.output)
     if options.preview is not None:
         check_output(options.preview)
+        _check_inputs(inputs, options.preview)
     settings |= given_settings(options, VideoSettings)
     keep_freed_memory(of_any_size=True)
     names = [*config.__dataclass_fields__, *VideoSettings.__dataclass_fields__, "restart"]

@@ -96,6 +96,19 @@ def test_a_mistake_gives_one_line(folder: Path, capsys: pytest.CaptureFixture[st
     assert {path.name for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("written", ["-o", "--preview"])
+@pytest.mark.parametrize("flag", ["--mask", "--style-mask"])
+def test_a_mask_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str], flag: str, written: str) -> None:
+    write_video(folder / "in.mp4", moving_square(3))
+    name = "mask.mkv" if written == "-o" else "mask.png"
+    (folder / name).write_bytes(b"a mask")
+    output = [] if written == "-o" else ["-o", "out.mkv"]
+    text = error_of(capsys, "in.mp4", "woodcut", *output, flag, name, written, name)
+    assert text == f"impasto: {name} is an input and would be overwritten: give another name"
+    assert (folder / name).read_bytes() == b"a mask"
+    assert {path.name for path in folder.iterdir()} == {"in.mp4", name}
+
+
 def test_frames_of_another_run_are_kept_unless_restart_is_given(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
