@@ -46,7 +46,7 @@ TURNED = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Trans
 MAX_TEXT = 64 * 2**20
 """Bytes of the largest text or color profile of a PNG: of all texts together Pillow allows no more."""
 
-_pillow_lock = threading.Lock()
+pillow_lock = threading.Lock()
 
 
 def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels, Metadata]:
@@ -205,7 +205,7 @@ def _quiet_pillow(name: str) -> Iterator[None]:
 
     The limits and the warning filters are global, so a lock makes sure that images are decoded one at a time.
     """
-    with _pillow_lock, warnings.catch_warnings():
+    with pillow_lock, warnings.catch_warnings():
         limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         text_limit, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT
         warnings.simplefilter("ignore")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,8 @@ import numpy as np
 import PIL.Image
 
 from impasto.files import reason
-from impasto.video.source import BT709, FULL, SRGB, ColorTags, Shape, SourceFrame
+from impasto.images.decoding import pillow_lock
+from impasto.video.source import BT709, FULL, SRGB, ColorTags, Shape, SourceFrame, check_pixels
 
 ANIMATED = frozenset((".gif", ".webp", ".png", ".apng"))
 FORMATS = ("GIF", "WEBP", "PNG")
@@ -47,15 +50,18 @@ class AnimatedImage:
         with self._open() as picture:
             time = Fraction(0)
             first = 1 if picture.info.get("default_image") else 0  # shown by programs without animations only
-            for i in range(first, max(first + 1, getattr(picture, "n_frames", 1))):
+            with quiet_pillow(self._path):
+                count = getattr(picture, "n_frames", 1)
+            for i in range(first, max(first + 1, count)):
                 canvas, duration = self._decoded(picture, i)
                 yield SourceFrame(time, duration, partial(_resized, canvas))
                 time += duration
 
     def _decoded(self, picture: PIL.Image.Image, index: int) -> tuple[PIL.Image.Image, Fraction]:
         try:
-            picture.seek(index)
-            rgba = picture.convert("RGBA")
+            with quiet_pillow(self._path):
+                picture.seek(index)
+                rgba = picture.convert("RGBA")
         except (EOFError, OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{str(self._path)!r}: it is corrupt: {reason(error)}; give a complete file") from error
         canvas = PIL.Image.new("RGBA", rgba.size, "white")
@@ -66,10 +72,36 @@ class AnimatedImage:
 
     def _open(self) -> PIL.Image.Image:
         try:
-            return PIL.Image.open(self._path, formats=FORMATS)
+            with quiet_pillow(self._path):
+                picture = PIL.Image.open(self._path, formats=FORMATS)
         except PIL.UnidentifiedImageError as error:
             text = "it is not a GIF, WebP or PNG file, or corrupt"
             raise ValueError(f"{str(self._path)!r}: {text}; give a complete file") from error
+        check_pixels(self._path, *picture.size)
+        return picture
+
+
+@contextmanager
+def quiet_pillow(path: Path) -> Iterator[None]:
+    """Leave out Pillow's warnings of large images, and convert its error of larger ones to `ValueError`.
+
+    The warning filters are global, so a lock makes sure that images are decoded one at a time.
+    """
+    with pillow_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+        try:
+            yield
+        except PIL.Image.DecompressionBombError as error:
+            raise ValueError(f"{str(path)!r}: its frames have too many pixels; give smaller frames") from error
+
+
+def is_animated(path: Path) -> bool:
+    """Return whether a file is an animation; raise `ValueError` in one line if its frames are too large."""
+    try:
+        with quiet_pillow(path), PIL.Image.open(path, formats=FORMATS) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except OSError:
+        return False
 
 
 def _resized(canvas: PIL.Image.Image, shape: Shape) -> np.ndarray:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import torch
 
 from impasto.images import Picture
 from impasto.regions.label_map import LabelMap, merge_colors, read_label_map
-from impasto.video.animation import ANIMATED
+from impasto.video.animation import ANIMATED, is_animated
 from impasto.video.clip import Clip, open_clip
 
 SUFFIXES = frozenset(
@@ -52,7 +51,10 @@ def open_mask_clips(mask: Any, clip: Clip) -> MaskClips:
     """
     given = [mask] if isinstance(mask, str | os.PathLike) else list(mask or ())
     files = [Path(os.fsdecode(each)) for each in given if isinstance(each, str | os.PathLike)]
-    moving = [file for file in files if _is_clip(file)]
+    try:
+        moving = [file for file in files if _is_clip(file)]
+    except ValueError as error:
+        raise ValueError(f"mask: {error}") from None
     if not moving:
         return MaskClips()
     if len(moving) < len(given):
@@ -94,15 +96,8 @@ def check_mask_times(masks: Sequence[Clip], times: Sequence[Fraction]) -> None:
 
 def _is_clip(file: Path) -> bool:
     """Return whether a mask is a clip; a missing file is reported later."""
-    if file.is_dir() or file.suffix.lower() in SUFFIXES:
-        return True
-    if file.suffix.lower() not in ANIMATED:
-        return False
-    try:
-        with PIL.Image.open(file) as picture:
-            return bool(getattr(picture, "is_animated", False))
-    except OSError:
-        return False
+    suffix = file.suffix.lower()
+    return file.is_dir() or suffix in SUFFIXES or (suffix in ANIMATED and is_animated(file))
 
 
 def _check_proportions(mask: Clip, clip: Clip) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from impasto.images import MAX_PIXELS
 
 Shape = tuple[int, int]
 """Height and width, in pixels."""
@@ -61,3 +64,10 @@ class ClipSource(Protocol):
     def frames(self, start: Fraction) -> Iterator[SourceFrame]:
         """Yield the frames from the start of the file, or from an earlier frame than `start` seconds on."""
         ...
+
+
+def check_pixels(file: Path, width: int, height: int) -> None:
+    """Raise `ValueError` in one line for frames of more than `MAX_PIXELS` pixels, which fill the memory."""
+    if width * height > MAX_PIXELS:
+        text = f"the frames have {width} x {height} pixels, over the limit of {MAX_PIXELS}"
+        raise ValueError(f"{str(file)!r}: {text}; give smaller frames")
