@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from impasto.video.extra import import_av
+from impasto.images import MAX_PIXELS
+from impasto.video.extra import file_url, import_av
 from impasto.video.hdr import HLG, PQ, hdr_to_srgb
-from impasto.video.source import BT601, BT709, BT2020, FULL, LIMITED, SCALING, ColorTags, Shape, SourceFrame
+from impasto.video.source import (
+    BT601,
+    BT709,
+    BT2020,
+    FULL,
+    LIMITED,
+    SCALING,
+    ColorTags,
+    Shape,
+    SourceFrame,
+    check_pixels,
+)
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -24,8 +36,14 @@ UNSPECIFIED, RGB = 2, 0
 """Numbers of color matrices in ITU-T H.273."""
 HD_HEIGHT = 720
 """Rows from which a clip without a color matrix has that of HD television; most players decide like this."""
-PLAYLISTS = frozenset(("hls", "concat", "dash", "imf", "sdp"))
-"""Formats of FFmpeg that name other files: a clip from someone else would select files of this machine."""
+CLIPS = (
+    "mov,matroska,avi,mpeg,mpegts,mpegtsraw,ogg,asf,asf_o,flv,live_flv,jpegxl_anim,yuv4mpegpipe,gif,apng,webp,mxf,mxf_opatom,gxf,nut,"
+    "dv,rm,ivf,h261,h263,h264,hevc,vvc,av1,obu,vc1,mpegvideo,m4v,mjpeg,dirac,dnxhd,mlv,nuv,wtv,ivr,flic,amv,roq"
+)
+"""Formats of FFmpeg that are opened. Playlists (hls, concat, dash, imf, sdp) open the files that they name: a clip from
+someone else would select files of this machine."""
+SOUND = "aac,ac3,aiff,amr,ape,caf,flac,mp3,wav,w64,wv"
+"""Formats of FFmpeg that contain only sound, and are opened to say so."""
 STILL = frozenset(
     ("image2", "jpeg_pipe", "jpegxl_pipe", "tiff_pipe", "bmp_pipe", "png_pipe", "webp_pipe", "avif", "heif")
 )
@@ -79,17 +97,16 @@ class Container:
 
     def _open(self) -> InputContainer:
         av = import_av()
+        options = {"format_whitelist": ",".join((CLIPS, SOUND, *STILL)), "max_pixels": str(MAX_PIXELS)}
         try:
-            container: InputContainer = av.open(str(self._path))
+            container: InputContainer = av.open(file_url(self._path), options=options)
+        except av.error.ArgumentError as error:
+            raise self._error("it is a playlist, or has another format that is not read") from error
         except av.error.FFmpegError as error:
             raise self._error(f"it is not a video file, or corrupt ({error.strerror})") from error
-        kind = container.format.name.split(",")[0]
-        if kind in STILL | PLAYLISTS:
+        if container.format.name.split(",")[0] in STILL:
             container.close()
-            is_still = kind in STILL
-            raise self._error(
-                "it is a single picture; stylize it with `impasto stylize`" if is_still else "it is a playlist"
-            )
+            raise self._error("it is a single picture; stylize it with `impasto stylize`")
         return container
 
     def _stream(self, container: InputContainer) -> VideoStream:
@@ -97,6 +114,8 @@ class Container:
         cover = av.stream.Disposition.attached_pic
         for stream in container.streams.video:
             if not stream.disposition & cover:
+                check_pixels(self._path, stream.width, stream.height)
+                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # where the size is not known yet
                 return stream
         raise self._error("it has no video, only sound" if container.streams.audio else "it has no video")
 
@@ -111,7 +130,8 @@ class Container:
             for packet in container.demux(stream):
                 yield from packet.decode()
         except av.error.FFmpegError as error:
-            raise self._error(f"it is corrupt ({error.strerror})") from error
+            cause = "" if stream.width and stream.height else f", or its frames have more than {MAX_PIXELS} pixels"
+            raise self._error(f"it is corrupt ({error.strerror}){cause}") from error
 
     def _time(self, frame: VideoFrame, index: int) -> Fraction:
         """Return the time of a frame in seconds; in a file without times it follows from the rate."""

@@ -16,7 +16,7 @@ import PIL.Image
 from impasto.files import reason
 from impasto.video.clip import Clip, Frame
 from impasto.video.container import sws_matrix
-from impasto.video.extra import import_av
+from impasto.video.extra import file_url, import_av
 from impasto.video.sound import Sound
 from impasto.video.source import BT709, FULL, LIMITED, SCALING, SRGB, ColorTags
 
@@ -72,7 +72,9 @@ def encode(
     av = import_av()
     form = FORMATS[suffix]
     try:
-        with av.open(str(path), "w", format=form.container, options=CONTAINER_OPTIONS.get(form.container, {})) as file:
+        with av.open(
+            file_url(path), "w", format=form.container, options=CONTAINER_OPTIONS.get(form.container, {})
+        ) as file:
             last = _Encoder(file, form, clip).run(frames, on_frame)
         if form.container == "apng":
             _set_last_delay(path, last)

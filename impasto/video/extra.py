@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 HINT = "clips need the extra: pip install 'impasto[video]'"
@@ -22,6 +23,11 @@ def import_av() -> Any:
 def import_cv2() -> Any:
     """Return the module `cv2`; raise `ValueError` if it is not installed."""
     return _imported("cv2")
+
+
+def file_url(path: Path) -> str:
+    """Return the name of a file for FFmpeg, to which `12:30.mp4` alone is a protocol named 12."""
+    return f"file:{path}"
 
 
 def _imported(name: str) -> Any:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from impasto.video.clip import Clip
-from impasto.video.extra import import_av
+from impasto.video.extra import file_url, import_av
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -32,7 +32,7 @@ class Sound:
         self._source: InputContainer | None = None
         if codec is None or not clip.source.has_audio:
             return
-        self._source = import_av().open(str(clip.path))
+        self._source = import_av().open(file_url(clip.path))
         stream = self._source.streams.audio[0]
         if stream.codec_context.codec.canonical_name in file.supported_codecs:
             self._packets = self._copied(stream, file.add_stream_from_template(stream))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,9 @@ import PIL.Image
 import pytest
 from small_clip import duration_of, moving_square, rotate_flag, write_sound, write_video
 
-from impasto.video import Clip, Frame, open_clip, write_clip
+from impasto.video import Clip, Frame, container, open_clip, source, write_clip
 from impasto.video.encoding import FORMATS
+from impasto.video.mask_clips import open_mask_clips
 
 VARIABLE = (0, 33, 100, 117, 300, 1000, 1037)
 
@@ -174,6 +177,87 @@ def test_a_file_that_is_not_a_clip_gives_one_line_that_says_why(tmp_path: Path) 
         with pytest.raises(ValueError, match=text) as caught:
             open_clip(path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.mp4", "ffconcat version 1.0\nfile 'pipe.ts'\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\npipe.ts\n"),
+    ],
+)
+def test_a_playlist_is_refused_before_a_file_that_it_names_is_opened(tmp_path: Path, name: str, text: str) -> None:
+    """Opening the pipe would wait for a program that writes to it."""
+    os.mkfifo(tmp_path / "pipe.ts")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match="it is a playlist"):
+        open_clip(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".avi", "mpeg4"),
+        (".mpg", "mpeg2video"),
+        (".ts", "mpeg2video"),
+        (".flv", "flv"),
+        (".y4m", "wrapped_avframe"),
+        (".ogv", "libvpx"),
+        (".wmv", "wmv2"),
+        (".m4v", "mpeg4"),
+        (".mxf", "mpeg2video"),
+    ],
+)
+def test_every_usual_format_is_read(tmp_path: Path, suffix: str, codec: str) -> None:
+    with av.open(str(tmp_path / f"in{suffix}"), "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for pixels in moving_square(12):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")))
+        file.mux(stream.encode(None))
+    assert len(list(open_clip(tmp_path / f"in{suffix}").frames())) == 12
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no colons in names")
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "in.mp4", moving_square(2), sound="aac")
+    Path("in.mp4").rename("2026-11-26T12:30:00.mp4")
+    clip = open_clip("2026-11-26T12:30:00.mp4")
+    write_clip("2026-11-26T12:31:00.mp4", clip.frames(), clip)
+    assert len(list(open_clip("2026-11-26T12:31:00.mp4").frames())) == 2
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("libx264", "yuv420p"), ("png", "rgb24")])
+def test_frames_over_the_limit_are_refused_before_one_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, pixels: str
+) -> None:
+    path = write_video(tmp_path / "in.mov", moving_square(1), codec=codec, pixels=pixels)
+    for module in (container, source):
+        monkeypatch.setattr(module, "MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(container.Container, "_time", lambda *_: pytest.fail("a frame was decoded"))
+    with pytest.raises(ValueError, match=r"over the limit of 3071|more than 3071 pixels"):
+        open_clip(path)
+
+
+@pytest.mark.parametrize(("side", "is_read"), [(12_000, True), (20_000, False)])
+def test_a_large_animation_gives_no_warning_and_one_line_over_the_limit(
+    tmp_path: Path, side: int, is_read: bool
+) -> None:
+    frames = [PIL.Image.fromarray(frame) for frame in moving_square(2)]
+    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:])
+    data = bytearray((tmp_path / "in.gif").read_bytes())
+    data[6:10] = struct.pack("<HH", side, side)
+    (tmp_path / "in.gif").write_bytes(data)
+    if is_read:
+        assert open_clip(tmp_path / "in.gif").size == (side, side)
+        return
+    with pytest.raises(ValueError, match=r"in\.gif': its frames have too many pixels; give smaller frames"):
+        open_clip(tmp_path / "in.gif")
+    small = open_clip(write_video(tmp_path / "small.mp4", moving_square(2)))
+    with pytest.raises(ValueError, match=r"mask: .*in\.gif': its frames have too many pixels"):
+        open_mask_clips(str(tmp_path / "in.gif"), small)
 
 
 def test_a_clip_that_is_damaged_in_the_middle_gives_the_frames_before_or_one_line(tmp_path: Path) -> None:
