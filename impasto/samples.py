@@ -98,11 +98,17 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
         kind = "a folder" if os.path.isdir(text) else "not a file"
         choices = f"styles {', '.join(STYLES)}; photographs {', '.join(CONTENTS)}"
         raise ValueError(f"{text!r} is {kind} and not the name of a sample; samples: {choices}")
-    return _installed(sample)
+    return installed_file(sample)
 
 
-def _installed(sample: Sample) -> Path:
-    """Return the file of a sample without importing its package, because importing scikit-image is slow."""
+def installed_file(sample: Sample) -> Path:
+    """Return the file of a sample, also where the current folder has a file of its name.
+
+    Its package is not imported, because importing scikit-image is slow.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
     spec = importlib.util.find_spec(sample.package)
     folders = spec.submodule_search_locations if spec else None
     for folder in folders or ():

@@ -35,7 +35,7 @@ def styles(arguments: list[str]) -> int:
         save_image(style_sheet(), options.output)
     from impasto.methods.johnson import JohnsonMethod
     from impasto.networks.johnson_styles import find_style_models
-    from impasto.samples import STYLES, resolve
+    from impasto.samples import STYLES, installed_file
 
     trained = {model.style for model in find_style_models(None, JohnsonMethod.folder)}
     rows = [
@@ -44,7 +44,7 @@ def styles(arguments: list[str]) -> int:
             "summary": sample.summary,
             "license": sample.license,
             "network": "johnson" if sample.name in trained else None,
-            "path": str(resolve(sample.name)),
+            "path": str(installed_file(sample)),
         }
         for sample in STYLES.values()
     ]
@@ -62,13 +62,13 @@ def style_sheet(thumbnail: int = THUMBNAIL) -> Image:
 
     from impasto.images import load_image
     from impasto.images.contact_sheet import contact_sheet
-    from impasto.samples import STYLES, resolve
+    from impasto.samples import STYLES, installed_file
 
-    names = list(STYLES)
+    samples = list(STYLES.values())
     lines = []
-    for start in range(0, len(names), COLUMNS):
-        part = names[start : start + COLUMNS]
-        images = [load_image(resolve(name), size=thumbnail) for name in part]
+    for start in range(0, len(samples), COLUMNS):
+        part = samples[start : start + COLUMNS]
+        images = [load_image(installed_file(sample), size=thumbnail) for sample in part]
         row = [*images, *[None] * (COLUMNS - len(part))]
-        lines.append(contact_sheet([row], column_names=part, cell=thumbnail))
+        lines.append(contact_sheet([row], column_names=[sample.name for sample in part], cell=thumbnail))
     return torch.cat(lines, 2)

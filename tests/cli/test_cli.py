@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from support import TIMEOUT
 
 from impasto.cli import COMMANDS, main
+from impasto.cli.styles import style_sheet
 from impasto.cli.tables import print_rows
-from impasto.images import load_image
+from impasto.images import load_image, save_image
 from impasto.losses import LOSSES
+from impasto.samples import STYLES
 
 KEYS = {
     *("output", "method", "backbone", "seconds", "steps", "evaluations"),
@@ -555,6 +558,21 @@ def test_the_list_of_styles_names_their_own_networks_and_draws_all_of_them(run: 
     assert (width, len(rows)) == (8 + 4 * 264, 12)
     cells = sheet.unfold(2, height // 3, height // 3).unfold(3, 264, 264)[..., 60:220, 40:240]  # (1, 3, 3, 4, h, w)
     assert (cells.std((1, 4, 5)) > 0.03).all()
+
+
+def test_the_styles_are_the_installed_ones_also_beside_a_file_of_their_name(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_image(torch.full((1, 3, 24, 24), 0.5), "gray.png")
+    Path("gray.png").rename("mosaic")
+    status, out, _ = run("styles", "--json")
+    assert status == 0
+    paths = [Path(row["path"]) for row in json.loads(out)]
+    assert all(path.is_absolute() and path.name == f"{row}.jpg" for path, row in zip(paths, STYLES, strict=True))
+    sheet = style_sheet(32)
+    Path("mosaic").unlink()
+    assert torch.equal(sheet, style_sheet(32))
 
 
 def test_a_sheet_of_styles_that_cannot_be_written_is_refused(run: Run, tmp_path: Path) -> None:
