@@ -40,10 +40,22 @@ def print_folder_plan(
     """
     found = plan_tasks(tasks, stylizer, executor, workers)
     print(json.dumps(found.to_json()) if as_json else "\n".join(_folder_lines(found)))
-    if found.largest is not None and found.largest.problem is not None and found.workers > 1:
-        raise ValueError(f"{found.largest.problem}, or fewer --workers, which share the memory")
-    if found.largest is not None:
-        _check(found.largest)
+    if found.largest is None:
+        return
+    if found.largest.problem is not None and _gain_memory(executor, workers, found.largest.device):
+        raise ValueError(f"{found.largest.problem}, or give fewer --workers, which share the memory")
+    _check(found.largest)
+
+
+def _gain_memory(executor: Executor | None, workers: int, device: str) -> bool:
+    """Return whether each worker would have more memory if there were fewer of them."""
+    if executor is None:
+        return False
+    kind = device.partition(":")[0]
+    many, one = (executor.capacity(number, kind).memory for number in (workers, 1))
+    if kind != "cpu":
+        return many.gpu < one.gpu
+    return many.main is not None and one.main is not None and many.main < one.main
 
 
 def _check(found: Plan) -> None:

@@ -15,8 +15,9 @@ from support import TIMEOUT, noise, write_pictures
 import impasto
 from impasto import devices
 from impasto.cli import main
+from impasto.cli.dry_run import _gain_memory
 from impasto.devices import MemoryShare, torch_defaults
-from impasto.executors import Executor, RayCluster, Runners, processes, ray_cluster
+from impasto.executors import Executor, LocalProcesses, RayCluster, Runners, processes, ray_cluster
 from impasto.images import read_size, save_image
 from impasto.methods import METHODS, configure
 from impasto.pipeline import memory
@@ -259,16 +260,40 @@ def test_a_plan_has_the_threads_and_the_memory_of_a_worker(
     assert re.search(r"\n3 to stylize by 2 workers: \S+ m?s, \S+ [MG]iB of memory; the", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(("pictures", "workers"), [(3, 2), (1, 2), (1, 200)])
 def test_a_picture_that_is_too_large_for_a_worker_names_the_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pictures: int, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     in_use = devices.memory_in_use_mib(devices.CPU) + memory.CODE_MIB
-    monkeypatch.setattr(MemoryShare, "of", lambda workers: MemoryShare(int(in_use + 10) * memory.MIB, 1 / workers))
-    photos = write_pictures(tmp_path / "photos", 3)
+    monkeypatch.setattr(
+        MemoryShare, "of", lambda workers: MemoryShare(int(in_use + 20 / workers) * memory.MIB, 1 / workers)
+    )
+    photos = write_pictures(tmp_path / "photos", pictures)
     words = ["stylize", str(photos), "mosaic", "-o", str(tmp_path / "out"), "--backbone", "tiny", "--size", "192"]
-    assert main([*words, "--loss-scales", "1", "--steps", "2", "--workers", "2", "--dry-run"]) == 2
-    assert capsys.readouterr().err.endswith(", or fewer --workers, which share the memory\n")
+    words += ["--loss-scales", "1", "--steps", "2", "--dry-run", "--workers", str(workers)]
+    assert main(words) == 2
+    advice = r"; (give|free some memory).*, or give fewer --workers, which share the memory\n$"
+    assert re.search(advice, capsys.readouterr().err)
     assert devices.free_memory(devices.CPU) > 2**30  # type: ignore[operator]  # that of this process is as before
+
+
+@pytest.mark.parametrize(
+    ("executor", "device", "gain"),
+    [
+        (LocalProcesses(), "cpu", True),
+        (LocalProcesses(), "cuda:0", True),
+        (RayCluster(), "cpu", True),
+        (RayCluster(), "cuda", False),  # a worker has a GPU, or the part of it that --gpus gives it
+        (RayCluster("ray://a:10001"), "cpu", False),
+        (None, "cpu", False),
+    ],
+)
+def test_fewer_workers_are_advised_where_they_share_the_memory(
+    executor: Executor | None, device: str, gain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "free_memory", lambda device: 2**33)
+    assert _gain_memory(executor, 2, device) is gain
+    assert not _gain_memory(executor, 1, device)
 
 
 def test_a_dry_run_refuses_flags_of_ray_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
