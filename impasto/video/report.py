@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ def write_report(
     check_report(path)
     name = html.escape(Path(output).name)
     rows = "".join(
-        f"<tr><td>{html.escape(metric)}</td><td>{value:.4g}</td><td>{grades['identity'][metric]:.4g}</td></tr>"
+        f"<tr><td>{html.escape(metric)}</td><td>{_shown(value)}</td><td>{_shown(grades['identity'][metric])}</td></tr>"
         for metric, value in grades["output"].items()
     )
     shape = fit(open_clip(output).size, SIDE)
@@ -64,11 +65,16 @@ def write_report(
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>'
         f"<h1>{name}</h1><table><tr><th>metric</th><th>output</th><th>input</th></tr>{rows}</table>"
-        "<p>The warp error of the input is the floor: that of a clip without flicker of its own. Left the input, right "
-        f"the output.</p><h2>One row of every frame, from top to bottom</h2>{shown[0]}"
+        "<p>The warp error of the input is the smallest that makes sense: that of a clip without flicker of its own. "
+        f"Left the input, right the output.</p><h2>One row of every frame, from top to bottom</h2>{shown[0]}"
         f"<h2>Consecutive frames</h2>{''.join(shown[1:])}</html>\n"
     )
     write_atomically(path, page.encode())
+
+
+def _shown(value: float) -> str:
+    """Return a value of the table; a dash for one that is not defined, such as that of frames that do not exist."""
+    return "\N{EN DASH}" if math.isnan(value) else f"{value:.4g}"
 
 
 def _pictures(file: str | os.PathLike[str], shape: tuple[int, int]) -> Iterator[str]:

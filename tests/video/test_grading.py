@@ -79,6 +79,8 @@ def test_the_command_grades_a_clip_beside_its_input(tmp_path: Path, capsys: pyte
     pictures = [PIL.Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", page)]
     assert [each.size for each in pictures] == [(320, 480)] * 2 + [(320, 213)] * 6  # slices, then frames
     assert page.count("<td>warp_error@1</td>") == 1
+    assert "<td>warp_error@10</td><td>\N{EN DASH}</td><td>\N{EN DASH}</td>" in page
+    assert "is the smallest that makes sense" in page
     assert main([*words, "--report", str(tmp_path / "page.txt")]) == 2
     assert "is not a page; give a name that ends in .html" in capsys.readouterr().err
 
