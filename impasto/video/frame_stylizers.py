@@ -59,7 +59,7 @@ class Stylized:
     state: np.ndarray | None = None
     """Image before the setting `color` was applied, if it differs from `pixels`, `(H, W, 3)`, uint8."""
     values: dict[str, Any] = field(default_factory=dict)
-    """JSON values that later frames of the shot need, stored with its first frame."""
+    """JSON values that later frames of the shot need, of its first frame with a region only."""
     losses: Losses = field(default_factory=dict)
 
 
@@ -127,7 +127,7 @@ class FrameStylizer(ABC):
         Args:
             content: the frame.
             earlier: the finished frames of the shot at the distances `gaps`, as far as there are any.
-            values: those of the first frame of the shot; empty for the first frame itself.
+            values: those of the first frame of the shot that has any; empty up to that frame.
         """
 
     def _prepared(self, content: Content) -> Subject:
@@ -215,10 +215,10 @@ class OnePassFrames(FrameStylizer):
 class OptimizedFrames(FrameStylizer):
     """Frames of an optimizing method (after Ruder, Dosovitskiy & Brox, GCPR 2016, arXiv 1604.08610).
 
-    The first frame of a shot is stylized as an image. Every other one starts from the frame before, moved by the
-    optical flow, and has a term that keeps it close to that where the flow is reliable.
+    The first frame of a shot that has a region is stylized as an image. Every later one starts from the frame before,
+    moved by the optical flow, and has a term that keeps it close to that where the flow is reliable.
 
-    Departs from the paper: the temporal weight is relative to the loss of the first frame, so that it means the same
+    Departs from the paper: the temporal weight is relative to the loss of that first frame, so that it means the same
     for every method and network.
 
     Args:
@@ -244,22 +244,22 @@ class OptimizedFrames(FrameStylizer):
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
         config, image = self._stylizer.config, _image(content.pixels)
-        method = (self._following if 1 in earlier else self._stylizer.instance).resolved(image)
+        is_first = not values  # of the frames of the shot that have a region
+        method = (self._stylizer.instance if is_first else self._following).resolved(image)
         whole = self._subject(content, self._mix(content.seconds))
         subject = replace(whole, regions=tuple(each for each in whole.regions if each.area >= LEAST_AREA))
         if not subject.regions:
-            return Stylized(content.pixels, content.pixels, {} if 1 in earlier else {"loss": 0.0})
+            return Stylized(content.pixels, content.pixels)
         with torch_defaults(config.seed, pick_device(config.device)):
-            if 1 in earlier:
+            if not is_first:
                 start, anchors = self._continued(content.pixels, image, earlier, values)
                 subject = replace(subject, start=start, anchors=anchors)
             best = self._best_step(method.run(subject))
             raw = resize(best.image(), (image.shape[-2], image.shape[-1]))
         changes_colors = config.color in ("luminance", "histogram") or config.outside == "keep"
         state = _pixels(raw) if changes_colors else None
-        values = {} if 1 in earlier else {"loss": best.loss}
         finished = self._surrounded(self._colored(quantize(raw), image), image, whole)
-        return Stylized(_pixels(finished), state, values, best.losses)
+        return Stylized(_pixels(finished), state, {"loss": best.loss} if is_first else {}, best.losses)
 
     @cached_property
     def _following(self) -> Method:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -55,21 +56,23 @@ class ShotWorker:
         wanted = shot.spread(self._frames.samples)
         samples = self._samples.between(shot.first, wanted[-1] + 1)
         self._frames.begin_shot([content for index, content in samples if index in wanted])
+        values: dict[str, Any] = {}
         contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))  # the last one is the frame before
         for index, content in self._contents.between(shot.first, shot.end):
             if index >= done:
-                earlier = self._earlier(index, shot, contents)
-                values = self._work.values(shot.first) if index > shot.first else {}
+                earlier = self._earlier(index, contents)
                 stylized = self._frames.stylize(content, earlier, values)
                 self._work.write(index, stylized.pixels, stylized.values, stylized.state)
                 yield index, stylized.losses
                 if is_stopped():
                     return
+            if not values and (values := self._work.values(index)):
+                contents.clear()  # the frames before have no region, and are not continued
             contents.append(content.pixels)
 
-    def _earlier(self, index: int, shot: Shot, contents: deque[np.ndarray]) -> Earlier:
+    def _earlier(self, index: int, contents: deque[np.ndarray]) -> Earlier:
         """Return the finished frames of the shot that a frame needs."""
-        gaps = [gap for gap in self._frames.gaps if index - gap >= shot.first]
+        gaps = [gap for gap in self._frames.gaps if gap <= len(contents)]
         return {gap: EarlierFrame(contents[-gap], partial(self._work.read_state, index - gap)) for gap in gaps}
 
 
