@@ -15,6 +15,7 @@ from impasto.images import MIN_SIDE
 from impasto.video.animation import ANIMATED, AnimatedImage
 from impasto.video.container import Container
 from impasto.video.frame_folder import FrameFolder
+from impasto.video.settings import SHORTEST, SLOWEST
 from impasto.video.source import ClipSource, ColorTags, Shape, SourceFrame
 
 
@@ -49,6 +50,11 @@ class Clip:
         return self.source.size
 
     @property
+    def rate(self) -> Fraction | None:
+        """Constant number of frames per second, of a folder too; None: the times of the file."""
+        return self.source.rate if isinstance(self.source, FrameFolder) else self.fps
+
+    @property
     def seconds(self) -> Fraction | None:
         """Duration of the part that is read, as the source states it; None where only decoding tells."""
         if self.source.seconds is None:
@@ -73,23 +79,24 @@ class Clip:
         selected = self._selected()
         if self.fps is not None:
             selected = _resampled(selected, self.fps)
-        count = 0
         for frame, time, duration in selected:
-            count += 1
             yield Frame(frame.pixels(shape or self.size), time, duration)
-        if not count:
-            raise ValueError(f"{str(self.path)!r}: no frame between --start and the end; choose an earlier --start")
 
     def _selected(self) -> Iterator[tuple[SourceFrame, Fraction, Fraction]]:
         """Yield the frames of the part, with their times from its start and their durations."""
         end = None if self.duration is None else self.start + self.duration
+        shown = Fraction(0)
         for frame, time, duration in _timed(self.source.frames(self.start)):
-            if time + duration <= self.start:
+            shown = time + duration
+            if shown <= self.start:
                 continue
             if end is not None and time >= end:
                 return
-            first, last = max(time, self.start), time + duration
+            first, last = max(time, self.start), shown
             yield frame, first - self.start, (last if end is None else min(last, end)) - first
+        if shown <= self.start:
+            text = f"start: {str(self.path)!r} has no frame between second {float(self.start):g} and its end"
+            raise ValueError(f"{text} at {float(shown):.3g} s; choose an earlier start")
 
 
 def open_clip(
@@ -112,8 +119,9 @@ def open_clip(
             25 for a folder.
 
     Raises:
-        ValueError: in one line, if the file is not a clip, is corrupt, has no video, or is smaller than 16 pixels.
+        ValueError: in one line, if the file is not a clip, is corrupt, has no video, or a side or a value is too small.
     """
+    _check_bounds(duration, fps)
     file, rate = Path(os.fsdecode(path)), None if fps is None else Fraction(fps).limit_denominator(100_000)
     try:
         source: ClipSource
@@ -131,6 +139,12 @@ def open_clip(
     _check_start(file, source, start)
     exact = [None if each is None else Fraction(each).limit_denominator(1_000_000) for each in (start, duration)]
     return Clip(file, source, exact[0] or Fraction(0), exact[1], rate)
+
+
+def _check_bounds(duration: float | None, fps: float | None) -> None:
+    for name, value, least in (("duration", duration, SHORTEST), ("fps", fps, SLOWEST)):
+        if value is not None and not value >= least:
+            raise ValueError(f"{name}: {value:g} is too small; give at least {least:g}")
 
 
 def _check_start(file: Path, source: ClipSource, start: float) -> None:

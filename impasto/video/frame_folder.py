@@ -34,7 +34,8 @@ class FrameFolder:
 
     def __init__(self, path: Path, fps: Fraction | None) -> None:
         self._path = path
-        self.time_base = 1 / (fps or DEFAULT_FPS)
+        self.rate = fps or DEFAULT_FPS
+        self.time_base = 1 / self.rate
         self.files = sorted((file for file in pictures_in(path) if file.parent == path), key=_number)
         if not self.files:
             raise ValueError(f"{str(path)!r}: it contains no images, only folders; give a folder of numbered frames")

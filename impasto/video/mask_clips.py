@@ -44,7 +44,7 @@ def open_mask_clips(mask: Any, clip: Clip) -> MaskClips:
 
     Args:
         mask: the setting `mask`.
-        clip: the clip that is stylized; the same part of the masks is read.
+        clip: the clip that is stylized; the same part of the masks is read, at the same frame rate.
 
     Raises:
         ValueError: in one line, if only some of them are clips, or one of them cannot be read or has other proportions.
@@ -61,7 +61,7 @@ def open_mask_clips(mask: Any, clip: Clip) -> MaskClips:
         raise ValueError("mask: some masks are clips and others are images; give only clips, or only images")
     part = {
         name: None if value is None else float(value)
-        for name, value in (("duration", clip.duration), ("fps", clip.fps))
+        for name, value in (("duration", clip.duration), ("fps", clip.rate))
     }
     try:
         clips = tuple(open_clip(file, start=float(clip.start), **part) for file in moving)

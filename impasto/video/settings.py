@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Le, Lt
 from pydantic.dataclasses import dataclass
 
 from impasto.config import MAIN, SETTINGS
@@ -12,6 +12,10 @@ from impasto.optim.schedule import Quality
 
 FRAME_STEPS: dict[Quality, int] = {"draft": 10, "normal": 25, "best": 50}
 """Iterations of a frame that continues the one before."""
+SHORTEST = 1e-6
+"""Smallest duration in seconds; times are stored with this exactness."""
+SLOWEST = 0.001
+"""Smallest number of frames per second."""
 NOT_FOR_CLIPS = frozenset(("start", "preset"))
 """Settings of a method that the stylization of a clip does not have: a shot starts from its first frame."""
 
@@ -22,9 +26,9 @@ class ClipSettings:
 
     start: Annotated[float, Ge(0), MAIN] = 0.0
     """Seconds of the clip that are left out."""
-    duration: Annotated[Annotated[float, Gt(0)] | None, MAIN] = None
+    duration: Annotated[Annotated[float, Ge(SHORTEST)] | None, MAIN] = None
     """Seconds of the clip that are stylized. Default: to the end."""
-    fps: Annotated[Annotated[float, Gt(0), Le(1000)] | None, MAIN] = None
+    fps: Annotated[Annotated[float, Ge(SLOWEST), Le(1000)] | None, MAIN] = None
     """Constant number of frames per second. Default: the frame times of the clip, 25 for a folder."""
 
 

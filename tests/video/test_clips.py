@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import tracemalloc
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import PIL.Image
 import pytest
 from small_clip import duration_of, moving_square, rotate_flag, write_sound, write_video
 
+from impasto.config import check_settings
 from impasto.video import Clip, Frame, container, open_clip, source, write_clip
 from impasto.video.encoding import FORMATS
 from impasto.video.mask_clips import open_mask_clips
+from impasto.video.settings import VideoSettings
 
 VARIABLE = (0, 33, 100, 117, 300, 1000, 1037)
 
@@ -77,6 +80,26 @@ def test_a_part_has_the_frames_that_are_shown_in_it(tmp_path: Path, start: float
 def test_a_constant_frame_rate_repeats_and_leaves_out_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", moving_square(), milliseconds=VARIABLE)
     assert times_of(open_clip(path, fps=10)) == [*range(0, 1200, 100)]
+
+
+def test_a_part_without_a_frame_gives_one_line_and_a_short_one_a_frame(tmp_path: Path) -> None:
+    pictures = [PIL.Image.fromarray(frame) for frame in moving_square(2)]
+    path = tmp_path / "in.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40)
+    text = "in.gif' has no frame between second 5 and its end at 0.08 s; choose an earlier start"
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        next(open_clip(path, start=5).frames())
+    assert "--" not in str(caught.value)
+    assert len(list(open_clip(path, start=0.05, duration=1e-6, fps=0.001).frames())) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("fps", 1e-7), ("duration", 1e-9)])
+def test_a_rate_or_a_duration_near_zero_gives_one_line(tmp_path: Path, name: str, value: float) -> None:
+    path = write_video(tmp_path / "in.mp4", moving_square(2))
+    with pytest.raises(ValueError, match=f"{name}: .* too small; give at least"):
+        open_clip(path, **{name: value})
+    with pytest.raises(ValueError, match=f"{name}: .* greater than or equal to"):
+        check_settings(VideoSettings, "video", {name: value})
 
 
 def test_ten_bits_and_full_range_are_read_with_the_right_colors(tmp_path: Path) -> None:

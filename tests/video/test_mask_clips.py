@@ -12,6 +12,8 @@ from small_clip import write_video
 
 import impasto
 from impasto.video import open_clip
+from impasto.video.frame_stylizers import OptimizedFrames
+from impasto.video.mask_clips import check_mask_times, open_mask_clips
 
 GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 8, "frame_steps": 4, "loss_scales": 1}
 FRAMES = window_frames(4, sprite=False)
@@ -77,6 +79,37 @@ def test_each_region_has_its_style(clip: Path, tmp_path: Path, count: int) -> No
         assert inside[white] < 0.5 * inside[black]
     empty = {style: np.abs(output[3] - alone[style][3]).mean() for style in styles}
     assert empty[black] < 0.5 * empty[white]
+
+
+def test_a_folder_of_masks_has_the_rate_of_a_folder_of_frames(tmp_path: Path) -> None:
+    """The frame rate was that of the clip only, and 25 for the masks."""
+    for name, frames in (("clip", FRAMES), ("mask", mask_frames())):
+        (tmp_path / name).mkdir()
+        for number, frame in enumerate(frames):
+            impasto.save_image(impasto.load_image(frame), tmp_path / name / f"{number}.png")
+    clip = open_clip(tmp_path / "clip", fps=10)
+    masks = open_mask_clips(str(tmp_path / "mask"), clip)
+    check_mask_times(masks.clips, [frame.time for frame in clip.frames()])
+
+
+def test_frames_are_compared_where_a_region_appears_later_in_the_shot(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of the first frame, which had no region, was 0, and the comparison had no weight."""
+    weights: list[list[float]] = []
+    continued = OptimizedFrames._continued
+
+    def recorded(*arguments: Any) -> Any:
+        start, anchors = continued(*arguments)
+        weights.append([anchor.weight for anchor in anchors])
+        return start, anchors
+
+    monkeypatch.setattr(OptimizedFrames, "_continued", recorded)
+    frames = [np.zeros((*SIZE, 3), np.uint8), *mask_frames()[:1] * 3]
+    mask = lossless(tmp_path / "mask.mkv", frames)
+    frames_of(clip, tmp_path / "out.mkv", "mosaic", mask=str(mask), outside="keep", long_term=(2,), **GATYS)
+    assert [len(each) for each in weights] == [1, 2]  # none continues the frame without a region
+    assert min(map(min, weights)) > 0.1
 
 
 @pytest.mark.parametrize(
