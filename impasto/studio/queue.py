@@ -293,7 +293,7 @@ class JobQueue:
         if isinstance(job.request, StylizeRequest):
             return self._run_picture(job, job.request)
         try:
-            return self._videos.run(job.key, job.request, job.on_frame)
+            return self._videos.run(job.key, job.request, job.on_frame, lambda: job.stop_requested)
         finally:
             if job.preview is not None:
                 self._videos.add_poster(job.key, job.preview)

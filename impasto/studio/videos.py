@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.config import names_files, setting_schemas
+from impasto.executors import IsStopped
 from impasto.files import write_atomically
 from impasto.methods import METHODS, configure
 from impasto.pipeline.run import OnStep
@@ -97,11 +98,11 @@ class Videos:
         """Store a request before its first frame, so that the video can be continued."""
         write_atomically(self._file(key, "request.json"), json.dumps(asdict(request)).encode())
 
-    def run(self, key: str, request: VideoRequest, on_frame: OnStep) -> VideoResult:
+    def run(self, key: str, request: VideoRequest, on_frame: OnStep, is_stopped: IsStopped) -> VideoResult:
         """Stylize the frames that are missing, and write the video; arguments as for `stylize_video`."""
         inputs = (request.clip, request.styles, self._file(key, VIDEO), request.method)
         with _clip_by_label(request):  # frames of another version of impasto are computed again
-            return stylize_video(*inputs, on_frame=on_frame, restart=True, **request.settings)
+            return stylize_video(*inputs, on_frame=on_frame, is_stopped=is_stopped, restart=True, **request.settings)
 
     def add_poster(self, key: str, data: bytes) -> None:
         """Store the preview of a frame."""

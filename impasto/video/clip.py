@@ -18,6 +18,9 @@ from impasto.video.frame_folder import FrameFolder
 from impasto.video.settings import SHORTEST, SLOWEST
 from impasto.video.source import ClipSource, ColorTags, Shape, SourceFrame
 
+MAX_FRAMES = 1_000_000
+"""Largest number of frames with a constant rate."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -173,6 +176,9 @@ def _resampled(
     """Yield the frame that is shown at every multiple of 1 / `fps` seconds."""
     count = 0
     for frame, time, duration in frames:
+        if (time + duration) * fps > MAX_FRAMES:  # before they are counted: the times of a damaged file may be years
+            text = f"fps: {float(fps):g} frames per second up to {float(time + duration):.6g} s"
+            raise ValueError(f"{text} are more than {MAX_FRAMES}; choose a lower fps or a shorter duration")
         while count / fps < time + duration:
             yield frame, count / fps, 1 / fps
             count += 1

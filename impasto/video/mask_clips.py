@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from impasto.images import Picture
 from impasto.regions.label_map import LabelMap, merge_colors, read_label_map
 from impasto.video.animation import ANIMATED, is_animated
 from impasto.video.clip import Clip, open_clip
+from impasto.video.source import until_stopped
 
 SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv", ".y4m")
@@ -73,18 +74,22 @@ def open_mask_clips(mask: Any, clip: Clip) -> MaskClips:
     return MaskClips(clips, colors)
 
 
-def check_mask_times(masks: Sequence[Clip], times: Sequence[Fraction]) -> None:
+def check_mask_times(
+    masks: Sequence[Clip], times: Sequence[Fraction], is_stopped: Callable[[], bool] = lambda: False
+) -> None:
     """Check that every mask has the frames of the clip.
 
     Args:
         masks: masks that are clips.
         times: time of every frame of the clip, in seconds.
+        is_stopped: asked at every frame.
 
     Raises:
+        StoppedError: after a stop.
         ValueError: in one line, if a mask has another number of frames, or other times.
     """
     for mask in masks:
-        own = [frame.time for frame in mask.frames((16, 16))]
+        own = [frame.time for frame in until_stopped(mask.frames((16, 16)), is_stopped)]
         if len(own) != len(times):
             text = f"mask: {mask.path.name!r} has {len(own)} frames, but the clip has {len(times)}"
             raise ValueError(f"{text}; give a mask with a frame for each, or choose fps")

@@ -27,15 +27,15 @@ class VideoResult:
 
     output: Path
     frames: int
-    """Number of frames that are finished."""
+    """Number of frames that are finished; 0 after a stop before all frames of the clip were counted."""
     total: int
-    """Number of frames of the clip."""
+    """Number of frames of the clip; 0 as above."""
     resumed: int
     """Number of frames that an earlier run had finished."""
     seconds: float
     """Wall time of this run, reading and writing included."""
     stopped: Literal["steps", "cancelled"]
-    """`cancelled` where `on_frame` stopped the run: the output does not exist yet, and the same call continues."""
+    """`cancelled` where a callback stopped the run: the output does not exist yet, and the same call continues."""
     shots: int
     description: dict[str, Any]
     """Inputs, settings and versions as JSON values."""

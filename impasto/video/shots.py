@@ -10,6 +10,7 @@ import numpy as np
 
 from impasto.images import fit
 from impasto.video.clip import Clip
+from impasto.video.source import until_stopped
 
 THUMBNAIL = 64
 """Longer side in pixels of the frames that are compared."""
@@ -63,7 +64,9 @@ class Scan:
         return next(shot for shot in self.shots if index in shot)
 
 
-def scan(clip: Clip, on_frame: Callable[[int], object] | None = None) -> Scan:
+def scan(
+    clip: Clip, on_frame: Callable[[int], object] | None = None, is_stopped: Callable[[], bool] = lambda: False
+) -> Scan:
     """Read all frames of a clip as thumbnails, and find its cuts.
 
     A cut is a difference of two frames that is large, and much larger than those before and after it: neither fast
@@ -72,14 +75,16 @@ def scan(clip: Clip, on_frame: Callable[[int], object] | None = None) -> Scan:
     Args:
         clip: the clip.
         on_frame: called with the number of frames after each one.
+        is_stopped: asked at every frame.
 
     Raises:
+        StoppedError: after a stop.
         ValueError: if the clip is corrupt or has no frame.
     """
     times: list[Fraction] = []
     differences: list[float] = []
     before: np.ndarray | None = None
-    for count, frame in enumerate(clip.frames(fit(clip.size, THUMBNAIL)), 1):
+    for count, frame in enumerate(until_stopped(clip.frames(fit(clip.size, THUMBNAIL)), is_stopped), 1):
         thumbnail = frame.pixels.astype(np.int16)
         if before is not None:
             differences.append(float(np.abs(thumbnail - before).mean()))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from impasto.images import MAX_PIXELS
 
+T = TypeVar("T")
 Shape = tuple[int, int]
 """Height and width, in pixels."""
 
@@ -64,6 +65,18 @@ class ClipSource(Protocol):
     def frames(self, start: Fraction) -> Iterator[SourceFrame]:
         """Yield the frames from the start of the file, or from an earlier frame than `start` seconds on."""
         ...
+
+
+class StoppedError(Exception):
+    """A run was stopped while it read a clip."""
+
+
+def until_stopped(frames: Iterable[T], is_stopped: Callable[[], bool]) -> Iterator[T]:
+    """Yield the frames of a clip; raise `StoppedError` at the first one after a stop."""
+    for frame in frames:
+        if is_stopped():
+            raise StoppedError
+        yield frame
 
 
 def check_pixels(file: Path, width: int, height: int) -> None:

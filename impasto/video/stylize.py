@@ -28,6 +28,7 @@ from impasto.video.records import VideoResult, check_video_record, description, 
 from impasto.video.settings import NOT_FOR_CLIPS, VideoSettings
 from impasto.video.shot_worker import FrameReport, ShotWorker, read_contents
 from impasto.video.shots import Scan, scan
+from impasto.video.source import StoppedError
 from impasto.video.work_folder import WorkFolder
 from impasto.video.writing import check_clip_output, write_clip
 
@@ -43,6 +44,7 @@ def stylize_video(
     *,
     on_frame: OnStep | None = None,
     on_step: OnStep | None = None,
+    is_stopped: IsStopped = lambda: False,
     restart: bool = False,
     workers: int = 1,
     runner: Runners | Executor = "processes",
@@ -60,6 +62,7 @@ def stylize_video(
         method: name of a method.
         on_frame: called with a `Step` and the image after every frame; returning False stops the run.
         on_step: called with every step of an optimizing method, without workers only.
+        is_stopped: asked at every frame, also while the clip and its masks are checked; True stops the run.
         restart: discard finished frames of other inputs or settings, which are an error otherwise.
         workers: number of shots at a time, each in a process of its own.
         runner: where the workers run, as for `FolderOptions`.
@@ -69,11 +72,10 @@ def stylize_video(
         ValueError: in one line, for a mistake that the caller can correct.
     """
     video, settings = _split_settings(method, settings)
-    executor = executor_of(runner, workers)
-    if executor is not None and on_step is not None:
+    if (executor := executor_of(runner, workers)) is not None and on_step is not None:
         raise ValueError("on_step: workers cannot call it; give one worker, or use on_frame")
     job = _Job(clip, style, Path(os.fsdecode(output)), method, video, settings, on_step)
-    return job.run(on_frame, executor, workers, restart=restart)
+    return job.run(on_frame, is_stopped, executor, workers, restart=restart)
 
 
 def check_video(
@@ -111,18 +113,28 @@ class _Job:
         self._masks = masks.clips
         self._frames = frame_stylizer(style, method, video, self._shape, settings, on_step, masks.colors)
 
-    def run(self, on_frame: OnStep | None, executor: Executor | None, workers: int, *, restart: bool) -> VideoResult:
+    def run(
+        self,
+        on_frame: OnStep | None,
+        is_stopped: IsStopped,
+        executor: Executor | None,
+        workers: int,
+        *,
+        restart: bool,
+    ) -> VideoResult:
         """Stylize all frames that are not finished, and write the output."""
         began = time.perf_counter()
-        found = scan(self._clip)
-        check_mask_times(self._masks, found.times)
-        self._frames.check_masks(next(read_contents(self._clip, self._shape, self._masks)))
         facts = description(self._clip, self._frames.styles, self._method, self._config, self._video, self._shape)
+        try:
+            found = self._checked(is_stopped)
+        except StoppedError:
+            return VideoResult(self._output, 0, 0, 0, time.perf_counter() - began, "cancelled", 0, facts)
         work = WorkFolder(self._output.with_name(f"{self._output.name}.work"), facts, restart=restart)
         done = work.done
         result = VideoResult(self._output, done, found.count, done, 0.0, "steps", len(found.shots), facts)
         stopped = threading.Event()
-        for index, losses in self._reports(found, work, executor, workers, stopped.is_set):
+        ends = partial(_any_of, stopped.is_set, is_stopped)
+        for index, losses in self._reports(found, work, executor, workers, ends):
             seconds = time.perf_counter() - began
             result = replace(result, frames=result.frames + 1, seconds=seconds)
             step = _step(result.frames, index, losses, seconds, found.count, self._shape, work)
@@ -135,6 +147,13 @@ class _Job:
         save_record(result)
         work.remove()
         return result
+
+    def _checked(self, is_stopped: IsStopped) -> Scan:
+        """Read the clip, and check its masks; raise `StoppedError` after a stop."""
+        found = scan(self._clip, is_stopped=is_stopped)
+        check_mask_times(self._masks, found.times, is_stopped)
+        self._frames.check_masks(next(read_contents(self._clip, self._shape, self._masks)))
+        return found
 
     def _reports(
         self, found: Scan, work: WorkFolder, executor: Executor | None, workers: int, is_stopped: IsStopped
@@ -157,6 +176,10 @@ class _Job:
         """Yield the finished frames with the times of the clip."""
         for index, frame in enumerate(self._clip.frames((MIN_SIDE, MIN_SIDE))):
             yield replace(frame, pixels=work.read(index))
+
+
+def _any_of(first: IsStopped, second: IsStopped) -> bool:
+    return first() or second()
 
 
 def _split_settings(method: str, settings: dict[str, Any]) -> tuple[VideoSettings, dict[str, Any]]:

@@ -7,9 +7,11 @@ import errno
 import io
 import json
 import os
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +27,7 @@ from support import TIMEOUT
 from impasto.studio.clips import Clips
 from impasto.studio.service import StudioService
 from impasto.studio.videos_api import VideosApi
+from impasto.video.records import VideoResult
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 SETTINGS = {"size": 64}
@@ -150,6 +153,28 @@ def test_a_stopped_video_continues_after_a_restart(tmp_path: Path, film: Path) -
     assert service.queue.wait(key, TIMEOUT).to_json()["step"] == 6
     assert service.videos.entries()[0]["finished"]
     assert service.videos.inputs() == set()
+    service.queue.close()
+
+
+def test_a_video_is_stopped_while_its_clip_is_read(tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, reads = StudioService.open(tmp_path / "studio"), threading.Event()
+    part = service.clips.begin()
+    part.write_bytes(film.read_bytes())
+
+    def read_without_end(
+        _clip: Any, _styles: Any, output: Path, _method: str, *, is_stopped: Callable[[], bool], **_: Any
+    ) -> VideoResult:
+        reads.set()
+        while not is_stopped():
+            time.sleep(0.001)
+        return VideoResult(output, 0, 0, 0, 0.0, "cancelled", 0, {})
+
+    monkeypatch.setattr("impasto.studio.videos.stylize_video", read_without_end)
+    fields = {"clip": service.clips.add(part, "beach.mp4"), "style": ["mosaic"], "settings": SETTINGS}
+    key = service.queue.submit_video(service.video_request_from(fields))
+    assert reads.wait(TIMEOUT)
+    service.queue.stop(key)
+    assert service.queue.wait(key, TIMEOUT).status == "stopped"
     service.queue.close()
 
 

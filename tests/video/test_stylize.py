@@ -144,6 +144,32 @@ def test_a_run_that_is_stopped_at_any_frame_continues_to_the_same_output(
     ]
 
 
+@pytest.mark.parametrize("calls", [0, 3, 7, 10])
+def test_a_stop_before_the_first_frame_ends_the_run(window: Path, tmp_path: Path, calls: int) -> None:
+    """A stop while the 5 frames of the clip, or those of its mask, are read, and before the first shot."""
+    asked = itertools.count()
+    area = np.zeros((*SIZE, 3), np.uint8)
+    area[8:40, 8:40] = 255
+    mask = write_video(tmp_path / "mask.mkv", [area] * 5, codec="ffv1", pixels="bgr0")
+    settings: dict[str, Any] = {"size": 96, "mask": str(mask), "outside": "keep"}
+    result = impasto.stylize_video(
+        window, "woodcut", tmp_path / "out.mkv", is_stopped=lambda: next(asked) >= calls, **settings
+    )
+    assert (result.stopped, result.frames, result.resumed) == ("cancelled", 0, 0)
+    assert next(asked) == calls + 1
+    assert (tmp_path / "out.mkv.work").exists() == (calls == 10)
+    assert result.summary()["frames"] == 0
+
+
+def test_times_of_years_are_refused_at_a_constant_rate(tmp_path: Path) -> None:
+    """They were scanned for ever: 300 million frames."""
+    times = [0, 40, 3_000_000_000, 3_000_000_040]
+    clip = write_video(tmp_path / "in.mkv", moving_square(3), codec="ffv1", pixels="bgr0", milliseconds=times)
+    with pytest.raises(ValueError, match=r"fps: 100 frames per second up to 3e\+06 s are more than 1000000"):
+        impasto.stylize_video(clip, "woodcut", tmp_path / "out.mkv", fps=100)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
 def test_a_cut_starts_again_and_equal_shots_get_equal_frames(tmp_path: Path) -> None:
     first, second = moving_square(3), [255 - frame for frame in moving_square(3)]
     clip = write_video(tmp_path / "in.mkv", [*first, *second, *first], codec="ffv1", pixels="bgr0")
