@@ -72,8 +72,8 @@ class JobQueue:
                 start, and the new job is the next one. A waiting parent is replaced and keeps its place in the queue.
 
         Raises:
-            ValueError: if the request is invalid, the parent is unknown or has no image, or the queue is full. The
-                parent is then not stopped.
+            ValueError: if the request is invalid, the parent is unknown, a video or without an image, or the queue is
+                full. The parent is then not stopped.
         """
         check_request(request, self._history.folder, max_pixels=self._max_pixels)
         with self._condition:
@@ -102,9 +102,11 @@ class JobQueue:
         """Append a job that stylizes the frames of a video that are missing, under the same key, and return it.
 
         Raises:
-            ValueError: if the video does not exist, it waits or runs already, or the queue is full.
+            ValueError: if the video does not exist, it waits or runs already, is finished, or the queue is full.
         """
         request = self._videos.request(key)
+        if self._videos.is_finished(key):
+            raise ValueError("this video is finished; no frame of it is missing")
         check_video_request(request, self._videos.folder / "new", max_pixels=self._max_pixels)
         return self._submit_video(key, request)
 
@@ -216,6 +218,8 @@ class JobQueue:
     def _live_parent(self, parent: str | None) -> Job | None:
         """Return the parent if it waits or runs, or None; raise `ValueError` if there is nothing to continue from."""
         job = self._jobs.get(parent or "")
+        if job is not None and not isinstance(job.request, StylizeRequest):
+            raise ValueError(f"{job.key!r} is a video; only a picture can be the start of another one")
         is_live = job is not None and not job.ended.is_set()
         if parent is not None and not is_live and not self._history.has(parent):
             raise ValueError(f"the history has no result {parent[:40]!r} to continue from; it may have been deleted")

@@ -136,6 +136,10 @@ class Videos:
             raise ValueError(f"the studio has no {name} of the video {key!r}; it is not finished, or deleted")
         return file
 
+    def is_finished(self, key: str) -> bool:
+        """Return whether all frames of a video are written; raise `ValueError` for a malformed key."""
+        return self._file(key, VIDEO).is_file()
+
     def entries(self) -> list[dict[str, Any]]:
         """Return all videos, the newest first, as JSON values: key, title, method, and whether they are finished."""
         found = []
@@ -148,7 +152,7 @@ class Videos:
                         "key": folder.name,
                         "title": request.title,
                         "method": request.method,
-                        "finished": (folder / VIDEO).is_file(),
+                        "finished": self.is_finished(folder.name),
                         "frames": frames,
                         "poster": (folder / POSTER).is_file(),
                     }

@@ -25,7 +25,11 @@ from starlette.requests import ClientDisconnect, Request
 from support import TIMEOUT
 
 from impasto.studio.clips import Clips
+from impasto.studio.history import History
+from impasto.studio.queue import JobQueue
+from impasto.studio.requests import StylizeRequest
 from impasto.studio.service import StudioService
+from impasto.studio.videos import VideoRequest, Videos
 from impasto.studio.videos_api import VideosApi
 from impasto.video.records import VideoResult
 
@@ -228,3 +232,27 @@ def test_an_interrupted_upload_leaves_no_file(tmp_path: Path, interrupted: type[
     with pytest.raises(interrupted):
         asyncio.run(VideosApi(service).upload(request))
     assert (messages, list(service.clips.folder.glob("*"))) == ([], [])
+
+
+def test_a_video_is_not_the_start_of_a_picture_and_goes_on(tmp_path: Path, film: Path) -> None:
+    queue = JobQueue(History(tmp_path / "history"), workers=0)  # the video waits
+    key = queue.submit_video(VideoRequest(clip=str(film), label="beach", styles=("mosaic",), settings=SETTINGS))
+    picture = StylizeRequest(content="woodcut", styles=("mosaic",), settings={"backbone": "tiny", "size": 48})
+    with pytest.raises(ValueError, match=f"^'{key}' is a video; only a picture can be the start of another one$"):
+        queue.submit(picture, parent=key)
+    assert [(state.key, state.status) for state in queue.states()] == [(key, "waiting")]
+    queue.close()
+    with pytest.raises(ValueError, match="is a video"):
+        queue.submit(picture, parent=key)
+
+
+def test_a_finished_video_is_not_continued(tmp_path: Path, film: Path) -> None:
+    queue = JobQueue(History(tmp_path / "history"), videos := Videos(tmp_path / "videos"), workers=0)
+    key = queue.submit_video(VideoRequest(clip=str(film), label="beach", styles=("mosaic",), settings=SETTINGS))
+    queue.stop(key)
+    assert queue.continue_video(key) == key
+    queue.stop(key)
+    (videos.folder / key / "video.mp4").write_bytes(film.read_bytes())
+    with pytest.raises(ValueError, match=r"^this video is finished; no frame of it is missing$"):
+        queue.continue_video(key)
+    assert [state.is_live for state in queue.states()] == [False]
