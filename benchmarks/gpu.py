@@ -27,7 +27,8 @@ import impasto
 from impasto.backbones.base import load_chain
 from impasto.devices import PRECISION_NAMES, peak_memory_mib, pick_device, reset_peak_memory
 from impasto.files import reason
-from impasto.methods import METHODS
+from impasto.images import MIN_SIDE
+from impasto.methods import METHODS, configure
 from impasto.optim.descent import evaluate
 
 PAIR = ("chelsea", "brushstrokes")
@@ -53,16 +54,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         vars(options).update(QUICK)
     try:
         device = pick_device(options.device)
+        check(options)
     except ValueError as error:
         print(f"gpu: not run: {error}")
         return 2
+    try:
+        return run(device, options)
+    except ValueError as error:  # such as a size that is too small for a method
+        print(f"gpu: ended early: {error}")
+        return 2
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raise `ValueError` for options that no computation can have."""
+    for option, smallest in (("size", MIN_SIDE), ("large", MIN_SIDE), ("steps", 1), ("rounds", 1)):
+        value = getattr(options, option)
+        if any(each < smallest for each in (value if isinstance(value, list) else [value])):
+            raise ValueError(f"{option}: give at least {smallest}, not {value}")
+    for name in options.methods:
+        configure(name, {})
+    load_chain(options.backbone)
+
+
+def run(device: torch.device, options: argparse.Namespace) -> int:
+    """Print all tables, and return the exit status: 1 if a method differs from the CPU."""
     print(f"{device_name(device)}, torch {torch.__version__}\n")
     differing = compare_methods(str(device), options)
     print(f"\nevaluation of gatys with {options.backbone}, {options.size} px:\n")
     rows = list(time_evaluations(device, options))
     print(table(["computation", "seconds", "times as fast as the first", "peak MiB"], rows), flush=True)
     print("\n" + table(["gatys, size", "seconds per evaluation", "peak MiB"], list(large_images(device, options))))
-    print(f"\n{', '.join(differing)} differ from the CPU" if differing else "\nall methods agree with the CPU")
+    if options.methods:
+        print(f"\n{', '.join(differing)} differ from the CPU" if differing else "\nall methods agree with the CPU")
     return int(bool(differing))
 
 
@@ -172,8 +195,10 @@ def large_images(device: torch.device, options: argparse.Namespace) -> Iterator[
         reset_peak_memory()
         try:
             result = impasto.stylize(*PAIR, size=size, steps=2, device=str(device), backbone=options.backbone)
-        except ValueError as error:
-            yield f"{size} px", str(error), ""
+        except (MemoryError, RuntimeError, ValueError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            yield f"{size} px", reason(error), ""
             continue
         yield f"{size} px", f"{result.seconds / result.evaluations:.3g}", f"{result.peak_memory_mib:.0f}"
 

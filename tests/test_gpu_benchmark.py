@@ -11,6 +11,8 @@ import pytest
 import torch
 from support import noise
 
+import impasto
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
 
@@ -54,3 +56,47 @@ def test_the_plain_loop_has_the_gradient_of_impasto(script: dict[str, Any]) -> N
     for memory_format in (torch.contiguous_format, torch.channels_last):
         plain = script["plain"](device, "tiny", torch.float32, pictures, memory_format, False)()
         assert (plain - gradient).abs().max() < 1e-4 * gradient.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--backbone", "nonsense", "--methods"], "nonsense"),
+        (["--backbone", "nonsense", "--methods", "gatys"], "nonsense"),
+        (["--methods", "nonsense"], "nonsense"),
+        (["--size", "0"], "size: give at least 16, not 0"),
+        (["--large", "64", "-1"], r"large: give at least 16, not \[64, -1\]"),
+        (["--rounds", "0"], "rounds: give at least 1, not 0"),
+    ],
+)
+def test_a_wrong_option_is_one_line_before_anything_is_measured(
+    script: dict[str, Any], words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script["main"](["--device", "cpu", "--backbone", "tiny", *words]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.match(f"gpu: not run: .*{message}", line)
+
+
+def test_a_size_that_does_not_fit_is_a_row_and_no_method_is_no_agreement(
+    script: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*images: Any, **settings: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(impasto, "stylize", fail)
+    assert script["main"](["--device", "cpu", "--quick", "--methods"]) == 0
+    output = capsys.readouterr().out
+    assert "| 64 px | CUDA out of memory. Tried to allocate 20.00 MiB |  |" in output
+    assert "agree" not in output
+
+
+def test_a_method_that_cannot_run_is_one_line(
+    script: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*images: Any, **settings: Any) -> None:
+        raise ValueError("size: give at least 32")
+
+    monkeypatch.setattr(impasto, "stylize", fail)
+    assert script["main"](["--device", "cpu", "--quick", "--methods", "gatys"]) == 2
+    assert capsys.readouterr().out.endswith("\ngpu: ended early: size: give at least 32\n")
