@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+NOT_WRAPPED = ("|", ":   ")
+"""Begin of lines that may be long: rows of tables, and definitions in the glossary. Output of commands may be, too."""
 PARTS = {
     match[1]: block
     for language, block in BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
@@ -190,6 +192,15 @@ def test_the_readme_is_short() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 150
     assert [line for line in lines if len(line) > 100] == []
+
+
+def test_the_lines_of_the_documentation_are_short() -> None:
+    long = []
+    for page in (ROOT / "docs").rglob("*.md"):
+        text = re.sub(r"^```\n.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        lines = re.sub(r"https?://\S+", "", text).splitlines()
+        long += [f"{page.name}: {line}" for line in lines if len(line) > 120 and not line.startswith(NOT_WRAPPED)]
+    assert long == []
 
 
 def test_the_glossary_has_thirty_terms_of_one_sentence_each() -> None:
