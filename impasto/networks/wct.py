@@ -79,7 +79,8 @@ def _fp32_moments(features: Tensor, guide: Tensor | None = None) -> Tensor:
 
 def _without_autocast(tensor: Tensor) -> torch.autocast:
     """Return a context in which matrix products have the precision of their factors."""
-    return torch.autocast(tensor.device.type, enabled=False)
+    kind = tensor.device.type
+    return torch.autocast("cpu" if kind == "meta" else kind, enabled=False)  # no autocast for tensors without values
 
 
 def whitening_transform(source: Tensor, target: Tensor) -> Tensor:
