@@ -22,7 +22,7 @@ from impasto.weights import sha256_of
 
 NAME = re.compile(rf"[0-9a-f]{{64}}({'|'.join(map(re.escape, sorted(ANIMATED)))})?")
 MAX_SECONDS = 24 * 3600
-"""Longest clip in seconds; a file that claims more is corrupt."""
+"""Longest duration that is shown, in seconds; a larger one that a file claims is not."""
 
 
 @dataclass(frozen=True)
