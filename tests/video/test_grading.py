@@ -75,7 +75,7 @@ def test_the_command_grades_a_clip_beside_its_input(tmp_path: Path, capsys: pyte
     assert (facts["identity"]["content"], facts["identity"]["style_share"]) == (0, 1)
     assert main([*words, "--report", str(tmp_path / "page.html")]) == 0
     assert "warp_error@1" in capsys.readouterr().out
-    page = (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
     pictures = [PIL.Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", page)]
     assert [each.size for each in pictures] == [(320, 480)] * 2 + [(320, 213)] * 6  # slices, then frames
     assert page.count("<td>warp_error@1</td>") == 1
