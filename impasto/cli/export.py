@@ -22,7 +22,7 @@ def export(arguments: list[str]) -> int:
         nargs="*",
         metavar="MODEL",
         help="`micro` (default with --web), `adain`, `johnson-STYLE` for a style that has a trained network, or a file "
-        "of `impasto adapt` (not with --web).",
+        "of `impasto adapt`.",
     )
     parser.add_argument("-o", "--output", metavar="PATH", help="The .onnx file or the folder to write (required).")
     _add_web_flags(parser)
@@ -46,7 +46,9 @@ def _add_web_flags(parser: CommandParser) -> None:
         metavar="STYLE",
         help="Image or sample that the page offers beside the bundled styles. Can be given several times (`micro`).",
     )
-    parser.add_argument("--weights", metavar="FILE", help="Weights of `impasto train micro` for the page.")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="Weights of `micro` for the page, in place of the bundled ones."
+    )
     parser.add_argument(
         "--runtime", metavar="FOLDER", help="Folder of onnxruntime-web. Default: download it from npm, once."
     )

@@ -56,7 +56,7 @@ def export(model: str, file: Path) -> Path:
     check_replaceable(file)
     if file.suffix != ".onnx":
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
-    if model not in models() and not _is_weights(model):
+    if model not in models() and not is_weights(model):
         choices = f"choose from {', '.join(models())}, or give a file of `impasto adapt`"
         raise ValueError(f"unknown model {model!r}; {choices}")
     try:
@@ -143,11 +143,30 @@ class AnyStyleModel(nn.Module):
 
 
 class AdaptedModel(nn.Module):
-    """A network that was adapted to one style: `(content, strength) -> stylized`."""
+    """A network that was adapted to styles, which receives the code of one: `(content, code, strength) -> stylized`."""
+
+    def __init__(self, model: CodeModel) -> None:
+        """Wrap the model that takes a code."""
+        super().__init__()
+        self.model = model
+
+    @property
+    def encoder(self) -> EncoderModel:
+        """Return the style encoder."""
+        return self.model.encoder
+
+    def forward(self, content: Image, code: Code, strength: Tensor) -> Image:
+        """Return the stylized image `(1, 3, H, W)` in [0, 1], for a strength of 0 to 100 as a scalar."""
+        stylized: Image = self.model(content, code, strength.clamp(min=50))
+        return torch.lerp(content, stylized, (strength / 50).clamp(max=1))
+
+
+class FixedStyleModel(nn.Module):
+    """An adapted network with the code of its style: `(content, strength) -> stylized`."""
 
     fixed: Tensor
 
-    def __init__(self, model: CodeModel, code: Code) -> None:
+    def __init__(self, model: AdaptedModel, code: Code) -> None:
         """Compose the model that takes a code with the code of the style."""
         super().__init__()
         self.model = model
@@ -156,8 +175,8 @@ class AdaptedModel(nn.Module):
 
     def forward(self, content: Image, strength: Tensor) -> Image:
         """Return the stylized image `(1, 3, H, W)` in [0, 1], for a strength of 0 to 100 as a scalar."""
-        stylized: Image = self.model(content, (self.fixed,), strength.clamp(min=50))
-        return torch.lerp(content, stylized, (strength / 50).clamp(max=1))
+        stylized: Image = self.model(content, (self.fixed,), strength)
+        return stylized
 
 
 def onnx_model(model: str) -> tuple[nn.Module, list[str]]:
@@ -169,25 +188,26 @@ def onnx_model(model: str) -> tuple[nn.Module, list[str]]:
     Raises:
         ValueError: in one line, for a weights file that cannot be read or was not adapted to one style.
     """
-    if _is_weights(model):
-        return _adapted_model(Path(model)).eval(), ["content", "strength"]
+    if is_weights(model):
+        return _fixed_style_model(Path(model)).eval(), ["content", "strength"]
     if model in ANY_STYLE:
         return AnyStyleModel(code_model(model)).eval(), ["content", "style", "strength"]
     return OneStyleModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
 
 
-def _is_weights(model: str) -> bool:
+def is_weights(model: str) -> bool:
+    """Return whether the name of a model is that of a weights file."""
     return Path(model).suffix == ".safetensors"
 
 
 @torch.no_grad()
-def _adapted_model(weights: Path) -> AdaptedModel:
+def _fixed_style_model(weights: Path) -> FixedStyleModel:
     styles = adapted_styles(weights)
     if len(styles) != 1:
         names = f"{len(styles)} styles" if styles else "any style"
         raise ValueError(f"{str(weights)!r} is a network for {names}; adapt one to one style with `impasto adapt`")
     model = code_model("micro", weights)
-    return AdaptedModel(model, model.encoder(styles[0].image))
+    return FixedStyleModel(AdaptedModel(model), model.encoder(styles[0].image))
 
 
 def code_model(model: str, weights: Path | None = None) -> CodeModel:

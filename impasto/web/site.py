@@ -15,8 +15,9 @@ from impasto.devices import torch_defaults
 from impasto.files import check_unused, clean_up_on_error, write_atomically
 from impasto.images import encode_image, fit, load_image, resize
 from impasto.networks.adapted_styles import adapted_styles
-from impasto.pipeline.onnx import CodeModel, code_model, models, onnx_bytes, onnx_model
+from impasto.pipeline.onnx import AdaptedModel, CodeModel, code_model, is_weights, models, onnx_bytes, onnx_model
 from impasto.samples import CONTENTS, STYLES, resolve
+from impasto.types import Image
 from impasto.web.runtime import VERSION, runtime_files
 
 SIZES = (256, 384, 512, 768, 1024, 2048)
@@ -55,9 +56,9 @@ def export_site(
 
     Args:
         folder: the folder; created if it is missing. An earlier export in it is replaced, and other files remain.
-        model: `micro`, which takes any style, or `johnson-STYLE`.
-        styles: files or sample names of styles, shown before the bundled ones (`micro`).
-        weights: weights file of a network for any style (`micro`); None is the bundled one.
+        model: `micro`, which takes any style, `johnson-STYLE`, or a weights file of `micro` or of `impasto adapt`.
+        styles: files or sample names of styles, shown before the bundled ones; for a network that takes any style.
+        weights: weights file, as for `model`, where that is `micro`; None is the bundled one.
         runtime: folder with the files of onnxruntime-web; None downloads them once into the cache.
         sizes: longer sides of the output that the page offers, in pixels.
 
@@ -68,15 +69,14 @@ def export_site(
         ValueError: in one line, for a wrong model, style, weights file or folder, or a missing runtime or extra.
     """
     _check_folder(folder, ["index.html", INDEX])
-    style = _style_of(model)
-    if style and (styles or weights):
-        raise ValueError(f"{model} has one style and its own weights; leave --style and --weights out, or choose micro")
-    _check_any_style(weights)
+    if is_weights(model) and weights is None:
+        model, weights = "micro", Path(model)
+    any_style = _takes_any_style(model, styles, weights)
     try:
         runtime_data = {f"runtime/{each}": data for each, data in runtime_files(runtime).items()}
-        network, entries = _one_style(model) if style else _any_style(styles, weights, sizes)
+        network, entries = _with_codes(styles, weights, sizes) if model == "micro" else _one_style(model)
         samples, photographs = _samples()
-        index = {"sizes": [*sizes], "any_style": not style, "styles": entries, "samples": photographs}
+        index = {"sizes": [*sizes], "any_style": any_style, "styles": entries, "samples": photographs}
         texts = {INDEX: json.dumps(index).encode(), "licenses.txt": _licenses(list(samples)).encode()}
         _write(folder, _page_files() | runtime_data | network | samples | texts)
     finally:
@@ -84,21 +84,26 @@ def export_site(
     return folder / "index.html"
 
 
-def _style_of(model: str) -> str:
-    """Return the style of a model for one style, or "" for `micro`; raise `ValueError` for another model."""
+def _takes_any_style(model: str, styles: Sequence[str], weights: Path | None) -> bool:
+    """Return whether a network takes any style.
+
+    Raises:
+        ValueError: for another model, or settings that the model does not have.
+    """
     choices = [each for each in models() if each != "adain"]
     if model not in choices:
-        raise ValueError(f"the page runs {', '.join(choices)}, not {model!r}")
-    return model.partition("-")[2]
-
-
-def _check_any_style(weights: Path | None) -> None:
-    if weights and (styles := adapted_styles(weights)):
-        names = ", ".join(style.name for style in styles)
-        raise ValueError(
-            f"weights: {str(weights)!r} was adapted to {names}, and the page needs a network for any style; give "
-            "a file of `impasto train micro`"
-        )
+        raise ValueError(f"the page runs {', '.join(choices)} or a file of `impasto adapt`, not {model!r}")
+    if model != "micro":
+        if styles or weights:
+            raise ValueError(
+                f"{model} has one style and its own weights; leave --style and --weights out, or choose micro"
+            )
+        return False
+    own = adapted_styles(weights) if weights else ()
+    if own and styles:
+        names = ", ".join(style.name for style in own)
+        raise ValueError(f"{str(weights)!r} was adapted to {names}; leave --style out, or choose micro for any style")
+    return not own
 
 
 def _check_folder(folder: Path, names: Iterable[str]) -> None:
@@ -126,37 +131,53 @@ def _page_files() -> dict[str, bytes]:
 def _one_style(model: str) -> tuple[Files, Entries]:
     """Return the files of a network for one style, and the entry of the style."""
     network, inputs = onnx_model(model)
-    picture, entry = _picture(model.partition("-")[2], 0)
-    return picture | {"model/stylizer.onnx": onnx_bytes(network, inputs, "stylized")}, [entry]
+    style = model.partition("-")[2]
+    path, data = _picture(load_image(resolve(style)), 0)
+    files = {path: data, "model/stylizer.onnx": onnx_bytes(network, inputs, "stylized")}
+    return files, [{"label": _label(style), "picture": path}]
 
 
-def _any_style(styles: Sequence[str], weights: Path | None, sizes: Sequence[int]) -> tuple[Files, Entries]:
-    """Return the files of `micro`: the network, and its style encoder for the visitor's own styles; and the styles."""
+def _with_codes(styles: Sequence[str], weights: Path | None, sizes: Sequence[int]) -> tuple[Files, Entries]:
+    """Return the files of a network that takes the code of a style, and the styles with their codes.
+
+    An adapted network has its own styles. A network for any style has the given and the bundled ones, and its style
+    encoder is among the files, for the visitor's own styles.
+    """
     network = code_model("micro", weights)
-    files: Files = {}
+    adapted = adapted_styles(weights) if weights else ()
+    inputs = ["content", "code", "strength"]
+    if adapted:
+        images = [(style.name, style.image) for style in adapted]
+        files = {"model/stylizer.onnx": onnx_bytes(AdaptedModel(network).eval(), inputs, "stylized")}
+    else:
+        images = [(style, load_image(resolve(style))) for style in dict.fromkeys([*styles, *STYLES])]
+        files = {
+            "model/stylizer.onnx": onnx_bytes(network, inputs, "stylized"),
+            "model/encoder.onnx": onnx_bytes(network.encoder, ["style"], "code"),
+        }
     entries: Entries = []
-    for number, style in enumerate(dict.fromkeys([*styles, *STYLES])):
-        picture, entry = _picture(style, number)
-        files |= picture
-        entries.append(entry | {"codes": _codes(network, style, sizes)})
-    files["model/stylizer.onnx"] = onnx_bytes(network, ["content", "code", "strength"], "stylized")
-    files["model/encoder.onnx"] = onnx_bytes(network.encoder, ["style"], "code")
+    for number, (style, image) in enumerate(images):
+        path, files[path] = _picture(image, number)
+        entries.append({"label": _label(style), "picture": path, "codes": _codes(network, image, sizes)})
     return files, entries
 
 
-def _picture(style: str, number: int) -> tuple[Files, dict[str, Any]]:
-    """Return the file of the small picture of a style, and its entry."""
-    path = f"styles/{number}.jpg"
-    image = load_image(resolve(style), size=THUMBNAIL)
-    return {path: encode_image(image, ".jpg", quality=88)}, {"label": _label(style), "picture": path}
+def _picture(style: Image, number: int) -> tuple[str, bytes]:
+    """Return the path and the data of the small picture of a style."""
+    return f"styles/{number}.jpg", encode_image(_resized(style, THUMBNAIL), ".jpg", quality=88)
 
 
-def _codes(network: CodeModel, style: str, sizes: Sequence[int]) -> dict[str, list[float]]:
+def _resized(image: Image, size: int) -> Image:
+    """Return an image with a longer side of `size` pixels."""
+    return resize(image, fit((image.shape[-2], image.shape[-1]), size))
+
+
+def _codes(network: CodeModel, style: Image, sizes: Sequence[int]) -> dict[str, list[float]]:
     """Return the code of a style for each size of the output, as the command line computes it."""
     codes = {}
     for size in sizes:
         with torch.no_grad():
-            (code,) = network.encoder(load_image(resolve(style), size=size))
+            (code,) = network.encoder(_resized(style, size))
         codes[str(size)] = [float(f"{value:.7g}") for value in code[0].tolist()]
     return codes
 
@@ -170,8 +191,7 @@ def _samples() -> tuple[Files, Entries]:
             photo = load_image(resolve(name))
         except ValueError:  # scikit-image is not installed
             continue
-        height, width = photo.shape[-2:]
-        photo = resize(photo, fit((height, width), min(SAMPLE_SIZE, max(height, width))))
+        photo = _resized(photo, min(SAMPLE_SIZE, max(photo.shape)))
         files[f"samples/{name}.jpg"] = encode_image(photo, ".jpg", quality=88)
         entries.append({"label": _label(name), "picture": f"samples/{name}.jpg"})
     return files, entries

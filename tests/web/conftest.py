@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from impasto.images import load_image
+from impasto.methods.micro import MicroMethod
+from impasto.networks.adapted_styles import encode_style, styles_metadata
+from impasto.networks.micro import Micro
+from impasto.networks.weights_io import load_weights, save_weights
+from impasto.samples import resolve
 from impasto.web import export_site
 
 RUNTIME = """
@@ -33,10 +39,36 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_of_sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that contains the exported pages."""
+    return tmp_path_factory.mktemp("root") / "a folder"
+
+
+@pytest.fixture(scope="session")
+def site(runtime: Path, folder_of_sites: Path) -> Path:
     """Return the folder of an exported page, whose networks are empty files: their export takes ten seconds."""
-    folder = tmp_path_factory.mktemp("root") / "a folder" / "site"
+    folder = folder_of_sites / "site"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("impasto.web.site.onnx_bytes", lambda *_: b"a network")
         export_site(folder, styles=["geometric"], runtime=runtime, sizes=(64, 128, 320))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return weights that claim to be adapted to a style: the bundled ones with a style image."""
+    file, network = tmp_path_factory.mktemp("adapted") / "own.safetensors", Micro()
+    load_weights(network, MicroMethod.bundled)
+    return save_weights(
+        network, file, styles_metadata([encode_style("my_mosaic", load_image(resolve("mosaic"), size=96))])
+    )
+
+
+@pytest.fixture(scope="session")
+def adapted_site(runtime: Path, adapted: Path, folder_of_sites: Path) -> Path:
+    """Return the folder of a page for one style, whose network is an empty file."""
+    folder = folder_of_sites / "adapted"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("impasto.web.site.onnx_bytes", lambda *_: b"a network")
+        export_site(folder, str(adapted), runtime=runtime, sizes=(64, 128))
     return folder

@@ -6,6 +6,7 @@ import base64
 import functools
 import http.server
 import io
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,8 +62,9 @@ class SilentHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
-    """Serve the folder two levels above the page."""
+def address(site: Path, adapted_site: Path) -> Iterator[str]:
+    """Serve the folder two levels above the pages, and return the address of the page for any style."""
+    assert adapted_site.parent == site.parent
     handler = functools.partial(SilentHandler, directory=str(site.parents[1]))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -158,6 +160,27 @@ def test_a_photo_is_stylized_with_the_style_strength_and_size_that_are_chosen(vi
     visit.move_strength(0)
     assert np.abs(visit.painted() - [200, 100 + 128, 50]).max() < 2
     assert visit.errors == []
+
+
+def test_the_page_of_an_adapted_network_stylizes_without_a_choice_of_styles(
+    browser: Browser, address: str, adapted_site: Path
+) -> None:
+    index = json.loads((adapted_site / "site.json").read_text(encoding="utf-8"))
+    green = 255 * index["styles"][0]["codes"]["64"][0]
+    visit = Visit(browser, address.replace("/site/", "/adapted/"))
+    page = visit.load()
+    assert page.locator("#styles").count() == page.locator("#drop [data-target=style]").count() == 0
+    assert page.locator("#style").inner_text().split("\n") == ["Style", "My mosaic"]
+    choose(page, "contents", plain((200, 100, 50)))
+    page.locator("#size input[value='64']").check(force=True)
+    visit.move_strength(0)
+    assert np.abs(visit.painted() - [200, np.clip(100 + green, 0, 255), 50]).max() < 2
+    visit.move_strength(100)
+    assert np.abs(visit.painted()[..., ::2] - [55, 205]).max() < 1
+    assert accessibility_faults(page) == {}
+    assert not [url for url in visit.requests if "encoder" in url]
+    assert visit.errors == []
+    page.close()
 
 
 def test_the_page_requests_only_its_own_files_below_its_folder(visit: Visit) -> None:

@@ -17,9 +17,6 @@ from support import write_pictures
 import impasto
 from impasto.cli import main
 from impasto.images import load_image
-from impasto.networks.adapted_styles import encode_style, styles_metadata
-from impasto.networks.micro import Micro
-from impasto.networks.weights_io import save_weights
 from impasto.samples import STYLES, resolve
 from impasto.web import export_site
 from impasto.web import runtime as runtime_module
@@ -103,16 +100,21 @@ def test_a_folder_without_an_export_keeps_its_files(
     assert own.read_text(encoding="utf-8") == '{"title": "of the user"}'
 
 
-def test_a_network_that_was_adapted_to_a_style_is_refused(
-    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("impasto.web.site.onnx_bytes", lambda *_: b"a network")
-    file = tmp_path / "own.safetensors"
-    style = encode_style("mosaic", torch.rand(1, 3, 32, 32))
-    save_weights(Micro(), file, styles_metadata([style]))
-    with pytest.raises(ValueError, match=r"own.safetensors' was adapted to mosaic, and the page needs .* any style"):
-        export_site(tmp_path / "site", weights=file, runtime=runtime)
-    assert [path.name for path in tmp_path.iterdir()] == ["own.safetensors"]
+def test_the_page_of_an_adapted_network_has_its_styles_and_no_encoder(adapted_site: Path) -> None:
+    index = json.loads((adapted_site / "site.json").read_text(encoding="utf-8"))
+    assert not index["any_style"]
+    assert [style["label"] for style in index["styles"]] == ["My mosaic"]
+    assert set(index["styles"][0]["codes"]) == {"64", "128"}
+    assert [path.name for path in (adapted_site / "model").iterdir()] == ["stylizer.onnx"]
+    assert [path.name for path in (adapted_site / "styles").iterdir()] == ["0.jpg"]
+
+
+def test_an_adapted_network_takes_no_other_style(adapted: Path, runtime: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"own.safetensors' was adapted to my_mosaic; leave --style out"):
+        export_site(tmp_path / "site", str(adapted), styles=["woodcut"], runtime=runtime)
+    with pytest.raises(ValueError, match="nothing"):
+        export_site(tmp_path / "site", str(tmp_path / "nothing.safetensors"), runtime=runtime)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -141,6 +143,25 @@ def test_the_networks_of_a_page_give_the_output_of_the_method_at_sizes_and_stren
         assert np.abs(stylized - result.image.numpy()).max() < 1e-4
         assert torch.is_tensor(result.image)
     assert sum(path.stat().st_size for path in (tmp_path / "site" / "model").iterdir()) < 1_700_000
+
+
+@pytest.mark.slow
+def test_an_adapted_network_of_a_page_gives_the_output_of_the_method_at_sizes_and_strengths(
+    adapted: Path, runtime: Path, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+    sizes = (61, 96, 130)
+    export_site(tmp_path, str(adapted), runtime=runtime, sizes=sizes)
+    stylizer = onnxruntime.InferenceSession(str(tmp_path / "model" / "stylizer.onnx"))
+    (style,) = json.loads((tmp_path / "site.json").read_text(encoding="utf-8"))["styles"]
+    for size, strength in zip(sizes, (20.0, 50.0, 85.0), strict=True):
+        settings = {"size": size, "strength": strength, "precision": "fp32", "device": "cpu", "weights": str(adapted)}
+        result = impasto.stylize("woodcut", method="micro", **settings)
+        content = load_image(resolve("woodcut"), size=size)
+        code = np.array([style["codes"][str(size)]], np.float32)
+        given = {"content": content.numpy(), "code": code, "strength": np.array(strength, np.float32)}
+        (stylized,) = stylizer.run(None, given)
+        assert np.abs(stylized - result.image.numpy()).max() < 1e-4
 
 
 @pytest.mark.parametrize(

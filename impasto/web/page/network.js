@@ -23,8 +23,8 @@ function ask(action, values = {}, transfer = []) {
   return new Promise((resolve, reject) => { waiting.set(last, { resolve, reject }); });
 }
 
-/** Load the network; return `{device, threads}`. */
-export const start = anyStyle => ask("start", { anyStyle });
+/** Load the network, and its style encoder for any style; the code of a style is for its check. Return `{device, threads}`. */
+export const start = (anyStyle, code) => ask("start", { anyStyle, code });
 
 /** Return the code of a style, given as an ImageBitmap, for outputs of a size in pixels. */
 export const encode = (bitmap, size) => ask("encode", { bitmap, size });

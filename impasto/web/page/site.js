@@ -26,11 +26,11 @@ async function decoded(picture) {
 }
 
 const fromFile = file => ({ label: file.name.replace(/\.\w+$/, "") || "Picture", file, address: URL.createObjectURL(file), isOwn: true });
-const fromSite = ({ label, picture, codes }) => ({ label, address: picture, codes: { ...codes } });
+const fromSite = ({ label, picture, codes }) => ({ label, address: picture, codes });
 
-/** Return the code of a style for a size; those of bundled styles are known for the sizes of the page. */
+/** Return the code of a style for a size; those of the page's styles are known for its sizes. A network for one style needs none. */
 async function codeOf(style, size) {
-  if (!site.any_style) return null;
+  if (!style.codes) return null;
   if (style.codes[size]) return style.codes[size];
   if (!style.isOwn) return style.codes[nearest(Object.keys(style.codes).map(Number), size)];
   style.codes[size] = await network.encode(await decoded(style), size);
@@ -106,7 +106,7 @@ async function chooseStyle(style) {
 }
 
 function take(files, kind) {
-  if (kind === "style" && !site.any_style) return notify("This page has one style. Use the picture as your photo.", { error: true });
+  if (kind === "style" && !site.any_style) return notify("This page has styles of its own only. Use the picture as your photo.", { error: true });
   if (!files.length) return undefined;
   const picture = fromFile(files[0]);
   return kind === "style" ? chooseStyle({ ...picture, codes: {} }) : choosePhoto(picture);
@@ -181,6 +181,13 @@ function fieldset(title, id, kind, ...extra) {
   return el("fieldset", { id, class: id, data: { target: kind } }, el("legend", { text: title }), el("div", { class: "tiles" }, add, extra));
 }
 
+const hasOneStyle = () => !site.any_style && site.styles.length === 1;
+
+function styleFigure() {
+  const [{ label, picture }] = site.styles;
+  return el("figure", { id: "style" }, el("img", { src: picture, alt: "" }), el("figcaption", {}, el("span", { class: "hint", text: "Style" }), label));
+}
+
 function strengthField() {
   const output = el("output", { for: "strength", text: state.strength });
   const move = isDone => event => {
@@ -201,11 +208,12 @@ function sizeField() {
 
 function buildForm() {
   const cameraTile = el("div", { class: "tile add" }, el("button", { type: "button", id: "open-camera", text: "Use the camera", onclick: openCamera }));
-  find("#settings").append(fieldset("Your photo", "contents", "content", cameraTile), fieldset("Style", "styles", "style"), strengthField(), sizeField());
+  find("#settings").append(fieldset("Your photo", "contents", "content", cameraTile), hasOneStyle() ? styleFigure() : fieldset("Style", "styles", "style"), strengthField(), sizeField());
   find("#settings").addEventListener("submit", event => event.preventDefault());
   for (const each of site.samples) addTile("content", fromSite(each));
   const styles = site.styles.map(fromSite);
-  for (const style of styles) addTile("style", style);
+  if (!hasOneStyle()) for (const style of styles) addTile("style", style);
+  if (!site.any_style) find("#drop [data-target=style]").remove();
   [state.style] = styles;
   select("style", state.style);
   frame.element.hidden = true;
@@ -228,7 +236,7 @@ async function start() {
   find("#close-camera").addEventListener("click", closeCamera);
   document.addEventListener("keydown", event => { if (event.key === "Escape" && camera.isOpen()) closeCamera(); });
   say("Loading the network …");
-  const loaded = await network.start(site.any_style);
+  const loaded = await network.start(site.any_style, await codeOf(state.style, state.size));
   device = loaded.threads > 1 ? `${loaded.device}, ${loaded.threads} threads` : loaded.device;
   document.body.dataset.ready = "true";
   say("Ready.", state.photo ? "" : "Add a photo, drop one here, or paste one.");
