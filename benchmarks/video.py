@@ -27,6 +27,7 @@ from common import machine, picture, table
 from impasto import Stylizer, stylize_video
 from impasto.video import open_clip, write_clip
 from impasto.video.grading import GAPS, grade_clip
+from impasto.video.settings import VideoSettings
 
 METRICS = ("style_share", "content")
 FILM = "video/cutBunny.mp4"
@@ -77,7 +78,7 @@ def _stylize_alone(
 ) -> list[str]:
     """Stylize every frame as an image; return the speed."""
     clip = open_clip(content)
-    own = {name: value for name, value in settings.items() if name not in ("blend", "temporal_weight", "frame_steps")}
+    own = {name: value for name, value in settings.items() if name not in VideoSettings.__dataclass_fields__}
     stylizer = Stylizer(str(style), method, size=options.size, **own)
     clock = _Clock()
     frames = (

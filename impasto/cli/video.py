@@ -86,14 +86,16 @@ def _run(
 def _report(result: VideoResult, options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Print what was done; return the exit status."""
     if result.stopped == "cancelled":
-        text = f"stopped after {result.frames} of {result.total} frames; the same command continues"
-        print(f"impasto: {text}", file=sys.stderr, flush=True)
+        passes = f" of {result.passes} passes" if result.passes > 1 else ""
+        text = f"stopped after {result.frames} of {result.total} frames{passes}"
+        print(f"impasto: {text}; the same command continues", file=sys.stderr, flush=True)
         return interrupts.status
     summary = result.summary()
     if options.json:
         print(json.dumps({"output": options.output, **summary}))
     else:
-        frames = plural(result.frames, "frame") + (f", {result.resumed} of them before" if result.resumed else "")
+        frames = plural(summary["frames"], "frame") + (f" in {result.passes} passes" if result.passes > 1 else "")
+        frames += f", {summary['resumed']} of them before" if summary["resumed"] else ""
         rate = summary["frames_per_second"]
         print(f"{options.output}: {frames} in {result.seconds:.1f} s ({rate:.2g} frames/s)")
     return interrupts.status

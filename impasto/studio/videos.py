@@ -22,6 +22,7 @@ from impasto.video import open_clip
 from impasto.video.records import VideoResult
 from impasto.video.settings import VideoSettings
 from impasto.video.stylize import DEFAULT_METHOD, check_video, stylize_video
+from impasto.video.work_folder import count_frames
 
 VIDEO, POSTER = "video.mp4", "poster.jpg"
 """Files of a video; the record is a file beside the first one."""
@@ -146,14 +147,13 @@ class Videos:
         for folder in sorted(self.folder.glob("*"), reverse=True):
             with suppress(ValueError):
                 request = self.request(folder.name)
-                frames = sum(file.stem.isdigit() for file in (folder / f"{VIDEO}.work").glob("*.png"))
                 found.append(
                     {
                         "key": folder.name,
                         "title": request.title,
                         "method": request.method,
                         "finished": self.is_finished(folder.name),
-                        "frames": frames,
+                        "frames": count_frames(folder / f"{VIDEO}.work"),
                         "poster": (folder / POSTER).is_file(),
                     }
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -34,6 +35,10 @@ SPREAD = 0.1
 losses at the end of the first frame of a shot, at a temporal weight of 1."""
 LEAST_AREA = 1e-4
 """Fraction of a frame below which a region of a mask that is a clip does not count: an object that is almost gone."""
+LATER_STEPS = 1 / 3
+"""Steps of a frame in a pass after the first one, relative to those in the first one."""
+MEETING = 0.5
+"""Fraction of the frame before, moved with the clip, in the start of a frame in a pass after the first one."""
 RIDGE = 1e-4
 """Weight of the size of the coefficients in the fit of colors, relative to that of the differences."""
 
@@ -74,7 +79,8 @@ class EarlierFrame:
 
 
 Earlier = dict[int, EarlierFrame]
-"""Finished frames of the shot, by their distance to the frame that is next: 1 is the one before."""
+"""Finished frames of the shot and pass, by their distance to the frame that is next: 1 is the one before, in a backward
+pass the one after."""
 OnIteration = Callable[[Step], object]
 """Called with every step of an optimization."""
 
@@ -92,7 +98,8 @@ class FrameStylizer(ABC):
     """Distances of the earlier frames that a frame needs."""
     samples: int = 1
     """Largest number of frames that represent a shot."""
-
+    passes: int = 1
+    """Number of passes over each shot, forward and backward in turn."""
     preset: Preset = "medium"
     """Exactness of the optical flow."""
 
@@ -129,6 +136,22 @@ class FrameStylizer(ABC):
             earlier: the finished frames of the shot at the distances `gaps`, as far as there are any.
             values: those of the first frame of the shot that has any; empty up to that frame.
         """
+
+    def revise(self, content: Content, stylized: Stylized, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+        """Return the frame of a later pass.
+
+        Args:
+            content: the frame.
+            stylized: the frame of the pass before.
+            earlier: the finished frames of this pass at the distances `gaps`, as far as there are any; at least one.
+            values: those of the first frame of the shot that has a region.
+        """
+        raise NotImplementedError
+
+    def _defaults(self) -> AbstractContextManager[None]:
+        """Return the context of a computation: seed, and default settings of PyTorch."""
+        config = self._stylizer.config
+        return torch_defaults(config.seed, pick_device(config.device))
 
     def _prepared(self, content: Content) -> Subject:
         masks = [_picture(mask) for mask in content.masks]
@@ -206,9 +229,9 @@ class OnePassFrames(FrameStylizer):
         return _mean_passes(runs, [1 / len(runs)] * len(runs))
 
     def _run(self, subject: Subject, passes: Passes) -> Image:
-        method, config = self._stylizer.instance, self._stylizer.config
+        method = self._stylizer.instance
         assert isinstance(method, FeedForward)
-        with torch_defaults(config.seed, pick_device(config.device)):
+        with self._defaults():
             return method.stylize(subject, passes)
 
 
@@ -216,10 +239,16 @@ class OptimizedFrames(FrameStylizer):
     """Frames of an optimizing method (after Ruder, Dosovitskiy & Brox, GCPR 2016, arXiv 1604.08610).
 
     The first frame of a shot that has a region is stylized as an image. Every later one starts from the frame before,
-    moved by the optical flow, and has a term that keeps it close to that where the flow is reliable.
+    moved by the optical flow, and has a term that keeps it close to that where the flow is reliable. Where the frame
+    before does not show a pixel, the start is the content in the colors of the output: from its own colors, a few steps
+    would not get to those of the style.
+
+    Later passes run backward and forward in turn, with fewer steps, against drift. The frame with which one begins
+    stays as it is.
 
     Departs from the paper: the temporal weight is relative to the loss of that first frame, so that it means the same
-    for every method and network.
+    for every method and network. There, every frame of the first pass is stylized alone, from noise, and the temporal
+    term counts in the last passes only.
 
     Args:
         first: method, settings and styles for the first frame of a shot.
@@ -239,52 +268,81 @@ class OptimizedFrames(FrameStylizer):
     ) -> None:
         super().__init__(first, settings, colors)
         self.gaps = (1, *sorted(set(settings.long_term)))
+        self.passes = settings.passes
         self._following_config, self._on_iteration = following, on_iteration
 
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
-        config, image = self._stylizer.config, _image(content.pixels)
-        is_first = not values  # of the frames of the shot that have a region
-        method = (self._stylizer.instance if is_first else self._following).resolved(image)
-        whole = self._subject(content, self._mix(content.seconds))
-        subject = replace(whole, regions=tuple(each for each in whole.regions if each.area >= LEAST_AREA))
-        if not subject.regions:
+        whole, image = self._subject(content, self._mix(content.seconds)), _image(content.pixels)
+        if not _visible(whole).regions:
             return Stylized(content.pixels, content.pixels)
-        with torch_defaults(config.seed, pick_device(config.device)):
-            if not is_first:
-                start, anchors = self._continued(content.pixels, image, earlier, values)
-                subject = replace(subject, start=start, anchors=anchors)
-            best = self._best_step(method.run(subject))
-            raw = resize(best.image(), (image.shape[-2], image.shape[-1]))
+        with self._defaults():
+            if not values:  # the first frame of the shot that has a region
+                stylized, loss = self._optimized(self._stylizer.instance, whole, image)
+                return replace(stylized, values={"loss": loss})
+            anchors, shown = self._anchors(content.pixels, earlier, values)
+            moved, weight = anchors[0].image, anchors[0].mask
+            start = torch.lerp(recolored(image, moved, weight), moved, shown)
+            return self._optimized(self._following, whole, image, start, anchors)[0]
+
+    def revise(self, content: Content, stylized: Stylized, earlier: Earlier, values: dict[str, Any]) -> Stylized:
+        """Return the frame of a later pass; arguments as for `FrameStylizer.revise`.
+
+        The start is the mean of the frame of the pass before and of the frame that is next to it, moved with the clip,
+        where the flow is reliable.
+        """
+        whole, image = self._subject(content, self._mix(content.seconds)), _image(content.pixels)
+        if not _visible(whole).regions:
+            return stylized
+        with self._defaults():
+            anchors, _ = self._anchors(content.pixels, earlier, values)
+            before = _image(stylized.pixels if stylized.state is None else stylized.state)
+            start = torch.lerp(before, anchors[0].image, MEETING * anchors[0].mask)
+            return self._optimized(self._revising, whole, image, start, anchors)[0]
+
+    def _optimized(
+        self, method: Method, whole: Subject, image: Image, start: Image | None = None, anchors: tuple[Anchor, ...] = ()
+    ) -> tuple[Stylized, float]:
+        """Return the best image of a run of a method, and its loss."""
+        config = self._stylizer.config
+        subject = replace(_visible(whole), start=start, anchors=tuple(each for each in anchors if each.weight > 0))
+        best = self._best_step(method.resolved(image).run(subject))
+        raw = resize(best.image(), (image.shape[-2], image.shape[-1]))
         changes_colors = config.color in ("luminance", "histogram") or config.outside == "keep"
         state = _pixels(raw) if changes_colors else None
         finished = self._surrounded(self._colored(quantize(raw), image), image, whole)
-        return Stylized(_pixels(finished), state, {"loss": best.loss} if is_first else {}, best.losses)
+        return Stylized(_pixels(finished), state, losses=best.losses), best.loss
 
     @cached_property
     def _following(self) -> Method:
         """The method for the frames after the first one; created after it, it has the same networks in memory."""
         return self._stylizer.instance.with_config(self._following_config)
 
-    def _continued(
-        self, content: np.ndarray, image: Image, earlier: Earlier, values: dict[str, Any]
-    ) -> tuple[Image, tuple[Anchor, ...]]:
-        """Return the start and the anchors of a frame.
+    @cached_property
+    def _revising(self) -> Method:
+        """The method for the frames of later passes."""
+        assert self._following_config.steps is not None
+        steps = max(1, round(LATER_STEPS * self._following_config.steps))
+        return self._stylizer.instance.with_config(replace(self._following_config, steps=steps))
 
-        The start is the output before. Where that does not show a pixel, it is the content in the colors of the output:
-        from its own colors, a few steps would not get to those of the style.
+    def _anchors(
+        self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]
+    ) -> tuple[tuple[Anchor, ...], Tensor]:
+        """Return the anchors of a frame, that of the frame before first, and where that shows the pixels of the frame.
+
+        A pixel counts in the anchor of the nearest frame only whose flow is reliable there.
         """
         weight = self._settings.temporal_weight * max(values["loss"], 1e-6) / SPREAD**2
         anchors: list[Anchor] = []
-        covered = torch.zeros(1, 1, *image.shape[-2:])
+        covered = torch.zeros(1, 1, *content.shape[:2])
         for gap in sorted(earlier):
             motion = self._estimator.motion(content, earlier[gap].content)
             moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _as_mask(motion.weight)
             anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
             covered = torch.maximum(covered, mask)
             if gap == 1:
-                start = torch.lerp(recolored(image, moved, mask), moved, _as_mask(motion.shown))
-        return start, tuple(anchors) if weight > 0 else ()
+                shown = _as_mask(motion.shown)
+        return tuple(anchors), shown
 
     def _best_step(self, steps: Iterable[Step]) -> Step:
         """Return the step with the lowest loss of the last stage."""
@@ -345,6 +403,11 @@ def _keyframes(stylizer: Stylizer, settings: VideoSettings) -> tuple[Keyframe, .
             text = f"keyframe: styles cannot change over time together with {name}, which fixes their parts"
             raise ValueError(f"{text}; leave out keyframe or {name}")
     return parse_keyframes(settings.keyframe, len(stylizer.styles))
+
+
+def _visible(subject: Subject) -> Subject:
+    """Return the subject without the regions that are too small to count."""
+    return replace(subject, regions=tuple(each for each in subject.regions if each.area >= LEAST_AREA))
 
 
 def _mean_passes(runs: Sequence[Sequence[Pass]], weights: Sequence[float]) -> list[Pass]:

@@ -27,11 +27,12 @@ class VideoResult:
 
     output: Path
     frames: int
-    """Number of frames that are finished; 0 after a stop before all frames of the clip were counted."""
+    """Number of frames that are finished, each counted once for every pass; 0 after a stop before all frames of the
+    clip were counted."""
     total: int
-    """Number of frames of the clip; 0 as above."""
+    """Number of frames of the clip times the number of passes; 0 as above."""
     resumed: int
-    """Number of frames that an earlier run had finished."""
+    """Number of frames that an earlier run had finished, counted like `frames`."""
     seconds: float
     """Wall time of this run, reading and writing included."""
     stopped: Literal["steps", "cancelled"]
@@ -39,14 +40,21 @@ class VideoResult:
     shots: int
     description: dict[str, Any]
     """Inputs, settings and versions as JSON values."""
+    passes: int = 1
+    """Number of passes over each shot."""
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures of the run as `impasto video --json` prints them, without `output`."""
-        computed = self.frames - self.resumed
+        """Return the figures of the run as `impasto video --json` prints them, without `output`.
+
+        A frame of `frames`, `resumed` and `frames_per_second` is one that all passes have finished.
+        """
+        frames, resumed = self.frames // self.passes, self.resumed // self.passes
+        computed = (self.frames - self.resumed) / self.passes
         return {
             "method": self.description["method"],
-            "frames": self.frames,
-            "resumed": self.resumed,
+            "frames": frames,
+            "resumed": resumed,
+            "passes": self.passes,
             "shots": self.shots,
             "size": self.description["size"],
             "seconds": round(self.seconds, 3),

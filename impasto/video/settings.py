@@ -52,3 +52,5 @@ class VideoSettings(KeyframeSettings):
     """Optimizing methods: steps of a frame after the first of a shot. Default: 25, or 10 or 50 by quality."""
     long_term: Annotated[tuple[Annotated[int, Ge(2), Le(1000)], ...], MAIN] = ()
     """Optimizing methods: compare with the frames this many frames before, too, such as 10 20."""
+    passes: Annotated[int, Ge(1), Le(100), MAIN] = 1
+    """Optimizing methods: passes over each shot, forward and backward in turn; more drift less."""

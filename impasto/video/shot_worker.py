@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,10 +15,20 @@ from impasto.types import Losses
 from impasto.video.clip import Clip
 from impasto.video.frame_stylizers import Content, Earlier, EarlierFrame, FrameStylizer
 from impasto.video.shots import Shot
-from impasto.video.work_folder import WorkFolder
+from impasto.video.work_folder import StoredFrames, WorkFolder
 
-FrameReport = tuple[int, Losses]
-"""Index of a frame that was stored in the work folder, and its losses."""
+BLOCK = 32
+"""Frames in memory where a clip is read backward: it is decoded again from its start for each block."""
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """A frame that was stored in the work folder."""
+
+    number: int
+    """Pass of the frame, from 0."""
+    index: int
+    losses: Losses
 
 
 class ShotWorker:
@@ -49,31 +60,73 @@ class ShotWorker:
         self._contents, self._samples = (_Reader(clip, shape, masks) for _ in range(2))
 
     def __call__(self, shot: Shot, is_stopped: IsStopped) -> Iterator[FrameReport]:
-        """Stylize the frames of a shot that are not finished; yield a report after each one."""
-        done = self._work.first_missing(shot.first, shot.end)
-        if done == shot.end:
+        """Stylize the frames of a shot that are not finished, in every pass; yield a report after each one."""
+        numbers = [number for number in range(self._frames.passes) if not self._work.has_pass(shot, number)]
+        if not numbers:
             return
         wanted = shot.spread(self._frames.samples)
         samples = self._samples.between(shot.first, wanted[-1] + 1)
         self._frames.begin_shot([content for index, content in samples if index in wanted])
+        for number in numbers:
+            if number > numbers[0] and is_stopped():
+                return
+            one_pass = self._later_pass if number else self._first_pass
+            yield from one_pass(shot, number, is_stopped)
+
+    def _first_pass(self, shot: Shot, number: int, is_stopped: IsStopped) -> Iterator[FrameReport]:
+        """Stylize the frames of a shot in order."""
+        frames = self._work.frames(number)
         values: dict[str, Any] = {}
         contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))  # the last one is the frame before
+        done = frames.first_missing(shot.first, shot.end)
         for index, content in self._contents.between(shot.first, shot.end):
             if index >= done:
-                earlier = self._earlier(index, contents)
-                stylized = self._frames.stylize(content, earlier, values)
-                self._work.write(index, stylized.pixels, stylized.values, stylized.state)
-                yield index, stylized.losses
+                stylized = self._frames.stylize(content, self._earlier(index, 1, frames, contents), values)
+                frames.write(index, stylized)
+                yield FrameReport(number, index, stylized.losses)
                 if is_stopped():
                     return
-            if not values and (values := self._work.values(index)):
+            if not values and (values := frames.values(index)):
                 contents.clear()  # the frames before have no region, and are not continued
             contents.append(content.pixels)
 
-    def _earlier(self, index: int, contents: deque[np.ndarray]) -> Earlier:
-        """Return the finished frames of the shot that a frame needs."""
-        gaps = [gap for gap in self._frames.gaps if gap <= len(contents)]
-        return {gap: EarlierFrame(contents[-gap], partial(self._work.read_state, index - gap)) for gap in gaps}
+    def _later_pass(self, shot: Shot, number: int, is_stopped: IsStopped) -> Iterator[FrameReport]:
+        """Stylize the frames of a shot once more, every second time from the last one to the first one.
+
+        The frame with which a pass begins stays as it is, and so do the frames before the first one with a region.
+        """
+        direction = -1 if number % 2 else 1
+        before, frames = (self._work.frames(each) for each in (number - 1, number))
+        begin, values = self._begin(shot)
+        contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))
+        is_missing = False
+        for index, content in self._contents.in_direction(shot, direction):
+            is_missing = is_missing or index not in frames
+            earlier = self._earlier(index, direction, frames, contents) if index >= begin else {}
+            if is_missing:
+                stylized = before.stylized(index)
+                if earlier:
+                    stylized = self._frames.revise(content, stylized, earlier, values)
+                frames.write(index, stylized)
+                yield FrameReport(number, index, stylized.losses)
+                if is_stopped():
+                    return
+            if index >= begin:
+                contents.append(content.pixels)
+
+    def _begin(self, shot: Shot) -> tuple[int, dict[str, Any]]:
+        """Return the first frame of a shot that has a region and its values, after the first pass."""
+        frames = self._work.frames(0)
+        found = ((index, values) for index in range(shot.first, shot.end) if (values := frames.values(index)))
+        return next(found, (shot.end, {}))
+
+    def _earlier(self, index: int, direction: int, frames: StoredFrames, contents: deque[np.ndarray]) -> Earlier:
+        """Return the finished frames of the shot and pass that a frame needs."""
+        return {
+            gap: EarlierFrame(contents[-gap], partial(frames.read_state, index - direction * gap))
+            for gap in self._frames.gaps
+            if gap <= len(contents)
+        }
 
 
 def read_contents(clip: Clip, shape: tuple[int, int], masks: tuple[Clip, ...]) -> Iterator[Content]:
@@ -100,3 +153,11 @@ class _Reader:
             self._next += 1
             if self._next > first:
                 yield self._next - 1, content
+
+    def in_direction(self, shot: Shot, direction: int) -> Iterator[tuple[int, Content]]:
+        """Yield the frames of a shot with their indices, forward for 1 and backward for -1."""
+        if direction > 0:
+            yield from self.between(shot.first, shot.end)
+            return
+        for end in range(shot.end, shot.first, -BLOCK):
+            yield from reversed(list(self.between(max(shot.first, end - BLOCK), end)))

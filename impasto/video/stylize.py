@@ -29,7 +29,7 @@ from impasto.video.settings import NOT_FOR_CLIPS, VideoSettings
 from impasto.video.shot_worker import FrameReport, ShotWorker, read_contents
 from impasto.video.shots import Scan, scan
 from impasto.video.source import StoppedError
-from impasto.video.work_folder import WorkFolder
+from impasto.video.work_folder import StoredFrames, WorkFolder
 from impasto.video.writing import check_clip_output, write_clip
 
 DEFAULT_METHOD = "micro"
@@ -125,25 +125,25 @@ class _Job:
         """Stylize all frames that are not finished, and write the output."""
         began = time.perf_counter()
         facts = description(self._clip, self._frames.styles, self._method, self._config, self._video, self._shape)
+        passes = self._frames.passes
         try:
             found = self._checked(is_stopped)
         except StoppedError:
-            return VideoResult(self._output, 0, 0, 0, time.perf_counter() - began, "cancelled", 0, facts)
+            return VideoResult(self._output, 0, 0, 0, time.perf_counter() - began, "cancelled", 0, facts, passes)
         work = WorkFolder(self._output.with_name(f"{self._output.name}.work"), facts, restart=restart)
-        done = work.done
-        result = VideoResult(self._output, done, found.count, done, 0.0, "steps", len(found.shots), facts)
+        done, total = work.done, found.count * passes
+        result = VideoResult(self._output, done, total, done, 0.0, "steps", len(found.shots), facts, passes)
         stopped = threading.Event()
         ends = partial(_any_of, stopped.is_set, is_stopped)
-        for index, losses in self._reports(found, work, executor, workers, ends):
-            seconds = time.perf_counter() - began
-            result = replace(result, frames=result.frames + 1, seconds=seconds)
-            step = _step(result.frames, index, losses, seconds, found.count, self._shape, work)
+        for report in self._reports(found, work, executor, workers, ends):
+            result = replace(result, frames=result.frames + 1, seconds=time.perf_counter() - began)
+            step = _step(result, report, self._shape, work)
             if on_frame is not None and on_frame(step) is False:
                 stopped.set()
-        if work.done < found.count:
+        if work.done < total:
             return replace(result, frames=work.done, stopped="cancelled")
         write_clip(self._output, self._written(work), self._clip)
-        result = replace(result, frames=found.count, seconds=time.perf_counter() - began)
+        result = replace(result, frames=total, seconds=time.perf_counter() - began)
         save_record(result)
         work.remove()
         return result
@@ -160,7 +160,7 @@ class _Job:
     ) -> Iterator[FrameReport]:
         """Stylize the shots that are not finished, and yield the reports of the frames."""
         start = partial(ShotWorker, self._clip, self._shape, self._frames, work, self._masks)
-        shots = [shot for shot in found.shots if work.first_missing(shot.first, shot.end) < shot.end]
+        shots = [shot for shot in found.shots if not work.has_pass(shot, self._frames.passes - 1)]
         if executor is None:
             worker = start()
             for shot in takewhile(lambda _: not is_stopped(), shots):
@@ -174,8 +174,9 @@ class _Job:
 
     def _written(self, work: WorkFolder) -> Iterator[Frame]:
         """Yield the finished frames with the times of the clip."""
+        last = work.frames(self._frames.passes - 1)
         for index, frame in enumerate(self._clip.frames((MIN_SIDE, MIN_SIDE))):
-            yield replace(frame, pixels=work.read(index))
+            yield replace(frame, pixels=last.read(index))
 
 
 def _any_of(first: IsStopped, second: IsStopped) -> bool:
@@ -206,18 +207,11 @@ def _final_shape(clip: Clip, size: int, output: Path) -> tuple[int, int]:
     return height, width
 
 
-def _step(
-    done: int,
-    index: int,
-    losses: dict[str, float],
-    seconds: float,
-    total: int,
-    shape: tuple[int, int],
-    work: WorkFolder,
-) -> Step:
+def _step(result: VideoResult, report: FrameReport, shape: tuple[int, int], work: WorkFolder) -> Step:
     """Return the record of a frame: the number of finished frames, and a function that reads its image."""
-    return Step(done, losses, seconds, size=shape, total=total, image=partial(_read, work, index))
+    image = partial(_read, work.frames(report.number), report.index)
+    return Step(result.frames, report.losses, result.seconds, size=shape, total=result.total, image=image)
 
 
-def _read(work: WorkFolder, index: int) -> torch.Tensor:
-    return torch.from_numpy(work.read(index)).permute(2, 0, 1)[None].float() / 255
+def _read(frames: StoredFrames, index: int) -> torch.Tensor:
+    return torch.from_numpy(frames.read(index)).permute(2, 0, 1)[None].float() / 255

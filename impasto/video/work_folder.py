@@ -13,6 +13,8 @@ import numpy as np
 
 from impasto.files import check_shared, reason, write_atomically
 from impasto.video.extra import import_cv2
+from impasto.video.frame_stylizers import Stylized
+from impasto.video.shots import Shot
 
 RUN_FILE = "run.json"
 """File that describes the run; it is written first."""
@@ -45,46 +47,20 @@ class WorkFolder:
 
     @property
     def done(self) -> int:
-        """Return the number of finished frames, of all shots together."""
-        return sum(file.stem.isdigit() for file in self.path.glob("*.png"))
+        """Return the number of finished frames, of all shots and passes together."""
+        return count_frames(self.path)
 
-    def first_missing(self, first: int, end: int) -> int:
-        """Return the first index from `first` on without a frame, at most `end`."""
-        return next((index for index in range(first, end) if not self._frame(index).exists()), end)
+    def frames(self, number: int) -> StoredFrames:
+        """Return the finished frames of a pass, the first one being 0."""
+        return StoredFrames(self.path / f"pass-{number + 1}" if number else self.path)
+
+    def has_pass(self, shot: Shot, number: int) -> bool:
+        """Return whether all frames of a shot are finished in a pass, the first one being 0."""
+        return self.frames(number).first_missing(shot.first, shot.end) == shot.end
 
     def check_shared(self) -> None:
         """Raise `ValueError` if this machine does not see the folder that another one has made."""
         check_shared(self.path / RUN_FILE)
-
-    def write(self, index: int, pixels: np.ndarray, values: Mapping[str, Any], state: np.ndarray | None = None) -> None:
-        """Store a frame.
-
-        Args:
-            index: its number, from 0.
-            pixels: `(H, W, 3)`, uint8.
-            values: JSON values that belong to it.
-            state: image that the next frames continue in place of the frame, `(H, W, 3)`, uint8.
-        """
-        if state is not None:
-            write_atomically(self._state(index), _encoded(state))
-        if values:
-            write_atomically(self._values(index), json.dumps(values).encode())
-        write_atomically(self._frame(index), _encoded(pixels))
-
-    def read(self, index: int) -> np.ndarray:
-        """Return a frame, `(H, W, 3)` uint8."""
-        return _decoded(self._frame(index))
-
-    def read_state(self, index: int) -> np.ndarray:
-        """Return the image that the next frames continue, `(H, W, 3)` uint8."""
-        return _decoded(self._state(index)) if self._state(index).exists() else self.read(index)
-
-    def values(self, index: int) -> dict[str, Any]:
-        """Return the values of a frame."""
-        if not self._values(index).exists():
-            return {}
-        values: dict[str, Any] = json.loads(self._values(index).read_text("utf-8"))
-        return values
 
     def remove(self) -> None:
         """Delete the folder."""
@@ -107,14 +83,65 @@ class WorkFolder:
             raise ValueError(f"restart: {text}; allow to discard them, or give another output")
         self.remove()
 
+
+class StoredFrames:
+    """The finished frames of one pass.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __contains__(self, index: object) -> bool:
+        return isinstance(index, int) and self._frame(index).exists()
+
+    def first_missing(self, first: int, end: int) -> int:
+        """Return the first index from `first` on without a frame, at most `end`."""
+        return next((index for index in range(first, end) if index not in self), end)
+
+    def write(self, index: int, stylized: Stylized) -> None:
+        """Store a frame and what later ones need; `index` is its number, from 0."""
+        self._path.mkdir(exist_ok=True)
+        if stylized.state is not None:
+            write_atomically(self._state(index), _encoded(stylized.state))
+        if stylized.values:
+            write_atomically(self._values(index), json.dumps(stylized.values).encode())
+        write_atomically(self._frame(index), _encoded(stylized.pixels))
+
+    def read(self, index: int) -> np.ndarray:
+        """Return a frame, `(H, W, 3)` uint8."""
+        return _decoded(self._frame(index))
+
+    def stylized(self, index: int) -> Stylized:
+        """Return a frame with its state, without its values and losses."""
+        return Stylized(self.read(index), _decoded(self._state(index)) if self._state(index).exists() else None)
+
+    def read_state(self, index: int) -> np.ndarray:
+        """Return the image that the next frames continue, `(H, W, 3)` uint8."""
+        return _decoded(self._state(index)) if self._state(index).exists() else self.read(index)
+
+    def values(self, index: int) -> dict[str, Any]:
+        """Return the values of a frame."""
+        if not self._values(index).exists():
+            return {}
+        values: dict[str, Any] = json.loads(self._values(index).read_text("utf-8"))
+        return values
+
     def _frame(self, index: int) -> Path:
-        return self.path / f"{index + 1:06d}.png"
+        return self._path / f"{index + 1:06d}.png"
 
     def _state(self, index: int) -> Path:
-        return self.path / f"{index + 1:06d}-state.png"
+        return self._path / f"{index + 1:06d}-state.png"
 
     def _values(self, index: int) -> Path:
-        return self.path / f"{index + 1:06d}.json"
+        return self._path / f"{index + 1:06d}.json"
+
+
+def count_frames(path: Path) -> int:
+    """Return the number of finished frames in a work folder."""
+    return sum(file.stem.isdigit() for file in path.rglob("*.png"))
 
 
 def _stored(file: Path) -> dict[str, Any]:

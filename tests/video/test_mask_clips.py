@@ -92,24 +92,27 @@ def test_a_folder_of_masks_has_the_rate_of_a_folder_of_frames(tmp_path: Path) ->
     check_mask_times(masks.clips, [frame.time for frame in clip.frames()])
 
 
+@pytest.mark.parametrize("passes", [1, 2])
 def test_frames_are_compared_where_a_region_appears_later_in_the_shot(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: int
 ) -> None:
     """The loss of the first frame, which had no region, was 0, and the comparison had no weight."""
     weights: list[list[float]] = []
-    continued = OptimizedFrames._continued
+    found = OptimizedFrames._anchors
 
     def recorded(*arguments: Any) -> Any:
-        start, anchors = continued(*arguments)
+        anchors, shown = found(*arguments)
         weights.append([anchor.weight for anchor in anchors])
-        return start, anchors
+        return anchors, shown
 
-    monkeypatch.setattr(OptimizedFrames, "_continued", recorded)
+    monkeypatch.setattr(OptimizedFrames, "_anchors", recorded)
     frames = [np.zeros((*SIZE, 3), np.uint8), *mask_frames()[:1] * 3]
     mask = lossless(tmp_path / "mask.mkv", frames)
-    frames_of(clip, tmp_path / "out.mkv", "mosaic", mask=str(mask), outside="keep", long_term=(2,), **GATYS)
-    assert [len(each) for each in weights] == [1, 2]  # none continues the frame without a region
+    settings = {**GATYS, "mask": str(mask), "outside": "keep", "long_term": (2,), "passes": passes}
+    first = frames_of(clip, tmp_path / "out.mkv", "mosaic", **settings)[0]
+    assert [len(each) for each in weights] == [1, 2] * passes  # none continues the frame without a region
     assert min(map(min, weights)) > 0.1
+    assert (first == FRAMES[0]).all()
 
 
 @pytest.mark.parametrize(
