@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -63,6 +67,24 @@ def open_studio(
     service.queue.close()
     servers[0].should_exit = True
     thread.join(TIMEOUT)
+
+
+def fetch(url: str, data: Any = None, method: str | None = None, **headers: str) -> tuple[int, bytes, Any]:
+    """Return status, body and headers of a response; bytes are sent as they are, anything else as JSON."""
+    if data is not None and not isinstance(data, bytes):
+        data, headers = json.dumps(data).encode(), {**headers, "content-type": "application/json"}
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            return response.status, response.read(), response.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), error.headers
+
+
+def error_of(answer: tuple[int, bytes, Any]) -> str:
+    """Return the message of an answer with status 400."""
+    assert answer[0] == 400, answer[1][:200]
+    return str(json.loads(answer[1])["error"])
 
 
 def random_picture(

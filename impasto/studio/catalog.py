@@ -23,8 +23,9 @@ def catalog(service: StudioService) -> dict[str, Any]:
     """Return everything that the page needs to build its form.
 
     Returns:
-        `contents`, `styles` and `uploads`: images; `examples`: pictures of the first visit; `techniques`: methods, each
-        with the indices of its settings in `controls`; `seconds`: expected seconds per megapixel of each method.
+        `contents`, `styles` and `uploads`: images; `networks`: networks that were adapted to one of the styles;
+        `examples`: pictures of the first visit; `techniques`: methods, each with the indices of its settings in
+        `controls`; `seconds`: expected seconds per megapixel of each method.
     """
     controls: list[dict[str, Any]] = []
     order = [*(name for name in TECHNIQUES if name in METHODS), *(name for name in METHODS if name not in TECHNIQUES)]
@@ -35,6 +36,7 @@ def catalog(service: StudioService) -> dict[str, Any]:
         "uploads": [describe_image(service, key) for key in service.uploads.library()],
         "techniques": [_describe_method(name, controls) for name in order],
         "controls": controls,
+        "networks": service.networks.entries(),
         "seconds": seconds_per_megapixel(service.history.entries()),
         "palette": PALETTE,
         "max_styles": MAX_STYLES,

@@ -34,7 +34,8 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
         record: record of a result, of this studio or another one.
 
     Returns:
-        `content`, `styles`, `mask`, `method` and `settings`; `images`, the descriptions of the images; `missing`, the
+        `content`, `styles`, `mask`, `method` and `settings`; `network`, whether it was made by a network for the style;
+        `images`, the descriptions of the images; `missing`, the
         names of the images that this studio does not have.
 
     Raises:
@@ -58,6 +59,7 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
         "mask": found["mask"],
         "method": request.method,
         "settings": settings,
+        "network": service.networks.has(request.settings.get("weights")),
         "images": images,
         "missing": [str(entry["path"] or entry["name"]) for entry, name in inputs if name is None],
     }

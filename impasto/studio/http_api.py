@@ -30,7 +30,7 @@ REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; s
 """Content security policy of the report of an experiment, which is one self-contained file."""
 FILE_FIELDS = ("content", "style", "mask", "style_mask")
 """Fields that contain images."""
-RESERVED = {*FILE_FIELDS, "method", "bits", "wait", "parent", "download", "draft"}
+RESERVED = {*FILE_FIELDS, "method", "bits", "wait", "parent", "network", "download", "draft"}
 """Form fields that are not settings."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

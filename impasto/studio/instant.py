@@ -29,13 +29,14 @@ class InstantPreviews:
         self._compute = functools.lru_cache(maxsize=256)(self._stylize)
         self._stylizer = functools.lru_cache(maxsize=32)(self._make_stylizer)
 
-    def encode(self, content: str, styles: Sequence[str], size: int) -> bytes:
+    def encode(self, content: str, styles: Sequence[str], size: int, weights: str | None = None) -> bytes:
         """Return a preview as the bytes of a JPEG, or of a WebP if the content image has transparency.
 
         Args:
             content: path of the content image.
             styles: paths of the style images, with equal weights.
             size: longer side in pixels, one of `SIZES`.
+            weights: weights file of a network that was adapted to the style; None is the bundled one.
 
         Raises:
             ValueError: for another size, a wrong number of styles, or an image that cannot be read.
@@ -45,11 +46,11 @@ class InstantPreviews:
         if not 0 < len(styles) <= MAX_STYLES:
             raise ValueError(f"style: give 1 to {MAX_STYLES} style images, not {len(styles)}")
         with self._lock:
-            return self._compute(content, tuple(styles), size)
+            return self._compute(content, tuple(styles), size, weights)
 
-    def _stylize(self, content: str, styles: tuple[str, ...], size: int) -> bytes:
+    def _stylize(self, content: str, styles: tuple[str, ...], size: int, weights: str | None) -> bytes:
         image, alpha = self._images.open(content)
-        return encode_preview(self._stylizer(styles, size).stylize(image).image, size, alpha)
+        return encode_preview(self._stylizer(styles, size, weights).stylize(image).image, size, alpha)
 
-    def _make_stylizer(self, styles: tuple[str, ...], size: int) -> Stylizer:
-        return Stylizer([self._images.open(style)[0] for style in styles], METHOD, size=size)
+    def _make_stylizer(self, styles: tuple[str, ...], size: int, weights: str | None) -> Stylizer:
+        return Stylizer([self._images.open(style)[0] for style in styles], METHOD, size=size, weights=weights)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from impasto.studio.networks import AdaptRequest
 from impasto.studio.previews import PREVIEW_SIZE, encode_preview
 from impasto.studio.requests import StylizeRequest
 from impasto.studio.videos import VideoRequest
@@ -22,13 +23,20 @@ PREVIEW_INTERVAL = 0.4
 BETTER_THAN_DRAFT = 0.5
 """Fraction of the steps after which an image of the final size is better than its draft."""
 
+Request = StylizeRequest | VideoRequest | AdaptRequest
+"""What a job makes: a picture, a stylized clip, or a network."""
+
+
+class DiscardedError(Exception):
+    """The user wants nothing of a job to be kept."""
+
 
 @dataclass(frozen=True)
 class JobState:
     """State of a job at one moment."""
 
     key: str
-    request: StylizeRequest | VideoRequest
+    request: Request
     status: JobStatus
     queue_position: int
     """Number of jobs before this one; 0 for a job that does not wait."""
@@ -73,6 +81,11 @@ class JobState:
         return isinstance(self.request, VideoRequest)
 
     @property
+    def is_network(self) -> bool:
+        """Return whether the job adapts a network to a style."""
+        return isinstance(self.request, AdaptRequest)
+
+    @property
     def is_live(self) -> bool:
         """Return whether the job waits or runs."""
         return self.status not in ENDED
@@ -80,7 +93,7 @@ class JobState:
     @property
     def has_picture(self) -> bool:
         """Return whether the history has a picture of the job."""
-        return self.status in ("done", "stopped") and not self.is_video
+        return self.status in ("done", "stopped") and isinstance(self.request, StylizeRequest)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values, for scripts."""
@@ -104,17 +117,19 @@ class JobState:
             "picture": f"/pictures/{self.key}.png" if self.has_picture else None,
             "is_video": self.is_video,
             "video": f"/videos/{self.key}.mp4" if self.is_video and self.status == "done" else None,
+            "is_network": self.is_network,
+            "style": self.request.style_name if isinstance(self.request, AdaptRequest) else None,
         }
 
 
 class Job:
-    """One stylization in the studio. Only its worker changes it, except for `stop_requested`."""
+    """One task of the studio. Only its worker changes it, except for `stop_requested` and `is_discarded`."""
 
-    def __init__(self, key: str, request: StylizeRequest | VideoRequest, parent: str | None = None) -> None:
+    def __init__(self, key: str, request: Request, parent: str | None = None) -> None:
         self.key, self.request, self.parent = key, request, parent
         self.status: JobStatus = "waiting"
         self.error: str | None = None
-        self.stop_requested = False
+        self.stop_requested = self.is_discarded = False
         self.ended = threading.Event()
         self.preview: bytes | None = None
         self.is_drafting = self.has_draft = False
@@ -139,6 +154,17 @@ class Job:
         """Record a frame of a clip and, from time to time, show it; return whether the stylization continues."""
         self._record(step)
         self._show(step)
+        return not self.stop_requested
+
+    def on_training_step(self, step: Step) -> bool:
+        """Record a step of a training; return whether it continues.
+
+        Raises:
+            DiscardedError: if the network is not wanted any more.
+        """
+        self._record(step)
+        if self.is_discarded:
+            raise DiscardedError
         return not self.stop_requested
 
     def on_draft_step(self, step: Step) -> bool:

@@ -97,7 +97,8 @@ class PageApi:
         query = request.query_params
         size = query.get("size", "")
         pixels = int(size) if size.isdecimal() and len(size) < 6 else 0
-        data = await run_in_threadpool(self.service.instant, query.get("content", ""), query.getlist("style"), pixels)
+        images, network = (query.get("content", ""), query.getlist("style")), query.get("network", "")
+        data = await run_in_threadpool(self.service.instant, *images, pixels, network)
         return Response(data, media_type=media_type(data), headers={"cache-control": "max-age=3600"})
 
     async def settings(self, request: Request) -> Response:

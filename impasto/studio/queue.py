@@ -19,7 +19,8 @@ from impasto.pipeline.result import Result, segment_of
 from impasto.pipeline.run import OnStep
 from impasto.pipeline.stylizer import stylize
 from impasto.studio.history import History, new_key
-from impasto.studio.jobs import Job, JobState
+from impasto.studio.jobs import DiscardedError, Job, JobState
+from impasto.studio.networks import AdaptedNetworks, AdaptRequest
 from impasto.studio.requests import (
     StylizeRequest,
     check_continuation,
@@ -29,6 +30,7 @@ from impasto.studio.requests import (
     draft_of,
 )
 from impasto.studio.videos import VideoRequest, Videos, check_video_request
+from impasto.training.adapt import Adapted
 from impasto.video.records import VideoResult
 
 MAX_WAITING = 1000
@@ -45,15 +47,23 @@ class JobQueue:
     Args:
         history: where the results are stored.
         videos: where stylized clips are stored. Default: the folder `videos` beside the history.
+        networks: where adapted networks are stored. Default: the folder `networks` beside the history.
         workers: number of jobs that run at a time.
         max_pixels: largest input image in pixels.
     """
 
     def __init__(
-        self, history: History, videos: Videos | None = None, *, workers: int = 1, max_pixels: int = 50_000_000
+        self,
+        history: History,
+        videos: Videos | None = None,
+        networks: AdaptedNetworks | None = None,
+        *,
+        workers: int = 1,
+        max_pixels: int = 50_000_000,
     ) -> None:
         self._history, self._max_pixels = history, max_pixels
         self._videos = videos or Videos(history.folder.with_name("videos"))
+        self._networks = networks or AdaptedNetworks(history.folder.with_name("networks"))
         self._needs_warm_up = False
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
@@ -116,10 +126,34 @@ class JobQueue:
             if key in self._jobs and not self._jobs[key].ended.is_set():
                 raise ValueError("this video is in the queue already")
             self._videos.begin(key, request)
-            self._enqueue(Job(key, request), None)
-            self._forget_old_jobs()
-            self._condition.notify()
+            self._append(Job(key, request))
         return key
+
+    def submit_network(self, request: AdaptRequest) -> str:
+        """Append a job that adapts a network to a style and return its key, which is also the key of the network.
+
+        Raises:
+            ValueError: if the request is invalid, the style has a network or will have one, or the queue is full.
+        """
+        with self._condition:
+            self._check_room()
+            live = [job.request for job in self._jobs.values() if not job.ended.is_set()]
+            if any(isinstance(each, AdaptRequest) and each.style == request.style for each in live):
+                raise ValueError("a fast network for this style is being made already")
+            self._networks.check(request)
+            job = Job(new_key(), request)
+            self._append(job)
+        return job.key
+
+    def discard(self, key: str) -> None:
+        """Stop a job that adapts a network, of which nothing is kept.
+
+        Raises:
+            ValueError: for an unknown key.
+        """
+        with self._condition:
+            self._job(key).is_discarded = True
+        self.stop(key)
 
     def submit_all(self, requests: Sequence[StylizeRequest]) -> list[str]:
         """Append several jobs, or none of them if one of the requests is invalid, and return their keys.
@@ -219,11 +253,18 @@ class JobQueue:
         """Return the parent if it waits or runs, or None; raise `ValueError` if there is nothing to continue from."""
         job = self._jobs.get(parent or "")
         if job is not None and not isinstance(job.request, StylizeRequest):
-            raise ValueError(f"{job.key!r} is a video; only a picture can be the start of another one")
+            kind = "network" if isinstance(job.request, AdaptRequest) else "video"
+            raise ValueError(f"{job.key!r} is a {kind}; only a picture can be the start of another one")
         is_live = job is not None and not job.ended.is_set()
         if parent is not None and not is_live and not self._history.has(parent):
             raise ValueError(f"the history has no result {parent[:40]!r} to continue from; it may have been deleted")
         return job if is_live else None
+
+    def _append(self, job: Job) -> None:
+        """Add a job at the end of the queue and wake a worker."""
+        self._enqueue(job, None)
+        self._forget_old_jobs()
+        self._condition.notify()
 
     def _enqueue(self, job: Job, live_parent: Job | None) -> None:
         """Add a job to the queue: last, next after a running parent, or in the place of a waiting parent."""
@@ -278,6 +319,8 @@ class JobQueue:
         try:
             result = self._run(job)
             job.end("stopped" if result.stopped == "cancelled" else "done")
+        except DiscardedError:
+            job.end("cancelled")
         except ValueError as error:
             self._fail(job, _one_line(error))
         except (MemoryError, RuntimeError) as error:
@@ -292,10 +335,12 @@ class JobQueue:
             self._history.discard(job.key)
         job.end("failed", error)
 
-    def _run(self, job: Job) -> Result | VideoResult:
-        """Stylize, and store the result."""
+    def _run(self, job: Job) -> Result | VideoResult | Adapted:
+        """Stylize or adapt, and store the result."""
         if isinstance(job.request, StylizeRequest):
             return self._run_picture(job, job.request)
+        if isinstance(job.request, AdaptRequest):
+            return self._networks.run(job.key, job.request, job.on_training_step)
         try:
             return self._videos.run(job.key, job.request, job.on_frame, lambda: job.stop_requested)
         finally:

@@ -46,9 +46,10 @@ class StylizeRequest:
 
     @property
     def inputs(self) -> set[str]:
-        """Return the paths and names of all images that the request needs."""
+        """Return the paths and names of all images, and of the weights file, that the request needs."""
         masks = {file for role in ("mask", "style_mask") for file in self.settings.get(role) or ()}
-        return masks | {self.content, *self.styles}
+        weights = {str(self.settings["weights"])} if self.settings.get("weights") else set()
+        return masks | weights | {self.content, *self.styles}
 
 
 def title_of(content: str, styles: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ def make_app(
     from impasto.studio.client_api import ClientApi
     from impasto.studio.experiment_browser import ExperimentBrowser
     from impasto.studio.http_api import MAX_FILES, HttpApi
+    from impasto.studio.networks_api import NetworksApi
     from impasto.studio.page_api import PageApi
     from impasto.studio.videos_api import VideosApi
 
@@ -46,7 +47,8 @@ def make_app(
         await client.close()
 
     page, programs = PageApi(service, browser, address), HttpApi(service, browser)
-    routes = [*page.routes(), *programs.routes(), *VideosApi(service).routes(), *client.routes()]
+    made = [*VideosApi(service).routes(), *NetworksApi(service).routes()]
+    routes = [*page.routes(), *programs.routes(), *made, *client.routes()]
     app = Starlette(routes=routes, lifespan=lifespan)
     return AccessControl(client.watch(app), token, MAX_FILES * service.uploads.max_bytes)
 

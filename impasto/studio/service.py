@@ -1,4 +1,4 @@
-"""Connect uploads, history and queue: what the page, the gradio client and the HTTP routes share."""
+"""Connect uploads, history, networks and queue: what the page, the gradio client and the HTTP routes share."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.clips import Clips
 from impasto.studio.history import History
 from impasto.studio.instant import InstantPreviews
+from impasto.studio.networks import METHOD, AdaptedNetworks, AdaptRequest
 from impasto.studio.previews import PREVIEW_SIZE
 from impasto.studio.queue import JobQueue
 from impasto.studio.requests import StylizeRequest, check_no_paths
@@ -42,6 +43,7 @@ class StudioService:
     history: History
     clips: Clips
     videos: Videos
+    networks: AdaptedNetworks
     queue: JobQueue
     previews: InstantPreviews
 
@@ -67,8 +69,10 @@ class StudioService:
         uploads.delete_unused(history.inputs() | videos.inputs())
         clips = Clips(folder / "clips", CLIP_FACTOR * max_bytes, max_pixels)
         clips.delete_parts()
-        queue = JobQueue(history, videos, workers=workers, max_pixels=max_pixels)
-        return cls(folder, uploads, history, clips, videos, queue, InstantPreviews(uploads.reduced))
+        networks = AdaptedNetworks(folder / "networks")
+        networks.delete_unfinished()
+        queue = JobQueue(history, videos, networks, workers=workers, max_pixels=max_pixels)
+        return cls(folder, uploads, history, clips, videos, networks, queue, InstantPreviews(uploads.reduced))
 
     def source(self, name: str) -> str:
         """Return the name of a sample, or the path of an upload; a name from a client is never used as a path.
@@ -86,6 +90,19 @@ class StudioService:
         """
         self.uploads.remove(key, self.history.inputs() | self.videos.inputs() | self.queue.inputs())
 
+    def remove_network(self, key: str) -> None:
+        """Delete a network; one that is being made is stopped, and nothing of it is kept.
+
+        Raises:
+            ValueError: for an unknown key, or if a job or a video that is not finished uses the network.
+        """
+        if any(state.key == key and state.is_network and state.is_live for state in self.queue.states()):
+            self.queue.discard(key)
+            return
+        if str(self.networks.weights(key)) in self.queue.inputs() | self.videos.inputs():
+            raise ValueError("a job or a video that is not finished uses this network; stop or delete it first")
+        self.networks.delete(key)
+
     def page_name(self, source: str) -> str:
         """Return the name of a source on the page: the inverse of `source`."""
         return Path(source).name if Path(source).parent == self.uploads.folder else source
@@ -94,10 +111,20 @@ class StudioService:
         """Return a sample or an upload as a JPEG or WebP of at most `size` pixels on the longer side."""
         return self.uploads.reduced.encoded(str(resolve(self.source(name))), size)
 
-    def instant(self, content: str, styles: Sequence[str], size: int) -> bytes:
-        """Return a content image in a style as a JPEG or WebP; the arguments are those of `InstantPreviews.encode`."""
+    def instant(self, content: str, styles: Sequence[str], size: int, network: str = "") -> bytes:
+        """Return a content image in a style as a JPEG or WebP.
+
+        Args:
+            content: name of a sample or an upload.
+            styles: names of samples or uploads.
+            size: as for `InstantPreviews.encode`.
+            network: key of a network that was adapted to the style, or nothing.
+
+        Raises:
+            ValueError: as for `InstantPreviews.encode`, and for an unknown name or key.
+        """
         paths = [str(resolve(self.source(name))) for name in (content, *styles)]
-        return self.previews.encode(paths[0], paths[1:], size)
+        return self.previews.encode(paths[0], paths[1:], size, **self._weights(network, styles, METHOD))
 
     def make_request(
         self,
@@ -108,6 +135,7 @@ class StudioService:
         bits: Bits = 8,
         masks: Mapping[str, Sequence[str]] | None = None,
         *,
+        network: str = "",
         allow_download: bool = False,
         draft_first: bool = False,
     ) -> StylizeRequest:
@@ -120,6 +148,7 @@ class StudioService:
             settings: settings of the method.
             bits: bits per channel of the PNG file, 8 or 16.
             masks: names of uploads for the settings `mask` and `style_mask`.
+            network: key of a network that was adapted to the style, or nothing.
             allow_download: whether missing weights may be downloaded.
             draft_first: whether to show a draft first.
 
@@ -132,7 +161,7 @@ class StudioService:
             content=content and self.source(content),
             styles=tuple(self.source(style) for style in styles),
             method=method,
-            settings={**settings, **files},
+            settings={**settings, **files, **self._weights(network, styles, method)},
             bits=bits,
             allow_download=allow_download,
             draft_first=draft_first,
@@ -142,27 +171,41 @@ class StudioService:
         """Return the request to stylize a clip that JSON values describe.
 
         Args:
-            fields: `clip`, `style`, `method`, `settings`, and optionally `download`.
+            fields: `clip`, `style`, `method`, `settings`, and optionally `network` and `download`.
 
         Raises:
             ValueError: in one line, for a value of the wrong type or an invalid name.
         """
-        clip = _typed(fields, "clip", str, "")
+        clip, styles = _typed(fields, "clip", str, ""), _names(fields, "style")
+        method = _typed(fields, "method", str, DEFAULT_METHOD)
         return VideoRequest(
             clip=clip and str(self.clips.path(clip)),
             label=str(self.clips.describe(clip)["label"]) if clip else "",
-            styles=tuple(self.source(style) for style in _names(fields, "style")),
-            method=_typed(fields, "method", str, DEFAULT_METHOD),
+            styles=tuple(self.source(style) for style in styles),
+            method=method,
             settings=_typed(fields, "settings", dict, {}),
             allow_download=bool(fields.get("download", False)),
+            **self._weights(_typed(fields, "network", str, ""), styles, method),
         )
+
+    def adapt_request_from(self, fields: Mapping[str, Any]) -> AdaptRequest:
+        """Return the request to adapt a network that JSON values describe.
+
+        Args:
+            fields: `style`, and optionally `settings`.
+
+        Raises:
+            ValueError: in one line, for a value of the wrong type or an invalid name.
+        """
+        style = _typed(fields, "style", str, "")
+        return AdaptRequest(style=style and self.source(style), settings=_typed(fields, "settings", dict, {}))
 
     def request_from(self, fields: Mapping[str, Any]) -> StylizeRequest:
         """Return the request that JSON values describe.
 
         Args:
-            fields: `content`, `style`, `method`, `settings`, and optionally `bits`, `mask`, `style_mask`, `download`,
-                `draft`.
+            fields: `content`, `style`, `method`, `settings`, and optionally `bits`, `mask`, `style_mask`, `network`,
+                `download`, `draft`.
 
         Raises:
             ValueError: in one line, for a value of the wrong type or an invalid name.
@@ -175,9 +218,19 @@ class StudioService:
             _typed(fields, "settings", dict, {}),
             bits,
             masks={role: _names(fields, role) for role in ("mask", "style_mask") if fields.get(role)},
+            network=_typed(fields, "network", str, ""),
             allow_download=bool(fields.get("download", False)),
             draft_first=bool(fields.get("draft", False)),
         )
+
+    def _weights(self, network: str, styles: Sequence[str], method: str) -> dict[str, str]:
+        """Return the setting `weights` for the key of a network that was adapted to a style; empty without a key."""
+        if not network:
+            return {}
+        entry = self.networks.entry(network)
+        if method != METHOD or [*styles] != [entry["style"]]:
+            raise ValueError(f"network: it is one of {METHOD} for {entry['label']}; choose this method and style alone")
+        return {"weights": str(self.networks.weights(network))}
 
 
 def _typed(fields: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

@@ -41,6 +41,8 @@ class VideoRequest:
     """Settings of the method and of `VideoSettings`."""
     allow_download: bool = False
     """Whether missing weights may be downloaded."""
+    weights: str | None = None
+    """Weights file of a network that the studio adapted to the style."""
 
     @property
     def title(self) -> str:
@@ -49,8 +51,13 @@ class VideoRequest:
 
     @property
     def inputs(self) -> set[str]:
-        """Return the paths and names of the clip and of all images that the request needs."""
-        return {self.clip, *self.styles}
+        """Return the paths and names of the clip, of all images and of the weights that the request needs."""
+        return {self.clip, *self.styles} | ({self.weights} if self.weights else set())
+
+    @property
+    def all_settings(self) -> dict[str, Any]:
+        """Return the settings with the weights."""
+        return {**self.settings, **({"weights": self.weights} if self.weights else {})}
 
 
 def check_video_request(request: VideoRequest, folder: Path, *, max_pixels: int) -> None:
@@ -72,12 +79,13 @@ def check_video_request(request: VideoRequest, folder: Path, *, max_pixels: int)
     for name, value in own.items():
         if value and names_files(schemas.get(name, {})):
             raise ValueError(f"{name}: the studio does not have it for clips; use `impasto video`")
+    own |= {"weights": request.weights} if request.weights else {}
     method = METHODS[request.method](configure(request.method, own))
     if not request.allow_download:
         check_downloads(method)
     with _clip_by_label(request):
         check_memory(method, open_clip(request.clip).size, len(request.styles), max_pixels)
-        check_video(request.clip, request.styles, folder / VIDEO, request.method, **request.settings)
+        check_video(request.clip, request.styles, folder / VIDEO, request.method, **request.all_settings)
 
 
 @contextmanager
@@ -103,7 +111,8 @@ class Videos:
         """Stylize the frames that are missing, and write the video; arguments as for `stylize_video`."""
         inputs = (request.clip, request.styles, self._file(key, VIDEO), request.method)
         with _clip_by_label(request):  # frames of another version of impasto are computed again
-            return stylize_video(*inputs, on_frame=on_frame, is_stopped=is_stopped, restart=True, **request.settings)
+            settings = request.all_settings
+            return stylize_video(*inputs, on_frame=on_frame, is_stopped=is_stopped, restart=True, **settings)
 
     def add_poster(self, key: str, data: bytes) -> None:
         """Store the preview of a frame."""
@@ -160,7 +169,7 @@ class Videos:
         return found
 
     def inputs(self) -> set[str]:
-        """Return the paths of the clips and images of all videos that can be continued."""
+        """Return the paths of the clips, images and networks of all videos that can be continued."""
         unfinished = [each["key"] for each in self.entries() if not each["finished"]]
         return {path for key in unfinished for path in self.request(key).inputs}
 

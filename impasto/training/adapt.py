@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -135,10 +135,8 @@ def adapt(
     Raises:
         ValueError: in one line, for a mistake that the caller can correct.
     """
-    config: AdaptSettings = check_settings(AdaptSettings, "adapt", settings)
     file = Path(os.fsdecode(output))
-    check_adapted_output(file)
-    _check(config, file)
+    config = check_adaptation(settings, file)
     began = time.perf_counter()
     with torch_defaults(config.seed, pick_device(config.device)):
         styles = open_styles(style)
@@ -169,11 +167,19 @@ def check_adapted_output(file: Path) -> None:
             raise ValueError(f"cannot write {str(file)!r}: it is not a file of `impasto adapt`; give another name")
 
 
-def _check(config: AdaptSettings, file: Path) -> None:
+def check_adaptation(settings: Mapping[str, Any], file: Path) -> AdaptSettings:
+    """Return the settings of an adaptation that writes a file.
+
+    Raises:
+        ValueError: in one line, for a wrong setting or a file that may not be written.
+    """
+    config: AdaptSettings = check_settings(AdaptSettings, "adapt", dict(settings))
+    check_adapted_output(file)
     if config.crop % Micro.stride:
         raise ValueError(f"crop: give a multiple of {Micro.stride}, not {config.crop}")
     if config.initial_weights is not None and same_file(file, config.initial_weights):
         raise ValueError(f"{str(file)!r} is an input and would be overwritten: give another name")
+    return config
 
 
 def open_styles(style: Source | Sequence[Source]) -> tuple[AdaptedStyle, ...]:

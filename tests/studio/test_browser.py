@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,15 @@ from small_clip import moving_square, write_video
 from small_studio import Studio, open_studio, random_picture
 from support import TIMEOUT, accessibility_faults
 
+from impasto.images import load_image
+from impasto.methods.micro import MicroMethod
+from impasto.networks.adapted_styles import encode_style, styles_metadata
+from impasto.networks.micro import Micro
+from impasto.networks.weights_io import load_weights, save_weights
 from impasto.studio import jobs
 from impasto.studio.examples import EXAMPLES, SIZE
+from impasto.training.adapt import Adapted
+from impasto.types import Step
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -877,6 +885,53 @@ def test_a_dropped_clip_is_painted_found_after_a_reload_and_played(
     page.get_by_role("button", name=f"Delete {title}").click()
     page.get_by_role("button", name="Yes, delete").click()
     page.locator("#video-list li").wait_for(state="detached")
+
+
+@pytest.mark.slow
+def test_a_style_gets_a_fast_network_that_paints_previews_and_pictures(
+    visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(style: Path, file: Path, *, on_step: Any, **_: Any) -> Adapted:
+        steps = 0  # the real training takes a minute
+        while on_step(Step(steps + 1, {"style": 0.5}, steps / 100, total=ENDLESS)):
+            steps += 1
+            time.sleep(0.01)
+        network = Micro()
+        load_weights(network, MicroMethod.bundled)
+        save_weights(network, file, styles_metadata([encode_style(style.stem, load_image(style, size=64))]))
+        return Adapted(file, (style.stem,), steps, 1.0, {"style": 0.5}, "cancelled")
+
+    monkeypatch.setattr("impasto.studio.networks.adapt", train)  # the server runs in this process
+    page = visit.page
+    visit.choose("styles", "mosaic")
+    page.locator("#make-fast").click()
+    page.locator("#fast-status", has_text="loss 0.50").wait_for()
+    page.locator("#discard-fast").click()
+    page.locator("#make-fast").wait_for()
+    page.locator("#make-fast").click()
+    page.locator("#fast-status", has_text="Training\u2026 0 %").wait_for()
+    visit.goto()  # the training is found again
+    page.locator("#keep-fast").click()
+    page.locator(".message", has_text="The network for Mosaic is ready").get_by_role(
+        "button", name="Paint with"
+    ).click()
+    assert page.locator("#techniques input:checked").input_value() == "micro"
+    assert page.locator("#use-fast").is_checked()
+    assert page.locator("#styles .tile:has(.badge)").all_inner_texts() == ["fast\nMosaic"]
+    page.wait_for_function("document.querySelector('#stage .after').src.includes('network=')")
+    visit.paint()
+    assert newest_record(studio)["settings"]["weights"].endswith("network.safetensors")
+    with page.expect_download() as download:
+        page.locator("#download-fast").click()
+    assert download.value.suggested_filename == "mosaic.safetensors"
+    assert accessibility_faults(page) == {}
+    page.locator("#use-fast").uncheck()
+    visit.paint()
+    assert newest_record(studio)["settings"]["weights"] is None
+    page.locator("#remove-fast").click()
+    page.get_by_role("button", name="Yes, remove").click()
+    page.locator("#make-fast").wait_for()
+    assert studio.service.networks.entries() == []
 
 
 @pytest.mark.slow

@@ -9,8 +9,6 @@ import json
 import os
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +18,7 @@ import av
 import PIL.Image
 import pytest
 from small_clip import moving_square, write_sound, write_video
-from small_studio import Studio, random_picture
+from small_studio import Studio, error_of, fetch, random_picture
 from starlette.requests import ClientDisconnect, Request
 from support import TIMEOUT
 
@@ -35,24 +33,6 @@ from impasto.video.records import VideoResult
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 SETTINGS = {"size": 64}
-
-
-def fetch(url: str, data: Any = None, method: str | None = None, **headers: str) -> tuple[int, bytes, Any]:
-    """Return status, body and headers of a response; bytes are sent as they are, anything else as JSON."""
-    if data is not None and not isinstance(data, bytes):
-        data, headers = json.dumps(data).encode(), {**headers, "content-type": "application/json"}
-    request = urllib.request.Request(url, data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            return response.status, response.read(), response.headers
-    except urllib.error.HTTPError as error:
-        return error.code, error.read(), error.headers
-
-
-def error_of(answer: tuple[int, bytes, Any]) -> str:
-    """Return the message of an answer with status 400."""
-    assert answer[0] == 400, answer[1][:200]
-    return str(json.loads(answer[1])["error"])
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 // Start the page: tabs, the stage with its buttons, shortcuts, and pictures that are dropped or pasted.
 import { attempt, copy, duration, el, find, instantAddress, notify, openDialog, request, sourceAddress } from "./dom.js";
-import { catalog, change, choices, isFirstVisit, label, loadCatalog, onChange, outputSize, requestBody, restore, technique } from "./choices.js";
+import { activeNetwork, catalog, change, choices, isFirstVisit, label, loadCatalog, onChange, outputSize, requestBody, restore, technique } from "./choices.js";
 import { addFiles, buildForm, expectedTime } from "./form.js";
 import { connectNotifications, follow, fraction, isLive, jobs, onJobs, poll, statusText, stop, timeLeft, watch } from "./jobs.js";
 import { connectDrop } from "./drop.js";
@@ -30,7 +30,7 @@ function changedLabels() {
   const before = JSON.parse(stage.submitted || "{}");
   const now = requestBody();
   const names = new Set([...Object.keys(before.settings ?? {}), ...Object.keys(now.settings)]);
-  const labels = { content: "photo", style: "style", method: "technique", mask: "regions" };
+  const labels = { content: "photo", style: "style", method: "technique", mask: "regions", network: "network" };
   const changed = Object.keys(labels).filter(name => JSON.stringify(before[name]) !== JSON.stringify(now[name])).map(name => labels[name]);
   for (const name of names) {
     if (JSON.stringify(before.settings?.[name]) === JSON.stringify(now.settings[name])) continue;
@@ -57,7 +57,7 @@ function showStage() {
     painting = `jobs/${stage.key}/preview?${job().preview}`;
     title = `Painting so far: ${job().title}`;
   } else if (content && choices.styles.length) {
-    painting = instantAddress(content, choices.styles, 768);
+    painting = instantAddress(content, choices.styles, 768, activeNetwork());
     title = `Instant preview: ${label(content)} in the style of ${choices.styles.map(label).join(" and ")}`;
   }
   frame.show({ photo, painting, title });

@@ -3,14 +3,14 @@ import { request } from "./dom.js";
 
 const STORAGE = "impasto.choices";
 const INITIAL = { content: "chelsea", styles: ["brushstrokes"], blend: false, weights: {}, method: "gatys", values: {},
-  bits: 8, regions: {}, notify: false, video: {} };
+  bits: 8, regions: {}, notify: false, fast: true, video: {} };
 const listeners = [];
 
 /** Whether nothing was chosen yet in this browser. */
 export const isFirstVisit = () => localStorage.getItem(STORAGE) === null;
 
 /** Images, methods and settings as the server describes them, and indices by name. */
-export const catalog = { examples: [], contents: [], styles: [], uploads: [], techniques: [], controls: [], seconds: {} };
+export const catalog = { examples: [], contents: [], styles: [], uploads: [], techniques: [], controls: [], networks: [], seconds: {} };
 export const images = new Map();
 export const choices = { ...structuredClone(INITIAL), ...stored() };
 
@@ -43,6 +43,15 @@ export const onChange = listener => listeners.push(listener);
 export const technique = (name = choices.method) => catalog.techniques.find(each => each.name === name);
 export const controls = (name = choices.method) => technique(name).controls.map(index => catalog.controls[index]);
 export const label = name => images.get(name)?.label ?? "a picture that is gone";
+
+/** Return the network that was adapted to a style, if there is one. */
+export const networkOf = style => catalog.networks.find(each => each.style === style);
+
+/** Return the network that the chosen styles use, if there is one. */
+export const activeNetwork = (styles = choices.styles) => (choices.fast && styles.length === 1 ? networkOf(styles[0]) : undefined);
+
+/** Return the field of a request that names the network of the chosen styles, for a method that has networks. */
+export const networkField = (method, styles) => (method === "micro" && activeNetwork(styles) ? { network: activeNetwork(styles).key } : {});
 
 export function addImage(image) {
   const index = catalog.uploads.findIndex(each => each.name === image.name);
@@ -93,7 +102,7 @@ export function requestBody() {
     method: choices.method,
     settings: settings(),
     bits: choices.bits,
-    ...(regions ? { mask: [regions.name] } : {}),
+    ...(regions ? { mask: [regions.name] } : networkField(choices.method)),
     wait: 0,
     draft: true,
   };
@@ -112,7 +121,7 @@ export function restore(given) {
   const regions = { ...choices.regions };
   if (mask) regions[content] = { name: mask, used: styles.map((_, index) => index), use: true };
   else if (regions[content]) regions[content] = { ...regions[content], use: false };
-  change({ content, styles, blend: styles.length > 1, weights, method: given.method, values: text, regions }, "restored");
+  change({ content, styles, blend: styles.length > 1, weights, method: given.method, values: text, regions, ...(given.method === "micro" && { fast: Boolean(given.network) }) }, "restored");
 }
 
 export function parse(control, value) {

@@ -99,8 +99,8 @@ export const localTime = iso => new Date(iso).toLocaleString([], { dateStyle: "m
 export const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 export const sourceAddress = (name, small) => `sources/${encodeURIComponent(name)}${small ? "?size=small" : ""}`;
 
-export function instantAddress(content, styles, size) {
-  const query = new URLSearchParams({ content, size });
+export function instantAddress(content, styles, size, network) {
+  const query = new URLSearchParams({ content, size, ...(network && { network: network.key }) });
   for (const style of styles) query.append("style", style);
   return `instant?${query}`;
 }

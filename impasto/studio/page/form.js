@@ -1,7 +1,8 @@
 // The form of the tab Paint: photo, styles, technique, strength, and all other settings in folds.
 import { attempt, duration, el, find, instantAddress, notify, plural, request, sourceAddress } from "./dom.js";
-import { activeRegions, addImage, catalog, change, choices, controls, images, label, onChange, outputSize, setValue, settings,
+import { activeNetwork, activeRegions, addImage, catalog, change, choices, controls, images, label, onChange, outputSize, setValue, settings,
   technique } from "./choices.js";
+import { makeFast } from "./fast.js";
 import { openRegions } from "./regions.js";
 
 const FIRST = ["size", "style_scale", "color", "seed"]; // settings in "More settings"
@@ -12,7 +13,7 @@ export function buildForm() {
   parts.content = fieldset("Your photo", "contents");
   parts.styles = fieldset("Style", "styles");
   parts.blend = el("div");
-  parts.styles.field.append(parts.blend);
+  parts.styles.field.append(parts.blend, makeFast());
   parts.technique = el("fieldset", { id: "techniques" });
   parts.strength = el("div");
   parts.quality = el("div");
@@ -28,7 +29,7 @@ export function buildForm() {
   showSettings();
   onChange(names => {
     if (names.some(name => ["content", "uploads"].includes(name))) showContents();
-    if (names.some(name => ["content", "styles", "blend", "weights", "uploads"].includes(name))) showStyles();
+    if (names.some(name => ["content", "styles", "blend", "weights", "uploads", "networks", "fast"].includes(name))) showStyles();
     if (names.some(name => ["method", "content", "styles"].includes(name))) showTechniques();
     if (names.includes("method") || names.includes("restored")) showSettings();
     if (names.includes("values")) showTimes();
@@ -93,11 +94,12 @@ function showStyles() {
   const known = new Map([...parts.styles.tiles.querySelectorAll("img.instant")].map(image => [image.dataset.address, image]));
   const list = withStored(catalog.styles, "style", styles);
   fill(parts.styles.tiles, addTile("style"), list.map(image => {
-    const address = instantAddress(content, [image.name], 192);
+    const network = activeNetwork([image.name]);
+    const address = instantAddress(content, [image.name], 192, network);
     const original = sourceAddress(image.name, true);
     const shown = known.get(address) ?? el("img", { class: "instant", alt: "", src: original, data: { address } });
     return tile(image, blend ? "checkbox" : "radio", styles.includes(image.name), () => choose(image.name), { group: "style",
-      elements: [shown, el("img", { class: "original", src: original, alt: "" })] });
+      elements: [shown, el("img", { class: "original", src: original, alt: "" }), network && el("small", { class: "badge", text: "fast", title: "Has a network of its own" })] });
   }));
   showInstants();
   showBlend();

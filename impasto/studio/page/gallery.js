@@ -84,9 +84,9 @@ function card(versions, keys) {
 }
 
 function showLive() {
-  const live = [...jobs.values()].filter(isLive);
+  const live = [...jobs.values()].filter(job => isLive(job) && !job.is_network);
   const known = new Set(state.entries.map(entry => entry.key));
-  const isMissing = [...jobs.values()].some(job => !job.is_video && ["done", "stopped"].includes(job.status) && !known.has(job.key) && !state.seen?.has(job.key));
+  const isMissing = [...jobs.values()].some(job => job.picture && ["done", "stopped"].includes(job.status) && !known.has(job.key) && !state.seen?.has(job.key));
   if (isMissing) {
     state.seen = new Set([...jobs.keys()]);
     load();

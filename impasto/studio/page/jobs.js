@@ -88,9 +88,9 @@ export function statusText(job) {
   const isWriting = job.is_video && job.step === job.total;
   const texts = {
     waiting: "Preparing…",
-    running: job.drafting ? "Drafting…" : isWriting ? "Writing the video…" : job.total > 1 ? `Painting… ${Math.floor(100 * fraction(job))} %` : "Painting…",
-    done: `Finished in ${duration(job.seconds)}.${job.is_video ? "" : " Saved to your gallery."}`,
-    stopped: job.is_video ? "Stopped. The finished frames are kept." : "Stopped. Your picture is saved.",
+    running: job.is_network ? `Training… ${Math.floor(100 * fraction(job))} %` : job.drafting ? "Drafting…" : isWriting ? "Writing the video…" : job.total > 1 ? `Painting… ${Math.floor(100 * fraction(job))} %` : "Painting…",
+    done: `Finished in ${duration(job.seconds)}.${job.is_video || job.is_network ? "" : " Saved to your gallery."}`,
+    stopped: job.is_network ? "Stopped. The network so far is kept." : job.is_video ? "Stopped. The finished frames are kept." : "Stopped. Your picture is saved.",
     failed: "That didn’t work.",
     cancelled: "Cancelled.",
     gone: "The studio was restarted.",
@@ -99,7 +99,7 @@ export function statusText(job) {
 }
 
 /** Return the address on the page that shows a job. */
-export const jobAddress = job => `#${job.is_video ? "video" : "job"}=${job.key}`;
+export const jobAddress = job => (job.is_network ? "#paint" : `#${job.is_video ? "video" : "job"}=${job.key}`);
 
 /** Return the frames of a clip that are finished, and their rate, in words. */
 export function framesText(job) {

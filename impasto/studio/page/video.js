@@ -1,6 +1,6 @@
 // Clips: choose one and a style, paint it in the queue, follow its frames, and play the result.
 import { attempt, duration, el, find, notify, plural, request, sourceAddress } from "./dom.js";
-import { catalog, change, choices, onChange, technique } from "./choices.js";
+import { activeNetwork, catalog, change, choices, label, networkField, onChange, technique } from "./choices.js";
 import { follow, fraction, framesText, isLive, jobs, onJobs, statusText, stop, timeLeft, watch } from "./jobs.js";
 
 const SUFFIXES = /\.(mp4|m4v|mov|webm|mkv|avi|gif|webp|apng)$/i;
@@ -95,7 +95,7 @@ function build() {
     form(), parts.list);
   onJobs(jobsChanged);
   onChange(names => {
-    if (names.some(name => ["video", "uploads"].includes(name))) { showClips(); showStyles(); showMethod(); show(); }
+    if (names.some(name => ["video", "uploads", "networks", "fast"].includes(name))) { showClips(); showStyles(); showMethod(); show(); }
   });
   showStyles();
   showMethod();
@@ -144,10 +144,11 @@ function showStyles() {
 }
 
 function showMethod() {
-  const { method, quality } = chosen();
+  const { method, quality, styles } = chosen();
   parts.method.value = method;
   const { sentence, continues } = technique(method);
-  parts.hint.textContent = `${sentence} ${continues ? "Takes seconds for every frame, up to minutes at large sizes." : "Several frames a second."}`;
+  const network = method === "micro" && activeNetwork(styles) ? ` Uses the network for ${label(styles[0])}.` : "";
+  parts.hint.textContent = `${sentence}${network} ${continues ? "Takes seconds for every frame, up to minutes at large sizes." : "Several frames a second."}`;
   const control = continues && catalog.controls.find(each => each.name === "quality");
   parts.quality.replaceChildren(control ? el("div", { class: "field" }, el("label", { text: "Quality" }), el("div", { class: "segments", role: "radiogroup", "aria-label": "Quality" },
     control.choices.map(([name, text]) => el("label", {}, text, el("input", { type: "radio", name: "video-quality", value: name, checked: name === quality,
@@ -164,7 +165,7 @@ function requestBody() {
     const isDefault = name === "strength" && fields[name] === INITIAL.strength; // every technique has a balance of its own
     if (fields[name] !== "" && !isDefault) settings[name] = number(fields[name]);
   }
-  return { clip, style: styles, method, settings };
+  return { clip, style: styles, method, settings, ...networkField(method, styles) };
 }
 
 async function paint() {

@@ -1,0 +1,146 @@
+"""Keep the networks that the studio adapts to styles: one folder per network, which survives a restart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from impasto.backbones import BACKBONES
+from impasto.config import names_files, setting_schemas
+from impasto.files import write_atomically
+from impasto.samples import resolve
+from impasto.studio.history import KEY
+from impasto.studio.requests import display_name
+from impasto.training.adapt import Adapted, AdaptSettings, OnStep, adapt, check_adaptation
+from impasto.weights import find
+
+METHOD = "micro"
+"""Method of the networks."""
+WEIGHTS, ENTRY = "network.safetensors", "entry.json"
+"""Files of a network; the second one describes it and is written last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptRequest:
+    """A style, and the settings of `AdaptSettings`; the style is the name of a sample, or a path of the studio."""
+
+    style: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    method = METHOD
+
+    @property
+    def title(self) -> str:
+        """Return a short description, for lists."""
+        return f"Fast network for {display_name(self.style)}"
+
+    @property
+    def inputs(self) -> set[str]:
+        """Return the path or name of the style image."""
+        return {self.style}
+
+    @property
+    def style_name(self) -> str:
+        """Return the name of the style on the page: that of a sample, or the key of an upload."""
+        return Path(self.style).name
+
+
+@dataclass(frozen=True)
+class AdaptedNetworks:
+    """A folder of networks, at most one per style."""
+
+    folder: Path
+
+    def check(self, request: AdaptRequest) -> None:
+        """Check everything that can be checked before a job runs.
+
+        Raises:
+            ValueError: in one line, for a missing style, a wrong setting, missing weights of the loss network, or a
+                style that has a network.
+        """
+        if not request.style:
+            raise ValueError("style: choose a style image")
+        schemas = setting_schemas(AdaptSettings)
+        for name, value in request.settings.items():
+            if value and names_files(schemas.get(name, {})):
+                raise ValueError(f"{name}: the studio starts from the bundled weights; leave it out")
+        config = check_adaptation(request.settings, self.folder / "new" / WEIGHTS)
+        needed = BACKBONES[config.backbone].weights
+        if needed and find(needed) is None:
+            raise ValueError(f"the weights {needed!r} are not on this machine; run `impasto weights fetch {needed}`")
+        if any(each["style"] == request.style_name for each in self.entries()):
+            raise ValueError(f"{display_name(request.style)} has a fast network already; remove it first")
+
+    def run(self, key: str, request: AdaptRequest, on_step: OnStep) -> Adapted:
+        """Adapt a network and store it; nothing remains after an error.
+
+        Args:
+            key: key of the network.
+            request: the request.
+            on_step: called with every step; returning False ends the training and keeps the network.
+        """
+        file = self._file(key, WEIGHTS)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            adapted = adapt(resolve(request.style), file, on_step=on_step, **request.settings)
+            entry = {
+                "style": request.style_name,
+                "label": display_name(request.style),
+                "steps": adapted.steps,
+                "seconds": round(adapted.seconds, 1),
+                "loss": sum(adapted.losses.values()),
+                "stopped": adapted.stopped,
+            }
+            write_atomically(self._file(key, ENTRY), json.dumps(entry).encode())
+        except BaseException:
+            self.delete(key)
+            raise
+        return adapted
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return all networks, the newest first, as JSON values: key, style, label, steps, seconds, loss, stopped."""
+        found = []
+        for file in sorted(self.folder.glob(f"*/{ENTRY}"), reverse=True):
+            with suppress(ValueError, OSError, TypeError):
+                weights = self._file(file.parent.name, WEIGHTS)
+                if weights.is_file():
+                    found.append({**json.loads(file.read_text(encoding="utf-8")), "key": file.parent.name})
+        return found
+
+    def entry(self, key: str) -> dict[str, Any]:
+        """Return a network as `entries` does.
+
+        Raises:
+            ValueError: if no network has the key.
+        """
+        for entry in self.entries():
+            if entry["key"] == key:
+                return entry
+        raise ValueError(f"the studio has no network {key[:40]!r}; it may have been removed")
+
+    def weights(self, key: str) -> Path:
+        """Return the weights file of a network; raise `ValueError` as `entry` does."""
+        return self._file(str(self.entry(key)["key"]), WEIGHTS)
+
+    def has(self, weights: object) -> bool:
+        """Return whether a value of the setting `weights` is the file of a network."""
+        return any(str(weights) == str(self._file(each["key"], WEIGHTS)) for each in self.entries())
+
+    def delete(self, key: str) -> None:
+        """Delete a network."""
+        shutil.rmtree(self._file(key, WEIGHTS).parent, ignore_errors=True)
+
+    def delete_unfinished(self) -> None:
+        """Delete what remains of jobs that did not finish."""
+        for folder in self.folder.glob("*"):
+            if KEY.fullmatch(folder.name) and not (folder / ENTRY).exists():  # the studio made it
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _file(self, key: str, name: str) -> Path:
+        if not KEY.fullmatch(key):
+            raise ValueError(f"{key[:40]!r} is not the key of a network")
+        return self.folder / key / name

@@ -1,0 +1,107 @@
+// A fast network for the chosen style: it is made in the queue, then used, downloaded or removed.
+import { attempt, duration, el, notify, request } from "./dom.js";
+import { activeNetwork, catalog, change, choices, images, label, networkOf, onChange } from "./choices.js";
+import { follow, fraction, isLive, jobs, onJobs, statusText, stop, timeLeft } from "./jobs.js";
+
+const known = new Map(); // states of the jobs whose end is announced
+let parts;
+
+/** Return the row below the styles; it follows the choices and the jobs. */
+export function makeFast() {
+  const button = (id, text, title, onclick) => el("button", { type: "button", id, class: "link", text, title, onclick });
+  parts = {
+    make: button("make-fast", "Make this style fast…", "", () => make(choices.styles[0])),
+    bar: el("div", { class: "progress" }, el("span")),
+    status: el("p", { class: "hint", id: "fast-status" }),
+    keep: button("keep-fast", "Stop and keep", "Ends the training; the network so far is kept", () => stop(job().key)),
+    discard: button("discard-fast", "Discard", "Ends the training; nothing is kept", () => discard(job().key)),
+    use: el("input", { type: "checkbox", id: "use-fast", onchange: event => change({ fast: event.target.checked }) }),
+    text: el("span"),
+    download: el("a", { id: "download-fast", text: "Download" }),
+    remove: button("remove-fast", "Remove", "", () => confirmRemoval(networkOf(choices.styles[0]))),
+  };
+  parts.training = el("div", { id: "fast-training" }, parts.status, parts.bar, el("div", { class: "row" }, parts.keep, parts.discard));
+  parts.made = el("div", { id: "fast-made", class: "row" }, el("label", { class: "check" }, parts.use, parts.text), parts.download, parts.remove);
+  onChange(names => { if (names.some(name => ["styles", "fast", "method", "networks", "uploads", "restored"].includes(name))) show(); });
+  onJobs(jobsChanged);
+  show();
+  return el("div", { id: "fast" }, parts.make, parts.training, parts.made);
+}
+
+const job = () => [...jobs.values()].find(each => each.is_network && isLive(each) && each.style === choices.styles[0]);
+
+function show() {
+  const [style] = choices.styles;
+  const isOne = choices.styles.length === 1;
+  const state = isOne ? job() : undefined;
+  const network = isOne ? networkOf(style) : undefined;
+  parts.make.hidden = !isOne || Boolean(state ?? network);
+  parts.make.title = `Train a network for ${label(style)} in a minute or two: Instant then comes closer to the style, also for clips`;
+  parts.training.hidden = !state;
+  parts.made.hidden = Boolean(state) || !network;
+  if (state) showTraining(state);
+  else if (network) showNetwork(network, label(style));
+}
+
+function showTraining(state) {
+  const part = state.status === "running" ? fraction(state) : null;
+  parts.bar.style.setProperty("--done", part ?? 0.3);
+  parts.bar.classList.toggle("unknown", part === null);
+  const loss = state.losses.total === undefined ? "" : `loss ${state.losses.total.toFixed(2)}`;
+  const text = [statusText(state), timeLeft(state), loss].filter(Boolean).join(" · ");
+  if (parts.status.textContent !== text) parts.status.textContent = text;
+  parts.keep.hidden = state.status === "waiting";
+  parts.keep.setAttribute("aria-disabled", String(state.stopping));
+}
+
+function showNetwork(network, name) {
+  parts.use.checked = Boolean(activeNetwork());
+  parts.text.textContent = choices.method === "micro" ? "Use its fast network" : "Use its fast network in previews";
+  parts.text.title = `Trained with ${network.steps} steps in ${duration(network.seconds)}; for the technique Instant`;
+  parts.download.href = `networks/${network.key}.safetensors`;
+  parts.download.setAttribute("download", "");
+  parts.remove.setAttribute("aria-label", `Remove the network for ${name}`);
+}
+
+const make = style => attempt(async () => {
+  const state = await request("networks", { method: "POST", json: { style } });
+  known.set(state.key, state.status);
+  follow(state);
+});
+
+const discard = key => attempt(async () => {
+  const state = jobs.get(key);
+  if (state) jobs.set(key, { ...state, stopping: true });
+  show();
+  await request(`networks/${key}`, { method: "DELETE" });
+});
+
+const confirmRemoval = network => notify(`Remove the network for ${network.label}? Pictures that it painted remain.`, { label: "Yes, remove", seconds: 20,
+  action: () => attempt(async () => { await request(`networks/${network.key}`, { method: "DELETE" }); await load(); }) });
+
+async function load() {
+  const answer = await attempt(() => request("networks"));
+  if (!answer) return;
+  catalog.networks = answer.networks;
+  change({}, "networks");
+}
+
+async function jobsChanged() {
+  for (const state of [...jobs.values()].filter(each => each.is_network)) {
+    const before = known.get(state.key);
+    known.set(state.key, state.status);
+    if (isLive(state) || !["waiting", "running"].includes(before)) continue;
+    if (state.status === "failed") notify(`${state.title}: ${state.error}`, { error: true });
+    if (["done", "stopped"].includes(state.status)) announce(state);
+  }
+  show();
+}
+
+async function announce(state) {
+  await load();
+  const network = networkOf(state.style);
+  if (!network) return;
+  const isChosen = choices.styles.length === 1 && choices.styles[0] === state.style && choices.method === "micro";
+  const use = () => change({ styles: [state.style], blend: false, method: "micro", fast: true });
+  notify(`The network for ${network.label} is ready.`, isChosen || !images.has(state.style) ? { seconds: 20 } : { label: "Paint with it", seconds: 60, action: use });
+}
