@@ -23,7 +23,7 @@ import torch
 from common import machine, picture, table
 
 from impasto import stylize
-from impasto.cli.memory import keep_freed_memory
+from impasto.allocator import keep_freed_memory
 from impasto.devices import peak_memory_mib
 from impasto.images import fit, load_image, resize, save_image
 from impasto.types import Step

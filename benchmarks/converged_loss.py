@@ -15,7 +15,7 @@ from typing import Any
 from common import machine, picture, table
 from time_to_picture import TEN
 
-from impasto.cli.memory import keep_freed_memory
+from impasto.allocator import keep_freed_memory
 from impasto.images import load_image
 from impasto.methods import METHODS, configure
 from impasto.regions.subject import single_region

@@ -14,7 +14,7 @@ import torch
 from common import Grader, load_chain, machine, pair, picture, table
 
 from impasto import load_image, save_image, stylize
-from impasto.cli.memory import keep_freed_memory
+from impasto.allocator import keep_freed_memory
 from impasto.images.contact_sheet import contact_sheet
 from impasto.losses.laplacian import LaplacianLoss
 from impasto.metrics.evaluate import evaluate

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from common import SIX, machine, picture, table
 
 from impasto import stylize
-from impasto.cli.memory import keep_freed_memory
+from impasto.allocator import keep_freed_memory
 from impasto.types import Step
 
 STARTS = ("micro", "adain", "wct")

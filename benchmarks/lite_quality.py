@@ -40,10 +40,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from impasto import stylize
+from impasto.allocator import keep_freed_memory
 from impasto.backbones import BACKBONES
 from impasto.backbones.chain import Convolution
 from impasto.backbones.lite import Lite
-from impasto.cli.memory import keep_freed_memory
 from impasto.config import Precision
 from impasto.devices import pick_dtype
 from impasto.files import write_atomically

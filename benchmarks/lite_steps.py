@@ -18,7 +18,7 @@ import torch
 from common import SIX, Grader, Grades, load_chain, machine, median_grades, picture, table
 
 from impasto import stylize
-from impasto.cli.memory import keep_freed_memory
+from impasto.allocator import keep_freed_memory
 from impasto.optim.descent import Convergence
 from impasto.types import Image, Step
 

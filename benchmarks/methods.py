@@ -20,8 +20,8 @@ from typing import Any
 from common import SIX, machine, picture, table
 
 from impasto import load_image, save_image, stylize
+from impasto.allocator import keep_freed_memory
 from impasto.backbones import load_backbone
-from impasto.cli.memory import keep_freed_memory
 from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS
 from impasto.metrics.evaluate import evaluate_with_baselines

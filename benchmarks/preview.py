@@ -18,8 +18,8 @@ from common import SIX, Grader, load_chain, machine, pair, picture, table
 from torch import Tensor
 
 from impasto import stylize
+from impasto.allocator import keep_freed_memory
 from impasto.backbones import ChainBackbone
-from impasto.cli.memory import keep_freed_memory
 from impasto.images import luminance, resize
 from impasto.types import Image
 

@@ -17,7 +17,7 @@ import torch
 from common import Grader, Grades, load_chain, machine, picture, table
 
 from impasto import stylize
-from impasto.cli.memory import keep_freed_memory
+from impasto.allocator import keep_freed_memory
 
 NETWORKS, STARTS = ("lite", "vgg19-caffe"), ("content", "noise")
 

@@ -27,9 +27,9 @@ import torch.nn.functional as F
 from common import Pictures, gatys_objective, graded, load_chain, machine, pair, plain_loss, table
 from torch import Tensor
 
+from impasto.allocator import keep_freed_memory
 from impasto.backbones import ChainBackbone
 from impasto.backbones.chain import Convolution
-from impasto.cli.memory import keep_freed_memory
 from impasto.config import Precision
 from impasto.devices import pick_dtype
 from impasto.objectives.objective import Objective

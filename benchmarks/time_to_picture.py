@@ -24,8 +24,8 @@ from typing import Any
 
 from common import SIX, Grader, Grades, machine, picture, table
 
+from impasto.allocator import keep_freed_memory
 from impasto.backbones import load_backbone
-from impasto.cli.memory import keep_freed_memory
 from impasto.images import load_image, save_image
 from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS, configure

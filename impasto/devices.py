@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import threading
@@ -19,8 +18,6 @@ from impasto.config import Precision
 CPU = torch.device("cpu")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 """Folder of the control groups of Linux."""
-MOST_MAPPED_BLOCKS = 2**16
-"""Default of glibc for the number of blocks that are mapped each on its own."""
 PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
@@ -319,77 +316,3 @@ def _left_in_group(folder: Path) -> int:
             statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
             return allowed - used + int(statistics.get(cache, 0))
     return sys.maxsize
-
-
-def keep_large_blocks() -> None:
-    """Keep freed blocks of more than 32 MiB in the process, which glibc returns by default.
-
-    Mapping and clearing those of networks again takes time in every step. Call it only in a process of impasto.
-    """
-    _large_blocks.configure()
-
-
-@contextmanager
-def large_blocks(*, kept: bool) -> Iterator[None]:
-    """Keep or return blocks of more than 32 MiB that are requested within a context; has no effect on values.
-
-    A large block that is kept is divided for smaller requests, and the next large block finds only gaps: at 8192x6144
-    pixels, gaps took 1.6 GiB. So the blocks of networks, which are the same in every step, are kept, and those of the
-    size of an image, which are few, are returned.
-
-    Args:
-        kept: whether they are kept when they are freed. Only after `keep_large_blocks`, in all threads.
-    """
-    before = _large_blocks.kept
-    _large_blocks.keep(kept)
-    try:
-        yield
-    finally:
-        _large_blocks.keep(before)
-
-
-class _LargeBlocks:
-    """Whether blocks of more than 32 MiB are kept, in a process that decides about them."""
-
-    def __init__(self) -> None:
-        self.kept = False
-        self._is_configured = False
-
-    def configure(self) -> None:
-        """Keep them from now on, unless a context decides otherwise."""
-        self._is_configured = True
-        self.keep(True)
-
-    def keep(self, kept: bool) -> None:
-        """Keep or return them from now on."""
-        if self._is_configured and kept is not self.kept:
-            self.kept = kept
-            _set_most_mapped_blocks(0 if kept else MOST_MAPPED_BLOCKS)
-
-
-_large_blocks = _LargeBlocks()
-
-
-def _set_most_mapped_blocks(count: int) -> None:
-    """Set the number of large blocks that glibc maps each on its own, and returns when they are freed."""
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(-4, count)  # M_MMAP_MAX
-
-
-@contextmanager
-def returned_memory() -> Iterator[None]:
-    """Call `return_freed_memory` at the end of the block."""
-    try:
-        yield
-    finally:
-        return_freed_memory()
-
-
-def return_freed_memory() -> None:
-    """Return memory that was freed to the system, where the C library is glibc; elsewhere this has no effect.
-
-    glibc keeps it while a block above it is in use. In a loop of stylizations with VGG-19, the memory of the process
-    then varied from 270 to 420 MiB between two calls; it is 160 MiB with this function, which takes 20 ms.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)

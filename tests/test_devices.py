@@ -14,13 +14,13 @@ import torch
 from support import TIMEOUT, ForkedProcess
 
 from impasto import devices
+from impasto.allocator import return_freed_memory
 from impasto.devices import (
     PRECISION_NAMES,
     peak_memory_mib,
     pick_device,
     pick_dtype,
     reset_peak_memory,
-    return_freed_memory,
 )
 
 CPU = torch.device("cpu")

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from impasto.allocator import large_blocks, returned_memory
 from impasto.backbones.receptive_field import ReceptiveField, margins
 from impasto.cost import one_of_each
-from impasto.devices import large_blocks, returned_memory
 from impasto.features.tiles import OverlappingTile, overlapping_tiles
 from impasto.types import Features, Image
 

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
+from impasto.allocator import keep_freed_memory
 from impasto.cli.commands import COMMANDS
 from impasto.cli.interrupts import exit_status, handle_signals, stop_immediately
-from impasto.cli.memory import keep_freed_memory
 from impasto.cli.streams import prepare_streams
 
 SUCCESS, USER_ERROR = 0, 2

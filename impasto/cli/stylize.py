@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import impasto.pipeline.stylizer
+from impasto.allocator import keep_freed_memory
 from impasto.cli.dry_run import print_plan
 from impasto.cli.flags import CommandParser, add_settings, given_settings, named_as_flag
 from impasto.cli.folders import add_folder_outputs, check_single, is_folder, stylize_folder
-from impasto.cli.memory import keep_freed_memory
 from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import STANDARD, open_inputs
 from impasto.images import Source

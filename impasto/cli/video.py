@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from impasto.allocator import keep_freed_memory
 from impasto.cli.flags import CommandParser, add_json, add_settings, given_settings, named_as_flag
 from impasto.cli.interrupts import Interrupts
-from impasto.cli.memory import keep_freed_memory
 from impasto.cli.progress import Bar, Preview, plural
 from impasto.cli.stylize import chosen_method, has_own_styles
 from impasto.cli.workers import add_worker_flags, chosen_runner

@@ -18,8 +18,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from impasto.allocator import large_blocks
 from impasto.config import SETTINGS
-from impasto.devices import large_blocks
 from impasto.images import bicubic, bicubic_gradient, fit, resize
 from impasto.optim.descent import LossFunction
 from impasto.optim.lbfgs import LARGE

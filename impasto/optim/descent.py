@@ -14,8 +14,9 @@ from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from impasto.allocator import large_blocks
 from impasto.config import MAIN, SETTINGS
-from impasto.devices import large_blocks, torch_defaults
+from impasto.devices import torch_defaults
 from impasto.optim.first_order import FirstOrderUpdate, PyramidFirstOrderUpdate, Update
 from impasto.optim.lbfgs import LbfgsUpdate, PyramidLbfgsUpdate
 from impasto.optim.pyramid import Pyramid

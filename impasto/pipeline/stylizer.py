@@ -16,16 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from impasto.allocator import large_blocks, returned_memory
 from impasto.backbones.chain import TooSmallError
 from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.devices import (
     PRECISION_NAMES,
-    large_blocks,
     peak_memory_mib,
     pick_device,
     pick_dtype,
-    returned_memory,
     torch_defaults,
 )
 from impasto.images import MAX_PIXELS, Picture, Source, check_shape, quantize, resize, visible_part

@@ -10,10 +10,10 @@ import torch
 from support import noise
 from torch import Tensor
 
-from impasto import devices
+from impasto import allocator
+from impasto.allocator import keep_large_blocks, large_blocks
 from impasto.backbones import Backbone
 from impasto.backbones.tiling import LayerStatistic, whole_features
-from impasto.devices import keep_large_blocks, large_blocks
 from impasto.features.tiles import overlapping_tiles
 from impasto.losses import LOSSES
 from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, style_losses
@@ -132,7 +132,7 @@ def test_the_cores_of_tiles_cover_the_image_once_with_margins_of_the_receptive_f
 def test_large_blocks_of_networks_are_kept_and_those_of_the_gradient_are_not(
     load_random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = devices._LargeBlocks()
+    blocks = allocator._LargeBlocks()
     zeros_like, of_networks, of_gradients = torch.zeros_like, [], []
 
     def recording_features(image: Tensor, layers: Sequence[str]) -> Features:
@@ -146,8 +146,8 @@ def test_large_blocks_of_networks_are_kept_and_those_of_the_gradient_are_not(
 
     backbone = in_tiles(load_random("tiny"), 48)
     features = backbone._features
-    monkeypatch.setattr(devices, "_large_blocks", blocks)
-    monkeypatch.setattr(devices, "_set_most_mapped_blocks", lambda count: None)
+    monkeypatch.setattr(allocator, "_large_blocks", blocks)
+    monkeypatch.setattr(allocator, "_set_most_mapped_blocks", lambda count: None)
     keep_large_blocks()
     with large_blocks(kept=False):
         objective = MatchingObjective(backbone, subject_of(), ObjectiveSettings(**LAYERS))

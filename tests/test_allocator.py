@@ -17,8 +17,8 @@ SCRIPT = """
 import os, resource, sys, torch
 import impasto.pipeline.stylizer
 from impasto import stylize
-from impasto.cli.memory import keep_freed_memory
-from impasto.devices import large_blocks
+from impasto.allocator import keep_freed_memory
+from impasto.allocator import large_blocks
 torch.set_num_threads(1)
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
