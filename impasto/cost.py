@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -51,9 +52,8 @@ def one_of_each(parts: Sequence[T], kind: Callable[[T], Hashable]) -> Iterator[T
             yield part
         elif times:
             repetitions[kind(part)] = 0
-            before = counters[0].traffic
-            yield part
-            counters[0].traffic += (times - 1) * (counters[0].traffic - before)
+            with counters[0].part(times):
+                yield part
 
 
 class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -81,7 +81,14 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Largest memory of the tensors at any moment, in bytes, without the inputs."""
         self.traffic = 0
         """Bytes that the operations read and write; proportional to the time of similar computations."""
+        self.part_peak = 0
+        """Largest memory that one of the parts of `one_of_each` takes besides the tensors before it, in bytes."""
+        self.peak_between_parts = 0
+        """Largest memory of the tensors at any moment outside of these parts, in bytes."""
+        self.part_traffic = 0
+        """Bytes that these parts read and write."""
         self._used = 0
+        self._before_part: int | None = None
         self._storages: dict[int, weakref.ref[Any]] = {}
         self._inputs = [tensor.untyped_storage() for tensor in inputs]  # an identifier in use is not assigned again
         self._before = {id(storage) for storage in self._inputs}
@@ -116,7 +123,25 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for each in (*arguments, *_tensors(result)):
             self._add(each)
         self.peak = max(self.peak, self._used)
+        if self._before_part is None:
+            self.peak_between_parts = max(self.peak_between_parts, self._used)
+        else:
+            self.part_peak = max(self.part_peak, self._used - self._before_part)
         return result
+
+    @contextmanager
+    def part(self, times: int) -> Iterator[None]:
+        """Count the operations in the block as those of one of several equal parts.
+
+        Args:
+            times: number of parts, whose traffic is counted.
+        """
+        before, self._before_part = self.traffic, self._used
+        yield
+        self._before_part = None
+        traffic = times * (self.traffic - before)
+        self.traffic = before + traffic
+        self.part_traffic += traffic
 
     def _run(self, func: Any, args: Any, kwargs: dict[str, Any], tensors: list[Tensor], leaves: list[Any]) -> Any:
         """Return the result of an operation; without values where one of its tensors has none."""

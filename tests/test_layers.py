@@ -45,7 +45,7 @@ ORDER = [
 # one of the shared files of the folder.
 PARTS = {
     "losses": {"base"},
-    "backbones": {"base", "chain", "normalization", "narrow_vgg", "receptive_field", "tiling"},
+    "backbones": {"base", "chain", "normalization", "narrow_vgg", "receptive_field", "tiling", "tile_workers"},
     "methods": {"base", "optimizing", "matching", "feed_forward", "tiles"},
     "metrics": {"base", "loss_metric", "evaluate", "reference"},
     "training/recipes": {"base"},

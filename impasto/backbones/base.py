@@ -26,7 +26,15 @@ from impasto.backbones.receptive_field import (
     traced_map_shapes,
     traced_receptive_fields,
 )
-from impasto.backbones.tiling import LayerStatistic, tiled_statistics, whole_features
+from impasto.backbones.tiling import (
+    ComputeTiles,
+    LayerStatistic,
+    TileTask,
+    TileValue,
+    carry_out_here,
+    tiled_statistics,
+    whole_features,
+)
 from impasto.devices import CPU, torch_defaults
 from impasto.registry import Registry
 from impasto.types import Features, Image
@@ -60,6 +68,8 @@ class Backbone(ABC):
     """Default layers of the style loss."""
     tile: int = 0
     """Longest side in pixels of an image that is encoded at once; a larger one is encoded in tiles. 0: no tiles."""
+    compute_tiles: ComputeTiles | None = None
+    """Carries out the computation of the tiles with a copy of the network; None: this network does."""
     device: torch.device = CPU
     """Device of the weights and the features."""
 
@@ -105,13 +115,23 @@ class Backbone(ABC):
             features = self.encode(image, names)
             return [each.of(features) for each in statistics]
         self.check_layers(names)
-        return tiled_statistics(self._features, image, statistics, self.receptive_fields(names), self.tile)
+        compute = self.compute_tiles or carry_out_here(self._features)
+        return tiled_statistics(compute, image, statistics, self.receptive_fields(names), self.tile)
 
-    def in_tiles(self, side: int) -> Self:
-        """Return the same network with another side of the tiles, in pixels; 0: no tiles."""
+    def in_tiles(self, side: int, compute: ComputeTiles | None = None) -> Self:
+        """Return the same network with other tiles.
+
+        Args:
+            side: side of the tiles in pixels; 0: no tiles.
+            compute: carries out the computation of the tiles with a copy of the network; None: this network does.
+        """
         other = copy(self)
-        other.tile = side
+        other.tile, other.compute_tiles = side, compute
         return other
+
+    def carry_out(self, task: TileTask) -> list[TileValue] | Image:
+        """Carry out the computation of one tile, as `TileTask.carry_out`, on the device of the network."""
+        return task.to(self.device).carry_out(self._features)
 
     def bytes_per_pixel(self) -> float:
         """Return the approximate memory of an evaluation of the deepest default layer and its gradient.

@@ -17,15 +17,13 @@ from impasto.pipeline.plan import Plan
 from impasto.pipeline.stylizer import Stylizer, plan
 
 
-def print_plan(
-    content: Source, styles: Sequence[Source], method: str, *, max_pixels: int, as_json: bool, **settings: Any
-) -> None:
-    """Print the prediction for one image.
+def print_plan(content: Source, styles: Sequence[Source], method: str, *, as_json: bool, **options: Any) -> None:
+    """Print the prediction for one image; `options` are further arguments of `impasto.plan`.
 
     Raises:
         ValueError: as `impasto.plan`, and after the prediction for a run that does not fit into the memory.
     """
-    found = plan(content, styles, method, max_pixels=max_pixels, **settings)
+    found = plan(content, styles, method, **options)
     print(json.dumps(found.to_json()) if as_json else "\n".join(_lines(found)))
     _check(found)
 

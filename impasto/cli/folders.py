@@ -19,7 +19,7 @@ from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.outputs import summary_line
 from impasto.cli.progress import Bar, plural
 from impasto.cli.streams import STANDARD
-from impasto.cli.workers import add_worker_flags, check_no_workers, chosen_runner
+from impasto.cli.workers import add_worker_flags, chosen_runner
 from impasto.executors import Executor, executor_of
 from impasto.files import clean_up_on_error
 from impasto.images.folders import SUFFIXES
@@ -47,14 +47,13 @@ def add_folder_outputs(parser: CommandParser) -> None:
     parser.add_advanced(
         "--overwrite", action="store_true", help="Replace other files in the output folder of a folder."
     )
-    add_worker_flags(parser, "stylize pictures of a folder", advanced=True)
+    add_worker_flags(parser, "stylize pictures of a folder, or tiles of a large image,", advanced=True)
 
 
 def check_single(options: argparse.Namespace) -> None:
     """Raise `ValueError` if a flag is given that applies to a folder only."""
     if options.suffix is not None and options.output != STANDARD:
         raise ValueError("--suffix is for a folder of images; -o FILE determines the format of a single image")
-    check_no_workers(options, "a folder of images")
 
 
 def is_folder(content: str) -> bool:

@@ -15,6 +15,7 @@ from impasto.cli.flags import CommandParser, add_settings, given_settings, named
 from impasto.cli.folders import add_folder_outputs, check_single, is_folder, stylize_folder
 from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import STANDARD, open_inputs
+from impasto.cli.workers import chosen_runner
 from impasto.images import Source
 from impasto.methods import METHODS, configure
 from impasto.methods.feed_forward import FeedForwardConfig
@@ -33,6 +34,7 @@ def stylize(arguments: list[str]) -> int:
     if not options.pictures or (len(options.pictures) < 2 and not has_own_styles(method, settings)):
         raise ValueError("give a CONTENT and at least one STYLE; see impasto stylize --help")
     content, *styles = options.pictures
+    shared = {"max_pixels": options.max_pixels, "workers": options.workers, "runner": chosen_runner(options)}
     if not issubclass(config, FeedForwardConfig):
         keep_freed_memory(of_any_size=True)  # pays off over many steps
 
@@ -45,7 +47,7 @@ def stylize(arguments: list[str]) -> int:
             on_step=on_step,
             output=shown_output(options),
             checkpoint=checkpoint,
-            max_pixels=options.max_pixels,
+            **shared,
             **opened,
         )
 
@@ -54,14 +56,14 @@ def stylize(arguments: list[str]) -> int:
             return stylize_folder(options, content, styles, settings)
         if options.dry_run:
             (content, *styles), opened = _open_stdin(options.pictures, settings)
-            print_plan(content, styles, method, max_pixels=options.max_pixels, as_json=options.json, **opened)
+            print_plan(content, styles, method, as_json=options.json, **shared, **opened)
             return 0
         check_single(options)
         files = METHODS[method].inputs(configure(method, settings))
         inputs = [*options.pictures, *(file for each in files.values() for file in each)]
         return stylize_to_file(run, options, inputs, title=method)
     except ValueError as error:
-        raise ValueError(named_as_flag(str(error), [*config.__dataclass_fields__, "overwrite"])) from error
+        raise ValueError(named_as_flag(str(error), [*config.__dataclass_fields__, "overwrite", "workers"])) from error
 
 
 def _open_stdin(pictures: Sequence[str], settings: dict[str, Any]) -> tuple[list[Source], dict[str, Any]]:

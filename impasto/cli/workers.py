@@ -55,20 +55,3 @@ def chosen_runner(options: argparse.Namespace) -> Runners | Executor:
     if options.runner == "ray":
         return RayCluster(options.ray_address, options.gpus)
     return "processes"
-
-
-def check_no_workers(options: argparse.Namespace, work: str) -> None:
-    """Raise `ValueError` if a flag of `add_worker_flags` is given where one process does all of the work.
-
-    Args:
-        options: values of the flags.
-        work: what the flags are for, for the message.
-    """
-    given = {
-        "--workers": options.workers != 1,
-        "--runner": options.runner != "processes",
-        "--ray-address": options.ray_address is not None,
-        "--gpus": options.gpus is not None,
-    }
-    for flag in (flag for flag, is_given in given.items() if is_given):
-        raise ValueError(f"{flag} is for {work}; leave {flag} out")

@@ -110,6 +110,9 @@ class WorkerPool(ABC):
 class Executor(ABC):
     """A kind of worker processes, and where they run."""
 
+    is_local: bool = False
+    """Whether the workers run on this machine and share its memory."""
+
     @abstractmethod
     def pool(self, start: Start, workers: int) -> AbstractContextManager[WorkerPool]:
         """Return a context manager of the workers, which ends all of them at the end of its block.
@@ -158,8 +161,23 @@ class Executor(ABC):
             ValueError: if the workers cannot be started, or if one raises it.
             RuntimeError: if a worker raises another exception.
         """
-        with self.pool(start, workers) as pool:
-            yield from _Distribution(pool, tasks, workers, attempts, is_stopped).outcomes()
+        with self.workers(start, workers, attempts=attempts) as started:
+            yield from started.run(tasks, is_stopped)
+
+    @contextmanager
+    def workers(self, start: Start, count: int, *, attempts: int = ATTEMPTS) -> Iterator[Workers]:
+        """Return a context manager of workers that carry out tasks again and again, until the end of its block.
+
+        Args:
+            start: called once in each worker; returns the function that carries out tasks.
+            count: largest number of workers.
+            attempts: as for `run`.
+
+        Raises:
+            ValueError: if the workers cannot be started.
+        """
+        with self.pool(start, count) as pool:
+            yield Workers(pool, count, attempts)
 
 
 def messages_of(work: Work, task: Any, is_stopped: IsStopped) -> Iterator[Message]:
@@ -203,14 +221,17 @@ class _Assignment:
     deaths: int = 0
 
 
-class _Distribution:
-    """The state of `Executor.run`."""
+class Workers:
+    """Distribute tasks among the workers of a pool; a worker is started when a task has none.
 
-    def __init__(
-        self, pool: WorkerPool, tasks: Iterable[Any], workers: int, attempts: int, is_stopped: IsStopped
-    ) -> None:
-        self._pool, self._tasks, self._workers = pool, iter(tasks), workers
-        self._attempts, self._is_stopped = attempts, is_stopped
+    Args:
+        pool: the workers.
+        count: largest number of workers.
+        attempts: number of workers that may die with a task until it has failed.
+    """
+
+    def __init__(self, pool: WorkerPool, count: int, attempts: int) -> None:
+        self._pool, self._count, self._attempts = pool, count, attempts
         self._stopping = False
         self._pending: deque[_Assignment] = deque()
         self._starting: set[Hashable] = set()
@@ -218,29 +239,40 @@ class _Distribution:
         self._busy: dict[Hashable, _Assignment] = {}
         self._deaths_at_start = 0
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """Yield the outcomes until no task is left."""
+    def run(self, tasks: Iterable[Any], is_stopped: IsStopped = lambda: False) -> Iterator[Outcome]:
+        """Carry out tasks, and yield what they yield, in the order in which that happens.
+
+        The iterator must be used up before tasks are carried out again.
+
+        Args:
+            tasks: values that can be pickled.
+            is_stopped: when it returns True, no further task is begun, and those in progress end.
+
+        Raises:
+            ValueError, RuntimeError: as `Executor.run`.
+        """
+        left = iter(tasks)
         found: list[Outcome] = []
         while True:
-            self._check_stopped()
-            self._dispatch()  # before the outcomes are handled, so that no worker waits for that
+            self._check_stopped(is_stopped)
+            self._dispatch(left)  # before the outcomes are handled, so that no worker waits for that
             yield from found
             if not self._busy and not self._pending:
                 return
             received = self._pool.receive(POLL_INTERVAL)
             found = [outcome for worker, message in received for outcome in self._handle(worker, message)]
 
-    def _check_stopped(self) -> None:
-        if not self._stopping and self._is_stopped():
+    def _check_stopped(self, is_stopped: IsStopped) -> None:
+        if not self._stopping and is_stopped():
             self._stopping = True
             self._pending.clear()
             self._pool.request_stop()
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, tasks: Iterator[Any]) -> None:
         """Give tasks to workers without one, and start workers for tasks without one."""
-        while not self._stopping and len(self._pending) + len(self._busy) < self._workers:
+        while not self._stopping and len(self._pending) + len(self._busy) < self._count:
             try:
-                self._pending.append(_Assignment(next(self._tasks)))
+                self._pending.append(_Assignment(next(tasks)))
             except StopIteration:
                 break
         while len(self._starting) + len(self._idle) < len(self._pending):

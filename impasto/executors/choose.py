@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from impasto.executors.base import RUNNERS, Executor, Runners
 from impasto.executors.processes import LocalProcesses
 from impasto.executors.ray_cluster import RayCluster
@@ -26,3 +29,36 @@ def executor_of(runner: Runners | Executor, workers: int) -> Executor | None:
     if runner == "ray":
         return RayCluster()
     return LocalProcesses() if workers > 1 else None
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Processes that carry out a computation together.
+
+    A script that is run as a program gives more than one below `if __name__ == "__main__":`, because a worker imports
+    the script.
+    """
+
+    workers: int = 1
+    """Number of processes."""
+    runner: Runners | Executor = "processes"
+    """Where they run: `processes`, `ray`, or an executor such as `RayCluster(address)`."""
+
+    @classmethod
+    def split(cls, options: dict[str, Any]) -> tuple[WorkerOptions, dict[str, Any]]:
+        """Return the options among keyword arguments, and the others."""
+        ours = cls.__dataclass_fields__.keys() & options.keys()
+        others = {name: value for name, value in options.items() if name not in ours}
+        return cls(**{name: options[name] for name in ours}), others
+
+    @property
+    def executor(self) -> Executor | None:
+        """Where the workers run; None where one process is enough: this one.
+
+        Raises:
+            ValueError: as `executor_of`.
+        """
+        return executor_of(self.runner, self.workers)
+
+
+ONE_PROCESS = WorkerOptions()

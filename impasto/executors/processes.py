@@ -40,6 +40,8 @@ class LocalProcesses(Executor):
     imports the script.
     """
 
+    is_local = True
+
     @contextmanager
     def pool(self, start: Start, workers: int) -> Iterator[WorkerPool]:
         """Return a context manager of the workers; arguments as for `Executor.pool`."""

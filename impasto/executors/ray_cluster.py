@@ -47,6 +47,7 @@ class RayCluster(Executor):
 
     def __init__(self, address: str | None = None, gpus: float | None = None) -> None:
         self._address, self._gpus = address, gpus
+        self.is_local = address is None
 
     @contextmanager
     def pool(self, start: Start, workers: int) -> Iterator[WorkerPool]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from impasto.backbones import Backbone
+from impasto.backbones.tile_workers import TileWorkers
 from impasto.config import check_settings
 from impasto.images import Source
 from impasto.optim.schedule import Schedule, Stage, Start, fitted_shape
@@ -39,6 +40,8 @@ class Method(ABC):
     """Settings of the preset `paper`: those of the paper that differ from the defaults."""
     replaced: ClassVar[dict[str, str]] = {}
     """Settings that replace another one, and which; a caller may give only one of the two."""
+    workers: TileWorkers | None = None
+    """Processes that compute the tiles of a large image; None: this process does."""
 
     def __init__(self, config: Any) -> None:
         """Check the settings and raise `ValueError` for those that contradict each other."""
@@ -120,6 +123,18 @@ class Method(ABC):
         other = type(self)(config)
         other.__dict__.update({name: value for name, value in self.__dict__.items() if _is_cached(type(self), name)})
         return other
+
+    def in_workers(self, workers: TileWorkers) -> Self:
+        """Return the method with processes that compute the tiles of a large image.
+
+        Raises:
+            ValueError: for a method that computes an image in one process.
+        """
+        others = [name for name in METHODS if METHODS[name].in_workers is not Method.in_workers]
+        raise ValueError(
+            f"workers: they compute one image together with {', '.join(others)} only; leave workers out, or give a "
+            "folder of images"
+        )
 
     def schedule(self, subject: Subject) -> Schedule:
         """Return the stages of a run; those of a single pass are one with one step."""

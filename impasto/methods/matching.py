@@ -6,13 +6,14 @@ import math
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from annotated_types import Gt, Lt
 from pydantic.dataclasses import dataclass
 
 from impasto.backbones import BACKBONES, Backbone
 from impasto.backbones.receptive_field import margins
+from impasto.backbones.tile_workers import TileWorkers
 from impasto.config import SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.optimizing import PixelMethod, PolishSettings, chosen_tile, load_networks, loss_networks
@@ -74,6 +75,20 @@ class Matching(PixelMethod):
         by_quality = config.quality == "draft" and config.steps is None and config.tolerance is None
         return DETAILS if by_quality and config.start == "content" else None
 
+    def in_workers(self, workers: TileWorkers) -> Self:
+        """Return the method with processes that compute the tiles of a large image."""
+        if self.config.tile == 0:
+            raise ValueError("workers: they compute tiles, but tile is 0; give another tile, or leave workers out")
+        other = self.with_config(self.config)
+        other.workers = workers
+        return other
+
+    def with_config(self, config: MatchingConfig) -> Self:
+        """Return the method with other settings for the same networks and workers."""
+        other = super().with_config(config)
+        other.workers = self.workers
+        return other
+
     def resolved(self, content: Image) -> Matching:
         """Return the method with the side of the tiles."""
         tile, shape = self.config.tile, self.final_shape(self.config, content)
@@ -84,7 +99,7 @@ class Matching(PixelMethod):
                     f"give at least {smallest}, or auto"
                 )
             return self
-        tile = chosen_tile(self.networks, shape)
+        tile = chosen_tile(self.networks, shape, 0 if self.workers is None else self.workers.count)
         return self.with_config(replace(self.config, tile=max(tile, self._smallest_tile()) if tile else 0))
 
     def _smallest_tile(self) -> int:
@@ -112,12 +127,19 @@ class Matching(PixelMethod):
 
     def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:
         """Return a function that makes the objective of each stage."""
-        scales = [self._scales(backbone.in_tiles(self.config.tile or 0), subject) for backbone in self.networks]
+        scales = [self._scales(backbone, subject) for backbone in self._tiled_networks()]
 
         def make_objective(subject: Subject, stage: Stage, start: Image) -> MultiscaleObjective:
             return scales[-1 if stage.is_final else 0].objective(stage.shape)
 
         return make_objective
+
+    def _tiled_networks(self) -> list[Backbone]:
+        tile = self.config.tile or 0
+        if self.workers is None:
+            return [network.in_tiles(tile) for network in self.networks]
+        load = partial(load_networks, self.config, loss_networks(self.config), self.config.pooling)
+        return [network.in_tiles(tile, self.workers.compute(load, i)) for i, network in enumerate(self.networks)]
 
     def _scales(self, backbone: Backbone, subject: Subject) -> MatchingScales:
         config = self.config

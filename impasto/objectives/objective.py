@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -39,15 +40,17 @@ class Term:
     def statistic(self) -> LayerStatistic:
         """Return the statistic of the image that is compared; the distance itself if it is a mean over positions."""
         if self.loss.is_pointwise:
-            return LayerStatistic(self.layer, self._distance_of_features, (self.guide, self.target), is_mean=True)
+            distance = partial(_distance_of_features, self.loss)
+            return LayerStatistic(self.layer, distance, (self.guide, self.target), is_mean=True)
         return LayerStatistic(self.layer, self.loss.statistic, (self.guide,), is_mean=self.loss.is_spatial_mean)
 
     def weighted_loss(self, statistic: Tensor) -> Tensor:
         """Return the weighted loss for a value of `statistic`."""
         return self.weight * (statistic if self.loss.is_pointwise else self.loss.distance(statistic, self.target))
 
-    def _distance_of_features(self, features: Tensor, guide: Tensor | None, target: Tensor) -> Tensor:
-        return self.loss.distance(self.loss.statistic(features, guide), target)
+
+def _distance_of_features(loss: FeatureLoss, features: Tensor, guide: Tensor | None, target: Tensor) -> Tensor:
+    return loss.distance(loss.statistic(features, guide), target)
 
 
 class Objective:

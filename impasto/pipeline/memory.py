@@ -116,13 +116,13 @@ def _remedies(name: str, method: Method, subject: Subject, limit: float, needed:
     """Return what would fit into `limit` bytes of tensors."""
     config = method.config
     size, found = max(method.final_shape(config, subject.content)), []
-    others = [(flag, type(method)(replace(config, **changed))) for flag, changed in _savings(config)]
+    others = [(flag, method.with_config(replace(config, **changed))) for flag, changed in _savings(config)]
     if name != "micro":
         micro = METHODS["micro"](configure("micro", {"size": size, "device": config.device}))
         others.append(("--method micro, which computes in tiles", micro))
     while size >= SIZE_STEP and limit > 0:
         size = int(size * min(0.99, math.sqrt(limit / needed))) // SIZE_STEP * SIZE_STEP
-        counted = count_trial(type(method)(with_size(config, size)), subject, PEAK_STEPS) if size else None
+        counted = count_trial(method.with_config(with_size(config, size)), subject, PEAK_STEPS) if size else None
         if counted is None:
             break
         needed = counted.peak

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,16 @@ from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
 from impasto.methods import Method
 from impasto.optim.schedule import Stage
 from impasto.pipeline.memory import MIB, Memory, memory_problem
-from impasto.pipeline.trial import PEAK_STEPS, CountedTrial, StageCost, count_trial, images_of, stage_costs, with_size
+from impasto.pipeline.trial import (
+    PEAK_STEPS,
+    CountedTrial,
+    StageCost,
+    capacity_of,
+    count_trial,
+    images_of,
+    stage_costs,
+    with_size,
+)
 from impasto.regions.subject import Subject
 
 TRIAL_STEPS = 6
@@ -133,7 +143,10 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
 
 def _stage_plans(method: Method, subject: Subject, counted: CountedTrial | None) -> Iterator[StagePlan]:
     """Yield the prediction for each stage."""
-    trial, seconds = _measured(method, subject)
+    capacity = capacity_of(method)
+    single = type(method)(method.config) if capacity else method  # workers would not pay off for a few steps
+    with nullcontext() if capacity is None else capacity.applied():
+        trial, seconds = _measured(single, subject)
     stages = trial.schedule(subject).stages
     traffic = counted if trial is method or counted is None else count_trial(trial, subject, PEAK_STEPS)
     for i, stage in enumerate(method.schedule(subject).stages):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from impasto.allocator import large_blocks, returned_memory
 from impasto.backbones.chain import TooSmallError
+from impasto.backbones.tile_workers import TileWorkers
 from impasto.color.transfer import prepare_colors, recolor_steps
 from impasto.config import MethodConfig, check_settings, settings_of
 from impasto.devices import (
@@ -27,6 +28,7 @@ from impasto.devices import (
     pick_dtype,
     torch_defaults,
 )
+from impasto.executors import ONE_PROCESS, WorkerOptions
 from impasto.images import MAX_PIXELS, Picture, Source, check_shape, quantize, resize, visible_part
 from impasto.methods import METHODS, Method, configure
 from impasto.pipeline.checkpoint import Checkpoint, Interrupted, read_checkpoint
@@ -54,11 +56,9 @@ def stylize(
     output: str | os.PathLike[str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     max_pixels: int = MAX_PIXELS,
-    **settings: Any,
+    **options: Any,
 ) -> Result:
-    """Stylize a content image with one or several style images.
-
-    Neither depends on the caller's settings of PyTorch, such as `torch.no_grad`, nor changes them or the random state.
+    """Stylize a content image with one or several style images, whatever the settings of PyTorch of the caller.
 
     Args:
         content: path, name of a sample, open file, PIL image, array `(H, W, 3)` of uint8, uint16 or floats in [0, 1],
@@ -68,23 +68,24 @@ def stylize(
         on_step: called with every step; returning False stops the run.
         output: file that the image will be saved to: a size that its format cannot store is refused before the run.
         checkpoint: file that is written every five minutes, from which the same call continues; remove it at the end.
-            That of another run, and any other file, is an error.
         max_pixels: images with more pixels are refused.
-        settings: settings of the method; `start`, `mask` and `style_mask` may be pictures like `content`.
+        options: `workers` and `runner` as in `WorkerOptions`, for the tiles of the image, and settings of the method;
+            `start`, `mask` and `style_mask` may be pictures like `content`.
 
     Returns:
         The image with the lowest loss, and everything needed to compute it again.
 
     Raises:
-        ValueError: in one line, for a mistake that the caller can correct.
+        ValueError: in one line, for a mistake that the caller can correct, such as the checkpoint of another run.
 
     >>> result = stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3)
     >>> tuple(result.image.shape), result.steps, result.stopped
     ((1, 3, 51, 64), 3, 'steps')
     """
     with returned_memory():
-        stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-        return stylizer.stylize(content, on_step=on_step, output=output, checkpoint=checkpoint)
+        workers, settings = WorkerOptions.split(options)
+        run = Stylizer(style, method, max_pixels=max_pixels, **settings).stylize
+        return run(content, on_step=on_step, output=output, checkpoint=checkpoint, workers=workers)
 
 
 def plan(
@@ -93,7 +94,7 @@ def plan(
     method: str = "gatys",
     *,
     max_pixels: int = MAX_PIXELS,
-    **settings: Any,
+    **options: Any,
 ) -> Plan:
     """Return the expected time and memory of a stylization on this machine, without carrying it out.
 
@@ -109,7 +110,8 @@ def plan(
     3
     """
     with returned_memory():
-        return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content)
+        workers, settings = WorkerOptions.split(options)
+        return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content, workers)
 
 
 class Stylizer:
@@ -161,6 +163,7 @@ class Stylizer:
         on_step: OnStep | None = None,
         output: str | os.PathLike[str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        workers: WorkerOptions = ONE_PROCESS,
     ) -> Result:
         """Stylize one content image; the result does not depend on those before.
 
@@ -169,6 +172,7 @@ class Stylizer:
             on_step: called with every step; returning False stops the run.
             output: as for `stylize`.
             checkpoint: as for `stylize`.
+            workers: processes that compute the tiles of the image, with a matching method.
 
         Returns:
             The image with the lowest loss.
@@ -180,8 +184,12 @@ class Stylizer:
             picture, entry = open_input("content", content, self.max_pixels)
             if output is not None:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))
-            with self._explained(picture, entry), notebook_progress(self.method, on_step) as listener:
-                return self._stylize(picture, entry, listener, None if checkpoint is None else Path(checkpoint))
+            with (
+                self._explained(picture, entry),
+                notebook_progress(self.method, on_step) as listener,
+                self._in_workers(workers) as method,
+            ):
+                return self._stylize(method, picture, entry, listener, None if checkpoint is None else Path(checkpoint))
 
     @property
     def _device(self) -> torch.device:
@@ -192,20 +200,30 @@ class Stylizer:
         """Return the height and width of the output for those of a content image, in pixels."""
         return self.instance.final_shape(self.config, torch.empty(1, 3, *shape, device="meta"))
 
-    def plan(self, content: Source) -> Plan:
+    def plan(self, content: Source, workers: WorkerOptions = ONE_PROCESS) -> Plan:
         """Return the expected time and memory of a run, which a small trial takes a few seconds to measure.
 
         Args:
             content: as for `stylize`.
+            workers: as for `stylize`.
 
         Raises:
             ValueError: as `stylize`, but not for a lack of memory.
         """
         with torch_defaults(self.config.seed, self._device):
             picture, entry = open_input("content", content, self.max_pixels)
-            with self._explained(picture, entry):
+            with self._explained(picture, entry), self._in_workers(workers) as method:
                 subject, _ = self.prepare(picture)
-                return plan_run(self.method, self.instance.resolved(picture.image), subject)
+                return plan_run(self.method, method.resolved(picture.image), subject)
+
+    @contextmanager
+    def _in_workers(self, options: WorkerOptions) -> Iterator[Method]:
+        """Return the method with its workers if there are any, which end with the context."""
+        if options.executor is None:
+            yield self.instance
+        else:
+            with TileWorkers(options.executor, options.workers) as workers:
+                yield self.instance.in_workers(workers)
 
     @contextmanager
     def _explained(self, picture: Picture, entry: Input) -> Iterator[None]:
@@ -217,12 +235,14 @@ class Stylizer:
             pictures = [(entry, picture.image), *zip(self.styles, self._styles, strict=True)]
             raise ValueError(explain_too_small(error, pictures, size)) from None
 
-    def _stylize(self, picture: Picture, entry: Input, on_step: OnStep | None, checkpoint: Path | None) -> Result:
+    def _stylize(
+        self, method: Method, picture: Picture, entry: Input, on_step: OnStep | None, checkpoint: Path | None
+    ) -> Result:
         subject, masks = self.prepare(picture)
         inputs = (entry, *self.styles, *masks, *self.start)
         identity = partial(self._identity, inputs)
         interrupted = None if checkpoint is None else read_checkpoint(checkpoint, identity)
-        method = self._resolved(picture, interrupted)
+        method = self._resolved(method, picture, interrupted)
         settings = settings_of(method.config)
         best, curve, stopped = run_to_end(
             self._steps(method, subject, picture, interrupted),
@@ -266,13 +286,13 @@ class Stylizer:
             steps = keep_outside(steps, subject, picture.image)
         return map(partial(_with_alpha, picture.alpha), steps)
 
-    def _resolved(self, picture: Picture, interrupted: Interrupted | None) -> Method:
+    def _resolved(self, method: Method, picture: Picture, interrupted: Interrupted | None) -> Method:
         """Return the method with a value for each setting, that of the interrupted run if there is one."""
         if interrupted is None:
-            return self.instance.resolved(picture.image)
+            return method.resolved(picture.image)
         given = settings_of(self.config)
         resolved = {name: value for name, value in interrupted.settings.items() if value != given[name]}
-        return self.instance.with_config(replace(self.config, **resolved))
+        return method.with_config(replace(self.config, **resolved))
 
     def _identity(self, inputs: Sequence[Input]) -> dict[str, Any]:
         """Return what must be the same for a run to continue from a checkpoint, as JSON values."""

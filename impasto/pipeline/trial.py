@@ -5,18 +5,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 from torch import Tensor
 
 from impasto.cost import CostCounter, without_values
+from impasto.devices import pick_device
+from impasto.executors.base import Capacity
 from impasto.methods import Method
 from impasto.regions.subject import Subject
 from impasto.types import Step
 
 PEAK_STEPS = 3
 """Iterations that reach the peak of the memory: the third one has the best image of the two before beside its own."""
+
+WORKER_MEMORY = 200 * 2**20
+"""Memory of a worker process besides its tensors, in bytes: PyTorch, and what it shares with no other process."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,9 @@ class CountedTrial:
     """What was counted in a trial without values."""
 
     peak: int
-    """Largest memory of the tensors at any moment, in bytes."""
+    """Largest memory of the tensors at any moment, those of workers on this machine included, in bytes."""
     stages: list[StageCost]
-    """Memory traffic of each stage."""
+    """Memory traffic of each stage; that of tiles is divided by the number of workers that compute at a time."""
 
 
 def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | None:
@@ -50,15 +56,30 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     Returns:
         The counts; None where an operation of the method needs values.
     """
-    counted = type(method)(method.config)  # its networks keep what depends on tensors without values
+    counted = type(method)(method.config)  # without workers; its networks keep what depends on tensors without values
     subject = subject.mapped(without_values)
     counter = CostCounter(images_of(subject))
     try:
         with counter:
-            stages = stage_costs(counted.trial(subject, steps), lambda: float(counter.traffic))
+            stages = stage_costs(counted.trial(subject, steps), partial(_elapsed_traffic, counter, capacity_of(method)))
     except (NotImplementedError, RuntimeError, TypeError):
         return None
-    return CountedTrial(counter.peak, stages)
+    if method.workers is None:
+        return CountedTrial(counter.peak, stages)
+    count = method.workers.count if method.workers.executor.is_local else 0
+    return CountedTrial(counter.peak_between_parts + count * (WORKER_MEMORY + counter.part_peak), stages)
+
+
+def capacity_of(method: Method) -> Capacity | None:
+    """Return what each of the workers has that compute the tiles of a method; None where there are none."""
+    if method.workers is None:
+        return None
+    return method.workers.executor.capacity(method.workers.count, pick_device(method.config.device).type)
+
+
+def _elapsed_traffic(counter: CostCounter, capacity: Capacity | None) -> float:
+    parallel = 1 if capacity is None else capacity.parallel
+    return counter.traffic - counter.part_traffic * (1 - 1 / parallel)
 
 
 def stage_costs(steps: Iterator[Step], clock: Callable[[], float]) -> list[StageCost]:

@@ -214,13 +214,20 @@ def test_another_machine_must_see_the_folder_of_the_outputs(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--workers", "2"], "--workers is for a folder of images; leave --workers out"),
-        (["--runner", "ray"], "--runner is for a folder of images; leave --runner out"),
+        (["--method", "nnst", "--workers", "2"], "--workers: they compute one image together with bures, gatys, mrf,"),
+        (["--method", "micro", "--runner", "ray"], "--workers: they compute one image together with bures, gatys, mrf"),
+        (
+            ["--tile", "0", "--workers", "2"],
+            "--workers: they compute tiles, but tile is 0; give another tile, or",
+        ),
     ],
 )
-def test_workers_are_for_folders(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_workers_without_tiles_of_one_image_are_a_one_line_error(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["stylize", "style.png", "style.png", "-o", "out.png", *words]) == 2
-    assert capsys.readouterr().err == f"impasto: {message}\n"
+    assert capsys.readouterr().err.startswith(f"impasto: {message}")
+    assert not Path("out.png").exists()
 
 
 def test_flags_of_ray_need_it(capsys: pytest.CaptureFixture[str]) -> None:

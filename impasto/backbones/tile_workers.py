@@ -1,0 +1,106 @@
+"""Compute the tiles of an image in worker processes, on this machine or on a Ray cluster.
+
+A task contains the pixels of a tile and the parts of the maps that it needs, some 20 MiB for a tile of 1024 pixels, and
+its result is that of the same task in one process. So a worker needs the network only, and one that dies is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Self
+
+import torch
+
+from impasto.allocator import keep_freed_memory
+from impasto.backbones.base import Backbone
+from impasto.backbones.tiling import ComputeTiles, TileTask, TileValue
+from impasto.devices import CPU, torch_defaults
+from impasto.executors import Executor, IsStopped
+from impasto.executors.base import Workers
+
+LoadNetworks = Callable[[], Sequence[Backbone]]
+"""Loads the networks in a worker, after it was pickled."""
+
+
+class TileWorkers:
+    """Worker processes for the tiles of one image: a context manager, which ends them.
+
+    They are started when the first tile is computed.
+
+    Args:
+        executor: where they run.
+        count: their number.
+    """
+
+    def __init__(self, executor: Executor, count: int) -> None:
+        self.executor, self.count = executor, count
+        self._load: LoadNetworks
+        self._started: Workers | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def compute(self, load: LoadNetworks, network: int) -> ComputeTiles:
+        """Return a function that carries out the tasks of tiles in the workers.
+
+        Args:
+            load: returns the networks that all tasks of the run need; the same for each call.
+            network: index of the network of the tasks.
+        """
+        self._load = load
+        return partial(self._carry_out, network)
+
+    def _carry_out(self, network: int, tasks: Iterable[TileTask]) -> Iterator[list[TileValue] | torch.Tensor]:
+        """Yield the results in the order of the tasks.
+
+        Tiles take the same time, so that few results wait for an earlier one.
+
+        Raises:
+            ValueError: if the workers cannot be started, or end while they compute a tile.
+        """
+        if self._started is None:
+            start = partial(_start, self._load)
+            self._started = self._stack.enter_context(self.executor.workers(start, self.count))
+        waiting: dict[int, Any] = {}
+        due = 0
+        numbered = ((i, network, task.to(CPU)) for i, task in enumerate(tasks))
+        for outcome in self._started.run(numbered):
+            if outcome.died:
+                text = (
+                    "the worker processes that computed a tile were ended, perhaps because there is too little memory"
+                )
+                raise ValueError(f"{text}; give fewer workers, or smaller tiles")
+            waiting[outcome.task[0]] = outcome.value
+            while due in waiting:
+                yield waiting.pop(due)
+                due += 1
+
+
+def _start(load: LoadNetworks) -> _TileWork:
+    keep_freed_memory(of_any_size=True)  # a tile requests the same blocks as the one before
+    return _TileWork(load())
+
+
+class _TileWork:
+    """Carry out tasks in a worker."""
+
+    def __init__(self, networks: Sequence[Backbone]) -> None:
+        self._networks = networks
+
+    def __call__(self, numbered: tuple[int, int, TileTask], is_stopped: IsStopped) -> Iterator[Any]:
+        """Yield the result of one task."""
+        _, network, task = numbered
+        with torch_defaults():
+            yield _on_cpu(self._networks[network].carry_out(task))
+
+
+def _on_cpu(result: list[TileValue] | torch.Tensor) -> list[TileValue] | torch.Tensor:
+    if isinstance(result, torch.Tensor):
+        return result.cpu()
+    return [TileValue(each.value.cpu(), each.positions, each.shape) for each in result]

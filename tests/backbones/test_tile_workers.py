@@ -1,0 +1,131 @@
+"""Tiles that worker processes compute: the values of one process bit for bit, also after a worker was killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support import noise, start_forks
+from torch import Tensor
+
+from impasto.backbones import Backbone, load_backbone
+from impasto.backbones.tile_workers import TileWorkers
+from impasto.backbones.tiling import LayerStatistic
+from impasto.cli import main
+from impasto.executors import LocalProcesses
+from impasto.images import load_image
+from impasto.methods import METHODS, configure
+from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, style_losses
+from impasto.optim.descent import evaluate
+from impasto.pipeline.trial import WORKER_MEMORY, count_trial
+from impasto.regions.subject import Region, Style, Subject
+
+SHAPE = (61, 74)
+SETTINGS: dict[str, Any] = {"content_layers": ("relu3_1",), "style_layers": ("relu1_1", "relu3_1"), "tv_weight": 1.0}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as each of the workers does."""
+    start_forks()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[TileWorkers]:
+    with TileWorkers(LocalProcesses(), 2) as found:
+        yield found
+
+
+def networks() -> list[Backbone]:
+    return [load_backbone("tiny"), load_backbone("tiny", dtype=torch.bfloat16)]
+
+
+def subject() -> Subject:
+    """Return a subject with two regions that have soft borders."""
+    styles = [Style(noise(1, 3, 50, 70, seed=seed), 1.0) for seed in (2, 3)]
+    ramp = torch.linspace(-1, 2, SHAPE[1]).clamp(0, 1).expand(1, 1, *SHAPE)
+    regions = (Region((styles[0],), "left", ramp), Region((styles[1],), "right", 1 - ramp))
+    return Subject(noise(1, 3, *SHAPE, seed=1), regions)
+
+
+def loss_and_gradient(backbone: Backbone, loss: str) -> tuple[dict[str, float], Tensor]:
+    objective = MatchingObjective(backbone, subject(), ObjectiveSettings(style_loss=loss, **SETTINGS))
+    return evaluate(objective, noise(1, 3, *SHAPE, seed=5))
+
+
+def check_same(workers: TileWorkers, loss: str, network: int = 0) -> None:
+    backbone = networks()[network]
+    losses, gradient = loss_and_gradient(backbone.in_tiles(32), loss)
+    found = loss_and_gradient(backbone.in_tiles(32, workers.compute(networks, network)), loss)
+    assert found[0] == losses
+    assert found[1].equal(gradient)
+
+
+def die(features: Tensor) -> Tensor:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return features
+
+
+@pytest.mark.parametrize("loss", [loss for loss in style_losses() if loss != "patches"])
+def test_losses_and_gradient_are_those_of_one_process_bit_for_bit(loss: str, workers: TileWorkers) -> None:
+    check_same(workers, loss)
+
+
+def test_each_task_is_computed_with_its_network(workers: TileWorkers) -> None:
+    check_same(workers, "gram", network=1)
+
+
+def test_a_worker_that_was_killed_is_replaced_and_the_values_are_the_same(workers: TileWorkers) -> None:
+    check_same(workers, "gram")
+    children = multiprocessing.active_children()
+    assert len(children) == 2
+    assert children[0].pid is not None
+    os.kill(children[0].pid, signal.SIGKILL)
+    check_same(workers, "gram")
+
+
+def test_a_tile_that_ends_every_worker_is_a_one_line_error() -> None:
+    image = noise(1, 3, *SHAPE, seed=5)
+    with TileWorkers(LocalProcesses(), 1) as workers:
+        backbone = networks()[0].in_tiles(32, workers.compute(networks, 0))
+        with pytest.raises(ValueError, match="too little memory; give fewer workers, or smaller tiles") as caught:
+            backbone.statistics(image, [LayerStatistic("relu1_1", die, is_mean=True)])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_with_workers_writes_the_pixels_of_one_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["stylize", "woodcut", "mosaic", "--backbone", "tiny", "--size", "90", "--steps", "6", "--tile", "48"]
+    words += ["--content-layers", "relu3_1", "--style-layers", "relu1_1", "relu3_1"]
+    for workers in ("1", "2"):
+        assert main([*words, "--workers", workers, "-o", str(tmp_path / f"{workers}.png")]) == 0
+    one, two = (load_image(tmp_path / f"{workers}.png") for workers in ("1", "2"))
+    assert two.equal(one)
+    capsys.readouterr()
+    assert main([*words, "--workers", "2", "--dry-run"]) == 0
+    assert "memory" in capsys.readouterr().out
+
+
+def test_the_plan_counts_the_memory_of_the_workers_and_divides_the_time_of_the_tiles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("impasto.executors.processes.available_cores", lambda: 4)
+    settings = {"backbone": "tiny", "size": 200, "steps": 2, "tile": 96, "loss_scales": 1}
+    method, whole = METHODS["gatys"](configure("gatys", settings)), subject()
+    one = count_trial(method, whole, 2)
+    two = count_trial(method.in_workers(TileWorkers(LocalProcesses(), 2)), whole, 2)
+    assert one is not None
+    assert two is not None
+    assert 0.8 * one.peak < two.peak - 2 * WORKER_MEMORY < 2.5 * one.peak
+    assert two.stages[0].step < 0.6 * one.stages[0].step
