@@ -185,6 +185,18 @@ def test_bures_distance_of_nearly_constant_features_is_finite() -> None:
     assert loss.distance(loss.statistic(maps.detach()), loss.statistic(maps.detach())) == 0
 
 
+def test_bures_computes_the_root_of_a_target_once_and_again_where_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, maps, others = LOSSES["bures"](), features(1, 6, 7, 9), features(1, 6, 7, 9, seed=1)
+    target, decompose, decomposed = loss.statistic(maps), torch.linalg.eigh, []
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: decomposed.append(matrix) or decompose(matrix))
+    statistic = loss.statistic(others)
+    assert loss.distance(statistic, target) == loss.distance(statistic, target) > 0
+    assert len(decomposed) == 1
+    target.copy_(statistic)
+    assert loss.distance(statistic, target) == 0
+    assert len(decomposed) == 2
+
+
 def gaussian_like(maps: Tensor, seed: int) -> Tensor:
     """Return random maps of a normal distribution with exactly the mean and the covariance of `maps`."""
     normal = torch.randn(maps.shape, generator=torch.Generator().manual_seed(seed), dtype=maps.dtype)[0].flatten(1)
