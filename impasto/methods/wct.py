@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from annotated_types import Ge, Le
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -16,7 +17,7 @@ from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
 from impasto.networks.decoder import Decoder
-from impasto.networks.wct import LAYERS, WCT, Transform
+from impasto.networks.wct import LAYERS, LOSSY_LAYERS, WCT, Transform
 from impasto.networks.weights_io import backbone_of, load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Image
@@ -30,11 +31,16 @@ class WCTConfig(FeedForwardConfig):
     """Transform to the style covariance: optimal (moves features least) or whitening (as in the paper)."""
     layers: tuple[str, ...] = LAYERS[1:]
     """Layers whose features are matched, from coarse to fine. Default: relu4_1 to relu1_1."""
+    details: Annotated[float, Ge(0), Le(1)] = 1.0
+    """Fraction of the details kept that the decoders of relu3_1 and deeper lose; 0 is bolder, as published."""
 
 
 @METHODS.add("wct")
 class WCTMethod(FeedForward):
     """Give the content features of each layer in turn the mean and covariance of the style, then decode them.
+
+    The decoders of the deeper layers blur an image: relu4_1 loses more than a third of its variance. What they lose of
+    the content image is added to their output, so that windows and eyes stay sharp.
 
     Reference: Li et al., NIPS 2017 (whitening and coloring); Lu et al., ICCV 2019 (optimal transport).
     """
@@ -43,7 +49,7 @@ class WCTMethod(FeedForward):
     bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "wct.safetensors"
     Config = WCTConfig
     config: WCTConfig
-    paper: ClassVar[dict[str, Any]] = {"transform": "whitening", "layers": LAYERS}
+    paper: ClassVar[dict[str, Any]] = {"transform": "whitening", "layers": LAYERS, "details": 0.0}
 
     def __init__(self, config: WCTConfig) -> None:
         """Check the layers.
@@ -68,4 +74,8 @@ class WCTMethod(FeedForward):
         encoder = load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device))
         decoders = {layer: Decoder(layer, encoder.widths).to(device).eval() for layer in LAYERS}
         load_weights(nn.ModuleDict(decoders), file)
-        return [WCT(each, encoder.encoder(each), decoders[each], config.transform) for each in config.layers]
+        details = dict.fromkeys(LOSSY_LAYERS, config.details)
+        return [
+            WCT(each, encoder.encoder(each), decoders[each], config.transform, details.get(each, 0.0))
+            for each in config.layers
+        ]

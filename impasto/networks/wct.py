@@ -15,6 +15,8 @@ from impasto.types import Image
 
 LAYERS = ("relu5_1", "relu4_1", "relu3_1", "relu2_1", "relu1_1")
 """Layers of the cascade in their order, from the coarsest to the finest."""
+LOSSY_LAYERS = LAYERS[:3]
+"""Layers whose decoders lose details of the image."""
 SMALLEST = 1e-5
 """Fraction of the largest eigenvalue below which an eigenvalue counts as noise and is left out of negative powers."""
 
@@ -29,13 +31,16 @@ class WCT(nn.Module):
     The features of the content image receive the mean and covariance of the style image's features, by whitening and
     coloring or by the linear transform that moves the features least (Lu et al., ICCV 2019).
 
-    Departs from the papers: any chain of convolutions can be the encoder.
+    Departs from the papers: any chain of convolutions can be the encoder; the output can keep what the decoder loses of
+    the content image, without which the small forms that one layer of the cascade blurs are missing in the next ones.
 
     Args:
         layer: name of the layer, such as `relu4_1`.
         encoder: the frozen encoder of this layer, which is not a part of the module's state.
         decoder: the trained decoder of this layer.
         transform: `optimal` (moves the features least) or `whitening` (as published by Li et al.).
+        details: fraction of the difference between the content image and its decoded features that is added to the
+            output, 0 (as published) to 1.
     """
 
     halo = 256
@@ -43,9 +48,11 @@ class WCT(nn.Module):
     max_untiled_pixels = 2**22
     """Pixels of the largest image that is processed without tiles by default."""
 
-    def __init__(self, layer: str, encoder: Encoder, decoder: Decoder, transform: Transform) -> None:
+    def __init__(
+        self, layer: str, encoder: Encoder, decoder: Decoder, transform: Transform, details: float = 0.0
+    ) -> None:
         super().__init__()
-        self._transform = transform
+        self._transform, self._details = transform, details
         self._encoder = encoder
         self.decoder = decoder
         self.stride = 2 ** (int(layer[4]) - 1)  # height and width of all images must be multiples of it
@@ -68,7 +75,7 @@ class WCT(nn.Module):
             shift = target_mean - torch.einsum("bij,bj->bi", matrix, mean)
             columns = matrix @ features.float().flatten(2) + shift[..., None]  # (B, C, h*w)
         stylized: Image = self.decoder(columns.view(features.shape))
-        return stylized
+        return stylized + self._details * (content - self.decoder(features)) if self._details else stylized
 
 
 def _fp32_moments(features: Tensor, guide: Tensor | None = None) -> Tensor:
