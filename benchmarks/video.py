@@ -110,7 +110,7 @@ def _draw(path: Path, target: Path) -> None:
     """Write a sheet of consecutive frames and a space-time slice: one row of every frame, from top to bottom."""
     target.parent.mkdir(parents=True, exist_ok=True)
     frames = [frame.pixels for frame in open_clip(path).frames()]
-    middle = frames[len(frames) // 2 :][:SHEET]
+    middle = frames[max(0, (len(frames) - SHEET) // 2) :][:SHEET]
     rows = [np.concatenate(middle[i : i + COLUMNS], 1) for i in range(0, len(middle) // COLUMNS * COLUMNS, COLUMNS)]
     PIL.Image.fromarray(np.concatenate(rows)).save(f"{target}-sheet.png")
     row = frames[0].shape[0] // 2

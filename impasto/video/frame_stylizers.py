@@ -27,7 +27,7 @@ from impasto.regions.subject import Anchor, Subject
 from impasto.types import Image, Losses, Step
 from impasto.video.details import restore_details
 from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
-from impasto.video.motion import FlowEstimator, Preset, warp
+from impasto.video.motion import FlowEstimator, Motion, Preset, matched, warp
 from impasto.video.settings import FRAME_STEPS, VideoSettings
 
 SPREAD = 0.1
@@ -148,6 +148,10 @@ class FrameStylizer(ABC):
         """
         raise NotImplementedError
 
+    def _motion(self, content: np.ndarray, earlier: np.ndarray) -> Motion:
+        """Return the motion from a frame to an earlier one, where both show the same."""
+        return matched(self._estimator.motion(content, earlier), content, earlier)
+
     def _defaults(self) -> AbstractContextManager[None]:
         """Return the context of a computation: seed, and default settings of PyTorch."""
         config = self._stylizer.config
@@ -209,7 +213,7 @@ class OnePassFrames(FrameStylizer):
         passes = _mean_passes(self._passes, self._mix(content.seconds) or [1.0])
         stylized = self._colored(self._run(subject, Passes(passes)), image)
         if 1 in earlier and self._settings.blend > 0:
-            motion = self._estimator.motion(content.pixels, earlier[1].content)
+            motion = self._motion(content.pixels, earlier[1].content)
             before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
             blended = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
             stylized = _with_details(blended, stylized)
@@ -336,7 +340,7 @@ class OptimizedFrames(FrameStylizer):
         anchors: list[Anchor] = []
         covered = torch.zeros(1, 1, *content.shape[:2])
         for gap in sorted(earlier):
-            motion = self._estimator.motion(content, earlier[gap].content)
+            motion = self._motion(content, earlier[gap].content)
             moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _as_mask(motion.weight)
             anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
             covered = torch.maximum(covered, mask)

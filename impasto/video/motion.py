@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,13 @@ EDGE_RELATIVE, EDGE_ABSOLUTE = 0.01, 0.002
 """Largest squared gradient of the flow, relative to its squared length and as an offset."""
 SOFTNESS = 0.8
 """Standard deviation in pixels with which the weights are smoothed."""
+USUAL_SIDE = 512
+"""Longer side in pixels that the resolution of a preset is for."""
+MATCH_WINDOW = 2.0
+"""Standard deviation in pixels of the window in which two frames are compared."""
+MATCH_RELATIVE, MATCH_ABSOLUTE = 0.5, 100.0
+"""Largest mean squared difference of a frame from the moved earlier one, relative to the variance of its gray values in
+the window, and as an offset in squared 8-bit levels. Unrelated textures have a difference of twice their variance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +54,7 @@ class FlowEstimator:
         self._preset = preset
         presets = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
         self._dis = cv2.DISOpticalFlow_create(presets[preset])
+        self._finest = self._dis.getFinestScale()  # of the pyramid: 1 is half the resolution
 
     def __reduce__(self) -> tuple[type[FlowEstimator], tuple[Preset]]:
         """Return how a copy is made in another process, because OpenCV's object cannot be pickled."""
@@ -58,6 +67,8 @@ class FlowEstimator:
             frame: gray `(H, W)` or RGB `(H, W, 3)`, uint8.
             other: the same size.
         """
+        halvings = max(0, round(math.log2(USUAL_SIDE / max(frame.shape[:2]))))
+        self._dis.setFinestScale(max(0, self._finest - halvings))  # small objects would move with their surroundings
         flow: Flow = self._dis.calc(_gray(frame), _gray(other), None)
         return flow
 
@@ -90,6 +101,25 @@ def reliability(backward: Flow, forward: Flow) -> tuple[np.ndarray, np.ndarray]:
     return _smoothed(shown & is_smooth), _smoothed(shown)
 
 
+def matched(motion: Motion, frame: np.ndarray, earlier: np.ndarray) -> Motion:
+    """Return a motion that does not count where the frame differs from the moved earlier one.
+
+    The flow of an object that is small or fast is often that of its surroundings, there and back.
+
+    Args:
+        motion: motion from the frame to the earlier one.
+        frame: gray `(H, W)` or RGB `(H, W, 3)`, uint8.
+        earlier: the same size.
+    """
+    gray = _gray(frame).astype(np.float32)
+    difference = gray - warp(_gray(earlier), motion.flow)
+    difference -= np.average(difference, weights=motion.shown + 1e-6)  # a fade changes all values
+    variance = _window_mean(gray * gray) - np.square(_window_mean(gray))
+    limit = MATCH_RELATIVE * variance + MATCH_ABSOLUTE
+    match = _smoothed(_window_mean(difference * difference) <= limit)
+    return replace(motion, weight=motion.weight * match, shown=motion.shown * match)
+
+
 def warp(image: np.ndarray, flow: Flow, *, cubic: bool = False) -> np.ndarray:
     """Return an earlier image moved to the positions of a frame.
 
@@ -115,6 +145,11 @@ def warp(image: np.ndarray, flow: Flow, *, cubic: bool = False) -> np.ndarray:
 def _smoothed(mask: np.ndarray) -> np.ndarray:
     blurred: np.ndarray = import_cv2().GaussianBlur(mask.astype(np.float32), (0, 0), SOFTNESS)
     return blurred
+
+
+def _window_mean(values: np.ndarray) -> np.ndarray:
+    mean: np.ndarray = import_cv2().GaussianBlur(values, (0, 0), MATCH_WINDOW)
+    return mean
 
 
 def _squared_length(flow: Flow) -> np.ndarray:

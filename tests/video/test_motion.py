@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from moving_window import KnownMotion, shifted_window, turned_window
+from moving_window import KnownMotion, shifted_window, turned_window, window_frames
 
-from impasto.video.motion import FlowEstimator, Preset, reliability, warp
+from impasto.video.motion import FlowEstimator, Motion, Preset, matched, reliability, warp
 
 CASES = {
     "shift": shifted_window(sprite=None),
@@ -26,6 +26,28 @@ def test_the_flow_is_exact_where_it_counts(case: str, preset: Preset) -> None:
     assert np.percentile(error[counted], 95) < (1.5 if preset == "fast" else 1)
     assert np.median(error[counted]) < (0.5 if preset == "fast" else 0.2)
     assert counted[~known.hidden].mean() > 0.6
+
+
+@pytest.mark.parametrize("preset", ["fast", "medium"])
+def test_a_small_object_of_a_small_frame_has_its_own_motion(preset: Preset) -> None:
+    """Its flow was a mixture with that of its surroundings, because it was computed at half the size or less."""
+    earlier, frame = window_frames(2)
+    flow = FlowEstimator(preset).motion(frame, earlier).flow[11:27, 40:56]
+    assert np.median(np.linalg.norm(flow - (0, -3), axis=-1)) < 0.1
+
+
+def test_pixels_do_not_count_where_the_frames_differ_although_the_flow_leads_back() -> None:
+    known = shifted_window()
+    ones = np.ones(known.hidden.shape, np.float32)
+    motion = Motion(np.full_like(known.flow, (3, -2)), ones, ones)  # that of the ground, also for the sprite
+    found = matched(motion, known.frame, known.earlier)
+    inner = known.on_sprite & np.roll(known.on_sprite, (4, 6), (0, 1))
+    assert found.weight[inner].mean() < 0.2
+    assert np.array_equal(found.weight, found.shown)
+    ground = np.s_[4:30, 4:-8]
+    assert found.weight[ground].mean() > 0.95
+    darker = (known.frame * 0.8).astype(np.uint8)  # a fade
+    assert matched(motion, darker, known.earlier).weight[ground].mean() > 0.9
 
 
 @pytest.mark.parametrize("case", ["shift", "sprite"])
