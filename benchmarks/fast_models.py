@@ -1,11 +1,11 @@
 """Grade the feed-forward models with VGG-19, and measure their time and memory for large images.
 
     export IMPASTO_WEIGHTS=... IMPASTO_TEST_IMAGES=...
-    python benchmarks/fast_models.py [--grade] [--sheet FILE] [--large] [--cost] [--faithful] [--tiles]
+    python benchmarks/fast_models.py [--grade] [--sheet FILE] [--pairs N] [--large] [--cost] [--faithful] [--tiles]
 
 `--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32, at 512, 256 and 128 pixels:
 style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss
-(relu4_2), and CFSD at 512 pixels. `--large` grades three pairs at 1024, 2048 and 4096 pixels and reduced to 512, 256
+(relu4_2), and CFSD at 512 pixels; `--pairs 2` only the first two. `--large` grades three pairs at 1024, 2048 and 4096 pixels and reduced to 512, 256
 and 128 pixels, in bf16 where the processor supports it; CFSD, which compares all pairs of positions, is computed on the
 output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3,
 each size and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI
@@ -90,13 +90,13 @@ def _adain(content: Tensor, style: Tensor) -> Tensor:
     return (content - content_mean) / (content_std + 1e-5) * style_std + style_mean
 
 
-def grade_all(sheet: Path | None) -> None:
-    """Print the figures of six pairs at 512 pixels, and save a contact sheet."""
+def grade_all(sheet: Path | None, pairs: int) -> None:
+    """Print the figures of the first pairs at 512 pixels, and save a contact sheet."""
     evaluator = load_chain("vgg19-caffe", torch.float32)
     rows: list[list[str]] = []
     figures: dict[str, list[Figures]] = {model: [] for model in MODELS}
     images: list[list[Image | None]] = []
-    for content, style in SIX:
+    for content, style in SIX[:pairs]:
         grader = Grader(content, style, 512, evaluator)
         images.append([*pair(content, style, 512)])
         row = [f"{content} x {style}"]
@@ -242,6 +242,7 @@ def main() -> None:
     parser.add_argument("--tiles", action="store_true")
     parser.add_argument("--huge", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--sheet", type=Path, help="file of a contact sheet of the graded images")
+    parser.add_argument("--pairs", type=int, default=len(SIX), help="number of pairs of --grade")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -254,7 +255,7 @@ def main() -> None:
     chosen = (arguments.grade, arguments.large, arguments.cost, arguments.faithful, arguments.tiles)
     run_all = not any(chosen)
     if arguments.grade or run_all:
-        grade_all(arguments.sheet)
+        grade_all(arguments.sheet, arguments.pairs)
     if arguments.large or run_all:
         grade_large()
     if arguments.cost or run_all:
