@@ -15,7 +15,7 @@ from torch import Tensor
 
 from impasto.color.transfer import prepare_colors, restore_colors
 from impasto.devices import pick_device, torch_defaults
-from impasto.images import Picture, quantize, resize
+from impasto.images import Picture, blur, quantize, resize
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward, Pass, Passes
 from impasto.optim.schedule import PixelConfig
@@ -39,6 +39,8 @@ LATER_STEPS = 1 / 3
 """Steps of a frame in a pass after the first one, relative to those in the first one."""
 MEETING = 0.5
 """Fraction of the frame before, moved with the clip, in the start of a frame in a pass after the first one."""
+STROKES = 1 / 64
+"""Standard deviation of the blur that separates strokes from the rest, relative to the longer side of a frame."""
 RIDGE = 1e-4
 """Weight of the size of the coefficients in the fit of colors, relative to that of the differences."""
 
@@ -245,7 +247,8 @@ class OptimizedFrames(FrameStylizer):
     The first frame of a shot that has a region is stylized as an image. Every later one starts from the frame before,
     moved by the optical flow, and has a term that keeps it close to that where the flow is reliable. Where the frame
     before does not show a pixel, the start is the content in the colors of the output: from its own colors, a few steps
-    would not get to those of the style.
+    would not get to those of the style. It has the strokes of the moved frame, at whatever position: where the flow
+    fails again and again, as around a fast object, strokes would never develop.
 
     Later passes run backward and forward in turn, with fewer steps, against drift. The frame with which one begins
     stays as it is.
@@ -286,7 +289,7 @@ class OptimizedFrames(FrameStylizer):
                 return replace(stylized, values={"loss": loss})
             anchors, shown = self._anchors(content.pixels, earlier, values)
             moved, weight = anchors[0].image, anchors[0].mask
-            start = torch.lerp(recolored(image, moved, weight), moved, shown)
+            start = torch.lerp(with_strokes(recolored(image, moved, weight), moved), moved, shown)
             return self._optimized(self._following, whole, image, start, anchors)[0]
 
     def revise(self, content: Content, stylized: Stylized, earlier: Earlier, values: dict[str, Any]) -> Stylized:
@@ -473,3 +476,8 @@ def recolored(content: Image, stylized: Image, mask: Tensor) -> Image:
     map_of_colors = torch.linalg.solve(covariance, weighted @ stylized[0].flatten(1).double().mT)  # (10, 3)
     colors: Image = (map_of_colors.mT @ features).clamp(0, 1).float().view_as(content)
     return colors
+
+
+def with_strokes(image: Image, stylized: Image) -> Image:
+    """Return an image with the strokes of a stylized one: what a blur removes from it, `(1, 3, H, W)` each."""
+    return (image + stylized - blur(stylized, STROKES * max(image.shape[-2:]))).clamp(0, 1)
