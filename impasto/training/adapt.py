@@ -69,7 +69,7 @@ class AdaptSettings:
     """Training steps for each style."""
     seconds: Annotated[float, Gt(0)] | None = None
     """End the training, with its schedule, after this time if that is earlier; the weights then depend on the speed."""
-    content_weight: Annotated[float, Ge(0)] = 0.06
+    content_weight: Annotated[float, Ge(0)] = 0.05
     """Weight of the content loss; a larger one keeps more of the content image."""
     color_weight: Annotated[float, Ge(0)] = 20.0
     """Weight of the squared difference to the coarse colors of the initial network; 0 lets areas change color."""
@@ -77,7 +77,7 @@ class AdaptSettings:
     """Side of the training crops in pixels, a multiple of 8; the loss network receives 32 pixels less."""
     batch: Annotated[int, Ge(1), Le(64)] = 1
     """Crops per step."""
-    lr: Annotated[float, Gt(0), Le(1)] = 2e-3
+    lr: Annotated[float, Gt(0), Le(1)] = 1e-3
     """Maximum learning rate of Adam; after a warmup it decreases to 0 along a cosine."""
     backbone: str = "lite"
     """Loss network; `impasto backbones` lists the choices."""

@@ -22,7 +22,7 @@ from impasto.networks.micro import Micro
 from impasto.networks.weights_io import load_weights, read_metadata, save_weights
 from impasto.pipeline.onnx import onnx_model
 from impasto.samples import resolve
-from impasto.training import content_crops
+from impasto.training import content_crops, scaled_loss
 from impasto.training.adapt import Adaptation, AdaptSettings, adapt, open_styles
 from impasto.training.content_crops import ContentCrops, photo_contents
 from impasto.training.drawn_contents import draw_content
@@ -81,6 +81,7 @@ def test_training_reduces_the_style_loss_on_one_crop(monkeypatch: pytest.MonkeyP
     adaptation = Adaptation(config, open_styles("mosaic"), None)
     crop = draw_content(96, torch.Generator().manual_seed(0))
     monkeypatch.setattr(ContentCrops, "batch", lambda *_: crop)
+    monkeypatch.setattr(scaled_loss, "MIX", 1.0)  # the loss of this step alone
     styles: list[float] = []
     adaptation.train(lambda step: styles.append(step.losses["style"]), 0.0)
     assert min(styles[-3:]) < 0.8 * styles[0]
@@ -128,13 +129,22 @@ def test_several_styles_are_trained_in_turn_and_described_in_the_file(tmp_path: 
 
 def test_the_loss_is_one_for_usual_contents_and_zero_for_the_style() -> None:
     style, contents = sample("mosaic", 96), draw_content(96, torch.Generator().manual_seed(1))
-    loss = ScaledLoss(load_backbone("tiny"), style, contents, 0.0)
-    terms, same = loss(contents, contents), loss(style, style)
+    terms, same = (ScaledLoss(load_backbone("tiny"), style, contents, 0.0)(image, image) for image in (contents, style))
     assert {name: round(float(terms[name]), 4) for name in ("style", "layers", "moments")} == dict.fromkeys(
         ("style", "layers", "moments"), 1.0
     )
     assert float(same["style"]) == pytest.approx(0, abs=1e-6)
     assert float(terms["content"]) == 0
+
+
+def test_outputs_that_have_the_statistics_of_the_style_together_cost_less_than_each_alone() -> None:
+    halves = sample("mosaic", 96), sample("inkwash", 96)
+    contents = draw_content(96, torch.Generator().manual_seed(1))
+    losses = [ScaledLoss(load_backbone("tiny"), torch.cat(halves, 3), contents, 0.0) for _ in range(2)]
+    alone = [float(loss(half, half)["style"]) for loss, half in zip(losses, halves, strict=True)]
+    for _ in range(6):
+        together = [float(losses[0](half, half)["style"]) for half in halves]
+    assert max(together) < 0.5 * min(alone)
 
 
 # Export
