@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_clip import moving_square, write_video
 from small_studio import Studio, error_of, fetch, random_picture
 from support import TIMEOUT
 
@@ -17,10 +18,9 @@ from impasto.networks.adapted_styles import adapted_styles, encode_style, styles
 from impasto.networks.micro import Micro
 from impasto.networks.weights_io import load_weights, save_weights
 from impasto.studio.history import History
-from impasto.studio.networks import AdaptedNetworks, AdaptRequest
+from impasto.studio.networks import AdaptRequest
 from impasto.studio.queue import JobQueue
 from impasto.studio.service import StudioService
-from impasto.studio.videos import VideoRequest
 from impasto.training import content_crops
 from impasto.training.adapt import Adapted
 from impasto.types import Step
@@ -32,7 +32,8 @@ SETTINGS = {"size": 64, "device": "cpu", "precision": "fp32"}
 
 @pytest.fixture(autouse=True)
 def few_contents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content_crops, "CONTENTS", {})
+    for samples in ("CONTENTS", "STYLES"):
+        monkeypatch.setattr(content_crops, samples, {})
     monkeypatch.setattr(content_crops, "DRAWN", 1)
 
 
@@ -225,9 +226,21 @@ def test_a_network_that_a_waiting_job_needs_is_kept(
     assert service.networks.entries() == []
 
 
-def test_a_clip_is_painted_with_the_network_of_its_style(tmp_path: Path) -> None:
-    networks = AdaptedNetworks(tmp_path / "networks")
-    weights = networks.folder / "20260101-000000-0123456789abcdef" / "network.safetensors"
-    request = VideoRequest(clip="a.mp4", label="a", styles=("mosaic",), settings=SETTINGS, weights=str(weights))
-    assert request.all_settings == {**SETTINGS, "weights": str(weights)}
-    assert str(weights) in request.inputs
+def test_a_clip_is_painted_with_the_network_of_its_style(studio: Studio, quick_training: None, tmp_path: Path) -> None:
+    key = made(studio, "mosaic", steps=1)
+    film = write_video(tmp_path / "beach.mp4", moving_square())
+    clip = json.loads(fetch(f"{studio.url}clips?name=beach.mp4", film.read_bytes())[1])["name"]
+    body = {"clip": clip, "style": ["mosaic"], "settings": {"size": 64}, "network": key}
+    message = "network: it is one of micro for Mosaic; choose this method and style alone"
+    assert error_of(fetch(f"{studio.url}videos", {**body, "style": ["inkwash"]})) == message
+    status, answer, _ = fetch(f"{studio.url}videos", body)
+    assert status == 202, answer
+    video = json.loads(answer)["key"]
+    assert studio.service.queue.wait(video, TIMEOUT).error is None
+    record = json.loads(fetch(f"{studio.url}videos/{video}.json")[1])
+    assert "network.safetensors" in json.dumps(record)
+    assert str(studio.service.folder) not in json.dumps(record)
+    request = studio.service.videos.request(video)
+    assert request.weights in request.inputs
+    for address in (f"videos/{video}", f"clips/{clip}", f"networks/{key}"):
+        assert fetch(studio.url + address, method="DELETE")[0] == 200
