@@ -4,8 +4,9 @@
 
 For each style and method, a part of a film is stylized by `impasto.stylize_video` and once more frame by frame. The
 table has the warp error (mean squared difference from the frame 1 or 10 before, moved by the flow of the input, times
-10^4) beside that of the input, style share and content of VGG-19 (means over up to 8 frames), and frames per second and
-processor seconds per frame of the whole command, decoding, optical flow and encoding included. `--sheet FOLDER` writes
+10^4) beside that of the input, style share and content of VGG-19 (means over up to 8 frames), frames per second and
+processor seconds per frame of the whole command, decoding, optical flow and encoding included, and the median of the
+processor seconds from one frame to the next, without the first frame and the encoding. `--sheet FOLDER` writes
 a sheet of 12 consecutive frames and a space-time slice through one row for each clip. `--set NAME=VALUE` changes a
 setting.
 """
@@ -44,7 +45,16 @@ def main() -> None:
         for style in options.styles:
             for method in options.method:
                 rows += _measure(Path(folder), style, method, options)
-    head = ["style", "method", *(f"warp error {gap}" for gap in GAPS), "style share", "content", "frames/s", "CPU s"]
+    head = [
+        "style",
+        "method",
+        *(f"warp error {gap}" for gap in GAPS),
+        "style share",
+        "content",
+        "frames/s",
+        "CPU s",
+        "later",
+    ]
     print(f"{machine()}\n\n{table(head, rows)}")
 
 
@@ -55,7 +65,9 @@ def _measure(folder: Path, style: str, method: str, options: argparse.Namespace)
     settings = dict(_setting(each) for each in options.set)
     outputs = {"clip": folder / f"{style}-{method}{LOSSLESS}", "frames alone": folder / f"{style}-alone{LOSSLESS}"}
     clock = _Clock()
-    result = stylize_video(options.clip, file, outputs["clip"], method, size=options.size, **part, **settings)
+    result = stylize_video(
+        options.clip, file, outputs["clip"], method, size=options.size, on_frame=clock.lap, **part, **settings
+    )
     speeds = {"clip": clock.per_frame(result.frames)}
     clip = open_clip(options.clip, **part)
     shape = tuple(result.description["size"])
@@ -66,10 +78,12 @@ def _measure(folder: Path, style: str, method: str, options: argparse.Namespace)
     for name, speed in speeds.items():
         grades = grade_clip(content, file, outputs[name], metrics=METRICS)
         row = [style, f"{method}, {name}", *_figures(grades["output"]), *speed]
-        rows += [[style, "input", *_figures(grades["identity"]), "", ""], row] if name == "clip" else [row]
+        rows += [[style, "input", *_figures(grades["identity"]), "", "", ""], row] if name == "clip" else [row]
         if options.sheet is not None:
             _draw(outputs[name], options.sheet / f"{style}-{method}-{name.replace(' ', '-')}")
-    print(table(["style", "method", "1", "10", "style share", "content", "frames/s", "CPU s"], rows), flush=True)
+    print(
+        table(["style", "method", "1", "10", "style share", "content", "frames/s", "CPU s", "later"], rows), flush=True
+    )
     return rows
 
 
@@ -94,11 +108,17 @@ class _Clock:
 
     def __init__(self) -> None:
         self._wall, self._processor = time.perf_counter(), time.process_time()
+        self._laps: list[float] = []
+
+    def lap(self, step: object = None) -> None:
+        """Note that a frame is finished."""
+        self._laps.append(time.process_time())
 
     def per_frame(self, frames: int) -> list[str]:
-        """Return the frames per second, and the processor seconds per frame."""
+        """Return the frames per second, the processor seconds per frame, and those from one frame to the next."""
         wall, processor = time.perf_counter() - self._wall, time.process_time() - self._processor
-        return [f"{frames / wall:.2f}", f"{processor / frames:.3f}"]
+        later = f"{np.median(np.diff(self._laps)):.3f}" if len(self._laps) > 1 else ""
+        return [f"{frames / wall:.2f}", f"{processor / frames:.3f}", later]
 
 
 def _figures(grades: dict[str, float]) -> list[str]:
