@@ -15,6 +15,9 @@ Shape = tuple[int, int]
 
 COARSE_WEIGHT = 0.5
 """Weight of the objective at each coarser loss scale, relative to that at the output size."""
+MIDDLE = 0.35
+"""Factor on the style weight of each loss scale between the coarsest and the output size where there are several: an
+output of 1024 pixels has two, which together would remove more of the content than the one at 512 pixels does."""
 
 
 class MatchingScales:
@@ -95,7 +98,12 @@ class MatchingScales:
         self._unweighted(shape)
         balanced = self._balanced[shape]
         limited = min(self._style_factor * balanced, self._style_weight) if balanced else self._style_weight
-        return self._coarse_style * limited
+        return self._coarse_style * limited * self._middle_factor(shape)
+
+    def _middle_factor(self, shape: Shape) -> float:
+        """Return the factor on the style weight of a size below that of the output for the scales between."""
+        has_several, is_coarsest = len(self._shapes) > 3, max(shape) <= max(self._shapes[-1])
+        return MIDDLE if has_several and not is_coarsest else 1.0
 
     def _unweighted(self, shape: Shape, subject: Subject | None = None) -> MatchingObjective:
         """Return the objective of a size with the style weight of the settings; it keeps no images of that size.

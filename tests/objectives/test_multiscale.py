@@ -15,7 +15,7 @@ from impasto.cost import CostCounter, without_values
 from impasto.images import resize
 from impasto.methods.gatys import Gatys, GatysConfig
 from impasto.objectives.matching import MatchingObjective
-from impasto.objectives.matching_scales import COARSE_WEIGHT
+from impasto.objectives.matching_scales import COARSE_WEIGHT, MIDDLE
 from impasto.objectives.multiscale import MultiscaleObjective, ScaleObjective, loss_scale_sizes, near_scale_shapes
 from impasto.optim.descent import evaluate
 from impasto.optim.schedule import fitted_shape
@@ -72,18 +72,23 @@ def loss_at(step: Step, *shapes: tuple[int, int]) -> dict[str, float]:
     return {name: loss.item() for name, loss in objective_at(*shapes)(resize(step.image(), shapes[-1])).items()}
 
 
-@pytest.mark.parametrize(("coarse_style", "strength"), [(1.0, None), (0.5, 75.0)])
+@pytest.mark.parametrize(
+    ("sizes", "coarse_style", "strength"), [((192, 96, 48), 1.0, None), ((352, 176, 88, 44), 0.5, 75.0)]
+)
 def test_the_loss_is_the_sum_over_the_loss_scales_with_balanced_style_weights(
-    coarse_style: float, strength: float | None
+    sizes: tuple[int, ...], coarse_style: float, strength: float | None
 ) -> None:
-    settings: dict[str, Any] = {"start": "noise", "size": 192, "loss_scales": 3, "sizes": [192], "strength": strength}
-    step = run(**settings, coarse_style=coarse_style)[0]
-    shapes = [fitted_shape(subject().content, size) for size in (192, 96, 48)]
+    size, *coarser = sizes
+    settings: dict[str, Any] = {"start": "noise", "size": size, "loss_scales": len(sizes), "sizes": [size]}
+    step = run(**settings, coarse_style=coarse_style, strength=strength)[0]
+    shapes = [fitted_shape(subject().content, size) for size in sizes]
     full, *coarse = map(balanced_at, shapes)
     factor = 1 if strength is None else 10  # 25 points of strength are a factor of ten
     weight = 100 if strength is None else factor * full
     weights = [weight, *(coarse_style * min(factor * each, weight) for each in coarse)]
-    for shape, suffix, each in zip(shapes, ("", "@96", "@48"), weights, strict=True):
+    if len(sizes) > 3:
+        weights[1:-1] = [MIDDLE * each for each in weights[1:-1]]
+    for shape, suffix, each in zip(shapes, ["", *(f"@{each}" for each in coarser)], weights, strict=True):
         expected = loss_at(step, shape)
         share = COARSE_WEIGHT if suffix else 1
         scale = share * each / 100
