@@ -29,7 +29,10 @@ GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "fr
 CASES: dict[str, dict[str, Any]] = {
     "micro": {"method": "micro"},
     "gatys": GATYS,
-    "three passes, long term and luminance": {**GATYS, "passes": 3, "long_term": [2, 3], "color": "luminance"},
+    "three passes, long term and luminance": {
+        **GATYS,
+        **{"steps": 4, "frame_steps": 3, "passes": 3, "long_term": [2, 3], "color": "luminance"},
+    },
 }
 
 
