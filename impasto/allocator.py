@@ -68,17 +68,23 @@ class _LargeBlocks:
 
     def configure(self) -> None:
         """Keep them from now on, unless a context decides otherwise."""
-        self._is_configured = True
+        self._is_configured, self.kept = True, False
         self.keep(True)
 
     def keep(self, kept: bool) -> None:
-        """Keep or return them from now on."""
-        if self._is_configured and kept is not self.kept:
+        """Keep or return them from now on, in a process that decides about them."""
+        if kept is not self.kept:
             self.kept = kept
-            _set_most_mapped_blocks(0 if kept else MOST_MAPPED_BLOCKS)
+            if self._is_configured:
+                _set_most_mapped_blocks(0 if kept else MOST_MAPPED_BLOCKS)
 
 
 _large_blocks = _LargeBlocks()
+
+
+def is_mapped(size: int) -> bool:
+    """Return whether a block of `size` bytes that is requested now takes that memory exactly, and returns it."""
+    return size >= MAX_MMAP_THRESHOLD and not _large_blocks.kept
 
 
 def _set_most_mapped_blocks(count: int) -> None:

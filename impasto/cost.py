@@ -64,6 +64,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         inputs: tensors without values that exist before.
+        block_memory: returns the memory that a block of a number of bytes takes when it is requested now.
 
     Raises:
         NotImplementedError, RuntimeError: in the context, for an operation that needs values.
@@ -75,8 +76,9 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     (240000, 600004)
     """
 
-    def __init__(self, inputs: Iterable[Tensor]) -> None:
+    def __init__(self, inputs: Iterable[Tensor], block_memory: Callable[[int], int] = int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._block_memory = block_memory
         self.peak = 0
         """Largest memory of the tensors at any moment, in bytes, without the inputs."""
         self.traffic = 0
@@ -166,7 +168,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage: Any = tensor if tensor.is_mkldnn else tensor.untyped_storage()  # oneDNN's own layout has no storage
         key = id(storage)
         if key not in self._storages and key not in self._before:
-            size = size if tensor.is_mkldnn else storage.nbytes()
+            size = self._block_memory(size if tensor.is_mkldnn else storage.nbytes())
             self._storages[key] = weakref.ref(storage, partial(self._remove, key, size))
             self._used += size
 

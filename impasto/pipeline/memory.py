@@ -13,12 +13,9 @@ from impasto.devices import free_memory, memory_in_use_mib, pick_device
 from impasto.images import fit
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward
-from impasto.pipeline.trial import PEAK_STEPS, count_trial, with_size
+from impasto.pipeline.trial import GAPS, PEAK_STEPS, count_trial, with_size
 from impasto.regions.subject import Subject
 
-HEAP = {"cpu": 1.4, "cuda": 1.15, "mps": 1.15, "xpu": 1.15}
-"""Memory that a process takes, relative to that of its tensors: there are gaps between them. Measured by
-benchmarks/predicted_cost.py."""
 CODE_MIB = 100
 """Memory of code that the first operations load or compile, in MiB."""
 LARGEST_COST = 2**15
@@ -62,12 +59,12 @@ class Memory:
         return None if self.free is None else self.in_use + self.free
 
     def peak(self, tensors: int) -> float:
-        """Return the expected peak for the bytes of the tensors of a run."""
-        return self.in_use + self._code + HEAP[self.device.type] * tensors / MIB
+        """Return the expected peak for the bytes of the tensors of a run and of the gaps between them."""
+        return self.in_use + self._code + tensors / MIB
 
     def largest(self) -> float:
-        """Return the bytes of tensors that fit."""
-        return math.inf if self.free is None else (self.free - self._code) * MIB / HEAP[self.device.type]
+        """Return the bytes of tensors that fit, with the gaps between them."""
+        return math.inf if self.free is None else (self.free - self._code) * MIB
 
     @property
     def _code(self) -> float:
@@ -102,7 +99,7 @@ def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, 
         method: the method with its settings.
         subject: images and masks at their own sizes.
         memory: memory before the run.
-        tensors: bytes of the tensors of the run.
+        tensors: bytes of the tensors of the run and of the gaps between them.
     """
     if memory.available is None or tensors <= memory.largest():
         return None
@@ -154,7 +151,8 @@ def _largest_cost(method: Method, subject: Subject) -> int:
         side = max(1, round(max(shape) * config.style_scale * region.style_scale))
         shapes += [fit((style.image.shape[-2], style.image.shape[-1]), side) for style in region.styles]
     per_pixel = LARGEST_ONE_PASS_COST if isinstance(method, FeedForward) else LARGEST_COST
-    return per_pixel * sum(height * width for height, width in shapes)
+    gaps = GAPS[pick_device(config.device).type]
+    return int(gaps * per_pixel) * sum(height * width for height, width in shapes)
 
 
 def gib(mib: float) -> str:

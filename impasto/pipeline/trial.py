@@ -11,16 +11,21 @@ from typing import Any
 
 from torch import Tensor
 
+from impasto.allocator import is_mapped, large_blocks
 from impasto.cost import CostCounter, without_values
 from impasto.devices import pick_device
 from impasto.executors.base import Capacity
 from impasto.methods import Method
+from impasto.methods.feed_forward import FeedForward
 from impasto.regions.subject import Subject
 from impasto.types import Step
 
 PEAK_STEPS = 3
 """Iterations that reach the peak of the memory: the third one has the best image of the two before beside its own."""
 
+GAPS = {"cpu": 1.5, "cuda": 1.15, "mps": 1.15, "xpu": 1.15}
+"""Memory that a device takes for tensors, relative to their own: there are gaps between them. Measured by
+benchmarks/predicted_cost.py and benchmarks/any_size.py."""
 WORKER_MEMORY = 200 * 2**20
 """Memory of a worker process besides its tensors, in bytes: PyTorch, and what it shares with no other process."""
 
@@ -40,7 +45,7 @@ class CountedTrial:
     """What was counted in a trial without values."""
 
     peak: int
-    """Largest memory of the tensors at any moment, those of workers on this machine included, in bytes."""
+    """Largest memory of the tensors at any moment in bytes, with the gaps between them and that of local workers."""
     stages: list[StageCost]
     """Memory traffic of each stage; that of tiles is divided by the number of workers that compute at a time."""
 
@@ -58,9 +63,10 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     """
     counted = type(method)(method.config)  # without workers; its networks keep what depends on tensors without values
     subject = subject.mapped(without_values)
-    counter = CostCounter(images_of(subject))
+    counter = CostCounter(images_of(subject), partial(_block_memory, pick_device(method.config.device).type))
     try:
-        with counter:
+        # To save the output of a single pass takes about as much as the gaps beside its large blocks would.
+        with counter, large_blocks(kept=isinstance(method, FeedForward)):
             stages = stage_costs(counted.trial(subject, steps), partial(_elapsed_traffic, counter, capacity_of(method)))
     except (NotImplementedError, RuntimeError, TypeError):
         return None
@@ -68,6 +74,11 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
         return CountedTrial(counter.peak, stages)
     count = method.workers.count if method.workers.executor.is_local else 0
     return CountedTrial(counter.peak_between_parts + count * (WORKER_MEMORY + counter.part_peak), stages)
+
+
+def _block_memory(device: str, size: int) -> int:
+    """Return the memory that a block takes, with the gaps beside it where it is not mapped on its own."""
+    return size if device == "cpu" and is_mapped(size) else int(GAPS[device] * size)
 
 
 def capacity_of(method: Method) -> Capacity | None:

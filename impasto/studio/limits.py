@@ -7,11 +7,9 @@ import os
 import torch
 
 from impasto.backbones import BACKBONES
-from impasto.devices import pick_device
 from impasto.methods import Method
 from impasto.methods.optimizing import PolishSettings, loss_networks
-from impasto.pipeline.memory import HEAP
-from impasto.pipeline.trial import PEAK_STEPS, count_trial
+from impasto.pipeline.trial import PEAK_STEPS, count_trial, with_size
 from impasto.regions.subject import single_region
 from impasto.types import Image
 from impasto.weights import MANIFEST, find
@@ -38,15 +36,25 @@ def check_memory(method: Method, shape: tuple[int, int], styles: int, max_pixels
     """
     image = torch.zeros(()).expand(1, 3, *shape)  # takes no memory; only its shape matters
     height, width = method.final_shape(method.config, image)
-    limit, reason = max_pixels, f"over the limit of {max_pixels}"
+    side, reason = int(max(height, width) * (max_pixels / (height * width)) ** 0.5), f"over the limit of {max_pixels}"
     if height * width <= max_pixels:
         memory = MEMORY_FRACTION * total_memory()
         if height * width * QUICK_BYTES_PER_PIXEL <= memory:
             return
-        limit, reason = int(memory / bytes_per_pixel(method, image, styles)), "more than this machine has memory for"
-    if height * width > limit:
-        side = int(max(height, width) * (limit / (height * width)) ** 0.5)
+        side, reason = _largest_side(method, image, styles, memory), "more than this machine has memory for"
+    if side < max(height, width):
         raise ValueError(f"size: the output would have {width} x {height} pixels, {reason}; give at most {side}")
+
+
+def _largest_side(method: Method, image: Image, styles: int, memory: float) -> int:
+    """Return the longer side of the output, or a smaller one that fits into the memory, in pixels."""
+    while True:
+        height, width = method.final_shape(method.config, image)
+        side, needed = max(height, width), height * width * bytes_per_pixel(method, image, styles)
+        if needed <= memory or side == 1:
+            return side
+        side = max(1, min(side - 1, int(side * (memory / needed) ** 0.5)))
+        method = method.with_config(with_size(method.config, side))
 
 
 def bytes_per_pixel(method: Method, content: Image, styles: int) -> float:
@@ -61,7 +69,7 @@ def bytes_per_pixel(method: Method, content: Image, styles: int) -> float:
     if counted is None:  # an operation that cannot be counted
         return 1.0
     height, width = method.final_shape(method.config, content)
-    return HEAP[pick_device(method.config.device).type] * counted.peak / (height * width)
+    return counted.peak / (height * width)
 
 
 def total_memory() -> int:

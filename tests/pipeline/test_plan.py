@@ -23,7 +23,7 @@ from impasto.methods import METHODS, configure
 from impasto.pipeline import memory
 from impasto.pipeline.plan import Plan, StagePlan
 from impasto.pipeline.stylizer import Stylizer
-from impasto.pipeline.trial import PEAK_STEPS, count_trial
+from impasto.pipeline.trial import GAPS, PEAK_STEPS, count_trial
 from impasto.regions.subject import single_region
 from impasto.studio.history import History
 from impasto.studio.queue import JobQueue
@@ -114,9 +114,29 @@ def test_a_run_that_does_not_fit_is_refused_with_the_size_that_fits() -> None:
     assert impasto.Stylizer("mosaic", size=int(largest) + 64, **settings).plan("woodcut").problem is not None
 
 
+def test_gaps_are_counted_beside_blocks_of_networks_and_not_beside_those_of_a_large_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = single_region(noise(1, 3, 48, 64), [noise(1, 3, 48, 64)])
+    ratios = []
+    for size in (200, 4000):
+        settings = {"backbone": "tiny", "size": size, "steps": 3, "tile": 256, "loss_scales": 1}
+        method, peaks = METHODS["gatys"](configure("gatys", settings)), []
+        for gaps in (1.0, 2.0):
+            monkeypatch.setitem(GAPS, "cpu", gaps)
+            with torch_defaults():
+                counted = count_trial(method, subject, PEAK_STEPS)
+            assert counted is not None
+            peaks.append(counted.peak)
+        ratios.append(peaks[1] / peaks[0])
+    assert ratios[0] == pytest.approx(2, rel=0.01)
+    assert ratios[1] < 1.1
+
+
 def test_a_refusal_names_fewer_pairs_of_l_bfgs_where_they_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     settings: dict[str, Any] = {"backbone": "tiny", "size": 512, "steps": 40, "tile": 0, "loss_scales": 1}
     subject = single_region(noise(1, 3, 48, 64), [noise(1, 3, 48, 64)])
+    monkeypatch.setitem(GAPS, "cpu", 1.0)
     peaks = {}
     for history in (10, 3):
         stylizer = impasto.Stylizer("mosaic", **settings, history=history)
@@ -125,7 +145,7 @@ def test_a_refusal_names_fewer_pairs_of_l_bfgs_where_they_suffice(monkeypatch: p
         assert counted is not None
         peaks[history] = counted.peak
     assert peaks[10] - peaks[3] == pytest.approx(7 * 2 * 3 * 512 * 384 * 4, rel=0.1)
-    free = int((peaks[3] + peaks[10]) / 2 * memory.HEAP["cpu"]) + memory.CODE_MIB * memory.MIB
+    free = (peaks[3] + peaks[10]) // 2 + memory.CODE_MIB * memory.MIB
     monkeypatch.setattr(memory, "free_memory", lambda device: free)
     monkeypatch.setattr(memory, "LARGEST_COST", 2**30)
     with pytest.raises(ValueError, match=r"give --size \d+ or less, or --history 3, or --method micro"):
