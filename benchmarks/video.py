@@ -68,7 +68,7 @@ def _measure(folder: Path, style: str, method: str, options: argparse.Namespace)
     result = stylize_video(
         options.clip, file, outputs["clip"], method, size=options.size, on_frame=clock.lap, **part, **settings
     )
-    speeds = {"clip": clock.per_frame(result.frames)}
+    speeds = {"clip": clock.per_frame(result.frames // result.passes)}
     clip = open_clip(options.clip, **part)
     shape = tuple(result.description["size"])
     content = write_clip(folder / f"input{LOSSLESS}", clip.frames((shape[0], shape[1])), clip)
