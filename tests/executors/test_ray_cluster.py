@@ -97,3 +97,16 @@ def test_a_folder_on_ray_survives_a_killed_worker_and_ctrl_c(tmp_path: Path, mon
     records = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "stopped").glob("*.json")]
     assert "cancelled" in {record["stopped"] for record in records}
     assert len(records) == len(pixels(tmp_path / "stopped")) < 8
+
+
+@pytest.mark.slow
+def test_one_picture_divided_on_ray_has_the_pixels_of_one_process(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra `scale`: pip install impasto[scale]")
+    words = ["stylize", "woodcut", "mosaic", "--backbone", "tiny", "--size", "90", "--steps", "2", "--tile", "48"]
+    words += ["--content-layers", "relu3_1", "--style-layers", "relu1_1", "relu3_1", "--precision", "fp32"]
+    for name, flags in (("one.png", []), ("ray.png", RAY)):
+        command = [sys.executable, "-m", "impasto", *words, "-o", name, *flags]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=TIMEOUT)
+    found = pixels(tmp_path)
+    assert found["ray.png"] == found["one.png"]
