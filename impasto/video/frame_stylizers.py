@@ -23,7 +23,7 @@ from impasto.pipeline.result import Input
 from impasto.pipeline.stylizer import Stylizer
 from impasto.regions.outside import blend_outside
 from impasto.regions.split import region_areas
-from impasto.regions.subject import Anchor, Subject
+from impasto.regions.subject import Anchor, Region, Subject
 from impasto.types import Image, Losses, Step
 from impasto.video.details import restore_details
 from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
@@ -109,6 +109,7 @@ class FrameStylizer(ABC):
         self._stylizer, self._settings, self._colors = stylizer, settings, colors
         self._estimator = FlowEstimator(self.preset)
         self._template: Subject | None = None
+        self._divided: tuple[Content, tuple[Region, ...]] | None = None  # the last frame, and its regions
         self._keyframes = _keyframes(stylizer, settings)
 
     @property
@@ -127,7 +128,11 @@ class FrameStylizer(ABC):
         Args:
             samples: frames that represent it, the first one of the shot and later ones.
         """
-        self._template = self._prepared(samples[0])
+        self._template, self._divided = self._prepared(samples[0]), None
+
+    def has_region(self, content: Content) -> bool:
+        """Return whether a frame has a region that counts. A frame without one is the content: none continues it."""
+        return bool(_counting(self._regions(content)))
 
     @abstractmethod
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
@@ -135,7 +140,7 @@ class FrameStylizer(ABC):
 
         Args:
             content: the frame.
-            earlier: the finished frames of the shot at the distances `gaps`, as far as there are any.
+            earlier: the finished frames of the shot with a region, at the distances `gaps`, as far as there are any.
             values: those of the first frame of the shot that has any; empty up to that frame.
         """
 
@@ -145,7 +150,7 @@ class FrameStylizer(ABC):
         Args:
             content: the frame.
             stylized: the frame of the pass before.
-            earlier: the finished frames of this pass at the distances `gaps`, as far as there are any; at least one.
+            earlier: the finished frames of this pass with a region, at the distances `gaps`; at least one.
             values: those of the first frame of the shot that has a region.
         """
         raise NotImplementedError
@@ -165,15 +170,25 @@ class FrameStylizer(ABC):
 
     def _subject(self, content: Content, mix: Sequence[float] | None = None) -> Subject:
         """Return the subject of a frame, with other weights of the styles if they are given."""
-        assert self._template is not None, "begin_shot comes first"
-        config, image = self._stylizer.config, _image(content.pixels)
-        regions = self._template.regions
-        if content.masks:
-            shape = (image.shape[-2], image.shape[-1])
-            areas = region_areas(config, [_picture(mask) for mask in content.masks], shape, self._colors)
-            regions = tuple(replace(region, mask=area) for region, area in zip(regions, areas, strict=True))
-        subject = replace(self._template, content=prepare_colors(config.color, image, [])[0], regions=regions)
+        regions = self._regions(content)
+        assert self._template is not None
+        image = prepare_colors(self._stylizer.config.color, _image(content.pixels), [])[0]
+        subject = replace(self._template, content=image, regions=regions)
         return subject if mix is None else mixed(subject, mix)
+
+    def _regions(self, content: Content) -> tuple[Region, ...]:
+        """Return the regions of a frame; those of the last frame are kept."""
+        assert self._template is not None, "begin_shot comes first"
+        regions = self._template.regions
+        if not content.masks:
+            return regions
+        if self._divided is None or self._divided[0] is not content:
+            height, width = content.pixels.shape[:2]
+            masks = [_picture(mask) for mask in content.masks]
+            areas = region_areas(self._stylizer.config, masks, (height, width), self._colors)
+            divided = tuple(replace(region, mask=area) for region, area in zip(regions, areas, strict=True))
+            self._divided = (content, divided)
+        return self._divided[1]
 
     def _mix(self, seconds: float) -> list[float] | None:
         """Return the weights of the styles at a time; None without keyframes."""
@@ -244,11 +259,12 @@ class OnePassFrames(FrameStylizer):
 class OptimizedFrames(FrameStylizer):
     """Frames of an optimizing method (after Ruder, Dosovitskiy & Brox, GCPR 2016, arXiv 1604.08610).
 
-    The first frame of a shot that has a region is stylized as an image. Every later one starts from the frame before,
-    moved by the optical flow, and has a term that keeps it close to that where the flow is reliable. Where the frame
-    before does not show a pixel, the start is the content in the colors of the output: from its own colors, a few steps
-    would not get to those of the style. It has the strokes of the moved frame, at whatever position: where the flow
-    fails again and again, as around a fast object, strokes would never develop.
+    The first frame of a shot that has a region is stylized as an image, and so is the first one after frames without a
+    region, unless a long-term frame has one. Every other one starts from the nearest earlier frame, moved by the
+    optical flow, and has a term that keeps it close to that where the flow is reliable. Where the earlier frame does
+    not show a pixel, the start is the content in the colors of the output: from its own colors, a few steps would not
+    get to those of the style. It has the strokes of the moved frame, at whatever position: where the flow fails again
+    and again, as around a fast object, strokes would never develop.
 
     Later passes run backward and forward in turn, with fewer steps, against drift. The frame with which one begins
     stays as it is.
@@ -281,10 +297,10 @@ class OptimizedFrames(FrameStylizer):
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
         whole, image = self._subject(content, self._mix(content.seconds)), _image(content.pixels)
-        if not _visible(whole).regions:
+        if not self.has_region(content):
             return Stylized(content.pixels, content.pixels)
         with self._defaults():
-            if not values:  # the first frame of the shot that has a region
+            if not earlier:
                 stylized, loss = self._optimized(self._stylizer.instance, whole, image)
                 return replace(stylized, values={"loss": loss})
             anchors, shown = self._anchors(content.pixels, earlier, values)
@@ -299,7 +315,7 @@ class OptimizedFrames(FrameStylizer):
         where the flow is reliable.
         """
         whole, image = self._subject(content, self._mix(content.seconds)), _image(content.pixels)
-        if not _visible(whole).regions:
+        if not self.has_region(content):
             return stylized
         with self._defaults():
             anchors, _ = self._anchors(content.pixels, earlier, values)
@@ -312,7 +328,8 @@ class OptimizedFrames(FrameStylizer):
     ) -> tuple[Stylized, float]:
         """Return the best image of a run of a method, and its loss."""
         config = self._stylizer.config
-        subject = replace(_visible(whole), start=start, anchors=tuple(each for each in anchors if each.weight > 0))
+        anchors = tuple(each for each in anchors if each.weight > 0)
+        subject = replace(whole, regions=_counting(whole.regions), start=start, anchors=anchors)
         best = self._best_step(method.resolved(image).run(subject))
         raw = resize(best.image(), (image.shape[-2], image.shape[-1]))
         changes_colors = config.color in ("luminance", "histogram") or config.outside == "keep"
@@ -335,7 +352,7 @@ class OptimizedFrames(FrameStylizer):
     def _anchors(
         self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]
     ) -> tuple[tuple[Anchor, ...], Tensor]:
-        """Return the anchors of a frame, that of the frame before first, and where that shows the pixels of the frame.
+        """Return the anchors of a frame, that of the nearest frame first, and where that shows the pixels of the frame.
 
         A pixel counts in the anchor of the nearest frame only whose flow is reliable there.
         """
@@ -347,7 +364,7 @@ class OptimizedFrames(FrameStylizer):
             moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _as_mask(motion.weight)
             anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
             covered = torch.maximum(covered, mask)
-            if gap == 1:
+            if gap == min(earlier):
                 shown = _as_mask(motion.shown)
         return tuple(anchors), shown
 
@@ -412,9 +429,9 @@ def _keyframes(stylizer: Stylizer, settings: VideoSettings) -> tuple[Keyframe, .
     return parse_keyframes(settings.keyframe, len(stylizer.styles))
 
 
-def _visible(subject: Subject) -> Subject:
-    """Return the subject without the regions that are too small to count."""
-    return replace(subject, regions=tuple(each for each in subject.regions if each.area >= LEAST_AREA))
+def _counting(regions: Sequence[Region]) -> tuple[Region, ...]:
+    """Return the regions without those that are too small to count."""
+    return tuple(each for each in regions if each.area >= LEAST_AREA)
 
 
 def _mean_passes(runs: Sequence[Sequence[Pass]], weights: Sequence[float]) -> list[Pass]:

@@ -20,6 +20,9 @@ from impasto.video.work_folder import StoredFrames, WorkFolder
 BLOCK = 32
 """Frames in memory where a clip is read backward: it is decoded again from its start for each block."""
 
+Contents = deque[np.ndarray | None]
+"""Pixels of the frames before the next one, in the direction of the pass; None for a frame without a region."""
+
 
 @dataclass(frozen=True)
 class FrameReport:
@@ -77,7 +80,7 @@ class ShotWorker:
         """Stylize the frames of a shot in order."""
         frames = self._work.frames(number)
         values: dict[str, Any] = {}
-        contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))  # the last one is the frame before
+        contents = self._no_contents()
         done = frames.first_missing(shot.first, shot.end)
         for index, content in self._contents.between(shot.first, shot.end):
             if index >= done:
@@ -86,46 +89,49 @@ class ShotWorker:
                 yield FrameReport(number, index, stylized.losses)
                 if is_stopped():
                     return
-            if not values and (values := frames.values(index)):
-                contents.clear()  # the frames before have no region, and are not continued
-            contents.append(content.pixels)
+            values = values or frames.values(index)
+            contents.append(self._continued(content))
 
     def _later_pass(self, shot: Shot, number: int, is_stopped: IsStopped) -> Iterator[FrameReport]:
         """Stylize the frames of a shot once more, every second time from the last one to the first one.
 
-        The frame with which a pass begins stays as it is, and so do the frames before the first one with a region.
+        The frame with which a pass begins stays as it is, and so do frames without a region and those that have none
+        with one at the distances `gaps`.
         """
         direction = -1 if number % 2 else 1
         before, frames = (self._work.frames(each) for each in (number - 1, number))
-        begin, values = self._begin(shot)
-        contents: deque[np.ndarray] = deque(maxlen=max(self._frames.gaps))
+        values, contents = self._values(shot), self._no_contents()
         is_missing = False
         for index, content in self._contents.in_direction(shot, direction):
             is_missing = is_missing or index not in frames
-            earlier = self._earlier(index, direction, frames, contents) if index >= begin else {}
             if is_missing:
                 stylized = before.stylized(index)
-                if earlier:
+                if earlier := self._earlier(index, direction, frames, contents):
                     stylized = self._frames.revise(content, stylized, earlier, values)
                 frames.write(index, stylized)
                 yield FrameReport(number, index, stylized.losses)
                 if is_stopped():
                     return
-            if index >= begin:
-                contents.append(content.pixels)
+            contents.append(self._continued(content))
 
-    def _begin(self, shot: Shot) -> tuple[int, dict[str, Any]]:
-        """Return the first frame of a shot that has a region and its values, after the first pass."""
+    def _values(self, shot: Shot) -> dict[str, Any]:
+        """Return the values of the first frame of a shot that has any, after the first pass."""
         frames = self._work.frames(0)
-        found = ((index, values) for index in range(shot.first, shot.end) if (values := frames.values(index)))
-        return next(found, (shot.end, {}))
+        return next((values for index in range(shot.first, shot.end) if (values := frames.values(index))), {})
 
-    def _earlier(self, index: int, direction: int, frames: StoredFrames, contents: deque[np.ndarray]) -> Earlier:
+    def _no_contents(self) -> Contents:
+        return deque(maxlen=max(self._frames.gaps))
+
+    def _continued(self, content: Content) -> np.ndarray | None:
+        """Return the pixels of a frame that later ones continue; None without a region: it is not stylized."""
+        return content.pixels if self._frames.has_region(content) else None
+
+    def _earlier(self, index: int, direction: int, frames: StoredFrames, contents: Contents) -> Earlier:
         """Return the finished frames of the shot and pass that a frame needs."""
         return {
-            gap: EarlierFrame(contents[-gap], partial(frames.read_state, index - direction * gap))
+            gap: EarlierFrame(pixels, partial(frames.read_state, index - direction * gap))
             for gap in self._frames.gaps
-            if gap <= len(contents)
+            if gap <= len(contents) and (pixels := contents[-gap]) is not None
         }
 
 

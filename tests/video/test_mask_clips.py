@@ -116,6 +116,27 @@ def test_frames_are_compared_where_a_region_appears_later_in_the_shot(
 
 
 @pytest.mark.parametrize(
+    ("settings", "seen"),
+    [({}, "wbw"), ({**GATYS, "long_term": (2,)}, "wbw"), ({**GATYS, "passes": 2}, "bwwbw")],
+)
+def test_frames_without_a_region_are_not_continued(tmp_path: Path, settings: dict[str, Any], seen: str) -> None:
+    """They are the content: a region that reappeared had no style, and neither had the frames before in a pass back."""
+    white = mask_frames()[0]
+    mask = lossless(tmp_path / "mask.mkv", [white if each == "w" else white * 0 for each in seen])
+    clip = lossless(tmp_path / "clip.mkv", [FRAMES[0]] * len(seen))
+    output = frames_of(clip, tmp_path / "out.mkv", "mosaic", mask=str(mask), outside="keep", **settings)
+    alone = {**settings, "passes": 1} if settings else {}
+    clip, mask = (
+        lossless(tmp_path / f"{name}1.mkv", [frame]) for name, frame in (("clip", FRAMES[0]), ("mask", white))
+    )
+    first = frames_of(clip, tmp_path / "first.mkv", "mosaic", mask=str(mask), outside="keep", **alone)[0]
+    style = np.abs(first - FRAMES[0])[area(LEFTS[0], 4)].mean()
+    for frame, each in zip(output, seen, strict=True):
+        change = np.abs(frame - FRAMES[0])[area(LEFTS[0], 4)].mean()
+        assert change > 0.85 * style if each == "w" else change == 0
+
+
+@pytest.mark.parametrize(
     ("frames", "options", "text"),
     [
         (mask_frames()[:3], {}, r"mask: 'mask.mkv' has 3 frames, but the clip has 4"),
