@@ -17,9 +17,6 @@ from impasto.video.frame_stylizers import Content, Earlier, EarlierFrame, FrameS
 from impasto.video.shots import Shot
 from impasto.video.work_folder import StoredFrames, WorkFolder
 
-BLOCK = 32
-"""Frames in memory where a clip is read backward: it is decoded again from its start for each block."""
-
 Contents = deque[np.ndarray | None]
 """Pixels of the frames before the next one, in the direction of the pass; None for a frame without a region."""
 
@@ -37,7 +34,8 @@ class FrameReport:
 class ShotWorker:
     """Stylize shots, which do not depend on each other.
 
-    Shots are fastest in the order of the clip, which is then decoded once.
+    Shots are fastest in the order of the clip, which is then decoded once for their samples and once for the frames:
+    for later passes, the frames of a shot are kept in the work folder, because a file is decoded forward only.
 
     Args:
         clip: the clip.
@@ -75,6 +73,8 @@ class ShotWorker:
                 return
             one_pass = self._later_pass if number else self._first_pass
             yield from one_pass(shot, number, is_stopped)
+        if self._work.has_pass(shot, numbers[-1]):
+            self._work.contents.remove(shot)
 
     def _first_pass(self, shot: Shot, number: int, is_stopped: IsStopped) -> Iterator[FrameReport]:
         """Stylize the frames of a shot in order."""
@@ -82,7 +82,7 @@ class ShotWorker:
         values: dict[str, Any] = {}
         contents = self._no_contents()
         done = frames.first_missing(shot.first, shot.end)
-        for index, content in self._contents.between(shot.first, shot.end):
+        for index, content in self._decoded(shot):
             if index >= done:
                 stylized = self._frames.stylize(content, self._earlier(index, 1, frames, contents), values)
                 frames.write(index, stylized)
@@ -102,7 +102,7 @@ class ShotWorker:
         before, frames = (self._work.frames(each) for each in (number - 1, number))
         values, contents = self._values(shot), self._no_contents()
         is_missing = False
-        for index, content in self._contents.in_direction(shot, direction):
+        for index, content in self._kept(shot, direction):
             is_missing = is_missing or index not in frames
             if is_missing:
                 stylized = before.stylized(index)
@@ -113,6 +113,21 @@ class ShotWorker:
                 if is_stopped():
                     return
             contents.append(self._continued(content))
+
+    def _decoded(self, shot: Shot) -> Iterator[tuple[int, Content]]:
+        """Yield the frames of a shot with their indices, and keep them for later passes."""
+        for index, content in self._contents.between(shot.first, shot.end):
+            if self._frames.passes > 1:
+                self._work.contents.write(index, content)
+            yield index, content
+
+    def _kept(self, shot: Shot, direction: int) -> Iterator[tuple[int, Content]]:
+        """Yield the frames of a shot with their indices, forward for 1 and backward for -1."""
+        kept = self._work.contents
+        indices = range(shot.first, shot.end)[::direction]
+        if not all(index in kept for index in indices):
+            deque(self._decoded(shot), maxlen=0)
+        yield from ((index, kept.read(index)) for index in indices)
 
     def _values(self, shot: Shot) -> dict[str, Any]:
         """Return the values of the first frame of a shot that has any, after the first pass."""
@@ -159,11 +174,3 @@ class _Reader:
             self._next += 1
             if self._next > first:
                 yield self._next - 1, content
-
-    def in_direction(self, shot: Shot, direction: int) -> Iterator[tuple[int, Content]]:
-        """Yield the frames of a shot with their indices, forward for 1 and backward for -1."""
-        if direction > 0:
-            yield from self.between(shot.first, shot.end)
-            return
-        for end in range(shot.end, shot.first, -BLOCK):
-            yield from reversed(list(self.between(max(shot.first, end - BLOCK), end)))

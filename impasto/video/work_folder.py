@@ -13,7 +13,7 @@ import numpy as np
 
 from impasto.files import check_shared, reason, write_atomically
 from impasto.video.extra import import_cv2
-from impasto.video.frame_stylizers import Stylized
+from impasto.video.frame_stylizers import Content, Stylized
 from impasto.video.shots import Shot
 
 RUN_FILE = "run.json"
@@ -53,6 +53,11 @@ class WorkFolder:
     def frames(self, number: int) -> StoredFrames:
         """Return the finished frames of a pass, the first one being 0."""
         return StoredFrames(self.path / f"pass-{number + 1}" if number else self.path)
+
+    @property
+    def contents(self) -> KeptContents:
+        """Return the frames of the clip that are kept for later passes."""
+        return KeptContents(self.path / "contents")
 
     def has_pass(self, shot: Shot, number: int) -> bool:
         """Return whether all frames of a shot are finished in a pass, the first one being 0."""
@@ -137,6 +142,49 @@ class StoredFrames:
 
     def _values(self, index: int) -> Path:
         return self._path / f"{index + 1:06d}.json"
+
+
+class KeptContents:
+    """Frames of the clip and of its masks, without loss, for passes that do not read them in the order of the clip.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __contains__(self, index: object) -> bool:
+        return isinstance(index, int) and self._facts(index).exists()
+
+    def write(self, index: int, content: Content) -> None:
+        """Store a frame unless it is stored; `index` is its number, from 0."""
+        if index in self:
+            return
+        self._path.mkdir(exist_ok=True)
+        for number, pixels in enumerate((content.pixels, *content.masks)):
+            write_atomically(self._image(index, number), _encoded(pixels))
+        facts = {"seconds": content.seconds, "masks": len(content.masks)}
+        write_atomically(self._facts(index), json.dumps(facts).encode())
+
+    def read(self, index: int) -> Content:
+        """Return a frame."""
+        facts = json.loads(self._facts(index).read_text("utf-8"))
+        pixels, *masks = (_decoded(self._image(index, number)) for number in range(1 + facts["masks"]))
+        return Content(pixels, facts["seconds"], tuple(masks))
+
+    def remove(self, shot: Shot) -> None:
+        """Delete the frames of a shot."""
+        for pattern in ("*-facts.json", "*.png"):  # a frame without the first file is not stored
+            for file in self._path.glob(pattern):
+                if int(file.name.split("-")[0]) - 1 in shot:
+                    file.unlink(missing_ok=True)
+
+    def _image(self, index: int, number: int) -> Path:
+        return self._path / f"{index + 1:06d}-{number}.png"
+
+    def _facts(self, index: int) -> Path:
+        return self._path / f"{index + 1:06d}-facts.json"
 
 
 def count_frames(path: Path) -> int:

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import signal
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from support import start_forks
 import impasto
 from impasto.images import blur
 from impasto.types import Step
-from impasto.video import open_clip
+from impasto.video import open_clip, shot_worker
 from impasto.video.details import restore_details
-from impasto.video.frame_stylizers import recolored, with_strokes
+from impasto.video.frame_stylizers import Content, recolored, with_strokes
 from impasto.video.motion import FlowEstimator, warp
 
 GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "frame_steps": 5, "loss_scales": 1}
@@ -211,6 +212,36 @@ def test_a_cut_starts_again_and_equal_shots_get_equal_frames(tmp_path: Path) -> 
         frames = stylized(clip, tmp_path / f"{case}.mkv", **CASES[case])
         assert all((a == b).all() for a, b in zip(frames[:3], frames[6:], strict=True))
     assert json.loads((tmp_path / "gatys.json").read_text())["shots"] == 3
+
+
+def test_later_passes_decode_a_clip_no_more_often_than_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass backward decoded it again from its first frame for every block of frames."""
+    first, second = moving_square(3), [255 - frame for frame in moving_square(3)]
+    clip = write_video(tmp_path / "in.mkv", [*first, *second, *first], codec="ffv1", pixels="bgr0")
+    counts, whole = [], {}
+    read = shot_worker.read_contents
+
+    def counted(*arguments: Any) -> Iterator[Content]:
+        for content in read(*arguments):
+            counts[-1] += 1
+            yield content
+
+    monkeypatch.setattr(shot_worker, "read_contents", counted)
+    settings = {**GATYS, "steps": 2, "frame_steps": 2}
+    for passes in (1, 2):
+        counts.append(0)
+        whole[passes] = stylized(clip, tmp_path / f"{passes}.mkv", **settings, passes=passes)
+    assert counts[0] == counts[1] <= 2 * 9
+    call: dict[str, Any] = {"clip": clip, "style": "woodcut", "output": tmp_path / "out.mkv", "size": 96, **settings}
+    impasto.stylize_video(**call, passes=2, on_frame=lambda step: step.index < 10)  # in a pass back of the second shot
+    contents = tmp_path / "out.mkv.work" / "contents"
+    kept = sorted(file.name for file in contents.glob("*.json"))
+    assert kept == [f"00000{number}-facts.json" for number in (4, 5, 6)]
+    (contents / kept[1]).unlink()  # a run of which no frame is kept decodes the shot again
+    impasto.stylize_video(**call, passes=2)
+    assert all((a == b).all() for a, b in zip(pixels_of(tmp_path / "out.mkv"), whole[2], strict=True))
 
 
 @pytest.mark.parametrize("case", ["micro", "three passes, long term and luminance"])
