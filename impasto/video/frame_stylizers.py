@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.color.transfer import prepare_colors, restore_colors
+from impasto.config import settings_of
 from impasto.devices import pick_device, torch_defaults
 from impasto.images import Picture, blur, quantize, resize
 from impasto.methods import METHODS, Method, configure
@@ -104,8 +105,16 @@ class FrameStylizer(ABC):
     """Number of passes over each shot, forward and backward in turn."""
     preset: Preset = "medium"
     """Exactness of the optical flow."""
+    unused: tuple[str, ...] = ()
+    """Settings of the clip that are for methods of the other kind."""
+    kind: str
+    """What the methods do, as a message names it."""
 
     def __init__(self, stylizer: Stylizer, settings: VideoSettings, colors: np.ndarray | None = None) -> None:
+        given, defaults = settings_of(settings), settings_of(VideoSettings())
+        for name in self.unused:
+            if given[name] != defaults[name]:
+                raise ValueError(f"{name}: {stylizer.method} {self.kind} and does not use it; leave it out")
         self._stylizer, self._settings, self._colors = stylizer, settings, colors
         self._estimator = FlowEstimator(self.preset)
         self._template: Subject | None = None
@@ -211,6 +220,8 @@ class OnePassFrames(FrameStylizer):
 
     samples = 16
     preset = "fast"
+    unused = ("temporal_weight", "frame_steps", "long_term", "passes")
+    kind = "stylizes a frame in one pass"
 
     def begin_shot(self, samples: Sequence[Content]) -> None:
         """Compute the codes and the means of the shot: the mean over the samples."""
@@ -280,6 +291,9 @@ class OptimizedFrames(FrameStylizer):
         on_iteration: called with every step.
         colors: as for `FrameStylizer`.
     """
+
+    unused = ("blend",)
+    kind = "optimizes each frame"
 
     def __init__(
         self,
@@ -401,7 +415,8 @@ def frame_stylizer(
         colors: as for `FrameStylizer`.
 
     Raises:
-        ValueError: in one line, for settings and styles that are wrong.
+        ValueError: in one line, for settings and styles that are wrong, and for a setting of the clip that the method
+            would ignore.
     """
     size, sizes = max(shape), method_settings.get("sizes")
     ending = {"sizes": (*sizes[:-1], size)} if sizes else {}

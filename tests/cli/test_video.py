@@ -87,6 +87,7 @@ def test_a_mistake_gives_one_line(folder: Path, capsys: pytest.CaptureFixture[st
         "it is empty": ["empty.mp4", "woodcut", "-o", "out.mp4"],
         "is an input and would be overwritten": ["in.mp4", "woodcut", "-o", "in.mp4"],
         "--blend: input should be": ["in.mp4", "woodcut", "-o", "out.mp4", "--blend", "2"],
+        "--passes: micro": ["in.mp4", "woodcut", "-o", "out.mp4", "--passes", "3"],
         "unknown flag --flow": ["in.mp4", "woodcut", "-o", "out.mp4", "--flow"],
         "choose .mp4": ["in.mp4", "woodcut", "-o", "out.png"],
         "absent.jpg": ["in.mp4", "absent.jpg", "-o", "out.mp4"],

@@ -341,6 +341,11 @@ def test_frames_of_other_settings_are_not_lost(window: Path, tmp_path: Path) -> 
         ({"output": "out.avi"}, "its suffix is not that of a clip"),
         ({"size": 12}, "size: frames of 12x8 pixels are too small"),
         ({"sizes": [3]}, "has no setting 'sizes'"),
+        ({"passes": 3}, "passes: micro stylizes a frame in one pass and does not use it; leave it out"),
+        ({"temporal_weight": 2}, "temporal_weight: micro stylizes a frame in one pass"),
+        ({"long_term": [10]}, "long_term: micro stylizes a frame in one pass"),
+        ({"frame_steps": 5, "method": "adain"}, "frame_steps: adain stylizes a frame in one pass"),
+        ({**GATYS, "blend": 0}, "blend: gatys optimizes each frame and does not use it"),
         ({"start": 100}, "start: 100 s is not before the end of .*, which has 0.2 s"),
     ],
 )
