@@ -211,7 +211,9 @@ def _encoded(pixels: np.ndarray) -> bytes:
 
 def _decoded(file: Path) -> np.ndarray:
     cv2 = import_cv2()
-    pixels = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+    data = np.fromfile(file, np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
-        raise ValueError(f"{str(file)!r} is corrupt; remove it and the frames after it")
+        files = str(file.with_name(f"{file.stem.split('-')[0]}*"))
+        raise ValueError(f"{str(file)!r} is corrupt; remove the files {files!r}; the same command computes them again")
     return np.ascontiguousarray(pixels[..., ::-1])

@@ -179,6 +179,29 @@ def test_a_run_that_is_stopped_at_any_frame_continues_to_the_same_output(
     assert {path.name for path in tmp_path.iterdir()} == set(files)
 
 
+@pytest.mark.parametrize(
+    ("corrupt", "data"), [("000002.png", b"x"), ("pass-2/000003-state.png", b""), ("contents/000002-0.png", b"x")]
+)
+def test_a_corrupt_frame_is_computed_again_after_its_files_are_removed(
+    window: Path, tmp_path: Path, corrupt: str, data: bytes
+) -> None:
+    """The advice was to remove the frames after it, which in a pass backward do not depend on it."""
+    case = {**CASES["three passes, long term and luminance"], "passes": 2, "steps": 2, "frame_steps": 2}
+    whole = stylized(window, tmp_path / "whole.mkv", **case)
+    call: dict[str, Any] = {"clip": window, "style": "woodcut", "output": tmp_path / "out.mkv", "size": 96, **case}
+    impasto.stylize_video(**call, on_frame=lambda step: step.index < 8)  # in the pass backward, after frame 3
+    file = tmp_path / "out.mkv.work" / corrupt
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="is corrupt; remove the files") as error:
+        impasto.stylize_video(**call)
+    pattern = Path(str(error.value).split("'")[3])
+    assert pattern.parent == file.parent
+    for each in file.parent.glob(pattern.name):
+        each.unlink()
+    impasto.stylize_video(**call)
+    assert all((a == b).all() for a, b in zip(pixels_of(tmp_path / "out.mkv"), whole, strict=True))
+
+
 @pytest.mark.parametrize("calls", [0, 3, 7, 10])
 def test_a_stop_before_the_first_frame_ends_the_run(window: Path, tmp_path: Path, calls: int) -> None:
     """A stop while the 5 frames of the clip, or those of its mask, are read, and before the first shot."""
