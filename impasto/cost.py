@@ -6,6 +6,7 @@ therefore includes every network, loss, optimizer and tile as it is, and none of
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections import Counter
@@ -52,7 +53,7 @@ def one_of_each(parts: Sequence[T], kind: Callable[[T], Hashable]) -> Iterator[T
             yield part
         elif times:
             repetitions[kind(part)] = 0
-            with counters[0].part(times):
+            with counters[0].part(times, len(parts)):
                 yield part
 
 
@@ -65,6 +66,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         inputs: tensors without values that exist before.
         block_memory: returns the memory that a block of a number of bytes takes when it is requested now.
+        parallel: number of the parts of `one_of_each` that are computed at a time.
 
     Raises:
         NotImplementedError, RuntimeError: in the context, for an operation that needs values.
@@ -76,9 +78,11 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     (240000, 600004)
     """
 
-    def __init__(self, inputs: Iterable[Tensor], block_memory: Callable[[int], int] = int) -> None:
+    def __init__(
+        self, inputs: Iterable[Tensor], block_memory: Callable[[int], int] = int, *, parallel: int = 1
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._block_memory = block_memory
+        self._block_memory, self._parallel = block_memory, parallel
         self.peak = 0
         """Largest memory of the tensors at any moment, in bytes, without the inputs."""
         self.traffic = 0
@@ -87,8 +91,9 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Largest memory that one of the parts of `one_of_each` takes besides the tensors before it, in bytes."""
         self.peak_between_parts = 0
         """Largest memory of the tensors at any moment outside of these parts, in bytes."""
-        self.part_traffic = 0
-        """Bytes that these parts read and write."""
+        self.most_parts = 0
+        """Largest number of parts of one computation; 0 where there are none."""
+        self._saved_traffic = 0.0
         self._used = 0
         self._before_part: int | None = None
         self._storages: dict[int, weakref.ref[Any]] = {}
@@ -131,19 +136,26 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.part_peak = max(self.part_peak, self._used - self._before_part)
         return result
 
+    @property
+    def elapsed_traffic(self) -> float:
+        """The traffic, with that of parts which are computed at a time counted once: proportional to the time."""
+        return self.traffic - self._saved_traffic
+
     @contextmanager
-    def part(self, times: int) -> Iterator[None]:
+    def part(self, times: int, parts: int) -> Iterator[None]:
         """Count the operations in the block as those of one of several equal parts.
 
         Args:
-            times: number of parts, whose traffic is counted.
+            times: number of equal parts, whose traffic is counted.
+            parts: number of all parts of the computation.
         """
+        self.most_parts = max(self.most_parts, parts)
         before, self._before_part = self.traffic, self._used
         yield
         self._before_part = None
         traffic = times * (self.traffic - before)
         self.traffic = before + traffic
-        self.part_traffic += traffic
+        self._saved_traffic += traffic * (1 - math.ceil(parts / self._parallel) / parts)
 
     def _run(self, func: Any, args: Any, kwargs: dict[str, Any], tensors: list[Tensor], leaves: list[Any]) -> Any:
         """Return the result of an operation; without values where one of its tensors has none."""

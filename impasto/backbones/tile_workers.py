@@ -31,7 +31,7 @@ class TileWorkers:
 
     Args:
         executor: where they run.
-        count: their number.
+        count: their largest number: no more are started than there are tiles.
     """
 
     def __init__(self, executor: Executor, count: int) -> None:
@@ -39,6 +39,11 @@ class TileWorkers:
         self._load: LoadNetworks
         self._started: Workers | None = None
         self._stack = ExitStack()
+
+    @property
+    def local_count(self) -> int:
+        """Number of the workers that share the memory of this machine."""
+        return self.count if self.executor.is_local else 0
 
     def __enter__(self) -> Self:
         return self

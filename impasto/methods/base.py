@@ -136,6 +136,11 @@ class Method(ABC):
             "folder of images"
         )
 
+    @property
+    def local_workers(self) -> int:
+        """Largest number of the workers that share the memory of this machine."""
+        return 0 if self.workers is None else self.workers.local_count
+
     def schedule(self, subject: Subject) -> Schedule:
         """Return the stages of a run; those of a single pass are one with one step."""
         return Schedule((Stage(self.final_shape(self.config, subject.content), 1, lr=0, tolerance=0),))

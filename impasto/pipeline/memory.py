@@ -13,7 +13,7 @@ from impasto.devices import free_memory, memory_in_use_mib, pick_device
 from impasto.images import fit
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward
-from impasto.pipeline.trial import GAPS, PEAK_STEPS, count_trial, with_size
+from impasto.pipeline.trial import GAPS, PEAK_STEPS, WORKER_MEMORY, CountedTrial, count_trial, with_size
 from impasto.regions.subject import Subject
 
 CODE_MIB = 100
@@ -87,11 +87,11 @@ def check_memory(name: str, method: Method, subject: Subject, loaded: int = 0) -
     if memory.largest() >= _largest_cost(method, subject):
         return
     counted = count_trial(method, subject, PEAK_STEPS)
-    if counted is not None and (problem := memory_problem(name, method, subject, memory, counted.peak)):
+    if counted is not None and (problem := memory_problem(name, method, subject, memory, counted)):
         raise ValueError(problem)
 
 
-def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, tensors: int) -> str | None:
+def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, counted: CountedTrial) -> str | None:
     """Return in one line why a run does not fit and what would; None if it fits.
 
     Args:
@@ -99,22 +99,23 @@ def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, 
         method: the method with its settings.
         subject: images and masks at their own sizes.
         memory: memory before the run.
-        tensors: bytes of the tensors of the run and of the gaps between them.
+        counted: what was counted for the run.
     """
-    if memory.available is None or tensors <= memory.largest():
+    if memory.available is None or counted.peak <= memory.largest():
         return None
     height, width = method.final_shape(method.config, subject.content)
-    needed = f"{width}x{height} pixels with {name} need {gib(memory.peak(tensors))} of memory"
-    remedies = _remedies(name, method, subject, memory.largest(), tensors)
+    needed = f"{width}x{height} pixels with {name} need {gib(memory.peak(counted.peak))} of memory"
+    remedies = _remedies(name, method, subject, memory.largest(), counted)
     return f"{needed}, and {gib(memory.available)} are available; {', or '.join(remedies) or 'free some memory'}"
 
 
-def _remedies(name: str, method: Method, subject: Subject, limit: float, needed: int) -> list[str]:
+def _remedies(name: str, method: Method, subject: Subject, limit: float, run: CountedTrial) -> list[str]:
     """Return what would fit into `limit` bytes of tensors."""
     config = method.config
-    size, found = max(method.final_shape(config, subject.content)), []
+    size, needed = max(method.final_shape(config, subject.content)), run.peak
+    found = [f"give --workers {workers} or less"] if (workers := run.workers_within(limit)) else []
     others = [(flag, method.with_config(replace(config, **changed))) for flag, changed in _savings(config)]
-    if name != "micro":
+    if name != "micro" and method.workers is None:  # it computes an image in one process
         micro = METHODS["micro"](configure("micro", {"size": size, "device": config.device}))
         others.append(("--method micro, which computes in tiles", micro))
     while size >= SIZE_STEP and limit > 0:
@@ -151,8 +152,9 @@ def _largest_cost(method: Method, subject: Subject) -> int:
         side = max(1, round(max(shape) * config.style_scale * region.style_scale))
         shapes += [fit((style.image.shape[-2], style.image.shape[-1]), side) for style in region.styles]
     per_pixel = LARGEST_ONE_PASS_COST if isinstance(method, FeedForward) else LARGEST_COST
-    gaps = GAPS[pick_device(config.device).type]
-    return int(gaps * per_pixel) * sum(height * width for height, width in shapes)
+    gaps, workers = GAPS[pick_device(config.device).type], method.local_workers
+    tensors = int(gaps * per_pixel) * sum(height * width for height, width in shapes)
+    return (1 + workers) * tensors + workers * WORKER_MEMORY  # no tile needs more than the whole image
 
 
 def gib(mib: float) -> str:

@@ -125,7 +125,7 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
     device = pick_device(method.config.device)
     memory = Memory.of(device)
     counted = count_trial(method, subject, PEAK_STEPS)
-    problem = None if counted is None else memory_problem(name, method, subject, memory, counted.peak)
+    problem = None if counted is None else memory_problem(name, method, subject, memory, counted)
     height, width = method.final_shape(method.config, subject.content)
     images = sum(each.numel() * each.element_size() for each in images_of(subject))
     return Plan(

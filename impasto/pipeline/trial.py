@@ -47,7 +47,20 @@ class CountedTrial:
     peak: int
     """Largest memory of the tensors at any moment in bytes, with the gaps between them and that of local workers."""
     stages: list[StageCost]
-    """Memory traffic of each stage; that of tiles is divided by the number of workers that compute at a time."""
+    """Memory traffic of each stage; that of tiles which are computed at a time counts once."""
+    local_workers: int = 0
+    """Number of workers on this machine that compute tiles: no more than there are tiles."""
+    worker_peak: int = 0
+    """Memory of each of them in bytes."""
+    single_peak: int = 0
+    """The peak in bytes if this process computed the tiles."""
+
+    def workers_within(self, limit: float) -> int:
+        """Return how many processes would fit into a number of bytes; 0 where fewer of them would not help."""
+        if self.local_workers < 2:
+            return 0
+        fits = int((limit - self.peak) // self.worker_peak) + self.local_workers
+        return fits if fits > 1 else int(self.single_peak <= limit)
 
 
 def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | None:
@@ -63,17 +76,22 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     """
     counted = type(method)(method.config)  # without workers; its networks keep what depends on tensors without values
     subject = subject.mapped(without_values)
-    counter = CostCounter(images_of(subject), partial(_block_memory, pick_device(method.config.device).type))
+    capacity = capacity_of(method)
+    counter = CostCounter(
+        images_of(subject),
+        partial(_block_memory, pick_device(method.config.device).type),
+        parallel=1 if capacity is None else capacity.parallel,
+    )
     try:
         # To save the output of a single pass takes about as much as the gaps beside its large blocks would.
         with counter, large_blocks(kept=isinstance(method, FeedForward)):
-            stages = stage_costs(counted.trial(subject, steps), partial(_elapsed_traffic, counter, capacity_of(method)))
+            stages = stage_costs(counted.trial(subject, steps), lambda: counter.elapsed_traffic)
     except (NotImplementedError, RuntimeError, TypeError):
         return None
-    if method.workers is None:
+    if method.workers is None or not counter.most_parts:
         return CountedTrial(counter.peak, stages)
-    count = method.workers.count if method.workers.executor.is_local else 0
-    return CountedTrial(counter.peak_between_parts + count * (WORKER_MEMORY + counter.part_peak), stages)
+    count, each = min(method.local_workers, counter.most_parts), WORKER_MEMORY + counter.part_peak
+    return CountedTrial(counter.peak_between_parts + count * each, stages, count, each, counter.peak)
 
 
 def _block_memory(device: str, size: int) -> int:
@@ -86,11 +104,6 @@ def capacity_of(method: Method) -> Capacity | None:
     if method.workers is None:
         return None
     return method.workers.executor.capacity(method.workers.count, pick_device(method.config.device).type)
-
-
-def _elapsed_traffic(counter: CostCounter, capacity: Capacity | None) -> float:
-    parallel = 1 if capacity is None else capacity.parallel
-    return counter.traffic - counter.part_traffic * (1 - 1 / parallel)
 
 
 def stage_costs(steps: Iterator[Step], clock: Callable[[], float]) -> list[StageCost]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from impasto.backbones.tiling import LayerStatistic
 from impasto.cli import main
 from impasto.executors import LocalProcesses
 from impasto.images import load_image
-from impasto.methods import METHODS, configure
+from impasto.methods import METHODS, Method, configure
 from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, style_losses
 from impasto.optim.descent import evaluate
-from impasto.pipeline.trial import WORKER_MEMORY, count_trial
+from impasto.pipeline import memory
+from impasto.pipeline.trial import WORKER_MEMORY, CountedTrial, count_trial
 from impasto.regions.subject import Region, Style, Subject
 
 SHAPE = (61, 74)
@@ -117,15 +119,41 @@ def test_the_command_with_workers_writes_the_pixels_of_one_process(
     assert "memory" in capsys.readouterr().out
 
 
-def test_the_plan_counts_the_memory_of_the_workers_and_divides_the_time_of_the_tiles(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("impasto.executors.processes.available_cores", lambda: 4)
-    settings = {"backbone": "tiny", "size": 200, "steps": 2, "tile": 96, "loss_scales": 1}
-    method, whole = METHODS["gatys"](configure("gatys", settings)), subject()
-    one = count_trial(method, whole, 2)
-    two = count_trial(method.in_workers(TileWorkers(LocalProcesses(), 2)), whole, 2)
-    assert one is not None
-    assert two is not None
+def test_the_plan_counts_the_memory_of_the_workers_and_divides_the_time_of_the_tiles() -> None:
+    one, two = counted(), counted(2)
     assert 0.8 * one.peak < two.peak - 2 * WORKER_MEMORY < 2.5 * one.peak
     assert two.stages[0].step < 0.6 * one.stages[0].step
+
+
+def in_workers(workers: int, **settings: Any) -> Method:
+    settings = {"backbone": "tiny", "size": 200, "steps": 2, "tile": 96, "loss_scales": 1, **settings}
+    method = METHODS["gatys"](configure("gatys", settings))
+    return method.in_workers(TileWorkers(LocalProcesses(), workers)) if workers > 1 else method
+
+
+@cache
+def counted(workers: int = 1, **settings: Any) -> CountedTrial:
+    with pytest.MonkeyPatch.context() as many_cores:
+        many_cores.setattr("impasto.executors.processes.available_cores", lambda: 64)
+        found = count_trial(in_workers(workers, **settings), subject(), 2)
+    assert found is not None
+    return found
+
+
+def test_the_plan_counts_no_more_workers_than_there_are_tiles() -> None:
+    assert counted(64).local_workers == 6
+    assert counted(64) == counted(6)
+    assert counted(3).stages == counted(4).stages  # twice three tiles at a time, or four and two
+    assert counted(6).stages[0].step < counted(4).stages[0].step < counted(2).stages[0].step
+    assert counted(64, size=64) == counted(size=64)  # one tile, which no worker computes
+
+
+def test_workers_that_do_not_fit_are_refused_with_the_number_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    four, two, one = counted(4), counted(2), counted()
+    assert [four.workers_within(limit) for limit in (two.peak, two.peak - 1, one.peak, one.peak - 1)] == [2, 1, 1, 0]
+    free = (two.peak + four.worker_peak // 2) + memory.CODE_MIB * memory.MIB
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    with pytest.raises(ValueError, match=r"^200x165 pixels with gatys need .*; give --workers 2 or less") as caught:
+        memory.check_memory("gatys", in_workers(4), subject())
+    assert "micro" not in str(caught.value)
+    memory.check_memory("gatys", in_workers(2), subject())
