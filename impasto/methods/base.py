@@ -141,6 +141,14 @@ class Method(ABC):
         """Largest number of the workers that share the memory of this machine."""
         return 0 if self.workers is None else self.workers.local_count
 
+    def is_tiled(self, content: Image) -> bool:
+        """Return whether the output is larger than one tile.
+
+        Args:
+            content: content image `(1, 3, H, W)` at its own size.
+        """
+        return False
+
     def schedule(self, subject: Subject) -> Schedule:
         """Return the stages of a run; those of a single pass are one with one step."""
         return Schedule((Stage(self.final_shape(self.config, subject.content), 1, lr=0, tolerance=0),))

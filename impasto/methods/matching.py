@@ -102,6 +102,10 @@ class Matching(PixelMethod):
         tile = chosen_tile(self.networks, shape, 0 if self.workers is None else self.workers.count)
         return self.with_config(replace(self.config, tile=max(tile, self._smallest_tile()) if tile else 0))
 
+    def is_tiled(self, content: Image) -> bool:
+        """Return whether the output is larger than one tile."""
+        return 0 < (self.config.tile or 0) < max(self.final_shape(self.config, content))
+
     def _smallest_tile(self) -> int:
         """Return the side of tiles that are as large as their margins, in pixels."""
         sides = []

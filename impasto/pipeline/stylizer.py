@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -214,7 +215,7 @@ class Stylizer:
             picture, entry = open_input("content", content, self.max_pixels)
             with self._explained(picture, entry), self._in_workers(workers) as method:
                 subject, _ = self.prepare(picture)
-                return plan_run(self.method, method.resolved(picture.image), subject)
+                return plan_run(self.method, self._resolved(method, picture, None), subject)
 
     @contextmanager
     def _in_workers(self, options: WorkerOptions) -> Iterator[Method]:
@@ -289,10 +290,18 @@ class Stylizer:
     def _resolved(self, method: Method, picture: Picture, interrupted: Interrupted | None) -> Method:
         """Return the method with a value for each setting, that of the interrupted run if there is one."""
         if interrupted is None:
-            return method.resolved(picture.image)
-        given = settings_of(self.config)
-        resolved = {name: value for name, value in interrupted.settings.items() if value != given[name]}
-        return method.with_config(replace(self.config, **resolved))
+            found = method.resolved(picture.image)
+        else:
+            given = settings_of(self.config)
+            resolved = {name: value for name, value in interrupted.settings.items() if value != given[name]}
+            found = method.with_config(replace(self.config, **resolved))
+        if found.workers is not None and not found.is_tiled(picture.image):
+            height, width = found.final_shape(found.config, picture.image)
+            run = "the interrupted run" if interrupted else "the run"
+            warnings.warn(
+                f"workers: {run} computes {width}x{height} pixels without tiles, in one process", stacklevel=2
+            )
+        return found
 
     def _identity(self, inputs: Sequence[Input]) -> dict[str, Any]:
         """Return what must be the same for a run to continue from a checkpoint, as JSON values."""

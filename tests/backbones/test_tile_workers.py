@@ -119,6 +119,18 @@ def test_the_command_with_workers_writes_the_pixels_of_one_process(
     assert "memory" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("tile", ["auto", "1024"])
+def test_an_image_that_is_one_tile_is_computed_in_one_process_and_a_line_says_so(
+    tile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = multiprocessing.active_children()
+    words = ["stylize", "woodcut", "mosaic", "--backbone", "tiny", "--size", "64", "--steps", "2", "--tile", tile]
+    assert main([*words, "--workers", "2", "-o", str(tmp_path / "out.png")]) == 0
+    assert "workers: the run computes 64x51 pixels without tiles, in one process\n" in capsys.readouterr().err
+    assert multiprocessing.active_children() == before
+
+
 def test_the_plan_counts_the_memory_of_the_workers_and_divides_the_time_of_the_tiles() -> None:
     one, two = counted(), counted(2)
     assert 0.8 * one.peak < two.peak - 2 * WORKER_MEMORY < 2.5 * one.peak

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import re
 import signal
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import TIMEOUT, ForkedProcess
+from support import TIMEOUT, ForkedProcess, start_forks
 
 import impasto
 from impasto.cli import main
@@ -60,7 +61,9 @@ def at_every_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def stylize(method: str = "gatys", **settings: Any) -> impasto.Result:
     names = METHODS[method].Config.__dataclass_fields__
     given = {"backbone": "tiny", **SETTINGS, "positions": 16, **settings}
-    used = {name: value for name, value in given.items() if name in names or name in ("on_step", "checkpoint")}
+    used = {
+        name: value for name, value in given.items() if name in names or name in ("on_step", "checkpoint", "workers")
+    }
     return impasto.stylize("woodcut", "mosaic", method, **used)
 
 
@@ -122,6 +125,37 @@ def test_a_run_continues_with_the_tiles_that_it_began_with(monkeypatch: pytest.M
         little_memory.setattr("impasto.methods.optimizing.SMALLEST_TILE", 24)
         interrupted_at(7, **layers)
     check_equal(stylize(checkpoint=FILE, **layers), stylize(tile=24, **layers))
+
+
+def test_a_run_without_tiles_continues_in_one_process_and_says_so() -> None:
+    interrupted_at(7)
+    problem = "^workers: the interrupted run computes 32x25 pixels without tiles, in one process$"
+    with pytest.warns(UserWarning, match=problem):
+        found = stylize(checkpoint=FILE, workers=2)
+    check_equal(found, stylize())
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as each of the workers does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_continues_with_workers() -> None:
+    tiles: dict[str, Any] = {"tile": 24, "style_layers": ["relu1_1"], "content_layers": ["relu2_1"]}
+    processes: set[int] = set()
+    interrupted_at(7, **tiles)
+    start_forks()
+
+    def count(step: Step) -> None:
+        processes.add(len(multiprocessing.active_children()))
+
+    check_equal(stylize(checkpoint=FILE, workers=2, on_step=count, **tiles), stylize(**tiles))
+    assert processes == {2}
 
 
 def test_a_run_that_continues_is_refused_where_the_memory_no_longer_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
