@@ -24,16 +24,16 @@ def keep_outside(steps: Iterator[Step], subject: Subject, content: Image) -> Ite
         subject: content and regions.
         content: content image in its own colors, `(1, 3, H, W)` of any size.
     """
-    blended = functools.partial(_blend, content, _cover(subject))
+    blended = functools.partial(_blend, content, cover_of(subject))
     return map(functools.partial(_with_blended_image, blended), steps)
 
 
 def blend_outside(image: Image, subject: Subject, content: Image) -> Image:
     """Return an image `(1, 3, H, W)` with the content image outside the regions; arguments as for `keep_outside`."""
-    return _blend(content, _cover(subject), lambda: image)
+    return _blend(content, cover_of(subject), lambda: image)
 
 
-def _cover(subject: Subject) -> Tensor:
+def cover_of(subject: Subject) -> Tensor:
     """Return the sum of the masks of the regions, `(1, 1, H, W)`, at most 1."""
     masks = [region.mask for region in subject.regions if region.mask is not None]
     return functools.reduce(torch.add, masks).clamp(max=1)

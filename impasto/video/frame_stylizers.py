@@ -22,7 +22,7 @@ from impasto.methods.feed_forward import FeedForward, Pass, Passes
 from impasto.optim.schedule import PixelConfig
 from impasto.pipeline.result import Input
 from impasto.pipeline.stylizer import Stylizer
-from impasto.regions.outside import blend_outside
+from impasto.regions.outside import blend_outside, cover_of
 from impasto.regions.split import region_areas
 from impasto.regions.subject import Anchor, Region, Subject
 from impasto.types import Image, Losses, Step
@@ -77,6 +77,8 @@ class EarlierFrame:
 
     content: np.ndarray
     """`(H, W, 3)`, uint8."""
+    cover: np.ndarray | None
+    """Where other frames may continue it, `(H, W)` in [0, 1], float32; None: everywhere."""
     continued: Callable[[], np.ndarray]
     """Returns the image that the next frames continue, `(H, W, 3)`, uint8."""
 
@@ -143,6 +145,10 @@ class FrameStylizer(ABC):
         """Return whether a frame has a region that counts. A frame without one is the content: none continues it."""
         return bool(_counting(self._regions(content)))
 
+    def cover(self, content: Content) -> np.ndarray | None:
+        """Return where later frames may continue a frame, `(H, W)` in [0, 1], float32; None: everywhere."""
+        return None
+
     @abstractmethod
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame.
@@ -164,9 +170,13 @@ class FrameStylizer(ABC):
         """
         raise NotImplementedError
 
-    def _motion(self, content: np.ndarray, earlier: np.ndarray) -> Motion:
-        """Return the motion from a frame to an earlier one, where both show the same."""
-        return matched(self._estimator.motion(content, earlier), content, earlier)
+    def _motion(self, content: np.ndarray, earlier: EarlierFrame) -> Motion:
+        """Return the motion from a frame to an earlier one, where both show the same and that one is continued."""
+        motion = matched(self._estimator.motion(content, earlier.content), content, earlier.content)
+        if earlier.cover is None:
+            return motion
+        cover = warp(earlier.cover, motion.flow)
+        return replace(motion, weight=motion.weight * cover, shown=motion.shown * cover)
 
     def _defaults(self) -> AbstractContextManager[None]:
         """Return the context of a computation: seed, and default settings of PyTorch."""
@@ -235,13 +245,21 @@ class OnePassFrames(FrameStylizer):
         mixes = [[float(i == k) for i in range(count)] for k in range(count)] if self._keyframes else [None]
         self._passes = [self._recorded(samples, mix) for mix in mixes]
 
+    def cover(self, content: Content) -> np.ndarray | None:
+        """Return the cover of the regions where the rest of a frame is the content; as for `FrameStylizer.cover`."""
+        if self._stylizer.config.outside != "keep":
+            return None
+        height, width = content.pixels.shape[:2]
+        cover: np.ndarray = resize(cover_of(self._subject(content)), (height, width))[0, 0].numpy()
+        return cover
+
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
         image, subject = _image(content.pixels), self._subject(content)
         passes = _mean_passes(self._passes, self._mix(content.seconds) or [1.0])
         stylized = self._colored(self._run(subject, Passes(passes)), image)
         if 1 in earlier and self._settings.blend > 0:
-            motion = self._motion(content.pixels, earlier[1].content)
+            motion = self._motion(content.pixels, earlier[1])
             before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
             blended = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
             stylized = _with_details(blended, stylized)
@@ -374,7 +392,7 @@ class OptimizedFrames(FrameStylizer):
         anchors: list[Anchor] = []
         covered = torch.zeros(1, 1, *content.shape[:2])
         for gap in sorted(earlier):
-            motion = self._motion(content, earlier[gap].content)
+            motion = self._motion(content, earlier[gap])
             moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _as_mask(motion.weight)
             anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
             covered = torch.maximum(covered, mask)

@@ -17,8 +17,9 @@ from impasto.video.frame_stylizers import Content, Earlier, EarlierFrame, FrameS
 from impasto.video.shots import Shot
 from impasto.video.work_folder import StoredFrames, WorkFolder
 
-Contents = deque[np.ndarray | None]
-"""Pixels of the frames before the next one, in the direction of the pass; None for a frame without a region."""
+Contents = deque[tuple[np.ndarray, np.ndarray | None] | None]
+"""Pixels of the frames before the next one, in the direction of the pass, and where they are continued; None for a
+frame without a region."""
 
 
 @dataclass(frozen=True)
@@ -137,16 +138,16 @@ class ShotWorker:
     def _no_contents(self) -> Contents:
         return deque(maxlen=max(self._frames.gaps))
 
-    def _continued(self, content: Content) -> np.ndarray | None:
-        """Return the pixels of a frame that later ones continue; None without a region: it is not stylized."""
-        return content.pixels if self._frames.has_region(content) else None
+    def _continued(self, content: Content) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Return an element of `Contents`."""
+        return (content.pixels, self._frames.cover(content)) if self._frames.has_region(content) else None
 
     def _earlier(self, index: int, direction: int, frames: StoredFrames, contents: Contents) -> Earlier:
         """Return the finished frames of the shot and pass that a frame needs."""
         return {
-            gap: EarlierFrame(pixels, partial(frames.read_state, index - direction * gap))
+            gap: EarlierFrame(*before, partial(frames.read_state, index - direction * gap))
             for gap in self._frames.gaps
-            if gap <= len(contents) and (pixels := contents[-gap]) is not None
+            if gap <= len(contents) and (before := contents[-gap]) is not None
         }
 
 

@@ -115,6 +115,18 @@ def test_frames_are_compared_where_a_region_appears_later_in_the_shot(
     assert (first == FRAMES[0]).all()
 
 
+def test_what_a_region_newly_covers_is_not_blended_with_the_content(tmp_path: Path) -> None:
+    """Outside the region, the frame before is the content: the style appeared over several frames only."""
+    changes = []
+    for first in (0, 1):  # the region moves, or is new
+        name = f"{first}.mkv"
+        clip = lossless(tmp_path / f"clip{name}", FRAMES[:1] * (2 - first))
+        mask = lossless(tmp_path / f"mask{name}", mask_frames()[first:2])
+        output = frames_of(clip, tmp_path / name, "mosaic", mask=str(mask), outside="keep")
+        changes.append(np.abs(output[-1] - FRAMES[0])[12:52, LEFTS[0] + WIDTH + 4 : LEFTS[1] + WIDTH - 4].mean())
+    assert changes[0] > 0.65 * changes[1]
+
+
 @pytest.mark.parametrize(
     ("settings", "seen"),
     [({}, "wbw"), ({**GATYS, "long_term": (2,)}, "wbw"), ({**GATYS, "passes": 2}, "bwwbw")],
