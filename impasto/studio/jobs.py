@@ -16,7 +16,7 @@ from impasto.studio.videos import VideoRequest
 from impasto.types import Image, Step
 
 JobStatus = Literal["waiting", "running", "done", "stopped", "failed", "cancelled"]
-"""A stopped job keeps its best image; a cancelled job never started."""
+"""A stopped job keeps its best image, or its network so far; nothing remains of a cancelled job."""
 ENDED = ("done", "stopped", "failed", "cancelled")
 PREVIEW_INTERVAL = 0.4
 """Shortest time between two previews in seconds."""
@@ -129,7 +129,7 @@ class Job:
         self.key, self.request, self.parent = key, request, parent
         self.status: JobStatus = "waiting"
         self.error: str | None = None
-        self.stop_requested = self.is_discarded = False
+        self.stop_requested = self.is_discarded = self.is_stored = False
         self.ended = threading.Event()
         self.preview: bytes | None = None
         self.is_drafting = self.has_draft = False

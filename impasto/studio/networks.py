@@ -13,16 +13,27 @@ from typing import Any
 from impasto.backbones import BACKBONES
 from impasto.config import names_files, setting_schemas
 from impasto.files import write_atomically
+from impasto.images import MAX_PIXELS, read_size
 from impasto.samples import resolve
 from impasto.studio.history import KEY
 from impasto.studio.requests import display_name
-from impasto.training.adapt import Adapted, AdaptSettings, OnStep, adapt, check_adaptation
+from impasto.training.adapt import Adapted, AdaptSettings, OnStep, adapt, check_adaptation, check_style_size
 from impasto.weights import find
 
 METHOD = "micro"
 """Method of the networks."""
 WEIGHTS, ENTRY = "network.safetensors", "entry.json"
 """Files of a network; the second one describes it and is written last."""
+
+FIELDS: Mapping[str, Any] = {
+    "style": str,
+    "label": str,
+    "steps": int,
+    "seconds": int | float,
+    "loss": int | float,
+    "stopped": str,
+}
+"""Types of the values that describe a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +79,7 @@ class AdaptedNetworks:
         for name, value in request.settings.items():
             if value and names_files(schemas.get(name, {})):
                 raise ValueError(f"{name}: the studio starts from the bundled weights; leave it out")
+        check_style_size(display_name(request.style), read_size(resolve(request.style), MAX_PIXELS))
         config = check_adaptation(request.settings, self.folder / "new" / WEIGHTS)
         needed = BACKBONES[config.backbone].weights
         if needed and find(needed) is None:
@@ -84,8 +96,8 @@ class AdaptedNetworks:
             on_step: called with every step; returning False ends the training and keeps the network.
         """
         file = self._file(key, WEIGHTS)
-        file.parent.mkdir(parents=True, exist_ok=True)
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             adapted = adapt(resolve(request.style), file, on_step=on_step, **request.settings)
             entry = {
                 "style": request.style_name,
@@ -96,8 +108,10 @@ class AdaptedNetworks:
                 "stopped": adapted.stopped,
             }
             write_atomically(self._file(key, ENTRY), json.dumps(entry).encode())
-        except BaseException:
+        except BaseException as error:
             self.delete(key)
+            if isinstance(error, OSError):  # its text has a private path
+                raise ValueError(f"the network cannot be stored: {error.strerror}; check the studio's folder") from None
             raise
         return adapted
 
@@ -105,10 +119,13 @@ class AdaptedNetworks:
         """Return all networks, the newest first, as JSON values: key, style, label, steps, seconds, loss, stopped."""
         found = []
         for file in sorted(self.folder.glob(f"*/{ENTRY}"), reverse=True):
-            with suppress(ValueError, OSError, TypeError):
-                weights = self._file(file.parent.name, WEIGHTS)
-                if weights.is_file():
-                    found.append({**json.loads(file.read_text(encoding="utf-8")), "key": file.parent.name})
+            with suppress(ValueError, OSError):
+                entry = json.loads(file.read_text(encoding="utf-8"))
+                is_complete = isinstance(entry, dict) and all(
+                    isinstance(entry.get(name), kind) for name, kind in FIELDS.items()
+                )
+                if is_complete and self._file(file.parent.name, WEIGHTS).is_file():
+                    found.append({**entry, "key": file.parent.name})
         return found
 
     def entry(self, key: str) -> dict[str, Any]:

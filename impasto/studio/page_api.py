@@ -22,6 +22,7 @@ from impasto.studio.choices import choices_in_png, details
 from impasto.studio.comparison import combinations
 from impasto.studio.experiment_browser import ExperimentBrowser
 from impasto.studio.http_api import NO_STORE, read_json, report_errors
+from impasto.studio.networks import METHOD
 from impasto.studio.plot import curves_svg
 from impasto.studio.portable import portable_png
 from impasto.studio.previews import media_type
@@ -185,8 +186,12 @@ class PageApi:
         if not isinstance(methods, list) or not isinstance(shared, dict):
             raise ValueError("methods: give a list of methods, and settings")
         jobs = combinations([*map(str, methods)], axes, shared)
+        network = {METHOD: fields.get("network")}  # the other methods have no networks
         requests = [
-            self.service.request_from({**fields, "method": method, "settings": settings}) for method, settings in jobs
+            self.service.request_from(
+                {**fields, "method": method, "settings": settings, "network": network.get(method)}
+            )
+            for method, settings in jobs
         ]
         return self.service.queue.submit_all(requests)
 

@@ -145,15 +145,19 @@ class JobQueue:
             self._append(job)
         return job.key
 
-    def discard(self, key: str) -> None:
+    def discard(self, key: str) -> bool:
         """Stop a job that adapts a network, of which nothing is kept.
 
-        Raises:
-            ValueError: for an unknown key.
+        Returns:
+            Whether there is such a job that has not stored its network; else nothing changes.
         """
         with self._condition:
-            self._job(key).is_discarded = True
-        self.stop(key)
+            job = self._jobs.get(key)
+            if job is None or not isinstance(job.request, AdaptRequest) or job.is_stored or job.ended.is_set():
+                return False
+            job.is_discarded = True
+            self.stop(key)
+            return True
 
     def submit_all(self, requests: Sequence[StylizeRequest]) -> list[str]:
         """Append several jobs, or none of them if one of the requests is invalid, and return their keys.
@@ -172,10 +176,11 @@ class JobQueue:
             self._condition.notify()
 
     def stop(self, key: str) -> None:
-        """Cancel a waiting job, or stop a running job, which keeps its best image."""
+        """Cancel a waiting job, or stop a running job, which keeps its best image, or its network after a step."""
         with self._condition:
             job = self._job(key)
             job.stop_requested = True
+            job.is_discarded |= isinstance(job.request, AdaptRequest) and job.status == "waiting"
             if job in self._waiting:
                 self._waiting.remove(job)
                 job.end("cancelled")
@@ -227,7 +232,7 @@ class JobQueue:
         return self.state(key)
 
     def close(self) -> None:
-        """Cancel all waiting jobs, stop the running jobs, and wait for the workers."""
+        """Cancel all waiting jobs, stop the running jobs, discard unfinished networks, and wait for the workers."""
         with self._condition:
             self._closed = True
             for job in [*self._waiting]:
@@ -235,6 +240,7 @@ class JobQueue:
             self._waiting.clear()
             for job in self._jobs.values():
                 job.stop_requested = True
+                job.is_discarded |= isinstance(job.request, AdaptRequest)  # nobody chose to keep it as it is
             self._condition.notify_all()
         for worker in self._workers:
             worker.join(30)
@@ -340,12 +346,22 @@ class JobQueue:
         if isinstance(job.request, StylizeRequest):
             return self._run_picture(job, job.request)
         if isinstance(job.request, AdaptRequest):
-            return self._networks.run(job.key, job.request, job.on_training_step)
+            return self._run_network(job, job.request)
         try:
             return self._videos.run(job.key, job.request, job.on_frame, lambda: job.stop_requested)
         finally:
             if job.preview is not None:
                 self._videos.add_poster(job.key, job.preview)
+
+    def _run_network(self, job: Job, request: AdaptRequest) -> Adapted:
+        """Adapt and store a network; one that was discarded after its last step is deleted again."""
+        adapted = self._networks.run(job.key, request, job.on_training_step)
+        with self._condition:  # a later `discard` finds a stored network
+            job.is_stored = not job.is_discarded
+        if not job.is_stored:
+            self._networks.delete(job.key)
+            raise DiscardedError
+        return adapted
 
     def _run_picture(self, job: Job, request: StylizeRequest) -> Result:
         segments: tuple[dict[str, Any], ...] = ()

@@ -77,6 +77,9 @@ def check_request(request: StylizeRequest, folder: Path, *, max_pixels: int = MA
     if not request.content:
         raise ValueError("content: choose a content image")
     check_styles(request.styles)
+    weights = request.settings.get("weights")
+    if weights and not Path(weights).is_file():  # of an earlier picture
+        raise ValueError("the fast network of this picture was removed; make the style fast again")
     method = METHODS[request.method](configure(request.method, request.settings))
     if not request.allow_download:
         check_downloads(method)

@@ -83,12 +83,19 @@ class StudioService:
         return name if name in {*CONTENTS, *STYLES} else str(self.uploads.path(name))
 
     def remove_upload(self, key: str) -> None:
-        """Remove an upload from the library; a file that a result or a job refers to is kept.
+        """Remove an upload from the library, and its network; a file that a result or a job refers to is kept.
 
         Raises:
-            ValueError: for an unknown key.
+            ValueError: for an unknown key, or if a job or a video that is not finished uses its network.
         """
+        networks = [str(entry["key"]) for entry in self.networks.entries() if entry["style"] == key]
+        for network in networks:
+            self._check_unused(network)
         self.uploads.remove(key, self.history.inputs() | self.videos.inputs() | self.queue.inputs())
+        trainings = [state.key for state in self.queue.states() if state.to_json()["style"] == key]
+        for network in {*networks, *trainings}:
+            if not self.queue.discard(network):
+                self.networks.delete(network)
 
     def remove_network(self, key: str) -> None:
         """Delete a network; one that is being made is stopped, and nothing of it is kept.
@@ -96,12 +103,13 @@ class StudioService:
         Raises:
             ValueError: for an unknown key, or if a job or a video that is not finished uses the network.
         """
-        if any(state.key == key and state.is_network and state.is_live for state in self.queue.states()):
-            self.queue.discard(key)
-            return
+        if not self.queue.discard(key):
+            self._check_unused(key)
+            self.networks.delete(key)
+
+    def _check_unused(self, key: str) -> None:
         if str(self.networks.weights(key)) in self.queue.inputs() | self.videos.inputs():
             raise ValueError("a job or a video that is not finished uses this network; stop or delete it first")
-        self.networks.delete(key)
 
     def page_name(self, source: str) -> str:
         """Return the name of a source on the page: the inverse of `source`."""
@@ -124,7 +132,7 @@ class StudioService:
             ValueError: as for `InstantPreviews.encode`, and for an unknown name or key.
         """
         paths = [str(resolve(self.source(name))) for name in (content, *styles)]
-        return self.previews.encode(paths[0], paths[1:], size, **self._weights(network, styles, METHOD))
+        return self.previews.encode(paths[0], paths[1:], size, **self._weights(network, styles, METHOD, {}))
 
     def make_request(
         self,
@@ -161,7 +169,7 @@ class StudioService:
             content=content and self.source(content),
             styles=tuple(self.source(style) for style in styles),
             method=method,
-            settings={**settings, **files, **self._weights(network, styles, method)},
+            settings={**settings, **files, **self._weights(network, styles, method, settings)},
             bits=bits,
             allow_download=allow_download,
             draft_first=draft_first,
@@ -177,15 +185,15 @@ class StudioService:
             ValueError: in one line, for a value of the wrong type or an invalid name.
         """
         clip, styles = _typed(fields, "clip", str, ""), _names(fields, "style")
-        method = _typed(fields, "method", str, DEFAULT_METHOD)
+        method, settings = _typed(fields, "method", str, DEFAULT_METHOD), _typed(fields, "settings", dict, {})
         return VideoRequest(
             clip=clip and str(self.clips.path(clip)),
             label=str(self.clips.describe(clip)["label"]) if clip else "",
             styles=tuple(self.source(style) for style in styles),
             method=method,
-            settings=_typed(fields, "settings", dict, {}),
+            settings=settings,
             allow_download=bool(fields.get("download", False)),
-            **self._weights(_typed(fields, "network", str, ""), styles, method),
+            **self._weights(_typed(fields, "network", str, ""), styles, method, settings),
         )
 
     def adapt_request_from(self, fields: Mapping[str, Any]) -> AdaptRequest:
@@ -223,13 +231,15 @@ class StudioService:
             draft_first=bool(fields.get("draft", False)),
         )
 
-    def _weights(self, network: str, styles: Sequence[str], method: str) -> dict[str, str]:
+    def _weights(self, network: str, styles: Sequence[str], method: str, settings: Mapping[str, Any]) -> dict[str, str]:
         """Return the setting `weights` for the key of a network that was adapted to a style; empty without a key."""
         if not network:
             return {}
         entry = self.networks.entry(network)
         if method != METHOD or [*styles] != [entry["style"]]:
             raise ValueError(f"network: it is one of {METHOD} for {entry['label']}; choose this method and style alone")
+        if settings.get("color") == "moments":
+            raise ValueError("color: a fast network cannot use moments; choose another color or clear its check box")
         return {"weights": str(self.networks.weights(network))}
 
 

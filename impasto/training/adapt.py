@@ -199,10 +199,27 @@ def open_styles(style: Source | Sequence[Source]) -> tuple[AdaptedStyle, ...]:
         picture = open_picture(resolve(source) if isinstance(source, str | os.PathLike) else source)
         name, image = Path(picture.name).stem, picture.image
         height, width = image.shape[-2:]
-        if min(height, width) < MIN_SIDE:
-            raise ValueError(f"style: {name!r} is {width}x{height} pixels; give at least {MIN_SIDE} on each side")
+        check_style_size(name, (height, width))
         styles.append(encode_style(name, resize(image, fit((height, width), STYLE_SIZE))))
     return tuple(styles)
+
+
+def check_style_size(name: str, shape: tuple[int, int]) -> None:
+    """Check that a style image has enough pixels, also at the size of the training.
+
+    Args:
+        name: name of the style, for the message.
+        shape: height and width in pixels.
+
+    Raises:
+        ValueError: in one line, if a side is too short.
+    """
+    height, width = shape
+    if min(shape) < MIN_SIDE:
+        raise ValueError(f"style: {name!r} is {width}x{height} pixels; give at least {MIN_SIDE} on each side")
+    if min(fit(shape, STYLE_SIZE)) < MIN_SIDE:
+        ratio = STYLE_SIZE // MIN_SIDE
+        raise ValueError(f"style: {name!r} is {width}x{height} pixels; crop it to at most {ratio} times its short side")
 
 
 class Adaptation:

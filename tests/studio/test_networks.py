@@ -18,7 +18,7 @@ from impasto.networks.adapted_styles import adapted_styles, encode_style, styles
 from impasto.networks.micro import Micro
 from impasto.networks.weights_io import load_weights, save_weights
 from impasto.studio.history import History
-from impasto.studio.networks import AdaptRequest
+from impasto.studio.networks import AdaptedNetworks, AdaptRequest
 from impasto.studio.queue import JobQueue
 from impasto.studio.service import StudioService
 from impasto.training import content_crops
@@ -148,9 +148,10 @@ class Held:
 
     def adapt(self, style: Any, file: Path, *, on_step: Any, **settings: Any) -> Adapted:
         def on_first(step: Step) -> bool:
+            goes_on = on_step(step)
             self.runs.set()
-            while on_step(step):
-                pass
+            while goes_on:
+                goes_on = on_step(step)
             return False
 
         file.write_bytes(b"part")
@@ -244,3 +245,94 @@ def test_a_clip_is_painted_with_the_network_of_its_style(studio: Studio, quick_t
     assert request.weights in request.inputs
     for address in (f"videos/{video}", f"clips/{clip}", f"networks/{key}"):
         assert fetch(studio.url + address, method="DELETE")[0] == 200
+
+
+def test_a_comparison_gives_the_network_to_the_method_that_has_networks(studio: Studio, quick_training: None) -> None:
+    key = made(studio, "mosaic", steps=1)
+    body = {"content": "woodcut", "style": ["mosaic"], "methods": ["micro", "adain"], "settings": {"size": 64}}
+    status, answer, _ = fetch(f"{studio.url}compare", {**body, "network": key, "method": "micro"})
+    assert status == 202, answer
+    keys = [job["key"] for job in json.loads(answer)["jobs"]]
+    for job in keys:
+        assert studio.service.queue.wait(job, TIMEOUT).error is None
+    records = [json.loads(fetch(f"{studio.url}gallery/{job}")[1])["settings"] for job in keys]
+    assert ["weights" in record for record in records] == [True, False]
+    fetch(f"{studio.url}networks/{key}", method="DELETE")
+    message = "the fast network of this picture was removed; make the style fast again"
+    assert error_of(fetch(f"{studio.url}gallery/{keys[0]}/replay", {})) == message
+
+
+def test_requests_that_a_network_cannot_fulfil_are_refused(studio: Studio, quick_training: None) -> None:
+    key = made(studio, "mosaic", steps=1)
+    body = {"content": "woodcut", "style": ["mosaic"], "method": "micro", "settings": {"color": "moments"}}
+    assert "color: a fast network cannot use moments" in error_of(
+        fetch(f"{studio.url}stylize", body | {"network": key})
+    )
+    thin = fetch(f"{studio.url}uploads?name=thin.png&kind=style", random_picture(size=(2000, 20)))[1]
+    message = error_of(fetch(f"{studio.url}networks", {"style": json.loads(thin)["name"]}))
+    assert message == "style: 'thin' is 2000x20 pixels; crop it to at most 32 times its short side"
+    fetch(f"{studio.url}networks/{key}", method="DELETE")
+
+
+def test_a_removed_style_takes_its_network_with_it(tmp_path: Path, quick_training: None) -> None:
+    service = StudioService.open(tmp_path / "studio")
+    style = service.uploads.add(random_picture(seed=6), "sea.png", kinds=["style"])
+    request = service.adapt_request_from({"style": style, "settings": {"steps": 1}})
+    key = service.queue.submit_network(request)
+    assert service.queue.wait(key, TIMEOUT).status == "done"
+    service.remove_upload(style)
+    assert list(service.networks.folder.iterdir()) == []
+    service.queue.close()
+
+
+def test_a_closed_studio_keeps_no_unfinished_network(tmp_path: Path, held: Held) -> None:
+    service = StudioService.open(tmp_path / "studio")
+    key = service.queue.submit_network(AdaptRequest(style="mosaic"))
+    assert held.runs.wait(TIMEOUT)
+    service.queue.close()
+    assert service.queue.wait(key, TIMEOUT).status == "cancelled"
+    assert service.networks.entries() == []
+
+
+@pytest.mark.parametrize("action", ["stop", "discard"])
+def test_a_training_without_a_step_and_a_discarded_one_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    service = StudioService.open(tmp_path / "studio")
+    keys: list[str] = []
+
+    def train(_style: Any, file: Path, *, on_step: Any, **_: Any) -> Adapted:
+        """Stop before the first step, or discard after the last one."""
+        if action == "stop":
+            service.queue.stop(keys[0])
+        stopped = on_step(Step(1, {"style": 1.0}, 0.1, total=2)) is False
+        file.write_bytes(b"network")
+        if action == "discard":
+            service.remove_network(keys[0])
+        return Adapted(file, ("mosaic",), 1, 1.0, {"style": 1.0}, "cancelled" if stopped else "finished")
+
+    monkeypatch.setattr("impasto.studio.networks.adapt", train)
+    with service.queue._condition:  # the worker reports its first step after the key is known
+        keys.append(service.queue.submit_network(AdaptRequest(style="mosaic")))
+    assert service.queue.wait(keys[0], TIMEOUT).status == "cancelled"
+    assert service.networks.entries() == []
+    with pytest.raises(ValueError, match="may have been removed"):
+        service.remove_network(keys[0])
+    service.queue.close()
+
+
+def test_a_folder_that_cannot_be_written_and_a_damaged_entry_are_reported(tmp_path: Path, quick_training: None) -> None:
+    (tmp_path / "networks").write_text("a file", encoding="utf-8")
+    queue = JobQueue(History(tmp_path / "history"))
+    key = queue.submit_network(AdaptRequest(style="mosaic"))
+    error = queue.wait(key, TIMEOUT).error or ""
+    assert "the network cannot be stored" in error
+    assert str(tmp_path) not in error
+    queue.close()
+    networks = AdaptedNetworks(tmp_path / "others")
+    folder = networks.folder / "20260101-000000-0123456789abcdef"
+    folder.mkdir(parents=True)
+    (folder / "network.safetensors").write_bytes(b"")
+    for text in ("{}", "[]", "nothing"):
+        (folder / "entry.json").write_text(text, encoding="utf-8")
+        assert networks.entries() == []

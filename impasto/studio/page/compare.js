@@ -1,6 +1,6 @@
 // Several techniques, strengths and brush sizes for the chosen photo and style, in a table with axes.
 import { attempt, el, find, notify, request } from "./dom.js";
-import { catalog, choices, label, onChange, requestBody } from "./choices.js";
+import { activeRegions, catalog, choices, label, networkField, onChange, requestBody } from "./choices.js";
 import { follow, fraction, isLive, jobs, onJobs, statusText, stop, watch } from "./jobs.js";
 import { openViewer } from "./viewer.js";
 
@@ -56,7 +56,7 @@ async function start() {
   const size = find("#compare-size").value.trim();
   if (size) settings.size = Number.isFinite(Number(size)) ? Number(size) : size;
   if ([...strength, ...scale].some(Number.isNaN)) return notify("Strengths and brush sizes: enter numbers, with spaces between.", { error: true });
-  const body = { ...requestBody(), draft: false, methods, settings, strength: strength.length ? strength : [50], style_scale: scale.length ? scale : [1] };
+  const body = { ...requestBody(), ...(activeRegions() ? {} : networkField("micro")), draft: false, methods, settings, strength: strength.length ? strength : [50], style_scale: scale.length ? scale : [1] };
   const answer = await attempt(() => request("compare", { method: "POST", json: body }));
   if (!answer) return undefined;
   const columns = body.strength.flatMap(one => body.style_scale.map(other => `Strength ${one}, brush ${other}`));
