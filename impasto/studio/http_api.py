@@ -84,11 +84,12 @@ class HttpApi:
         return Response(data, media_type=media_type(data), headers=NO_STORE)
 
     async def jobs(self, request: Request) -> Response:
-        """Return the states of all jobs that wait or run, and of those in `keys`."""
+        """Return the states of all jobs that wait or run, and of those in `keys`, and the keys of all networks."""
         keys = set(request.query_params.get("keys", "").split(","))
         states = await run_in_threadpool(self.service.queue.states)
         found = [each.to_json() for each in states if each.is_live or each.key in keys]
-        return JSONResponse({"jobs": found}, headers=NO_STORE)
+        networks = [each["key"] for each in await run_in_threadpool(self.service.networks.entries)]
+        return JSONResponse({"jobs": found, "networks": networks}, headers=NO_STORE)
 
     async def job(self, request: Request) -> Response:
         """Return the state of a job; `DELETE` stops it first."""

@@ -928,6 +928,11 @@ def test_a_style_gets_a_fast_network_that_paints_previews_and_pictures(
     page.locator("#use-fast").uncheck()
     visit.paint()
     assert newest_record(studio)["settings"]["weights"] is None
+    (key,) = (entry["key"] for entry in studio.service.networks.entries())
+    stored = studio.service.networks.folder / key
+    stored.rename(stored.with_name("elsewhere"))  # as if another page had removed it
+    page.locator("#make-fast").wait_for()
+    stored.with_name("elsewhere").rename(stored)
     page.locator("#remove-fast").click()
     page.get_by_role("button", name="Yes, remove").click()
     page.locator("#make-fast").wait_for()

@@ -72,6 +72,7 @@ def test_a_network_is_made_used_downloaded_and_removed(studio: Studio, tmp_path:
     assert (state["is_network"], state["style"], state["step"], state["total"]) == (True, "mosaic", 2, 2)
     assert {"content", "style", "total"} <= state["losses"].keys()
     assert (state["title"], state["picture"], state["video"]) == ("Fast network for Mosaic", None, None)
+    assert json.loads(fetch(f"{studio.url}jobs")[1])["networks"] == [key]  # for pages that did not make it
     (network,) = json.loads(fetch(f"{studio.url}networks")[1])["networks"]
     assert (network["key"], network["style"], network["label"], network["steps"]) == (key, "mosaic", "Mosaic", 2)
     status, data, headers = fetch(f"{studio.url}networks/{key}.safetensors")

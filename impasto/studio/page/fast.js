@@ -1,10 +1,11 @@
 // A fast network for the chosen style: it is made in the queue, then used, downloaded or removed.
 import { attempt, duration, el, notify, request } from "./dom.js";
 import { activeNetwork, catalog, change, choices, images, label, networkOf, onChange } from "./choices.js";
-import { follow, fraction, isLive, jobs, onJobs, statusText, stop, timeLeft } from "./jobs.js";
+import { follow, fraction, isLive, jobs, networkKeys, onJobs, statusText, stop, timeLeft } from "./jobs.js";
 
 const known = new Map(); // states of the jobs whose end is announced
 let parts;
+let isLoading = false;
 
 /** Return the row below the styles; it follows the choices and the jobs. */
 export function makeFast() {
@@ -80,7 +81,9 @@ const confirmRemoval = network => notify(`Remove the network for ${network.label
   action: () => attempt(async () => { await request(`networks/${network.key}`, { method: "DELETE" }); await load(); }) });
 
 async function load() {
+  isLoading = true;
   const answer = await attempt(() => request("networks"));
+  isLoading = false;
   if (!answer) return;
   catalog.networks = answer.networks;
   change({}, "networks");
@@ -94,6 +97,8 @@ async function jobsChanged() {
     if (state.status === "failed") notify(`${state.title}: ${state.error}`, { error: true });
     if (["done", "stopped"].includes(state.status)) announce(state);
   }
+  // another page, a restart or the removal of an upload changed them
+  if (!isLoading && networkKeys && networkKeys.join() !== catalog.networks.map(each => each.key).join()) load();
   show();
 }
 

@@ -4,6 +4,7 @@ import { choices, change } from "./choices.js";
 
 const BUSY = 300, IDLE = 4000; // milliseconds between two requests
 export const jobs = new Map();
+export let networkKeys = null; // of all networks of the studio, as far as it has answered
 const watched = new Set(); // keys whose end is reported, although they are no longer live
 const listeners = [];
 let timer;
@@ -33,6 +34,7 @@ export async function poll() {
     const answer = await request(`jobs?keys=${asked.join(",")}`);
     if (ticket < answered) return; // a later request was answered first
     answered = ticket;
+    networkKeys = answer.networks;
     update(answer.jobs, asked);
     if (isAway) find("#messages .error.away")?.remove();
     isAway = false;
