@@ -99,7 +99,7 @@ class Matching(PixelMethod):
                     f"give at least {smallest}, or auto"
                 )
             return self
-        tile = chosen_tile(self.networks, shape, 0 if self.workers is None else self.workers.count)
+        tile = chosen_tile(self.networks, shape, 0 if self.workers is None else self.workers.count, self.local_workers)
         return self.with_config(replace(self.config, tile=max(tile, self._smallest_tile()) if tile else 0))
 
     def is_tiled(self, content: Image) -> bool:

@@ -114,13 +114,14 @@ def loss_networks(settings: PolishSettings) -> list[str]:
     return [settings.backbone, POLISH_BACKBONE] if is_polished else [settings.backbone]
 
 
-def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int], workers: int = 0) -> int:
+def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int], workers: int = 0, local_workers: int = 0) -> int:
     """Return the side of the tiles that an image needs, in pixels; 0 where the free memory suffices without tiles.
 
     Args:
         networks: loss networks.
         shape: height and width of the image in pixels.
         workers: number of processes that each compute a tile at a time, and need at least one each; 0: there are none.
+        local_workers: number of them that share the free memory; another machine is assumed to have as much.
     """
     free = free_memory(networks[0].device)
     if free is None:
@@ -130,7 +131,7 @@ def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int], workers: i
     bytes_per_pixel = max(network.bytes_per_pixel() for network in networks)
     if not workers and shape[0] * shape[1] * (bytes_per_pixel + OTHER_BYTES) <= free * UNTILED_FRACTION:
         return 0
-    fits = math.isqrt(int(free * TILE_FRACTION / max(workers, 1) / bytes_per_pixel)) - MARGINS
+    fits = math.isqrt(int(free * TILE_FRACTION / max(local_workers, 1) / bytes_per_pixel)) - MARGINS
     if workers:
         fits = min(fits, math.isqrt(shape[0] * shape[1] // workers))
     return min(max(fits // TILE_STEP * TILE_STEP, SMALLEST_TILE), LARGEST_TILE)

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from support import sample
+from support import noise, sample
 from torch import Tensor
 
 import impasto
 from impasto.backbones import load_backbone
+from impasto.backbones.tile_workers import TileWorkers
 from impasto.cli import main
+from impasto.executors import LocalProcesses, RayCluster
 from impasto.images import resize
+from impasto.methods import METHODS, configure
 from impasto.methods.optimizing import LARGEST_BYTES, LARGEST_TILE, OTHER_BYTES, SMALLEST_TILE, chosen_tile
 
 TINY: dict[str, Any] = {"backbone": "tiny", "device": "cpu", "precision": "fp32"}
@@ -124,3 +127,14 @@ def test_the_tiles_become_smaller_with_the_free_memory(monkeypatch: pytest.Monke
     assert sides[0] == 0
     assert sides[1] > sides[2] > sides[3] == SMALLEST_TILE
     assert sides[1] < LARGEST_TILE
+
+
+def test_workers_of_other_machines_do_not_share_the_memory_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = [load_backbone("tiny")]
+    monkeypatch.setattr("impasto.methods.optimizing.free_memory", lambda device: 4 * 2**30)
+    sides = []
+    for executor in (LocalProcesses(), RayCluster("10.0.0.1:6379")):
+        method = METHODS["gatys"](configure("gatys", {**TINY, "size": 8192}))
+        found = method.in_workers(TileWorkers(executor, 16)).resolved(noise(1, 3, 48, 64))
+        sides.append(found.config.tile)
+    assert sides[0] < sides[1] == chosen_tile(networks, (6144, 8192), 16)
