@@ -18,7 +18,7 @@ from impasto.config import Precision
 CPU = torch.device("cpu")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 """Folder of the control groups of Linux."""
-PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
+PRECISION_NAMES: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
 _GPUS: dict[str, Callable[[], bool]] = {

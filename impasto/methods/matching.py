@@ -15,7 +15,7 @@ from impasto.backbones import BACKBONES, Backbone
 from impasto.backbones.receptive_field import margins
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.config import SETTINGS
-from impasto.devices import pick_device
+from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
 from impasto.methods.optimizing import PixelMethod, PolishSettings, chosen_tile, load_networks, loss_networks
 from impasto.methods.tiles import TileSettings
 from impasto.objectives.matching import ObjectiveSettings, check_layer_weights, layers_of
@@ -142,7 +142,10 @@ class Matching(PixelMethod):
         tile = self.config.tile or 0
         if self.workers is None:
             return [network.in_tiles(tile) for network in self.networks]
-        load = partial(load_networks, self.config, loss_networks(self.config), self.config.pooling)
+        device = pick_device(self.config.device)
+        precision = PRECISION_NAMES[pick_dtype(self.config.precision, device)]
+        sent = replace(self.config, device=str(device), precision=precision)  # auto may differ on another machine
+        load = partial(load_networks, sent, loss_networks(sent), sent.pooling)
         return [network.in_tiles(tile, self.workers.compute(load, i)) for i, network in enumerate(self.networks)]
 
     def _scales(self, backbone: Backbone, subject: Subject) -> MatchingScales:

@@ -15,10 +15,12 @@ import impasto
 from impasto.backbones import load_backbone
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.cli import main
+from impasto.devices import pick_device
 from impasto.executors import LocalProcesses, RayCluster
 from impasto.images import resize
 from impasto.methods import METHODS, configure
-from impasto.methods.optimizing import LARGEST_BYTES, LARGEST_TILE, OTHER_BYTES, SMALLEST_TILE, chosen_tile
+from impasto.methods.optimizing import LARGEST_BYTES, LARGEST_TILE, OTHER_BYTES, SMALLEST_TILE, PixelMethod, chosen_tile
+from impasto.regions.subject import single_region
 
 TINY: dict[str, Any] = {"backbone": "tiny", "device": "cpu", "precision": "fp32"}
 LAYERS = {"content_layers": ["relu3_1"], "style_layers": ["relu1_1", "relu2_1", "relu3_1"]}  # need a margin of 12
@@ -138,3 +140,19 @@ def test_workers_of_other_machines_do_not_share_the_memory_of_this_one(monkeypat
         found = method.in_workers(TileWorkers(executor, 16)).resolved(noise(1, 3, 48, 64))
         sides.append(found.config.tile)
     assert sides[0] < sides[1] == chosen_tile(networks, (6144, 8192), 16)
+
+
+def test_workers_compute_on_the_device_and_in_the_precision_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Any] = []
+    workers = TileWorkers(LocalProcesses(), 2)
+    monkeypatch.setattr(workers, "compute", lambda load, network: loaded.append(load))
+    for has_bf16 in (True, False):
+        monkeypatch.setattr("impasto.devices._has_native_bf16", lambda device, found=has_bf16: found)
+        settings = {"backbone": "tiny", "size": 48, "tile": 40, "device": "auto", "precision": "auto"}
+        method = METHODS["gatys"](configure("gatys", {**settings, **LAYERS})).in_workers(workers)
+        subject = single_region(noise(1, 3, 48, 64), [noise(1, 3, 48, 64)])
+        assert isinstance(method, PixelMethod)
+        method.objectives(subject, method.schedule(subject))
+    device = str(pick_device("auto"))
+    sent = [load.args[0] for load in loaded]
+    assert [(each.device, each.precision) for each in sent] == [(device, "bf16"), (device, "fp32")]
