@@ -15,7 +15,7 @@ from impasto.samples import CONTENTS, STYLES
 from impasto.studio.catalog import describe_image
 from impasto.studio.plot import curves_svg
 from impasto.studio.portable import without_paths
-from impasto.studio.requests import request_from_record, without_continuation
+from impasto.studio.requests import StylizeRequest, request_from_record, without_continuation
 from impasto.studio.service import StudioService
 from impasto.studio.snippets import python_script, shell_command
 from impasto.types import Step
@@ -34,9 +34,9 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
         record: record of a result, of this studio or another one.
 
     Returns:
-        `content`, `styles`, `mask`, `method` and `settings`; `network`, whether it was made by a network for the style;
-        `images`, the descriptions of the images; `missing`, the
-        names of the images that this studio does not have.
+        `content`, `styles`, `mask`, `method` and `settings`; `network`, whether the picture was made by a network for
+        its style, of which this studio has one; `images`, the descriptions of the images; `missing`, the names of the
+        images and of the network that this studio does not have.
 
     Raises:
         ValueError: for a record of a method that is not installed.
@@ -46,12 +46,11 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
     for entry, name in inputs:
         found[ROLES[entry["role"]]] += [] if name is None else [name]
     request = request_from_record(record)
-    schemas = setting_schemas(METHODS[request.method].Config)
-    settings = {
-        name: value
-        for name, value in without_continuation(request.settings).items()
-        if not names_files(schemas[name]) and (name != "start" or value in STARTS) and name != "tile"
-    }
+    settings = _shown_settings(request)
+    missing = [str(entry["path"] or entry["name"]) for entry, name in inputs if name is None]
+    has_network = _used_network(request) and service.networks.has_one_for(found["styles"])
+    if _used_network(request) and not has_network:
+        missing.append("the network that painted it")
     images = [describe_image(service, name) for name in found["content"] + found["styles"]]
     return {
         "content": "".join(found["content"]),
@@ -59,9 +58,24 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
         "mask": found["mask"],
         "method": request.method,
         "settings": settings,
-        "network": service.networks.has(request.settings.get("weights")),
+        "network": has_network,
         "images": images,
-        "missing": [str(entry["path"] or entry["name"]) for entry, name in inputs if name is None],
+        "missing": missing,
+    }
+
+
+def _used_network(request: StylizeRequest) -> bool:
+    """Return whether a request names a network of `impasto adapt`; the bundled weights are not named."""
+    return request.method == "micro" and request.settings.get("weights") is not None
+
+
+def _shown_settings(request: StylizeRequest) -> dict[str, Any]:
+    """Return the settings of a request that the page shows: no files, and not the tiles."""
+    schemas = setting_schemas(METHODS[request.method].Config)
+    return {
+        name: value
+        for name, value in without_continuation(request.settings).items()
+        if not names_files(schemas[name]) and (name != "start" or value in STARTS) and name != "tile"
     }
 
 

@@ -28,7 +28,7 @@ TECHNIQUES = {
     "micro": Technique("Instant", "Finished in a moment, with any style.", True),
     "nnst": Technique("Brushwork", "Large, crisp strokes; far from the photo.", True),
     "adain": Technique("Quick", "Finished in a moment, with more texture than Instant."),
-    "wct": Technique("Quick, bolder", "Finished in a moment; the colors and textures of the style."),
+    "wct": Technique("Quick, colorful", "Finished in a moment; the colors and textures of the style."),
     "johnson": Technique("Instant, trained", "Finished in a moment; only for styles that it was trained for."),
     "bures": Technique("Calm", "A bold style with calm colors."),
     "sliced": Technique("Detailed", "Fine strokes; keeps more of the photo."),

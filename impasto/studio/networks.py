@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,9 +143,9 @@ class AdaptedNetworks:
         """Return the weights file of a network; raise `ValueError` as `entry` does."""
         return self._file(str(self.entry(key)["key"]), WEIGHTS)
 
-    def has(self, weights: object) -> bool:
-        """Return whether a value of the setting `weights` is the file of a network."""
-        return any(str(weights) == str(self._file(each["key"], WEIGHTS)) for each in self.entries())
+    def has_one_for(self, styles: Sequence[str]) -> bool:
+        """Return whether there is a network for these styles: exactly one, which has one."""
+        return len(styles) == 1 and any(each["style"] == styles[0] for each in self.entries())
 
     def delete(self, key: str) -> None:
         """Delete a network."""

@@ -300,7 +300,7 @@ def test_every_tab_shows_the_queue_and_stops_its_jobs(visit: Visit, studio: Stud
     visit.set(steps=ENDLESS)
     first = visit.paint("running")
     second = visit.paint("waiting")
-    assert page.locator("#status").inner_text() == "Queued: 1 picture ahead of this one"
+    assert page.locator("#status").inner_text() == "Queued: 1 job ahead of this one"
     for tab in ("gallery", "compare"):
         page.locator(f"nav [data-tab={tab}]").click()
         page.locator("#queue summary", has_text="1 queued").wait_for()

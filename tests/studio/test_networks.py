@@ -88,8 +88,12 @@ def test_a_network_is_made_used_downloaded_and_removed(studio: Studio, tmp_path:
     assert torch.equal(impasto.images.load_image(tmp_path / "out.png"), impasto.images.quantize(expected.image))
     details = json.loads(fetch(f"{studio.url}gallery/{headers['x-impasto-key']}")[1])
     assert (details["choices"]["network"], details["settings"]["weights"]) == (True, "network.safetensors")
+    dropped = json.loads(fetch(f"{studio.url}settings", png)[1])
+    assert (dropped["network"], dropped["missing"]) == (True, [])
     assert fetch(f"{studio.url}networks/{key}", method="DELETE")[0] == 200
     assert json.loads(fetch(f"{studio.url}networks")[1]) == {"networks": []}
+    dropped = json.loads(fetch(f"{studio.url}settings", png)[1])
+    assert (dropped["network"], dropped["missing"]) == (False, ["the network that painted it"])
     assert "may have been removed" in error_of(fetch(f"{studio.url}stylize", body))
     assert not (studio.service.networks.folder / key).exists()
 

@@ -4,7 +4,7 @@ import { activeNetwork, catalog, change, choices, images, label, networkOf, onCh
 import { follow, fraction, isLive, jobs, networkKeys, onJobs, statusText, stop, timeLeft } from "./jobs.js";
 
 const known = new Map(); // states of the jobs whose end is announced
-let parts;
+let parts, root;
 let isLoading = false;
 
 /** Return the row below the styles; it follows the choices and the jobs. */
@@ -12,7 +12,7 @@ export function makeFast() {
   const button = (id, text, title, onclick) => el("button", { type: "button", id, class: "link", text, title, onclick });
   parts = {
     make: button("make-fast", "Make this style fast…", "", () => make(choices.styles[0])),
-    bar: el("div", { class: "progress" }, el("span")),
+    bar: el("div", { class: "progress", role: "progressbar", "aria-label": "Training", "aria-valuemin": "0", "aria-valuemax": "100" }, el("span")),
     status: el("p", { class: "hint", id: "fast-status" }),
     keep: button("keep-fast", "Stop and keep", "Ends the training; the network so far is kept", () => stop(job().key)),
     discard: button("discard-fast", "Discard", "Ends the training; nothing is kept", () => discard(job().key)),
@@ -25,8 +25,9 @@ export function makeFast() {
   parts.made = el("div", { id: "fast-made", class: "row" }, el("label", { class: "check" }, parts.use, parts.text), parts.download, parts.remove);
   onChange(names => { if (names.some(name => ["styles", "fast", "method", "networks", "uploads", "restored"].includes(name))) show(); });
   onJobs(jobsChanged);
+  root = el("div", { id: "fast" }, parts.make, parts.training, parts.made);
   show();
-  return el("div", { id: "fast" }, parts.make, parts.training, parts.made);
+  return root;
 }
 
 const job = () => [...jobs.values()].find(each => each.is_network && isLive(each) && each.style === choices.styles[0]);
@@ -36,18 +37,22 @@ function show() {
   const isOne = choices.styles.length === 1;
   const state = isOne ? job() : undefined;
   const network = isOne ? networkOf(style) : undefined;
+  const focused = root.contains(document.activeElement) ? document.activeElement : null;
   parts.make.hidden = !isOne || Boolean(state ?? network);
   parts.make.title = `Train a network for ${label(style)} in a minute or two: Instant then comes closer to the style, also for clips`;
   parts.training.hidden = !state;
   parts.made.hidden = Boolean(state) || !network;
   if (state) showTraining(state);
   else if (network) showNetwork(network, label(style));
+  if (focused?.closest("[hidden]")) (state ? parts.discard : network ? parts.use : parts.make).focus();
 }
 
 function showTraining(state) {
   const part = state.status === "running" ? fraction(state) : null;
   parts.bar.style.setProperty("--done", part ?? 0.3);
   parts.bar.classList.toggle("unknown", part === null);
+  if (part === null) parts.bar.removeAttribute("aria-valuenow");
+  else parts.bar.setAttribute("aria-valuenow", Math.floor(100 * part));
   const loss = state.losses.total === undefined ? "" : `loss ${state.losses.total.toFixed(2)}`;
   const text = [statusText(state), timeLeft(state), loss].filter(Boolean).join(" · ");
   if (parts.status.textContent !== text) parts.status.textContent = text;
@@ -61,6 +66,7 @@ function showNetwork(network, name) {
   parts.text.title = `Trained with ${network.steps} steps in ${duration(network.seconds)}; for the technique Instant`;
   parts.download.href = `networks/${network.key}.safetensors`;
   parts.download.setAttribute("download", "");
+  parts.download.setAttribute("aria-label", `Download the network for ${name}`);
   parts.remove.setAttribute("aria-label", `Remove the network for ${name}`);
 }
 
@@ -78,7 +84,7 @@ const discard = key => attempt(async () => {
 });
 
 const confirmRemoval = network => notify(`Remove the network for ${network.label}? Pictures that it painted remain.`, { label: "Yes, remove", seconds: 20,
-  action: () => attempt(async () => { await request(`networks/${network.key}`, { method: "DELETE" }); await load(); }) });
+  action: () => attempt(async () => { await request(`networks/${network.key}`, { method: "DELETE" }); await load(); parts.make.focus(); }) });
 
 async function load() {
   isLoading = true;

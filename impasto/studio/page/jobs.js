@@ -86,7 +86,7 @@ export function statusText(job) {
   if (job.stopping && isLive(job)) return "Stopping…";
   if (job.status === "waiting" && job.parent && isLive(jobs.get(job.parent) ?? {})) return "Applying your changes…";
   if (job.status === "waiting" && job.queue_position)
-    return `Queued: ${plural(job.queue_position, "picture")} ahead of this one`;
+    return `Queued: ${plural(job.queue_position, "job")} ahead of this one`;
   const isWriting = job.is_video && job.step === job.total;
   const texts = {
     waiting: "Preparing…",
@@ -136,7 +136,7 @@ function showTitle() {
   const running = [...jobs.values()].find(job => job.status === "running");
   const last = [...jobs.values()].at(-1);
   const percent = running && fraction(running) !== null && running.total > 1;
-  if (running) document.title = percent ? `${Math.floor(100 * fraction(running))} % · impasto` : "Painting… · impasto";
+  if (running) document.title = percent ? `${Math.floor(100 * fraction(running))} % · impasto` : `${statusText(running)} · impasto`;
   else if (last && [...jobs.values()].some(isLive)) document.title = "Queued · impasto";
   else if (last && last.status === "done" && document.hidden) document.title = "✓ Finished · impasto";
   else if (!document.hidden || document.title !== "✓ Finished · impasto") document.title = "impasto";
