@@ -69,19 +69,28 @@ def export_site(
         ValueError: in one line, for a wrong model, style, weights file or folder, or a missing runtime or extra.
     """
     _check_folder(folder, ["index.html", INDEX])
-    if is_weights(model) and weights is None:
-        model, weights = "micro", Path(model)
+    model, weights = _model_and_weights(model, weights)
     any_style = _takes_any_style(model, styles, weights)
     try:
         runtime_data = {f"runtime/{each}": data for each, data in runtime_files(runtime).items()}
         network, entries = _with_codes(styles, weights, sizes) if model == "micro" else _one_style(model)
         samples, photographs = _samples()
         index = {"sizes": [*sizes], "any_style": any_style, "styles": entries, "samples": photographs}
-        texts = {INDEX: json.dumps(index).encode(), "licenses.txt": _licenses(list(samples)).encode()}
+        licenses = _licenses(list(samples), has_bundled_styles=any_style or model != "micro")
+        texts = {INDEX: json.dumps(index).encode(), "licenses.txt": licenses.encode()}
         _write(folder, _page_files() | runtime_data | network | samples | texts)
     finally:
         gc.collect()  # torch.export leaves the network in reference cycles, and so does an error
     return folder / "index.html"
+
+
+def _model_and_weights(model: str, weights: Path | None) -> tuple[str, Path | None]:
+    """Return `micro` and a file of weights where the model is one; raise `ValueError` where two files are given."""
+    if not is_weights(model):
+        return model, weights
+    if weights is not None:
+        raise ValueError(f"two files of weights are given, {model!r} and {str(weights)!r}; give one of them")
+    return "micro", Path(model)
 
 
 def _takes_any_style(model: str, styles: Sequence[str], weights: Path | None) -> bool:
@@ -203,13 +212,14 @@ def _label(name: str) -> str:
     return f"{words[:1].upper()}{words[1:]}" or "Style"
 
 
-def _licenses(samples: Sequence[str]) -> str:
-    """Return what the files are licensed under, as text."""
+def _licenses(samples: Sequence[str], *, has_bundled_styles: bool) -> str:
+    """Return what the files are licensed under, as text; style images of the owner are not mentioned."""
     photographs = [
         f"{path}: {CONTENTS[Path(path).stem].license}, {CONTENTS[Path(path).stem].credit}" for path in samples
     ]
+    covered = f"The page, its networks{' and the bundled styles' if has_bundled_styles else ''}"
     lines = [
-        f"The page, its networks and the bundled styles: MIT, the impasto authors (impasto {version('impasto')}).",
+        f"{covered}: MIT, the impasto authors (impasto {version('impasto')}).",
         f"runtime/: ONNX Runtime Web {VERSION}, MIT, Microsoft Corporation;",
         "see runtime/LICENSE.txt and runtime/ThirdPartyNotices.txt.",
         *photographs,

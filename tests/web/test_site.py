@@ -50,6 +50,7 @@ def test_the_page_describes_its_styles_first_the_given_ones(site: Path) -> None:
     assert all(set(style["codes"]) == {"64", "128", "320"} for style in index["styles"])
     licenses = (site / "licenses.txt").read_text(encoding="utf-8")
     assert "MIT, Microsoft" in licenses
+    assert "the bundled styles: MIT" in licenses
     assert all(each["picture"] in licenses for each in index["samples"])
     assert "Permission is hereby granted" in (site / "runtime" / "LICENSE.txt").read_text(encoding="utf-8")
 
@@ -107,11 +108,14 @@ def test_the_page_of_an_adapted_network_has_its_styles_and_no_encoder(adapted_si
     assert set(index["styles"][0]["codes"]) == {"64", "128"}
     assert [path.name for path in (adapted_site / "model").iterdir()] == ["stylizer.onnx"]
     assert [path.name for path in (adapted_site / "styles").iterdir()] == ["0.jpg"]
+    assert "bundled styles" not in (adapted_site / "licenses.txt").read_text(encoding="utf-8")
 
 
 def test_an_adapted_network_takes_no_other_style(adapted: Path, runtime: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"own.safetensors' was adapted to my_mosaic; leave --style out"):
         export_site(tmp_path / "site", str(adapted), styles=["woodcut"], runtime=runtime)
+    with pytest.raises(ValueError, match=r"two files of weights are given, .* and .*; give one of them"):
+        export_site(tmp_path / "site", str(adapted), weights=adapted, runtime=runtime)
     with pytest.raises(ValueError, match="nothing"):
         export_site(tmp_path / "site", str(tmp_path / "nothing.safetensors"), runtime=runtime)
     assert list(tmp_path.iterdir()) == []

@@ -213,7 +213,10 @@ function buildForm() {
   for (const each of site.samples) addTile("content", fromSite(each));
   const styles = site.styles.map(fromSite);
   if (!hasOneStyle()) for (const style of styles) addTile("style", style);
-  if (!site.any_style) find("#drop [data-target=style]").remove();
+  if (!site.any_style) {
+    find("#drop [data-target=style]").remove();
+    find("#drop").style.gridTemplateColumns = "1fr";
+  }
   [state.style] = styles;
   select("style", state.style);
   frame.element.hidden = true;
