@@ -39,7 +39,10 @@ class BuresLoss(FeatureLoss):
         return both_moments(at_least_fp32(features), guide)  # (B, C + 1, C)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        """Return the squared Bures-Wasserstein distance divided by C, averaged over the batch."""
+        """Return the squared Bures-Wasserstein distance divided by C, averaged over the batch.
+
+        The target is a constant: its covariance receives no gradient.
+        """
         means = (statistic[:, 0] - target[:, 0]).square().mean()
         squared: Tensor = _SquaredBures.apply(_to_float64(covariance(statistic)), _root_of(target))  # type: ignore[no-untyped-call]
         return means + (squared.clamp_min(0) / statistic.shape[-1]).mean().to(means)
@@ -73,7 +76,8 @@ def _root_of(statistic: Tensor) -> _Root:
     values, basis = torch.linalg.eigh(matrix)
     values = values.clamp_min(0) + EPSILON
     root = _Root(matrix, values, basis * values.sqrt()[:, None])
-    _ROOTS[statistic] = version, root
+    if version >= 0:
+        _ROOTS[statistic] = version, root
     return root
 
 
