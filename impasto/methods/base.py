@@ -132,8 +132,8 @@ class Method(ABC):
         """
         others = [name for name in METHODS if METHODS[name].in_workers is not Method.in_workers]
         raise ValueError(
-            f"workers: they compute one image together with {', '.join(others)} only; leave workers out, or give a "
-            "folder of images"
+            f"workers: several processes, or Ray, compute one image with {', '.join(others)} only; leave workers and "
+            "runner out, or give a folder of images"
         )
 
     @property

@@ -78,7 +78,9 @@ class Matching(PixelMethod):
     def in_workers(self, workers: TileWorkers) -> Self:
         """Return the method with processes that compute the tiles of a large image."""
         if self.config.tile == 0:
-            raise ValueError("workers: they compute tiles, but tile is 0; give another tile, or leave workers out")
+            raise ValueError(
+                "workers: several processes compute tiles, but tile is 0; give another tile, or no workers"
+            )
         other = self.with_config(self.config)
         other.workers = workers
         return other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -106,17 +107,29 @@ def test_a_tile_that_ends_every_worker_is_a_one_line_error() -> None:
 
 
 def test_the_command_with_workers_writes_the_pixels_of_one_process(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counts: set[int] = set()
+    carry_out = TileWorkers._carry_out
+
+    def counted(self: TileWorkers, network: int, tasks: Any) -> Any:
+        counts.add(self.count)
+        return carry_out(self, network, tasks)
+
+    monkeypatch.setattr(TileWorkers, "_carry_out", counted)
     words = ["stylize", "woodcut", "mosaic", "--backbone", "tiny", "--size", "90", "--steps", "6", "--tile", "48"]
     words += ["--content-layers", "relu3_1", "--style-layers", "relu1_1", "relu3_1"]
     for workers in ("1", "2"):
         assert main([*words, "--workers", workers, "-o", str(tmp_path / f"{workers}.png")]) == 0
     one, two = (load_image(tmp_path / f"{workers}.png") for workers in ("1", "2"))
     assert two.equal(one)
+    assert counts == {2}
     capsys.readouterr()
-    assert main([*words, "--workers", "2", "--dry-run"]) == 0
-    assert "memory" in capsys.readouterr().out
+    peaks = []
+    for workers in ("1", "2"):
+        assert main([*words, "--workers", workers, "--dry-run", "--json"]) == 0
+        peaks.append(json.loads(capsys.readouterr().out.splitlines()[-1])["peak_memory_mib"])
+    assert peaks[1] > peaks[0] + 2 * WORKER_MEMORY / 2**20
 
 
 @pytest.mark.filterwarnings("always")

@@ -214,11 +214,17 @@ def test_another_machine_must_see_the_folder_of_the_outputs(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--method", "nnst", "--workers", "2"], "--workers: they compute one image together with bures, gatys, mrf,"),
-        (["--method", "micro", "--runner", "ray"], "--workers: they compute one image together with bures, gatys, mrf"),
+        (
+            ["--method", "nnst", "--workers", "2"],
+            "--workers: several processes, or Ray, compute one image with bures, gatys, mrf,",
+        ),
+        (
+            ["--method", "micro", "--runner", "ray"],
+            "--workers: several processes, or Ray, compute one image with bures, gatys, mrf",
+        ),
         (
             ["--tile", "0", "--workers", "2"],
-            "--workers: they compute tiles, but tile is 0; give another tile, or",
+            "--workers: several processes compute tiles, but tile is 0; give another tile, or",
         ),
     ],
 )
