@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from impasto.files import clean_up_on_error
 from impasto.studio.previews import PREVIEW_SIZE, encode_jpeg
 from impasto.studio.uploads import UNFINISHED, NotStoredError, printable_name, store
 from impasto.video import Clip, open_clip
 from impasto.video.animation import ANIMATED
+from impasto.video.source import frame_image
 from impasto.weights import sha256_of
 
 NAME = re.compile(rf"[0-9a-f]{{64}}({'|'.join(map(re.escape, sorted(ANIMATED)))})?")
@@ -63,7 +62,7 @@ class Clips:
             part.rename(trial)
             clip = open_clip(trial)
             description = self._described(clip, name)
-            first = torch.from_numpy(next(clip.frames()).pixels).permute(2, 0, 1)[None].float() / 255
+            first = frame_image(next(clip.frames()).pixels)
             stored = self.folder / f"{sha256_of(trial)}{suffix if suffix in ANIMATED else ''}"
             with clean_up_on_error([_beside(stored, ".jpg"), _beside(stored, ".json")]):
                 store(_beside(stored, ".jpg"), encode_jpeg(first, PREVIEW_SIZE))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,29 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.color.transfer import prepare_colors, restore_colors
-from impasto.config import settings_of
-from impasto.devices import pick_device, torch_defaults
-from impasto.images import Picture, blur, quantize, resize
+from impasto.images import blur, quantize, resize
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward, Pass, Passes
 from impasto.optim.schedule import PixelConfig
-from impasto.pipeline.result import Input
 from impasto.pipeline.stylizer import Stylizer
-from impasto.regions.outside import blend_outside, cover_of
-from impasto.regions.split import region_areas
-from impasto.regions.subject import Anchor, Region, Subject
-from impasto.types import Image, Losses, Step
+from impasto.regions.outside import cover_of
+from impasto.regions.subject import Anchor, Subject
+from impasto.types import Image, Step
 from impasto.video.details import restore_details
-from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
-from impasto.video.motion import FlowEstimator, Motion, Preset, matched, warp
+from impasto.video.frames import Content, Earlier, FrameStylizer, Stylized, counting
+from impasto.video.motion import warp
 from impasto.video.settings import FRAME_STEPS, VideoSettings
+from impasto.video.source import frame_image, frame_pixels
 
 SPREAD = 0.1
 """Difference to the frame before, root mean square in units of the pixel range, whose term is as large as all other
 losses at the end of the first frame of a shot, at a temporal weight of 1."""
-LEAST_AREA = 1e-4
-"""Fraction of a frame below which a region of a mask that is a clip does not count: an object that is almost gone."""
 LATER_STEPS = 1 / 3
 """Steps of a frame in a pass after the first one, relative to those in the first one."""
 MEETING = 0.5
@@ -46,180 +38,8 @@ RIDGE = 1e-4
 """Weight of the size of the coefficients in the fit of colors, relative to that of the differences."""
 
 
-@dataclass(frozen=True, eq=False)
-class Content:
-    """A frame of the clip, and the regions of its masks."""
-
-    pixels: np.ndarray
-    """`(H, W, 3)`, uint8."""
-    seconds: float
-    """Time of the frame."""
-    masks: tuple[np.ndarray, ...] = ()
-    """Frames of the masks that are clips, `(h, w, 3)`, uint8."""
-
-
-@dataclass(frozen=True, eq=False)
-class Stylized:
-    """A stylized frame, and what the next frames of the shot continue."""
-
-    pixels: np.ndarray
-    """`(H, W, 3)`, uint8."""
-    state: np.ndarray | None = None
-    """Image before the setting `color` was applied, if it differs from `pixels`, `(H, W, 3)`, uint8."""
-    values: dict[str, Any] = field(default_factory=dict)
-    """JSON values that later frames of the shot need, of its first frame with a region only."""
-    losses: Losses = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class EarlierFrame:
-    """A frame of the shot that is finished."""
-
-    content: np.ndarray
-    """`(H, W, 3)`, uint8."""
-    cover: np.ndarray | None
-    """Where other frames may continue it, `(H, W)` in [0, 1], float32; None: everywhere."""
-    continued: Callable[[], np.ndarray]
-    """Returns the image that the next frames continue, `(H, W, 3)`, uint8."""
-
-
-Earlier = dict[int, EarlierFrame]
-"""Finished frames of the shot and pass, by their distance to the frame that is next: 1 is the one before, in a backward
-pass the one after."""
 OnIteration = Callable[[Step], object]
 """Called with every step of an optimization."""
-
-
-class FrameStylizer(ABC):
-    """Stylizes the frames of a shot in order.
-
-    Args:
-        stylizer: method, settings and styles for the first frame of a shot, at the size of the frames.
-        settings: settings of the clip.
-        colors: colors of the label map, if the masks are clips, as for `region_areas`.
-    """
-
-    gaps: tuple[int, ...] = (1,)
-    """Distances of the earlier frames that a frame needs."""
-    samples: int = 1
-    """Largest number of frames that represent a shot."""
-    passes: int = 1
-    """Number of passes over each shot, forward and backward in turn."""
-    preset: Preset = "medium"
-    """Exactness of the optical flow."""
-    unused: tuple[str, ...] = ()
-    """Settings of the clip that are for methods of the other kind."""
-    kind: str
-    """What the methods do, as a message names it."""
-
-    def __init__(self, stylizer: Stylizer, settings: VideoSettings, colors: np.ndarray | None = None) -> None:
-        given, defaults = settings_of(settings), settings_of(VideoSettings())
-        for name in self.unused:
-            if given[name] != defaults[name]:
-                raise ValueError(f"{name}: {stylizer.method} {self.kind} and does not use it; leave it out")
-        self._stylizer, self._settings, self._colors = stylizer, settings, colors
-        self._estimator = FlowEstimator(self.preset)
-        self._template: Subject | None = None
-        self._divided: tuple[Content, tuple[Region, ...]] | None = None  # the last frame, and its regions
-        self._keyframes = _keyframes(stylizer, settings)
-
-    @property
-    def styles(self) -> tuple[Input, ...]:
-        """Return the entries of the style images."""
-        return self._stylizer.styles
-
-    def check_masks(self, content: Content) -> None:
-        """Raise `ValueError` if the masks do not match the styles or a frame of the clip."""
-        if self._stylizer.config.mask:
-            self._prepared(content)
-
-    def begin_shot(self, samples: Sequence[Content]) -> None:
-        """Prepare for a new shot: regions, and styles in its colors.
-
-        Args:
-            samples: frames that represent it, the first one of the shot and later ones.
-        """
-        self._template, self._divided = self._prepared(samples[0]), None
-
-    def has_region(self, content: Content) -> bool:
-        """Return whether a frame has a region that counts. A frame without one is the content: none continues it."""
-        return bool(_counting(self._regions(content)))
-
-    def cover(self, content: Content) -> np.ndarray | None:
-        """Return where later frames may continue a frame, `(H, W)` in [0, 1], float32; None: everywhere."""
-        return None
-
-    @abstractmethod
-    def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
-        """Return the stylized frame.
-
-        Args:
-            content: the frame.
-            earlier: the finished frames of the shot with a region, at the distances `gaps`, as far as there are any.
-            values: those of the first frame of the shot that has any; empty up to that frame.
-        """
-
-    def revise(self, content: Content, stylized: Stylized, earlier: Earlier, values: dict[str, Any]) -> Stylized:
-        """Return the frame of a later pass.
-
-        Args:
-            content: the frame.
-            stylized: the frame of the pass before.
-            earlier: the finished frames of this pass with a region, at the distances `gaps`; at least one.
-            values: those of the first frame of the shot that has a region.
-        """
-        raise NotImplementedError
-
-    def _motion(self, content: np.ndarray, earlier: EarlierFrame) -> Motion:
-        """Return the motion from a frame to an earlier one, where both show the same and that one is continued."""
-        motion = matched(self._estimator.motion(content, earlier.content), content, earlier.content)
-        if earlier.cover is None:
-            return motion
-        cover = warp(earlier.cover, motion.flow)
-        return replace(motion, weight=motion.weight * cover, shown=motion.shown * cover)
-
-    def _defaults(self) -> AbstractContextManager[None]:
-        """Return the context of a computation: seed, and default settings of PyTorch."""
-        config = self._stylizer.config
-        return torch_defaults(config.seed, pick_device(config.device))
-
-    def _prepared(self, content: Content) -> Subject:
-        masks = [_picture(mask) for mask in content.masks]
-        return self._stylizer.prepare(_picture(content.pixels), masks, self._colors)[0]
-
-    def _subject(self, content: Content, mix: Sequence[float] | None = None) -> Subject:
-        """Return the subject of a frame, with other weights of the styles if they are given."""
-        regions = self._regions(content)
-        assert self._template is not None
-        image = prepare_colors(self._stylizer.config.color, _image(content.pixels), [])[0]
-        subject = replace(self._template, content=image, regions=regions)
-        return subject if mix is None else mixed(subject, mix)
-
-    def _regions(self, content: Content) -> tuple[Region, ...]:
-        """Return the regions of a frame; those of the last frame are kept."""
-        assert self._template is not None, "begin_shot comes first"
-        regions = self._template.regions
-        if not content.masks:
-            return regions
-        if self._divided is None or self._divided[0] is not content:
-            height, width = content.pixels.shape[:2]
-            masks = [_picture(mask) for mask in content.masks]
-            areas = region_areas(self._stylizer.config, masks, (height, width), self._colors)
-            divided = tuple(replace(region, mask=area) for region, area in zip(regions, areas, strict=True))
-            self._divided = (content, divided)
-        return self._divided[1]
-
-    def _mix(self, seconds: float) -> list[float] | None:
-        """Return the weights of the styles at a time; None without keyframes."""
-        return mix_at(self._keyframes, seconds, len(self.styles)) if self._keyframes else None
-
-    def _colored(self, stylized: Image, image: Image) -> Image:
-        """Return the output of the method with the colors that the settings select."""
-        return restore_colors(self._stylizer.config.color, stylized, image)
-
-    def _surrounded(self, stylized: Image, image: Image, subject: Subject) -> Image:
-        """Return an output with the content outside the regions, where the settings select that."""
-        return blend_outside(stylized, subject, image) if self._stylizer.config.outside == "keep" else stylized
 
 
 class OnePassFrames(FrameStylizer):
@@ -255,15 +75,15 @@ class OnePassFrames(FrameStylizer):
 
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
-        image, subject = _image(content.pixels), self._subject(content)
+        image, subject = frame_image(content.pixels), self._subject(content)
         passes = _mean_passes(self._passes, self._mix(content.seconds) or [1.0])
         stylized = self._colored(self._run(subject, Passes(passes)), image)
         if 1 in earlier and self._settings.blend > 0:
             motion = self._motion(content.pixels, earlier[1])
-            before = _image(warp(earlier[1].continued(), motion.flow, cubic=True))
+            before = frame_image(warp(earlier[1].continued(), motion.flow, cubic=True))
             blended = torch.lerp(stylized, before, self._settings.blend * _as_mask(motion.weight))
             stylized = _with_details(blended, stylized)
-        return Stylized(_pixels(self._surrounded(stylized, image, subject)))
+        return Stylized(frame_pixels(self._surrounded(stylized, image, subject)))
 
     def _recorded(self, samples: Sequence[Content], mix: list[float] | None) -> list[Pass]:
         """Return the mean of the passes of some frames: statistics over all of them together.
@@ -328,9 +148,9 @@ class OptimizedFrames(FrameStylizer):
 
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
-        whole, image = self._subject(content, self._mix(content.seconds)), _image(content.pixels)
         if not self.has_region(content):
             return Stylized(content.pixels, content.pixels)
+        whole, image = self._subject(content, self._mix(content.seconds)), frame_image(content.pixels)
         with self._defaults():
             if not earlier:
                 stylized, loss = self._optimized(self._stylizer.instance, whole, image)
@@ -346,12 +166,12 @@ class OptimizedFrames(FrameStylizer):
         The start is the mean of the frame of the pass before and of the frame that is next to it, moved with the clip,
         where the flow is reliable.
         """
-        whole, image = self._subject(content, self._mix(content.seconds)), _image(content.pixels)
         if not self.has_region(content):
             return stylized
+        whole, image = self._subject(content, self._mix(content.seconds)), frame_image(content.pixels)
         with self._defaults():
             anchors, _ = self._anchors(content.pixels, earlier, values)
-            before = _image(stylized.pixels if stylized.state is None else stylized.state)
+            before = frame_image(stylized.pixels if stylized.state is None else stylized.state)
             start = torch.lerp(before, anchors[0].image, MEETING * anchors[0].mask)
             return self._optimized(self._revising, whole, image, start, anchors)[0]
 
@@ -361,13 +181,13 @@ class OptimizedFrames(FrameStylizer):
         """Return the best image of a run of a method, and its loss."""
         config = self._stylizer.config
         anchors = tuple(each for each in anchors if each.weight > 0)
-        subject = replace(whole, regions=_counting(whole.regions), start=start, anchors=anchors)
+        subject = replace(whole, regions=counting(whole.regions), start=start, anchors=anchors)
         best = self._best_step(method.resolved(image).run(subject))
         raw = resize(best.image(), (image.shape[-2], image.shape[-1]))
         changes_colors = config.color in ("luminance", "histogram") or config.outside == "keep"
-        state = _pixels(raw) if changes_colors else None
+        state = frame_pixels(raw) if changes_colors else None
         finished = self._surrounded(self._colored(quantize(raw), image), image, whole)
-        return Stylized(_pixels(finished), state, losses=best.losses), best.loss
+        return Stylized(frame_pixels(finished), state, losses=best.losses), best.loss
 
     @cached_property
     def _following(self) -> Method:
@@ -393,7 +213,7 @@ class OptimizedFrames(FrameStylizer):
         covered = torch.zeros(1, 1, *content.shape[:2])
         for gap in sorted(earlier):
             motion = self._motion(content, earlier[gap])
-            moved, mask = _image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _as_mask(motion.weight)
+            moved, mask = frame_image(warp(earlier[gap].continued(), motion.flow, cubic=True)), _as_mask(motion.weight)
             anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
             covered = torch.maximum(covered, mask)
             if gap == min(earlier):
@@ -448,25 +268,6 @@ def frame_stylizer(
     return OptimizedFrames(first, config, settings, on_iteration, colors)
 
 
-def _keyframes(stylizer: Stylizer, settings: VideoSettings) -> tuple[Keyframe, ...]:
-    """Return the keyframes of the settings; raise `ValueError` where the styles cannot be mixed over time."""
-    if not settings.keyframe:
-        return ()
-    if not METHODS[stylizer.method].any_style:
-        text = f"keyframe: {stylizer.method} has one network for each style, which cannot change over time"
-        raise ValueError(f"{text}; choose another method, such as micro, or leave out keyframe")
-    for name, given in (("mask", stylizer.config.mask), ("style_mix", stylizer.config.style_mix)):
-        if given:
-            text = f"keyframe: styles cannot change over time together with {name}, which fixes their parts"
-            raise ValueError(f"{text}; leave out keyframe or {name}")
-    return parse_keyframes(settings.keyframe, len(stylizer.styles))
-
-
-def _counting(regions: Sequence[Region]) -> tuple[Region, ...]:
-    """Return the regions without those that are too small to count."""
-    return tuple(each for each in regions if each.area >= LEAST_AREA)
-
-
 def _mean_passes(runs: Sequence[Sequence[Pass]], weights: Sequence[float]) -> list[Pass]:
     """Return the weighted mean of the passes of several runs; the weights sum to 1."""
     return [
@@ -481,25 +282,10 @@ def _weighted_sum(weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor
     return torch.stack([weight * tensor for weight, tensor in zip(weights, tensors, strict=True)]).sum(0)
 
 
-def _picture(pixels: np.ndarray) -> Picture:
-    return Picture(_image(pixels), None, "frame", "")
-
-
-def _image(pixels: np.ndarray) -> Image:
-    """Return `(H, W, 3)` uint8 as `(1, 3, H, W)` in [0, 1]."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255).contiguous()
-
-
 def _with_details(blended: Image, fresh: Image) -> Image:
     """Return a blend with the fine strokes of one of its images, as `restore_details` does, `(1, 3, H, W)` each."""
     planes = (np.ascontiguousarray(each[0].permute(1, 2, 0).numpy()) for each in (blended, fresh))
     return torch.from_numpy(restore_details(*planes)).permute(2, 0, 1)[None]
-
-
-def _pixels(image: Image) -> np.ndarray:
-    """Return `(1, 3, H, W)` in [0, 1] as `(H, W, 3)` uint8."""
-    pixels: np.ndarray = image[0].permute(1, 2, 0).mul(255).round().clamp_(0, 255).byte().contiguous().numpy()
-    return pixels
 
 
 def _as_mask(weight: np.ndarray) -> Tensor:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from impasto.images import Source
 from impasto.metrics.evaluate import evaluate_with_baselines
-from impasto.types import Image
 from impasto.video.clip import Clip, open_clip
 from impasto.video.motion import FlowEstimator, Motion, warp
 from impasto.video.shots import Scan, scan
+from impasto.video.source import frame_image
 
 GAPS = (1, 10)
 """Distances of the frames that the warp error compares: flicker, and drift."""
@@ -134,7 +133,7 @@ def _image_metrics(
     """Return the means of metrics of images over frames that are spread over the clip."""
     wanted = {round(i * (count - 1) / max(1, min(count, GRADED_FRAMES) - 1)) for i in range(min(count, GRADED_FRAMES))}
     graded = [
-        evaluate_with_baselines(_image(pair.content), style, _image(pair.output), metrics=metrics, **choice)
+        evaluate_with_baselines(frame_image(pair.content), style, frame_image(pair.output), metrics=metrics, **choice)
         for index, pair in enumerate(_pairs(before, after, count))
         if index in wanted
     ]
@@ -142,7 +141,3 @@ def _image_metrics(
         role: {name: sum(each[role][name] for each in graded) / len(graded) for name in graded[0][role]}
         for role in ("output", "identity")
     }
-
-
-def _image(pixels: np.ndarray) -> Image:
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255

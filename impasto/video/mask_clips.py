@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from impasto.images import Picture
 from impasto.regions.label_map import LabelMap, merge_colors, read_label_map
 from impasto.video.animation import ANIMATED, is_animated
 from impasto.video.clip import Clip, open_clip
-from impasto.video.source import until_stopped
+from impasto.video.source import frame_image, until_stopped
 
 SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv", ".y4m")
@@ -126,4 +125,4 @@ def _label_colors(mask: Clip) -> np.ndarray:
 
 
 def _picture(pixels: np.ndarray, name: str) -> Picture:
-    return Picture(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, None, name, "")
+    return Picture(frame_image(pixels), None, name, "")

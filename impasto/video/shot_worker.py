@@ -13,7 +13,7 @@ import numpy as np
 from impasto.executors import IsStopped
 from impasto.types import Losses
 from impasto.video.clip import Clip
-from impasto.video.frame_stylizers import Content, Earlier, EarlierFrame, FrameStylizer
+from impasto.video.frames import Content, Earlier, EarlierFrame, FrameStylizer
 from impasto.video.shots import Shot
 from impasto.video.work_folder import StoredFrames, WorkFolder
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
+import torch
 
 from impasto.images import MAX_PIXELS
+from impasto.types import Image
 
 T = TypeVar("T")
 Shape = tuple[int, int]
@@ -84,3 +86,14 @@ def check_pixels(file: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         text = f"the frames have {width} x {height} pixels, over the limit of {MAX_PIXELS}"
         raise ValueError(f"{str(file)!r}: {text}; give smaller frames")
+
+
+def frame_image(pixels: np.ndarray) -> Image:
+    """Return `(H, W, 3)` uint8 as `(1, 3, H, W)` in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255).contiguous()
+
+
+def frame_pixels(image: Image) -> np.ndarray:
+    """Return `(1, 3, H, W)` in [0, 1] as `(H, W, 3)` uint8."""
+    pixels: np.ndarray = image[0].permute(1, 2, 0).mul(255).round().clamp_(0, 255).byte().contiguous().numpy()
+    return pixels

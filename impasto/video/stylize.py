@@ -28,7 +28,7 @@ from impasto.video.records import VideoResult, check_video_record, description, 
 from impasto.video.settings import NOT_FOR_CLIPS, VideoSettings
 from impasto.video.shot_worker import FrameReport, ShotWorker, read_contents
 from impasto.video.shots import Scan, scan
-from impasto.video.source import StoppedError
+from impasto.video.source import StoppedError, frame_image
 from impasto.video.work_folder import StoredFrames, WorkFolder
 from impasto.video.writing import check_clip_output, write_clip
 
@@ -214,4 +214,4 @@ def _step(result: VideoResult, report: FrameReport, shape: tuple[int, int], work
 
 
 def _read(frames: StoredFrames, index: int) -> torch.Tensor:
-    return torch.from_numpy(frames.read(index)).permute(2, 0, 1)[None].float() / 255
+    return frame_image(frames.read(index))

@@ -13,7 +13,7 @@ import numpy as np
 
 from impasto.files import check_shared, reason, write_atomically
 from impasto.video.extra import import_cv2
-from impasto.video.frame_stylizers import Content, Stylized
+from impasto.video.frames import Content, Stylized
 from impasto.video.shots import Shot
 
 RUN_FILE = "run.json"

@@ -23,7 +23,8 @@ from impasto.images import blur
 from impasto.types import Step
 from impasto.video import open_clip, shot_worker
 from impasto.video.details import restore_details
-from impasto.video.frame_stylizers import Content, recolored, with_strokes
+from impasto.video.frame_stylizers import recolored, with_strokes
+from impasto.video.frames import Content
 from impasto.video.motion import FlowEstimator, warp
 
 GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "frame_steps": 5, "loss_scales": 1}
