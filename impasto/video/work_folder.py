@@ -131,8 +131,7 @@ class StoredFrames:
         """Return the values of a frame."""
         if not self._values(index).exists():
             return {}
-        values: dict[str, Any] = json.loads(self._values(index).read_text("utf-8"))
-        return values
+        return _parsed(self._values(index))
 
     def _frame(self, index: int) -> Path:
         return self._path / f"{index + 1:06d}.png"
@@ -169,7 +168,7 @@ class KeptContents:
 
     def read(self, index: int) -> Content:
         """Return a frame."""
-        facts = json.loads(self._facts(index).read_text("utf-8"))
+        facts = _parsed(self._facts(index))
         pixels, *masks = (_decoded(self._image(index, number)) for number in range(1 + facts["masks"]))
         return Content(pixels, facts["seconds"], tuple(masks))
 
@@ -200,6 +199,20 @@ def _stored(file: Path) -> dict[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        raise _corrupt(file) from None
+    return values
+
+
+def _corrupt(file: Path) -> ValueError:
+    """Return the error for a file that cannot be read."""
+    files = str(file.with_name(f"{file.stem.split('-')[0]}*"))
+    return ValueError(f"{str(file)!r} is corrupt; remove the files {files!r}; the same command computes them again")
+
+
 def _encoded(pixels: np.ndarray) -> bytes:
     cv2 = import_cv2()
     strategy = cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY  # faster than others, and smaller for painted images
@@ -214,6 +227,5 @@ def _decoded(file: Path) -> np.ndarray:
     data = np.fromfile(file, np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
-        files = str(file.with_name(f"{file.stem.split('-')[0]}*"))
-        raise ValueError(f"{str(file)!r} is corrupt; remove the files {files!r}; the same command computes them again")
+        raise _corrupt(file)
     return np.ascontiguousarray(pixels[..., ::-1])

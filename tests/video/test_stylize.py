@@ -181,7 +181,14 @@ def test_a_run_that_is_stopped_at_any_frame_continues_to_the_same_output(
 
 
 @pytest.mark.parametrize(
-    ("corrupt", "data"), [("000002.png", b"x"), ("pass-2/000003-state.png", b""), ("contents/000002-0.png", b"x")]
+    ("corrupt", "data"),
+    [
+        ("000002.png", b"x"),
+        ("pass-2/000003-state.png", b""),
+        ("contents/000002-0.png", b"x"),
+        ("000001.json", b"x"),
+        ("contents/000002-facts.json", b"{"),
+    ],
 )
 def test_a_corrupt_frame_is_computed_again_after_its_files_are_removed(
     window: Path, tmp_path: Path, corrupt: str, data: bytes
