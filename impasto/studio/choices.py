@@ -50,7 +50,7 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
     missing = [str(entry["path"] or entry["name"]) for entry, name in inputs if name is None]
     has_network = _used_network(request) and service.networks.has_one_for(found["styles"])
     if _used_network(request) and not has_network:
-        missing.append("the network that painted it")
+        missing.append("the fast network of this picture")
     images = [describe_image(service, name) for name in found["content"] + found["styles"]]
     return {
         "content": "".join(found["content"]),

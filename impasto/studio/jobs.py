@@ -28,7 +28,7 @@ Request = StylizeRequest | VideoRequest | AdaptRequest
 
 
 class DiscardedError(Exception):
-    """The user wants nothing of a job to be kept."""
+    """The user discarded the job."""
 
 
 @dataclass(frozen=True)

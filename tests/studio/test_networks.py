@@ -93,7 +93,7 @@ def test_a_network_is_made_used_downloaded_and_removed(studio: Studio, tmp_path:
     assert fetch(f"{studio.url}networks/{key}", method="DELETE")[0] == 200
     assert json.loads(fetch(f"{studio.url}networks")[1]) == {"networks": []}
     dropped = json.loads(fetch(f"{studio.url}settings", png)[1])
-    assert (dropped["network"], dropped["missing"]) == (False, ["the network that painted it"])
+    assert (dropped["network"], dropped["missing"]) == (False, ["the fast network of this picture"])
     assert "may have been removed" in error_of(fetch(f"{studio.url}stylize", body))
     assert not (studio.service.networks.folder / key).exists()
 

@@ -121,7 +121,7 @@ export function restore(given) {
   const regions = { ...choices.regions };
   if (mask) regions[content] = { name: mask, used: styles.map((_, index) => index), use: true };
   else if (regions[content]) regions[content] = { ...regions[content], use: false };
-  change({ content, styles, blend: styles.length > 1, weights, method: given.method, values: text, regions, ...(given.method === "micro" && networkOf(styles[0]) && { fast: given.network }) }, "restored");
+  change({ content, styles, blend: styles.length > 1, weights, method: given.method, values: text, regions, ...(given.method === "micro" && styles.length === 1 && networkOf(styles[0]) && { fast: given.network }) }, "restored");
 }
 
 export function parse(control, value) {
