@@ -52,7 +52,7 @@ class RayCluster(Executor):
     @contextmanager
     def pool(self, start: Start, workers: int) -> Iterator[WorkerPool]:
         """Return a context manager of the workers; arguments as for `Executor.pool`."""
-        with _environment(local=self._address is None):
+        with _environment(local=self.is_local):
             try:
                 import ray
             except ImportError:
@@ -61,7 +61,7 @@ class RayCluster(Executor):
                 with _without_logs(ray):
                     _connect(ray, workers, self._address)
                     options = _options(ray, workers, self._gpus)
-                    share = _memory_share(workers, options["num_gpus"], local=self._address is None)
+                    share = _memory_share(workers, options["num_gpus"], local=self.is_local)
                     yield _RayPool(ray, partial(share.start, start), options)
             except ray.exceptions.RayError as error:
                 raise ValueError(f"Ray: {reason(error)}") from None
@@ -74,10 +74,10 @@ class RayCluster(Executor):
         The machines of a cluster with an address are assumed to be like this one, with enough cores and GPUs.
         """
         gpus = 1.0 if self._gpus is None else self._gpus
-        parallel = min(workers, available_cores()) if self._address is None else workers
+        parallel = min(workers, available_cores()) if self.is_local else workers
         if device != "cpu":
             parallel = max(1, min(workers, int(workers * gpus)))
-        return Capacity(1, parallel, _memory_share(workers, gpus, local=self._address is None))
+        return Capacity(1, parallel, _memory_share(workers, gpus, local=self.is_local))
 
 
 class ImpastoWorker:

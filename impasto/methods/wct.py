@@ -32,7 +32,7 @@ class WCTConfig(FeedForwardConfig):
     layers: tuple[str, ...] = LAYERS[1:]
     """Layers whose features are matched, from coarse to fine. Default: relu4_1 to relu1_1."""
     details: Annotated[float, Ge(0), Le(1)] = 1.0
-    """Fraction of the details kept that the decoders of relu3_1 and deeper lose; 0 is bolder, as published."""
+    """Fraction of the details lost by the decoders of relu3_1 and deeper that is added again; 0 as published."""
 
 
 @METHODS.add("wct")

@@ -113,7 +113,8 @@ def _remedies(name: str, method: Method, subject: Subject, limit: float, run: Co
     """Return what would fit into `limit` bytes of tensors."""
     config = method.config
     size, needed = max(method.final_shape(config, subject.content)), run.peak
-    found = [f"give --workers {workers} or less"] if (workers := run.workers_within(limit)) else []
+    workers = run.workers_within(limit)
+    found = ["leave out --workers" if workers == 1 else f"give --workers {workers} or less"] if workers else []
     others = [(flag, method.with_config(replace(config, **changed))) for flag, changed in _savings(config)]
     if name != "micro" and method.workers is None:  # it computes an image in one process
         micro = METHODS["micro"](configure("micro", {"size": size, "device": config.device}))

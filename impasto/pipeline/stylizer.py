@@ -220,10 +220,11 @@ class Stylizer:
     @contextmanager
     def _in_workers(self, options: WorkerOptions) -> Iterator[Method]:
         """Return the method with its workers if there are any, which end with the context."""
-        if options.executor is None:
+        executor = options.executor
+        if executor is None:
             yield self.instance
         else:
-            with TileWorkers(options.executor, options.workers) as workers:
+            with TileWorkers(executor, options.workers) as workers:
                 yield self.instance.in_workers(workers)
 
     @contextmanager
