@@ -59,6 +59,7 @@ class RayCluster(Executor):
                 raise ValueError("Ray is not installed: pip install impasto[scale]") from None
             try:
                 with _without_logs(ray):
+                    _read_variables(ray)
                     _connect(ray, workers, self._address)
                     options = _options(ray, workers, self._gpus)
                     share = _memory_share(workers, options["num_gpus"], local=self.is_local)
@@ -187,6 +188,15 @@ def _connect(ray: Any, workers: int, address: str | None) -> None:
             if address or attempt == CONNECT_ATTEMPTS or "timed out during startup" not in str(error):
                 raise ValueError(f"Ray{f' at {address!r}' if address else ''}: {reason(error)}") from None
             ray.shutdown()
+
+
+def _read_variables(ray: Any) -> None:
+    """Let Ray read its variables again: it did so when the program imported it or started another cluster.
+
+    It would use that token, and be refused. It has no public function for this.
+    """
+    ray._raylet.Config.initialize("")
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
