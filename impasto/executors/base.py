@@ -8,6 +8,7 @@ for the memory.
 from __future__ import annotations
 
 import os
+import socket
 import traceback
 import warnings
 from abc import ABC, abstractmethod
@@ -15,7 +16,10 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
+
+from impasto.files import reason
 
 if TYPE_CHECKING:
     from impasto.devices import MemoryShare
@@ -148,7 +152,8 @@ class Executor(ABC):
         """Carry out tasks, and yield what they yield, in the order in which that happens.
 
         A worker that dies is replaced, and its task is carried out again. Warnings of the workers are issued in this
-        process. Closing the iterator ends the workers at once.
+        process. Closing the iterator ends the workers at once. Tasks may name files relative to the current folder,
+        which each machine needs under the same path.
 
         Args:
             start: called once in each worker; returns the function that carries out tasks.
@@ -161,12 +166,14 @@ class Executor(ABC):
             ValueError: if the workers cannot be started, or if one raises it.
             RuntimeError: if a worker raises another exception.
         """
-        with self.workers(start, workers, attempts=attempts) as started:
+        with self.workers(partial(_start_in, os.getcwd(), start), workers, attempts=attempts) as started:
             yield from started.run(tasks, is_stopped)
 
     @contextmanager
     def workers(self, start: Start, count: int, *, attempts: int = ATTEMPTS) -> Iterator[Workers]:
         """Return a context manager of workers that carry out tasks again and again, until the end of its block.
+
+        Neither the start nor the tasks may name files: another machine may lack the current folder.
 
         Args:
             start: called once in each worker; returns the function that carries out tasks.
@@ -178,6 +185,20 @@ class Executor(ABC):
         """
         with self.pool(start, count) as pool:
             yield Workers(pool, count, attempts)
+
+
+def _start_in(folder: str, start: Start) -> Work:
+    """Change the current folder of a worker, and return the function that carries out tasks.
+
+    Raises:
+        ValueError: if the machine lacks the folder, or a file that is read at the start.
+    """
+    try:
+        os.chdir(folder)
+        return start()
+    except OSError as error:
+        text = f"the machine {socket.gethostname()!r} cannot use {error.filename or folder!r}: {reason(error)}"
+        raise ValueError(f"{text}; all machines need the same folders") from None
 
 
 def messages_of(work: Work, task: Any, is_stopped: IsStopped) -> Iterator[Message]:

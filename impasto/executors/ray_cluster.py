@@ -1,6 +1,6 @@
 """Carry out tasks on a Ray cluster.
 
-Each machine needs this package, and the files that tasks name must have the same path on each of them.
+Each machine needs this package, and the files that tasks name, if they do, under the same paths.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import os
 import pickle
 import secrets
 import signal
-import socket
 import threading
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ from impasto.files import reason
 if TYPE_CHECKING:
     from impasto.devices import MemoryShare
 
+FOLDER_VARIABLES = {"IMPASTO_WEIGHTS", "IMPASTO_CACHE"}
+"""Variables that name folders, several of them separated as in PATH; `~` is the home folder of the worker."""
 CONNECT_ATTEMPTS = 4
 """Attempts to start a local cluster: Ray gives its processes 30 s, which is too short on a busy machine."""
 
@@ -86,12 +87,11 @@ class ImpastoWorker:
 
     Args:
         start: pickled function that returns the function that carries out tasks.
-        folder: current folder of the process that distributes the tasks; paths may be relative to it.
-        environment: variables of that process, for those that the machine has no value of.
+        environment: variables of the process that distributes the tasks, for those that the machine has no value of.
     """
 
-    def __init__(self, start: bytes, folder: str, environment: Mapping[str, str]) -> None:
-        self._start, self._folder, self._environment = start, folder, environment
+    def __init__(self, start: bytes, environment: Mapping[str, str]) -> None:
+        self._start, self._environment = start, environment
         self._stopped = threading.Event()
         self._work: Work
 
@@ -100,11 +100,7 @@ class ImpastoWorker:
         for name, value in self._environment.items():
             os.environ.setdefault(name, value)
         try:
-            os.chdir(self._folder)
             self._work = pickle.loads(self._start)()
-        except OSError as error:
-            text = f"the machine {socket.gethostname()!r} cannot use {self._folder!r}: {reason(error)}"
-            yield error_message(ValueError(f"{text}; all machines need the same folders"))
         except Exception as error:
             yield error_message(error)
         else:
@@ -126,8 +122,7 @@ class _RayPool(WorkerPool):
         self._ray = ray
         # One thread has all tasks: two would exchange the titles by which `ps` shows what a worker does.
         self._actor = ray.remote(concurrency_groups={"stop": 1})(ImpastoWorker).options(**options)
-        environment = {name: value for name, value in os.environ.items() if name.startswith("IMPASTO_")}
-        self._arguments = pickle.dumps(start), os.getcwd(), environment
+        self._arguments = pickle.dumps(start), _variables()
         self._streams: dict[Any, Hashable] = {}
 
     def start_worker(self) -> Hashable:
@@ -155,6 +150,15 @@ class _RayPool(WorkerPool):
         if message.kind not in ("value", "warning"):
             del self._streams[stream]
         return message
+
+
+def _variables() -> dict[str, str]:
+    """Return the environment variables of impasto, with absolute paths: a worker may have another current folder."""
+    found = {name: value for name, value in os.environ.items() if name.startswith("IMPASTO_")}
+    for name in FOLDER_VARIABLES & found.keys():
+        folders = filter(None, map(str.strip, found[name].split(os.pathsep)))
+        found[name] = os.pathsep.join(each if each.startswith("~") else os.path.abspath(each) for each in folders)
+    return found
 
 
 def _options(ray: Any, workers: int, gpus: float | None) -> dict[str, Any]:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
-from support import TIMEOUT
+import torch
+from support import TIMEOUT, noise
 
 import impasto
-from impasto import devices
+from impasto import devices, weights
+from impasto.backbones import load_backbone
+from impasto.backbones.tile_workers import TileWorkers
+from impasto.backbones.tiling import LayerStatistic
 from impasto.devices import MemoryShare
-from impasto.executors.ray_cluster import _memory_share
+from impasto.executors import IsStopped, RayCluster
+from impasto.executors.base import Start, WorkerPool
+from impasto.executors.ray_cluster import ImpastoWorker, _memory_share, _variables
+from impasto.features.moments import first_moment
+from impasto.methods import configure
+from impasto.methods.optimizing import load_networks
 
 QUICK = ["--backbone", "tiny", "--size", "32", "--precision", "fp32"]
 RAY = ["--runner", "ray", "--workers", "2", "--json"]
@@ -55,6 +68,24 @@ def pixels(folder: Path) -> dict[str, bytes]:
         with PIL.Image.open(path) as picture:
             found[path.name] = picture.tobytes()
     return found
+
+
+class Elsewhere(RayCluster):
+    """A cluster whose workers start where the current folder of the command does not exist."""
+
+    @contextmanager
+    def pool(self, start: Start, workers: int) -> Iterator[WorkerPool]:
+        folder = Path.cwd()
+        with super().pool(start, workers) as pool:
+            folder.rename(folder.with_name(f"{folder.name} elsewhere"))
+            yield pool
+
+
+class FindWeights:
+    """Yields the path of the weights of a name."""
+
+    def __call__(self, task: str, is_stopped: IsStopped) -> Iterator[Path | None]:
+        yield weights.find(task)
 
 
 def test_workers_of_one_machine_share_its_memory_and_those_of_a_gpu_that_of_the_gpu(
@@ -110,3 +141,40 @@ def test_one_picture_divided_on_ray_has_the_pixels_of_one_process(tmp_path: Path
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=TIMEOUT)
     found = pixels(tmp_path)
     assert found["ray.png"] == found["one.png"]
+
+
+def test_a_worker_in_another_folder_finds_weights_at_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("weights", "command", "worker"):
+        (tmp_path / folder).mkdir()
+    file = tmp_path / "weights" / weights.MANIFEST["vgg19-caffe"].to_fetch.filename
+    file.touch()
+    monkeypatch.chdir(tmp_path / "command")
+    monkeypatch.setenv("IMPASTO_WEIGHTS", os.pathsep.join((os.path.join("~", "none"), os.path.join("..", "weights"))))
+    worker = ImpastoWorker(pickle.dumps(FindWeights), _variables())
+    monkeypatch.chdir(tmp_path / "worker")
+    monkeypatch.delenv("IMPASTO_WEIGHTS")
+    assert [each.kind for each in worker.begin()] == ["ready"]
+    assert [each.content for each in worker.work("vgg19-caffe")] == [[file]]
+    assert os.environ["IMPASTO_WEIGHTS"].startswith("~")
+
+
+@pytest.mark.slow
+def test_workers_of_tiles_start_without_the_current_folder_and_those_of_files_require_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra `scale`: pip install impasto[scale]")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    backbone, image = load_backbone("tiny"), noise(1, 3, 61, 74)
+    mean = [LayerStatistic("relu1_1", first_moment, is_mean=True)]
+    load = partial(load_networks, configure("gatys", {"precision": "fp32"}), ["tiny"], "max")
+    monkeypatch.chdir(tmp_path / "one")
+    with TileWorkers(Elsewhere(), 1) as workers:
+        (found,) = backbone.in_tiles(32, workers.compute(load, 0)).statistics(image, mean)
+    assert torch.allclose(found, backbone.statistics(image, mean)[0])
+
+    monkeypatch.chdir(tmp_path / "two")
+    with pytest.raises(ValueError, match=r"^the machine .* cannot use '.*two': .*; all machines need the same f"):
+        list(Elsewhere().run(list, [1], workers=1))
