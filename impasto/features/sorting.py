@@ -42,7 +42,17 @@ def sorted_rows(columns: Tensor, axes: Tensor | None = None) -> Tensor:
         else:
             groups.append(axes[first::stride] @ at_least_fp32(columns[..., first::stride][..., :length]))
     values = torch.cat(groups, 1)
-    return values.gather(-1, sorting_indices(values))
+    values = values.gather(-1, sorting_indices(values))
+    return values if stride == 1 else values[:, _order_of_groups(rows, stride)]
+
+
+def _order_of_groups(rows: int, stride: int) -> Tensor:
+    """Return for each row its index among the groups: the rows of a map of any stride are in the order of the axes.
+
+    >>> _order_of_groups(5, 2)
+    tensor([0, 3, 1, 4, 2])
+    """
+    return torch.cat([torch.arange(first, rows, stride) for first in range(stride)]).argsort()
 
 
 def sorting_indices(values: Tensor) -> Tensor:

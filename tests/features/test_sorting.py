@@ -42,6 +42,19 @@ def test_the_distance_of_subsampled_rows_is_within_5_percent(monkeypatch: pytest
     assert sorted_distance(some_rows, sorted_rows(others)).item() == pytest.approx(full.item(), rel=0.05)
 
 
+@pytest.mark.parametrize("projected", [False, True])
+def test_rows_of_maps_with_different_strides_belong_to_the_same_axes(
+    projected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sorting, "ENOUGH", 500)
+    values = columns(1, 64, 4000) * columns(1, 64, 1, seed=1)
+    axes = columns(70, 64, seed=2) if projected else None
+    rows = [sorted_rows(values[..., :count], axes) for count in (900, 1200, 2000, 4000)]
+    assert [len(each[0, 0]) for each in rows] == [900, 600, 500, 500]
+    variance = rows[0].var()
+    assert all(sorted_distance(each, rows[0]) < 0.01 * variance for each in rows[1:])
+
+
 def test_a_target_of_another_length_is_interpolated() -> None:
     short, long = (((torch.arange(count) + 0.5) / count).view(1, 1, count) for count in (10, 1000))
     assert sorted_distance(short, long) < 1e-10
