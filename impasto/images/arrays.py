@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from impasto.images.decoding import Pixels
 
@@ -34,3 +36,10 @@ def array_pixels(array: np.ndarray) -> Pixels:
     channels = levels.shape[2]
     colors = levels[..., :3] if channels >= 3 else np.repeat(levels[..., :1], 3, axis=2)
     return colors, levels[..., -1:] if channels in (2, 4) else None
+
+
+def levels_to_tensor(levels: np.ndarray) -> Tensor:
+    """Convert `(H, W, C)`, integers over their full range or floats in [0, 1], to float32 `(1, C, H, W)`."""
+    white = np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1
+    planes = np.ascontiguousarray(levels.transpose(2, 0, 1)).astype(np.float32)[None]
+    return torch.from_numpy(np.divide(planes, np.float32(white), out=planes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,15 +18,15 @@ from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
-import torch
 from torch import Tensor
 
 from impasto.files import reason
 from impasto.images import decoding
-from impasto.images.arrays import array_pixels
+from impasto.images.arrays import array_pixels, levels_to_tensor
 from impasto.images.encoding import RECORD
 from impasto.images.metadata import NO_METADATA, Metadata, read_metadata
 from impasto.images.pixels import as_single_image, check_range, fit, resize
+from impasto.images.strips import StripReader
 from impasto.images.transparency import fill_hidden
 from impasto.types import Image
 
@@ -54,16 +55,20 @@ class Picture:
     """EXIF data and resolution of the file or of the PIL image."""
 
 
-def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS, longer_side: int | None = None) -> Picture:
     """Open an image file, or convert a PIL image, an array or a tensor.
 
     Applies the EXIF orientation and the color profile, keeps 16 bits per channel (RGB needs the extra `hires`;
     without it a warning is issued) and uses the first frame of an animation.
 
+    With the extra `hires`, a file of more than `strips.REDUCED_PIXELS` pixels is reduced to the size that is needed
+    while it is read, so that it never is in memory as a whole.
+
     Args:
         source: a path; an open binary file or stream; a PIL image; an array `(H, W)` or `(H, W, C)`, as for
             `array_pixels`; or a float tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1].
         max_pixels: largest accepted number of pixels; checked before the image is decoded.
+        longer_side: longer side in pixels that is needed of a very large file. Default: its own size.
 
     Raises:
         ValueError: if the source cannot be read, is too large or has the wrong shape, type or range.
@@ -81,6 +86,8 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         return _picture(array_pixels(source), "array", source.tobytes())
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
+        if longer_side is not None and (reduced := _open_reduced(path, longer_side, max_pixels)) is not None:
+            return reduced
         with _opened(path) as file:
             data, pixels, metadata = decoding.read(file, repr(str(path)), max_pixels)
         return _picture(pixels, path.name, data, metadata)
@@ -106,7 +113,7 @@ def load_image(source: Source, *, size: int | None = None, max_pixels: int = MAX
     Raises:
         ValueError: as for `open_picture`.
     """
-    picture = open_picture(source, max_pixels=max_pixels)
+    picture = open_picture(source, max_pixels=max_pixels, longer_side=size)
     image = fill_hidden(picture.image, picture.alpha)
     height, width = image.shape[-2:]
     return image if size is None else resize(image, fit((height, width), size))
@@ -120,6 +127,19 @@ def read_record(path: str | Path) -> str | None:
     """
     with _opened(path) as file:
         return decoding.read_text(file, repr(str(path)), RECORD, MAX_PIXELS)
+
+
+def _open_reduced(path: Path, longer_side: int, max_pixels: int) -> Picture | None:
+    """Return a large file at a smaller size; None where `open_picture` reads it as a whole."""
+    name = repr(str(path))
+    with _opened(path) as file:
+        reader = StripReader.open(path, file, name, max_pixels)
+        if reader is None or longer_side >= max(reader.shape):
+            return None
+        image, alpha = reader.read(longer_side)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            metadata, digest = read_metadata(reader.header.info, data), hashlib.sha256(data)
+    return Picture(image, _unless_opaque(alpha), path.name, digest.hexdigest(), metadata)
 
 
 @contextmanager
@@ -162,15 +182,10 @@ def _metadata_of(image: PIL.Image.Image) -> Metadata:
 
 
 def _picture(pixels: decoding.Pixels, name: str, data: bytes, metadata: Metadata = NO_METADATA) -> Picture:
-    image, alpha = (None if levels is None else _tensor(levels) for levels in pixels)
+    image, alpha = (None if levels is None else levels_to_tensor(levels) for levels in pixels)
     assert image is not None
-    if alpha is not None and bool((alpha == 1).all()):
-        alpha = None
-    return Picture(image, alpha, name, hashlib.sha256(data).hexdigest(), metadata)
+    return Picture(image, _unless_opaque(alpha), name, hashlib.sha256(data).hexdigest(), metadata)
 
 
-def _tensor(levels: np.ndarray) -> Tensor:
-    """Convert `(H, W, C)`, integers over their full range or floats in [0, 1], to float32 `(1, C, H, W)`."""
-    white = np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1
-    planes = np.ascontiguousarray(levels.transpose(2, 0, 1)).astype(np.float32)[None]
-    return torch.from_numpy(np.divide(planes, np.float32(white), out=planes))
+def _unless_opaque(alpha: Tensor | None) -> Tensor | None:
+    return None if alpha is None or bool((alpha == 1).all()) else alpha

@@ -65,9 +65,8 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels, Met
     Raises:
         ValueError: if the file is not an image, is corrupt, or is too large.
     """
+    header = read_header(file, name, max_pixels)
     with _quiet_pillow(name):
-        header = _open(file, name, max_pixels)
-        check_size(header.size, name, max_pixels)
         file.seek(0)
         data = file.read()
         if header.format == "PNG":
@@ -80,6 +79,14 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels, Met
     deep = _decode_deep(data, name) if is_deep else None
     pixels = profiles.without_gamma(deep, picture.info) if deep else decode(picture, name, max_pixels)
     return data, pixels, read_metadata(picture.info, data)
+
+
+def read_header(file: BinaryIO, name: str, max_pixels: int) -> PIL.ImageFile.ImageFile:
+    """Return an open image file as an image of Pillow that is not decoded; arguments and errors as for `read`."""
+    with _quiet_pillow(name):
+        header = _open(file, name, max_pixels)
+        check_size(header.size, name, max_pixels)
+    return header
 
 
 def decode(picture: PIL.Image.Image, name: str, max_pixels: int) -> Pixels:
@@ -96,15 +103,23 @@ def decode(picture: PIL.Image.Image, name: str, max_pixels: int) -> Pixels:
     with _quiet_pillow(name):
         check_size(picture.size, name, max_pixels)
         picture.load()
-        color, alpha = _split_alpha(_upright(picture))
-    profile = picture.info.get("icc_profile")
-    if color.mode.startswith("I;16"):
-        return profiles.without_gamma(_gray16(color, profile, name), picture.info)
-    if color.mode in ("I", "F"):
-        kind = "floating-point" if color.mode == "F" else "32-bit integer"
-        raise ValueError(f"{name}: its pixels are {kind} numbers; save it with 8 or 16 bits per channel")
+        color, alpha = split_alpha(_upright(picture))
+    return profiles.without_gamma(_convert(color, alpha, picture.info.get("icc_profile"), name), picture.info)
+
+
+def to_pixels(
+    color: PIL.Image.Image, alpha: PIL.Image.Image | None, profile: bytes | None, name: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return uint8 colors `(H, W, 3)` in sRGB, and alpha `(H, W, 1)` or None.
+
+    Args:
+        color: image in mode L, RGB, CMYK or LAB.
+        alpha: opacity in mode L, or None.
+        profile: bytes of the ICC profile of the colors.
+        name: name of the file in warnings.
+    """
     colors = np.array(profiles.to_srgb(color, profile, name))
-    return profiles.without_gamma((colors, None if alpha is None else np.array(alpha)[..., None]), picture.info)
+    return colors, None if alpha is None else np.array(alpha)[..., None]
 
 
 def read_text(file: BinaryIO, name: str, keyword: str, max_pixels: int) -> str | None:
@@ -155,7 +170,8 @@ def read_size(path: str | Path, max_pixels: int) -> tuple[int, int]:
     with open(path, "rb") as file, _quiet_pillow(name):
         picture = _open(file, name, max_pixels)
         width, height = picture.size
-        return (width, height) if _transformation(picture) in TURNED else (height, width)
+        is_turned = picture.format != "TIFF" and _UPRIGHT.get(orientation(picture)) in TURNED  # Pillow turns a TIFF
+        return (width, height) if is_turned else (height, width)
 
 
 def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
@@ -177,6 +193,22 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
             f"{name}: it is {width} x {height} pixels, over the limit of {max_pixels} pixels; "
             f"reduce it, or allow it with --max-pixels {width * height}"
         )
+
+
+def corrupt(name: str, text: str) -> ValueError:
+    """Return the error for a file that a library cannot decode, with what it says."""
+    return ValueError(f"{name}: it is corrupt or truncated ({text}); give a complete file")
+
+
+def orientation(picture: PIL.Image.Image) -> int:
+    """Return the EXIF orientation of an image, 1 to 8; 1 where it is missing or wrong, and after a TIFF is decoded."""
+    if plugins.is_turned(picture):
+        return 1
+    try:
+        found = picture.getexif().get(0x0112, 1)
+    except Exception:  # an image with corrupt EXIF data can still be decoded
+        return 1
+    return found if found in _UPRIGHT else 1
 
 
 def _open(file: BinaryIO, name: str, max_pixels: int) -> PIL.ImageFile.ImageFile:
@@ -222,7 +254,7 @@ def _quiet_pillow(name: str) -> Iterator[None]:
             if "MAX_TEXT" in text:
                 size = f"more than {MAX_TEXT // 2**20} MiB"
                 raise ValueError(f"{name}: its texts or its color profile take {size}; remove them") from error
-            raise ValueError(f"{name}: it is corrupt or truncated ({text}); give a complete file") from error
+            raise corrupt(name, text) from error
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = limit
             PngImagePlugin.MAX_TEXT_CHUNK = text_limit
@@ -242,26 +274,24 @@ def _decode_deep(data: bytes, name: str) -> Pixels | None:
     try:
         pixels = hires.decode(data, name)
     except vips.Error as error:
-        text = f"it is corrupt or truncated ({reason(error)})"
-        raise ValueError(f"{name}: {text}; give a complete file") from error
+        raise corrupt(name, reason(error)) from error
     if pixels is None:
         warnings.warn(f"{name}: read with 8 of its 16 bits; to keep all of them, save it as RGB", stacklevel=2)
     return pixels
 
 
 def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
-    transformation = _transformation(picture)
+    transformation = _UPRIGHT.get(orientation(picture))
     return picture if transformation is None else picture.transpose(transformation)
 
 
-def _transformation(picture: PIL.Image.Image) -> Transpose | None:
-    """Return the transformation that makes an image upright."""
-    if plugins.is_turned(picture):
-        return None
-    try:
-        return _UPRIGHT.get(picture.getexif().get(0x0112, 1))  # 1 for TIFF: Pillow has already rotated it
-    except Exception:  # an image with corrupt EXIF data can still be decoded
-        return None
+def _convert(color: PIL.Image.Image, alpha: PIL.Image.Image | None, profile: bytes | None, name: str) -> Pixels:
+    if color.mode.startswith("I;16"):
+        return _gray16(color, profile, name)
+    if color.mode in ("I", "F"):
+        kind = "floating-point" if color.mode == "F" else "32-bit integer"
+        raise ValueError(f"{name}: its pixels are {kind} numbers; save it with 8 or 16 bits per channel")
+    return to_pixels(color, alpha, profile, name)
 
 
 def _gray16(picture: PIL.Image.Image, profile: bytes | None, name: str) -> Pixels:
@@ -279,7 +309,7 @@ def _gray16(picture: PIL.Image.Image, profile: bytes | None, name: str) -> Pixel
     return np.repeat(values[..., None], 3, axis=2), alpha
 
 
-def _split_alpha(picture: PIL.Image.Image) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
+def split_alpha(picture: PIL.Image.Image) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
     """Return colors in mode L, RGB, CMYK or LAB, and alpha in mode L; deeper modes (I, I;16, F) unchanged."""
     if picture.mode in ("CMYK", "LAB") or picture.mode.startswith(("I", "F")):
         return picture, None

@@ -39,11 +39,28 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None] | Non
     image = vips.Image.new_from_buffer(data, "", fail_on="error").autorot().copy_memory()  # reads all: finds all damage
     if image.format != "ushort" or image.interpretation not in ("rgb16", "gray16"):
         return None
+    converted = to_srgb(image, name)
+    return split_alpha(converted.numpy().reshape(image.height, image.width, converted.bands))  # also one band
+
+
+def to_srgb(image: Any, name: str) -> Any:
+    """Return a 16-bit image of pyvips, RGB or gray, with its colors in sRGB and its alpha unchanged.
+
+    Args:
+        image: the image, which need not be decoded yet.
+        name: name of the file in warnings.
+    """
+    vips = find_vips()
     bands = 3 if image.interpretation == "rgb16" else 1
-    colors = _to_srgb(image.extract_band(0, n=bands), vips, name).numpy()
-    colors = colors.reshape(image.height, image.width, -1)  # (H, W, 1 or 3); pyvips returns one band as (H, W)
-    alpha = image.extract_band(bands).numpy()[..., None] if image.bands > bands else None
-    return np.broadcast_to(colors, (*colors.shape[:2], 3)), alpha
+    colors = _convert(image.extract_band(0, n=bands), vips, name)
+    return colors.bandjoin(image.extract_band(bands)) if image.bands > bands else colors
+
+
+def split_alpha(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return colors `(H, W, 3)` and alpha `(H, W, 1)` or None of gray or RGB levels `(H, W, C)`."""
+    channels = levels.shape[2]
+    colors = levels[..., :3] if channels >= 3 else np.broadcast_to(levels[..., :1], (*levels.shape[:2], 3))
+    return colors, levels[..., -1:] if channels in (2, 4) else None
 
 
 def encode(levels: np.ndarray, suffix: str, dpi: tuple[float, float] | None = None) -> bytes:
@@ -68,7 +85,7 @@ def encode(levels: np.ndarray, suffix: str, dpi: tuple[float, float] | None = No
     return bytes(image.tiffsave_buffer(compression="deflate", predictor="horizontal"))
 
 
-def _to_srgb(image: Any, vips: Any, name: str) -> Any:
+def _convert(image: Any, vips: Any, name: str) -> Any:
     if not image.get_typeof("icc-profile-data"):
         return image
     try:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from mmap import mmap
 from typing import Any, NamedTuple
 
 from impasto.images.captions import read_captions
@@ -88,7 +89,7 @@ class Metadata:
 NO_METADATA = Metadata()
 
 
-def read_metadata(info: Mapping[Any, Any], data: bytes = b"") -> Metadata:
+def read_metadata(info: Mapping[Any, Any], data: bytes | mmap = b"") -> Metadata:
     """Return the metadata of an image file; what is corrupt is left out.
 
     Args:
@@ -162,7 +163,7 @@ def _exif_of(info: Mapping[Any, Any]) -> bytes:
     return bytes(block[starts[0] :]) if starts else b""
 
 
-def _parse(block: bytes) -> tuple[Metadata, tuple[float, float] | None]:
+def _parse(block: bytes | mmap) -> tuple[Metadata, tuple[float, float] | None]:
     """Return the metadata and the resolution of a TIFF structure."""
     if not block:
         return NO_METADATA, None
@@ -179,7 +180,7 @@ def _parse(block: bytes) -> tuple[Metadata, tuple[float, float] | None]:
     return Metadata(main, photo, _kept(subs[LOCATION_DIRECTORY], LOCATION_TAGS, MAX_LOCATION)), _resolution(first)
 
 
-def _directory_at(block: bytes, order: str, offset: int) -> dict[int, Entry]:
+def _directory_at(block: bytes | mmap, order: str, offset: int) -> dict[int, Entry]:
     """Return the entries of a directory by tag, without large and corrupt ones."""
     entries = {}
     for i in range(struct.unpack_from(f"{order}H", block, offset)[0]):

@@ -57,6 +57,24 @@ def to_srgb(picture: PIL.Image.Image, profile: bytes | None, name: str) -> PIL.I
     return picture.convert("RGB")
 
 
+def usable(profile: bytes | None, mode: str, name: str) -> bytes | None:
+    """Return a profile with which an image can be converted; None, after a warning, for a broken one.
+
+    Args:
+        profile: bytes of an ICC profile.
+        mode: mode of the image, L or RGB.
+        name: name of the file in warnings.
+    """
+    if not profile:
+        return None
+    try:
+        _convert(PIL.Image.new(mode, (1, 1)), profile)
+    except BrokenProfileError as error:
+        warn_broken(name, error)
+        return None
+    return profile
+
+
 def gray_curve(profile: bytes | None, name: str) -> np.ndarray | None:
     """Return the sRGB gray in [0, 1] of 256 evenly spaced gray values `(256,)`, or None if they do not change.
 

@@ -20,13 +20,16 @@ IN_MEMORY = "picture in memory"
 """Name of a picture in memory among the settings."""
 
 
-def open_input(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Input]:
-    """Return an image at its own size, with filled transparent parts, and its entry in the record.
+def open_input(role: Any, source: Source, max_pixels: int, longer_side: int | None = None) -> tuple[Picture, Input]:
+    """Return an image with filled transparent parts, and its entry in the record.
+
+    The image has its own size, but a very large file is reduced while it is read.
 
     Args:
         role: what the image is used as, such as `content`.
         source: path, name of a sample, or any other source of `open_picture`.
         max_pixels: larger images are refused.
+        longer_side: as for `open_picture`.
 
     Raises:
         ValueError: if the image cannot be read or is too small.
@@ -37,7 +40,7 @@ def open_input(role: Any, source: Source, max_pixels: int) -> tuple[Picture, Inp
         is_sample = name in {*STYLES, *CONTENTS} and not Path(name).is_file()
         source = resolve(name)
         path = name if is_sample else str(source.absolute())
-    picture = open_picture(source, max_pixels=max_pixels)
+    picture = open_picture(source, max_pixels=max_pixels, longer_side=longer_side)
     height, width = picture.image.shape[-2:]
     if min(height, width) < MIN_SIDE:
         raise ValueError(
@@ -67,12 +70,12 @@ def split_pictures(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     return named, pictures
 
 
-def open_start(files: Sequence[Source], max_pixels: int) -> tuple[Picture, Input] | None:
+def open_start(files: Sequence[Source], max_pixels: int, longer_side: int | None) -> tuple[Picture, Input] | None:
     """Return the start image and its entry, if the settings name a file. Raises `ValueError` as `open_input` does."""
     if not files:
         return None
     try:
-        return open_input("start", files[0], max_pixels)
+        return open_input("start", files[0], max_pixels, longer_side)
     except ValueError as error:
         raise ValueError(f"start: give content, style, noise, a feed-forward method or an image: {error}") from None
 

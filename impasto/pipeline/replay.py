@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from impasto.images import MAX_PIXELS, open_picture
+from impasto.images import MAX_PIXELS, MIN_SIDE, open_picture
 from impasto.methods import METHODS, configure
 from impasto.pipeline.records import ROLES, load_record
 from impasto.pipeline.result import Result
@@ -136,7 +136,7 @@ def _checked_path(entry: dict[str, Any], path: str | Path | None, max_pixels: in
         file = resolve(path)
     except ValueError:
         raise ValueError(f"the {role} {str(path)!r} is missing; give its new path as {flag}") from None
-    digest = open_picture(file, max_pixels=max_pixels).sha256
+    digest = open_picture(file, max_pixels=max_pixels, longer_side=MIN_SIDE).sha256  # its pixels are not needed here
     if entry["path"] is not None and digest != entry["sha256"]:  # a picture in memory has the hash of its pixels
         raise ValueError(f"the {role} {str(path)!r} has changed since the record; give the original as {flag}")
     is_sample = str(path) in {*STYLES, *CONTENTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import warnings
@@ -150,10 +151,11 @@ class Stylizer:
         sources = given or self.instance.own_styles(self.config)
         self._mix = _mix(self.config.style_mix, len(sources))
         check_masks(self.config, len(sources))
-        styles, entries = zip(*(open_input("style", each, max_pixels) for each in sources), strict=True)
+        side = _style_side(self.config, self._longer_side)
+        styles, entries = zip(*(open_input("style", each, max_pixels, side) for each in sources), strict=True)
         self._styles = [each.image for each in styles]
         self._style_alphas = [visible_part(each.alpha) for each in styles]
-        self._start = open_start(self._files["start"], max_pixels)
+        self._start = open_start(self._files["start"], max_pixels, self._longer_side)
         self.styles: tuple[Input, ...] = entries
         self.start: tuple[Input, ...] = () if self._start is None else (self._start[1],)
 
@@ -182,7 +184,7 @@ class Stylizer:
             ValueError: in one line, for a content image or a mask that is wrong.
         """
         with torch_defaults(self.config.seed, self._device), large_blocks(kept=False):
-            picture, entry = open_input("content", content, self.max_pixels)
+            picture, entry = open_input("content", content, self.max_pixels, self._longer_side)
             if output is not None:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))
             with (
@@ -191,6 +193,11 @@ class Stylizer:
                 self._in_workers(workers) as method,
             ):
                 return self._stylize(method, picture, entry, listener, None if checkpoint is None else Path(checkpoint))
+
+    @property
+    def _longer_side(self) -> int | None:
+        """Longer side of the output in pixels; None: that of the content image."""
+        return self.instance.final_size(self.config) or None
 
     @property
     def _device(self) -> torch.device:
@@ -212,7 +219,7 @@ class Stylizer:
             ValueError: as `stylize`, but not for a lack of memory.
         """
         with torch_defaults(self.config.seed, self._device):
-            picture, entry = open_input("content", content, self.max_pixels)
+            picture, entry = open_input("content", content, self.max_pixels, self._longer_side)
             with self._explained(picture, entry), self._in_workers(workers) as method:
                 subject, _ = self.prepare(picture)
                 return plan_run(self.method, self._resolved(method, picture, None), subject)
@@ -383,6 +390,13 @@ def _feed_forward(name: str, method: Method) -> Method:
     settings = {**shared, "size": method.final_size(config), "strength": None, "preset": "impasto"}
     kind = METHODS[name]
     return kind(check_settings(kind.Config, name, settings))
+
+
+def _style_side(config: MethodConfig, longer_side: int | None) -> int | None:
+    """Return the longer side that is needed of a style image, for that of the output; None: its own."""
+    if longer_side is None:
+        return None
+    return math.ceil(longer_side * config.style_scale * max(config.region_style_scale, default=1.0))
 
 
 def _mix(weights: Sequence[float], count: int) -> list[float]:
