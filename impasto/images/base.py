@@ -86,11 +86,8 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS, longer_side: i
         return _picture(array_pixels(source), "array", source.tobytes())
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
-        if longer_side is not None and (reduced := _open_reduced(path, longer_side, max_pixels)) is not None:
-            return reduced
-        with _opened(path) as file:
-            data, pixels, metadata = decoding.read(file, repr(str(path)), max_pixels)
-        return _picture(pixels, path.name, data, metadata)
+        reduced = None if longer_side is None else _open_reduced(path, longer_side, max_pixels)
+        return _open_whole(path, max_pixels) if reduced is None else reduced
     if hasattr(source, "read"):
         name = _stream_name(source)
         data, pixels, metadata = decoding.read(_seekable(source), name, max_pixels)
@@ -127,6 +124,12 @@ def read_record(path: str | Path) -> str | None:
     """
     with _opened(path) as file:
         return decoding.read_text(file, repr(str(path)), RECORD, MAX_PIXELS)
+
+
+def _open_whole(path: Path, max_pixels: int) -> Picture:
+    with _opened(path) as file:
+        data, pixels, metadata = decoding.read(file, repr(str(path)), max_pixels)
+    return _picture(pixels, path.name, data, metadata)
 
 
 def _open_reduced(path: Path, longer_side: int, max_pixels: int) -> Picture | None:
