@@ -31,7 +31,6 @@ from impasto.backbones.tiling import (
     LayerStatistic,
     TileTask,
     TileValue,
-    carry_out_here,
     tiled_statistics,
     whole_features,
 )
@@ -115,7 +114,7 @@ class Backbone(ABC):
             features = self.encode(image, names)
             return [each.of(features) for each in statistics]
         self.check_layers(names)
-        compute = self.compute_tiles or carry_out_here(self._features)
+        compute = self.compute_tiles or partial(map, self.carry_out)
         return tiled_statistics(compute, image, statistics, self.receptive_fields(names), self.tile)
 
     def in_tiles(self, side: int, compute: ComputeTiles | None = None) -> Self:
@@ -130,8 +129,8 @@ class Backbone(ABC):
         return other
 
     def carry_out(self, task: TileTask) -> list[TileValue] | Image:
-        """Carry out the computation of one tile, as `TileTask.carry_out`, on the device of the network."""
-        return task.to(self.device).carry_out(self._features)
+        """Carry out the computation of one tile, whose tensors are on the device of the network."""
+        return task.carry_out(self._features)
 
     def bytes_per_pixel(self) -> float:
         """Return the approximate memory of an evaluation of the deepest default layer and its gradient.

@@ -6,7 +6,8 @@ its result is that of the same task in one process. So a worker needs the networ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self
@@ -20,8 +21,8 @@ from impasto.devices import CPU, torch_defaults
 from impasto.executors import Executor, IsStopped
 from impasto.executors.base import Workers
 
-LoadNetworks = Callable[[], Sequence[Backbone]]
-"""Loads the networks in a worker, after it was pickled."""
+LoadNetwork = Callable[[], Backbone]
+"""Loads a network in a worker, after it was pickled."""
 
 
 class TileWorkers:
@@ -36,7 +37,6 @@ class TileWorkers:
 
     def __init__(self, executor: Executor, count: int) -> None:
         self.executor, self.count = executor, count
-        self._load: LoadNetworks
         self._started: Workers | None = None
         self._stack = ExitStack()
 
@@ -51,17 +51,15 @@ class TileWorkers:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def compute(self, load: LoadNetworks, network: int) -> ComputeTiles:
+    def compute(self, load: LoadNetwork) -> ComputeTiles:
         """Return a function that carries out the tasks of tiles in the workers.
 
         Args:
-            load: returns the networks that all tasks of the run need; the same for each call.
-            network: index of the network of the tasks.
+            load: returns the network of the tasks; each worker calls it once.
         """
-        self._load = load
-        return partial(self._carry_out, network)
+        return partial(self._carry_out, pickle.dumps(load))
 
-    def _carry_out(self, network: int, tasks: Iterable[TileTask]) -> Iterator[list[TileValue] | torch.Tensor]:
+    def _carry_out(self, load: bytes, tasks: Iterable[TileTask]) -> Iterator[list[TileValue] | torch.Tensor]:
         """Yield the results in the order of the tasks.
 
         Tiles take the same time, so that few results wait for an earlier one.
@@ -70,39 +68,35 @@ class TileWorkers:
             ValueError: if the workers cannot be started, or end while they compute a tile.
         """
         if self._started is None:
-            start = partial(_start, self._load)
-            self._started = self._stack.enter_context(self.executor.workers(start, self.count))
+            self._started = self._stack.enter_context(self.executor.workers(_TileWork, self.count))
         waiting: dict[int, Any] = {}
         due = 0
-        numbered = ((i, network, task.to(CPU)) for i, task in enumerate(tasks))
+        numbered = ((i, load, task.to(CPU, copy=True)) for i, task in enumerate(tasks))
         for outcome in self._started.run(numbered):
             if outcome.died:
-                text = (
-                    "the worker processes that computed a tile were ended, perhaps because there is too little memory"
-                )
-                raise ValueError(f"{text}; give fewer workers, or smaller tiles")
+                text = "two worker processes died while they computed the same tile; there may be too little memory"
+                raise ValueError(f"workers: {text}: give fewer workers, or smaller tiles")
             waiting[outcome.task[0]] = outcome.value
             while due in waiting:
                 yield waiting.pop(due)
                 due += 1
 
 
-def _start(load: LoadNetworks) -> _TileWork:
-    keep_freed_memory(of_any_size=True)  # a tile requests the same blocks as the one before
-    return _TileWork(load())
-
-
 class _TileWork:
-    """Carry out tasks in a worker."""
+    """Carry out tasks in a worker, which loads a network for the first task that needs it."""
 
-    def __init__(self, networks: Sequence[Backbone]) -> None:
-        self._networks = networks
+    def __init__(self) -> None:
+        keep_freed_memory(of_any_size=True)  # a tile requests the same blocks as the one before
+        self._networks: dict[bytes, Backbone] = {}
 
-    def __call__(self, numbered: tuple[int, int, TileTask], is_stopped: IsStopped) -> Iterator[Any]:
+    def __call__(self, numbered: tuple[int, bytes, TileTask], is_stopped: IsStopped) -> Iterator[Any]:
         """Yield the result of one task."""
-        _, network, task = numbered
+        _, load, task = numbered
         with torch_defaults():
-            yield _on_cpu(self._networks[network].carry_out(task))
+            if load not in self._networks:
+                self._networks[load] = pickle.loads(load)()
+            network = self._networks[load]
+            yield _on_cpu(network.carry_out(task.to(network.device)))
 
 
 def _on_cpu(result: list[TileValue] | torch.Tensor) -> list[TileValue] | torch.Tensor:

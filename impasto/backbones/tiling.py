@@ -19,7 +19,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -103,33 +102,29 @@ class TileTask:
         if self.gradients is None:
             with torch.no_grad():
                 return self._values(encode, self.pixels)
-        pixels = self.pixels.requires_grad_()
+        pixels = self.pixels.detach().requires_grad_()
         with torch.enable_grad():
             values = [each.value for each in self._values(encode, pixels)]
         (gradient,) = torch.autograd.grad(values, pixels, list(self.gradients))
         return gradient
 
-    def to(self, device: torch.device) -> TileTask:
-        """Return the task with tensors on a device."""
+    def to(self, device: torch.device, *, copy: bool = False) -> TileTask:
+        """Return the task with tensors on a device.
+
+        Args:
+            device: the device.
+            copy: copy each tensor: pickled, a part of a map takes the memory of the whole map.
+        """
         requests = [
-            replace(each, maps=tuple(None if map_ is None else map_.to(device) for map_ in each.maps))
+            replace(each, maps=tuple(None if map_ is None else map_.to(device, copy=copy) for map_ in each.maps))
             for each in self.requests
         ]
-        gradients = None if self.gradients is None else [each.to(device) for each in self.gradients]
-        return TileTask(self.pixels.to(device), requests, gradients)
+        gradients = None if self.gradients is None else [each.to(device, copy=copy) for each in self.gradients]
+        return TileTask(self.pixels.to(device, copy=copy), requests, gradients)
 
     def _values(self, encode: Encode, pixels: Image) -> list[TileValue]:
         features = encode(pixels, list(dict.fromkeys(each.layer for each in self.requests)))
         return [each.of(features) for each in self.requests]
-
-
-def carry_out_here(encode: Encode) -> ComputeTiles:
-    """Return a function that carries out tasks one after the other, when their results are requested."""
-    return partial(map, partial(_carry_out, encode))
-
-
-def _carry_out(encode: Encode, task: TileTask) -> list[TileValue] | Image:
-    return task.carry_out(encode)
 
 
 def tiled_statistics(
@@ -202,14 +197,14 @@ class _Plan:
             yield done.popleft(), result
 
     def _task(self, tile: OverlappingTile, image: Image, gradients: Sequence[Tensor] | None) -> TileTask:
-        """Return a task with copies of its parts of the maps: another process would receive the whole maps."""
+        """Return a task with its parts of the image and of the maps, which are not copied."""
         requests = []
         for each in self.requests:
             stride = self.fields[each.layer].stride
-            maps = [None if map_ is None else tile.core_in_image(map_, stride).clone() for map_ in each.maps]
+            maps = [None if map_ is None else tile.core_in_image(map_, stride) for map_ in each.maps]
             core = (tile.rows.core(stride), tile.columns.core(stride))
             requests.append(TileRequest(each.layer, each.function, tuple(maps), core))
-        return TileTask(tile.crop(image).detach().clone(), requests, gradients)
+        return TileTask(tile.crop(image).detach(), requests, gradients)
 
     def whole(self, value: TileValue, tile: OverlappingTile, request: LayerStatistic, image: Image) -> tuple[int, int]:
         """Return the height and width of the features of the whole image."""
@@ -257,7 +252,7 @@ class _TiledStatistics(torch.autograd.Function):
                 if request.is_mean:
                     found.append(gradient * fraction)
                 else:
-                    found.append(tile.core_in_image(gradient, plan.fields[request.layer].stride).clone())
+                    found.append(tile.core_in_image(gradient, plan.fields[request.layer].stride))
             return found
 
         with large_blocks(kept=False):

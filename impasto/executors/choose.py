@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from impasto.executors.base import RUNNERS, Executor, Runners
 from impasto.executors.processes import LocalProcesses
@@ -43,13 +42,6 @@ class WorkerOptions:
     """Number of processes."""
     runner: Runners | Executor = "processes"
     """Where they run: `processes`, `ray`, or an executor such as `RayCluster(address)`."""
-
-    @classmethod
-    def split(cls, options: dict[str, Any]) -> tuple[WorkerOptions, dict[str, Any]]:
-        """Return the options among keyword arguments, and the others."""
-        ours = cls.__dataclass_fields__.keys() & options.keys()
-        others = {name: value for name, value in options.items() if name not in ours}
-        return cls(**{name: options[name] for name in ours}), others
 
     @property
     def executor(self) -> Executor | None:

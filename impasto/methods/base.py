@@ -119,10 +119,16 @@ class Method(ABC):
         return self
 
     def with_config(self, config: Any) -> Self:
-        """Return the method with other settings for the same networks, which are not read again."""
+        """Return the method with other settings for the same networks, which are not read again, and workers."""
         other = type(self)(config)
-        other.__dict__.update({name: value for name, value in self.__dict__.items() if _is_cached(type(self), name)})
+        other.workers = self.workers
+        other.__dict__.update({name: self.__dict__[name] for name in self.loaded})
         return other
+
+    @property
+    def loaded(self) -> list[str]:
+        """Names of the attributes with the networks that were read."""
+        return [name for name in self.__dict__ if _is_cached(type(self), name)]
 
     def in_workers(self, workers: TileWorkers) -> Self:
         """Return the method with processes that compute the tiles of a large image.

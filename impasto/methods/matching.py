@@ -16,7 +16,7 @@ from impasto.backbones.receptive_field import margins
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.config import SETTINGS
 from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
-from impasto.methods.optimizing import PixelMethod, PolishSettings, chosen_tile, load_networks, loss_networks
+from impasto.methods.optimizing import PixelMethod, PolishSettings, chosen_tile, load_network, loss_networks
 from impasto.methods.tiles import TileSettings
 from impasto.objectives.matching import ObjectiveSettings, check_layer_weights, layers_of
 from impasto.objectives.matching_scales import MatchingScales
@@ -85,12 +85,6 @@ class Matching(PixelMethod):
         other.workers = workers
         return other
 
-    def with_config(self, config: MatchingConfig) -> Self:
-        """Return the method with other settings for the same networks and workers."""
-        other = super().with_config(config)
-        other.workers = self.workers
-        return other
-
     def resolved(self, content: Image) -> Matching:
         """Return the method with the side of the tiles."""
         tile, shape = self.config.tile, self.final_shape(self.config, content)
@@ -147,8 +141,9 @@ class Matching(PixelMethod):
         device = pick_device(self.config.device)
         precision = PRECISION_NAMES[pick_dtype(self.config.precision, device)]
         sent = replace(self.config, device=str(device), precision=precision)  # auto may differ on another machine
-        load = partial(load_networks, sent, loss_networks(sent), sent.pooling)
-        return [network.in_tiles(tile, self.workers.compute(load, i)) for i, network in enumerate(self.networks)]
+        loads = [partial(load_network, sent, name, sent.pooling) for name in loss_networks(sent)]
+        pairs = zip(self.networks, map(self.workers.compute, loads), strict=True)
+        return [network.in_tiles(tile, compute) for network, compute in pairs]
 
     def _scales(self, backbone: Backbone, subject: Subject) -> MatchingScales:
         config = self.config
@@ -172,7 +167,7 @@ class Matching(PixelMethod):
     @cached_property
     def networks(self) -> list[Backbone]:
         """Loss networks; the last one is that of the polish steps."""
-        return load_networks(self.config, loss_networks(self.config), self.config.pooling)
+        return [load_network(self.config, name, self.config.pooling) for name in loss_networks(self.config)]
 
 
 def _check_strength(config: MatchingConfig) -> None:

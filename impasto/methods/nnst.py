@@ -13,7 +13,7 @@ from impasto.backbones import BACKBONES
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import METHODS
-from impasto.methods.optimizing import BackboneSettings, PixelMethod, load_networks
+from impasto.methods.optimizing import BackboneSettings, PixelMethod, load_network
 from impasto.objectives.nearest_features import (
     FeatureVectors,
     FixedTargetObjective,
@@ -146,7 +146,7 @@ class NNST(PixelMethod):
 
     @cached_property
     def _features(self) -> FeatureVectors:
-        (backbone,) = load_networks(self.config, [self.config.backbone], self.config.pooling)
+        backbone = load_network(self.config, self.config.backbone, self.config.pooling)
         return FeatureVectors(
             backbone, self._layers, pick_dtype(self.config.precision, pick_device(self.config.device))
         )

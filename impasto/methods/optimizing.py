@@ -137,8 +137,7 @@ def chosen_tile(networks: Sequence[Backbone], shape: tuple[int, int], workers: i
     return min(max(fits // TILE_STEP * TILE_STEP, SMALLEST_TILE), LARGEST_TILE)
 
 
-def load_networks(config: PixelConfig, names: Sequence[str], pooling: Pooling) -> list[Backbone]:
-    """Return loss networks on the device and in the precision of the settings."""
+def load_network(config: PixelConfig, name: str, pooling: Pooling) -> Backbone:
+    """Return a loss network on the device and in the precision of the settings."""
     device = pick_device(config.device)
-    dtype = pick_dtype(config.precision, device)
-    return [load_backbone(name, pooling=pooling, device=device, dtype=dtype) for name in names]
+    return load_backbone(name, pooling=pooling, device=device, dtype=pick_dtype(config.precision, device))

@@ -14,7 +14,7 @@ from impasto.backbones import BACKBONES, Backbone
 from impasto.config import MAIN, SETTINGS
 from impasto.devices import pick_device
 from impasto.methods.base import METHODS
-from impasto.methods.optimizing import PixelMethod, PolishSettings, load_networks, loss_networks
+from impasto.methods.optimizing import PixelMethod, PolishSettings, load_network, loss_networks
 from impasto.objectives.strotss import StrotssObjective
 from impasto.optim.coarse_to_fine import MakeObjective
 from impasto.optim.descent import Optimizer
@@ -131,7 +131,7 @@ class Strotss(PixelMethod):
 
     @cached_property
     def _backbones(self) -> list[Backbone]:
-        return load_networks(self.config, loss_networks(self.config), self.config.pooling)
+        return [load_network(self.config, name, self.config.pooling) for name in loss_networks(self.config)]
 
 
 def layers_of(config: StrotssConfig, backbone: Backbone | type[Backbone]) -> tuple[str, ...]:

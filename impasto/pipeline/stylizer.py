@@ -30,7 +30,7 @@ from impasto.devices import (
     pick_dtype,
     torch_defaults,
 )
-from impasto.executors import ONE_PROCESS, WorkerOptions
+from impasto.executors import ONE_PROCESS, Executor, Runners, WorkerOptions
 from impasto.images import MAX_PIXELS, Picture, Source, check_shape, quantize, resize, visible_part
 from impasto.methods import METHODS, Method, configure
 from impasto.pipeline.checkpoint import Checkpoint, Interrupted, read_checkpoint
@@ -58,7 +58,9 @@ def stylize(
     output: str | os.PathLike[str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     max_pixels: int = MAX_PIXELS,
-    **options: Any,
+    workers: int = 1,
+    runner: Runners | Executor = "processes",
+    **settings: Any,
 ) -> Result:
     """Stylize a content image with one or several style images, whatever the settings of PyTorch of the caller.
 
@@ -71,23 +73,22 @@ def stylize(
         output: file that the image will be saved to: a size that its format cannot store is refused before the run.
         checkpoint: file that is written every five minutes, from which the same call continues; remove it at the end.
         max_pixels: images with more pixels are refused.
-        options: `workers` and `runner` as in `WorkerOptions`, for the tiles of the image, and settings of the method;
-            `start`, `mask` and `style_mask` may be pictures like `content`.
+        workers, runner: processes that compute the tiles of the image, as in `WorkerOptions`.
+        settings: settings of the method; `start`, `mask` and `style_mask` may be pictures like `content`.
 
     Returns:
         The image with the lowest loss, and everything needed to compute it again.
 
     Raises:
-        ValueError: in one line, for a mistake that the caller can correct, such as the checkpoint of another run.
+        ValueError: in one line, for a mistake of the caller, such as the checkpoint of another run.
 
     >>> result = stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3)
     >>> tuple(result.image.shape), result.steps, result.stopped
     ((1, 3, 51, 64), 3, 'steps')
     """
     with returned_memory():
-        workers, settings = WorkerOptions.split(options)
-        run = Stylizer(style, method, max_pixels=max_pixels, **settings).stylize
-        return run(content, on_step=on_step, output=output, checkpoint=checkpoint, workers=workers)
+        run = partial(Stylizer(style, method, max_pixels=max_pixels, **settings).stylize, content, on_step=on_step)
+        return run(output=output, checkpoint=checkpoint, workers=WorkerOptions(workers, runner))
 
 
 def plan(
@@ -96,7 +97,9 @@ def plan(
     method: str = "gatys",
     *,
     max_pixels: int = MAX_PIXELS,
-    **options: Any,
+    workers: int = 1,
+    runner: Runners | Executor = "processes",
+    **settings: Any,
 ) -> Plan:
     """Return the expected time and memory of a stylization on this machine, without carrying it out.
 
@@ -112,8 +115,8 @@ def plan(
     3
     """
     with returned_memory():
-        workers, settings = WorkerOptions.split(options)
-        return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content, workers)
+        options = WorkerOptions(workers, runner)
+        return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content, options)
 
 
 class Stylizer:

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ def workers() -> Iterator[TileWorkers]:
         yield found
 
 
-def networks() -> list[Backbone]:
-    return [load_backbone("tiny"), load_backbone("tiny", dtype=torch.bfloat16)]
+def load(dtype: torch.dtype = torch.float32) -> Backbone:
+    return load_backbone("tiny", dtype=dtype)
 
 
 def subject() -> Subject:
@@ -66,10 +66,10 @@ def loss_and_gradient(backbone: Backbone, loss: str) -> tuple[dict[str, float], 
     return evaluate(objective, noise(1, 3, *SHAPE, seed=5))
 
 
-def check_same(workers: TileWorkers, loss: str, network: int = 0) -> None:
-    backbone = networks()[network]
+def check_same(workers: TileWorkers, loss: str, dtype: torch.dtype = torch.float32) -> None:
+    backbone = load(dtype)
     losses, gradient = loss_and_gradient(backbone.in_tiles(32), loss)
-    found = loss_and_gradient(backbone.in_tiles(32, workers.compute(networks, network)), loss)
+    found = loss_and_gradient(backbone.in_tiles(32, workers.compute(partial(load, dtype))), loss)
     assert found[0] == losses
     assert found[1].equal(gradient)
 
@@ -85,7 +85,7 @@ def test_losses_and_gradient_are_those_of_one_process_bit_for_bit(loss: str, wor
 
 
 def test_each_task_is_computed_with_its_network(workers: TileWorkers) -> None:
-    check_same(workers, "gram", network=1)
+    check_same(workers, "gram", torch.bfloat16)
 
 
 def test_a_worker_that_was_killed_is_replaced_and_the_values_are_the_same(workers: TileWorkers) -> None:
@@ -100,8 +100,8 @@ def test_a_worker_that_was_killed_is_replaced_and_the_values_are_the_same(worker
 def test_a_tile_that_ends_every_worker_is_a_one_line_error() -> None:
     image = noise(1, 3, *SHAPE, seed=5)
     with TileWorkers(LocalProcesses(), 1) as workers:
-        backbone = networks()[0].in_tiles(32, workers.compute(networks, 0))
-        with pytest.raises(ValueError, match="too little memory; give fewer workers, or smaller tiles") as caught:
+        backbone = load().in_tiles(32, workers.compute(load))
+        with pytest.raises(ValueError, match="too little memory: give fewer workers, or smaller tiles") as caught:
             backbone.statistics(image, [LayerStatistic("relu1_1", die, is_mean=True)])
     assert "\n" not in str(caught.value)
 
@@ -112,9 +112,9 @@ def test_the_command_with_workers_writes_the_pixels_of_one_process(
     counts: set[int] = set()
     carry_out = TileWorkers._carry_out
 
-    def counted(self: TileWorkers, network: int, tasks: Any) -> Any:
+    def counted(self: TileWorkers, load: bytes, tasks: Any) -> Any:
         counts.add(self.count)
-        return carry_out(self, network, tasks)
+        return carry_out(self, load, tasks)
 
     monkeypatch.setattr(TileWorkers, "_carry_out", counted)
     words = ["stylize", "woodcut", "mosaic", "--backbone", "tiny", "--size", "90", "--steps", "6", "--tile", "48"]

@@ -30,7 +30,7 @@ from impasto.executors.base import Start, WorkerPool
 from impasto.executors.ray_cluster import ImpastoWorker, _memory_share, _variables
 from impasto.features.moments import first_moment
 from impasto.methods import configure
-from impasto.methods.optimizing import load_networks
+from impasto.methods.optimizing import load_network
 
 QUICK = ["--backbone", "tiny", "--size", "32", "--precision", "fp32"]
 RAY = ["--runner", "ray", "--workers", "2", "--json"]
@@ -169,10 +169,10 @@ def test_workers_of_tiles_start_without_the_current_folder_and_those_of_files_re
         (tmp_path / folder).mkdir()
     backbone, image = load_backbone("tiny"), noise(1, 3, 61, 74)
     mean = [LayerStatistic("relu1_1", first_moment, is_mean=True)]
-    load = partial(load_networks, configure("gatys", {"precision": "fp32"}), ["tiny"], "max")
+    load = partial(load_network, configure("gatys", {"precision": "fp32"}), "tiny", "max")
     monkeypatch.chdir(tmp_path / "one")
     with TileWorkers(Elsewhere(), 1) as workers:
-        (found,) = backbone.in_tiles(32, workers.compute(load, 0)).statistics(image, mean)
+        (found,) = backbone.in_tiles(32, workers.compute(load)).statistics(image, mean)
     assert torch.allclose(found, backbone.statistics(image, mean)[0])
 
     monkeypatch.chdir(tmp_path / "two")

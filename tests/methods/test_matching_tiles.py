@@ -145,7 +145,7 @@ def test_workers_of_other_machines_do_not_share_the_memory_of_this_one(monkeypat
 def test_workers_compute_on_the_device_and_in_the_precision_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Any] = []
     workers = TileWorkers(LocalProcesses(), 2)
-    monkeypatch.setattr(workers, "compute", lambda load, network: loaded.append(load))
+    monkeypatch.setattr(workers, "compute", loaded.append)
     for has_bf16 in (True, False):
         monkeypatch.setattr("impasto.devices._has_native_bf16", lambda device, found=has_bf16: found)
         settings = {"backbone": "tiny", "size": 48, "tile": 40, "device": "auto", "precision": "auto"}
