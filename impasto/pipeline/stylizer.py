@@ -73,7 +73,8 @@ def stylize(
         output: file that the image will be saved to: a size that its format cannot store is refused before the run.
         checkpoint: file that is written every five minutes, from which the same call continues; remove it at the end.
         max_pixels: images with more pixels are refused.
-        workers, runner: processes that compute the tiles of the image, as in `WorkerOptions`.
+        workers: number of processes that compute the tiles of the image, with a matching method.
+        runner: where they run, as in `WorkerOptions`.
         settings: settings of the method; `start`, `mask` and `style_mask` may be pictures like `content`.
 
     Returns:
@@ -82,9 +83,8 @@ def stylize(
     Raises:
         ValueError: in one line, for a mistake of the caller, such as the checkpoint of another run.
 
-    >>> result = stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3)
-    >>> tuple(result.image.shape), result.steps, result.stopped
-    ((1, 3, 51, 64), 3, 'steps')
+    >>> tuple(stylize("woodcut", "mosaic", backbone="tiny", size=64, steps=3).image.shape)
+    (1, 3, 51, 64)
     """
     with returned_memory():
         run = partial(Stylizer(style, method, max_pixels=max_pixels, **settings).stylize, content, on_step=on_step)
