@@ -9,6 +9,7 @@ from support import between, features, shuffled
 from torch import Tensor
 
 from impasto.losses import LOSSES
+from impasto.losses.sliced_wasserstein import SEED
 
 SMALL_CHANGE = 1e-6  # of the distance to other features
 TEXTURE = ["gram", "moments", "covariance", "bures", "sliced_wasserstein", "histogram", "relaxed_earth_mover"]
@@ -204,6 +205,26 @@ def gaussian_like(maps: Tensor, seed: int) -> Tensor:
     root, own = (torch.linalg.cholesky(each.cov(correction=0)) for each in (maps[0].flatten(1), normal))
     columns = root @ torch.linalg.solve_triangular(own, normal, upper=False)
     return columns.view_as(maps) + maps.mean((2, 3), keepdim=True)
+
+
+def test_sliced_wasserstein_sees_correlations_that_as_many_directions_as_channels_do_not() -> None:
+    maps = features(1, 8, 500, 1, dtype=torch.float64)
+    directions = F.normalize(torch.randn(8, 8, generator=torch.Generator().manual_seed(SEED)), dim=1).double()
+    projections = directions @ maps[0, :, :, 0]
+    mixed = torch.cat([projections[:4].flip(1), projections[4:]])  # each projection has the same values as before
+    others = torch.linalg.solve(directions, mixed).view_as(maps)
+    sliced = LOSSES["sliced_wasserstein"]()
+    along_the_first = sliced.statistic(maps)[:, :8] - sliced.statistic(others)[:, :8]
+    assert along_the_first.abs().max() < 1e-9
+    assert between(sliced, maps, others) > 0.02 * maps.var()
+
+
+def test_sliced_wasserstein_compares_maps_with_different_numbers_of_directions() -> None:
+    sliced, maps = LOSSES["sliced_wasserstein"](), features(1, 64, 80, 1)
+    few, many = sliced.statistic(maps.repeat(1, 1, 40, 1)), sliced.statistic(maps)
+    assert (few.shape[1], many.shape[1]) == (64, 16 * 64)
+    assert sliced.distance(few, many) < 0.01 * maps.var()
+    assert sliced.distance(many, few) < 0.01 * maps.var()
 
 
 def test_sliced_wasserstein_is_sensitive_to_higher_moments_and_covariance_is_not() -> None:
