@@ -1,8 +1,8 @@
 """Adapt the network of the method `micro` to one or several styles in about a minute, without photographs.
 
-A network for any style has to be a compromise. Some hundred steps on crops of sample images, with the loss of one style
-at several scales, move all its weights except those of the style encoder. The colors of the output, as means of blocks,
-stay near those of the initial network: the losses alone hardly care which part of the picture has which color.
+A network for any style has to be a compromise. Some hundred steps on large crops of sample images, with the loss of one
+style at several scales, move all its weights except those of the style encoder. The colors of the output, as means of
+blocks, stay near those of the initial network: the losses alone hardly care which part of the picture has which color.
 """
 
 from __future__ import annotations
@@ -65,19 +65,19 @@ OnStep = Callable[[Step], object]
 class AdaptSettings:
     """Settings of an adaptation."""
 
-    steps: Annotated[int, Ge(1), Le(1_000_000)] = 450
+    steps: Annotated[int, Ge(1), Le(1_000_000)] = 150
     """Training steps for each style."""
     seconds: Annotated[float, Gt(0)] | None = None
     """End the training, with its schedule, after this time if that is earlier; the weights then depend on the speed."""
-    content_weight: Annotated[float, Ge(0)] = 0.05
+    content_weight: Annotated[float, Ge(0)] = 0.08
     """Weight of the content loss; a larger one keeps more of the content image."""
     color_weight: Annotated[float, Ge(0)] = 20.0
     """Weight of the squared difference to the coarse colors of the initial network; 0 lets areas change color."""
-    crop: Annotated[int, Ge(96), Le(1024)] = 208
+    crop: Annotated[int, Ge(96), Le(1024)] = 384
     """Side of the training crops in pixels, a multiple of 8; the loss network receives 32 pixels less."""
     batch: Annotated[int, Ge(1), Le(64)] = 1
     """Crops per step."""
-    lr: Annotated[float, Gt(0), Le(1)] = 1e-3
+    lr: Annotated[float, Gt(0), Le(1)] = 3e-3
     """Maximum learning rate of Adam; after a warmup it decreases to 0 along a cosine."""
     backbone: str = "lite"
     """Loss network; `impasto backbones` lists the choices."""

@@ -24,6 +24,8 @@ MAX_SIDE_FACTOR = 3
 """Longer side of the content images in the memory, in units of the crop."""
 MAX_CROP_FACTOR = 2
 """Largest side of a crop before it is reduced, in units of the crop."""
+MAX_ENLARGEMENT = 1.5
+"""Small images are enlarged to the crop by at most this factor."""
 
 
 class ContentCrops:
@@ -94,14 +96,16 @@ def photo_contents(folder: str | os.PathLike[str], crop: int, generator: torch.G
 
 
 def _prepared(file: Path, crop: int) -> Image:
-    """Return an image that is reduced to some crops and not smaller than one.
+    """Return an image that is reduced to some crops, or enlarged to one.
 
     Raises:
-        ValueError: if it cannot be read or is smaller than a crop.
+        ValueError: if it cannot be read, or would be enlarged too much.
     """
     image = load_image(file)
-    shape = (image.shape[-2], image.shape[-1])
-    if min(shape) < crop:
-        raise ValueError(f"{str(file)!r} is {shape[1]}x{shape[0]} pixels, smaller than a crop of {crop}")
-    size = max(MAX_SIDE_FACTOR * crop, -(-crop * max(shape) // min(shape)))  # a panorama is as high as a crop
-    return resize(image, fit(shape, size)) if max(shape) > size else image
+    height, width = image.shape[-2:]
+    shorter, longer = min(height, width), max(height, width)
+    if shorter * MAX_ENLARGEMENT < crop:
+        raise ValueError(f"{str(file)!r} is {width}x{height} pixels, too small for a crop of {crop}")
+    least = -(-crop * longer // shorter)  # the shorter side is a crop
+    size = max(least, min(longer, MAX_SIDE_FACTOR * crop))
+    return image if size == longer else resize(image, fit((height, width), size))

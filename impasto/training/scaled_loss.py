@@ -4,9 +4,9 @@ The style loss of the outputs at their own size, at a half and at a quarter is d
 content image, which is measured once. The receptive field of the loss network then covers up to four times the width,
 as the coarse images of an optimization do.
 
-The statistics of a crop are mixed with those of the outputs before it. A crop shows a part of a picture, and no part of
-a picture has the statistics of the whole style: a loss of each crop by itself removes its plain and its detailed areas
-alike. The mixture had the same style share at a content loss 13 % lower (docs/measurements/feed-forward.md).
+Every output is compared by itself, so crops should be large: no small part of a picture has the statistics of the whole
+style. A mixture of the statistics of several small crops is near the style while each picture is far from it
+(docs/measurements/feed-forward.md).
 
 Reference: Johnson et al., ECCV 2016.
 """
@@ -26,15 +26,12 @@ SCALE_WEIGHTS = (0.5, 0.25, 0.25)
 MIN_DISTANCE = 0.02
 """Lower bound of the divisor of a layer, for styles that resemble the content images."""
 
-MIX = 0.3
-"""Part of an output in the statistics that are compared; the others are those of the outputs before it."""
-
 Moments = dict[str, tuple[Tensor, Tensor]]
 """First moment `(1, C)` and second moment `(1, C, C)` of the features of a layer."""
 
 
 class ScaledLoss:
-    """Loss terms of outputs for one style image, which depend on the outputs of the calls before.
+    """Loss terms of outputs for one style image.
 
     Args:
         network: the loss network.
@@ -47,7 +44,6 @@ class ScaledLoss:
         self._network, self._content_weight = network, content_weight
         scales = range(len(SCALE_WEIGHTS))
         self._targets = [self._moments_of_image(reduced(style, k)) for k in scales]
-        self._running: list[Moments] = [{} for _ in scales]
         self._units = [self._usual_distances(reduced(contents, k), k) for k in scales]
 
     def __call__(self, contents: Image, outputs: Image) -> dict[str, Tensor]:
@@ -72,21 +68,11 @@ class ScaledLoss:
 
     def _style_terms(self, features: Features, scale: int) -> Tensor:
         """Return the three style terms of features at a scale, `(3,)`."""
-        grams, moments = self._distances(self._mixed(self._moments(features), scale), scale)
+        grams, moments = self._distances(self._moments(features), scale)
         gram_units, moment_units = self._units[scale]
         shares = (grams / gram_units.clamp_min(MIN_DISTANCE)).mean()
         others = (moments / moment_units.clamp_min(MIN_DISTANCE)).mean()
         return torch.stack([grams.sum() / gram_units.sum().clamp_min(MIN_DISTANCE), shares, others])
-
-    def _mixed(self, moments: Moments, scale: int) -> Moments:
-        """Return a mixture with the running mean of earlier moments, which it replaces.
-
-        The mixture has the gradient of the moments themselves: only its direction depends on the outputs before.
-        """
-        running = self._running[scale]
-        mixed = {layer: _mix(running.get(layer, own), own) for layer, own in moments.items()}
-        self._running[scale] = {layer: (first.detach(), second.detach()) for layer, (first, second) in mixed.items()}
-        return mixed
 
     def _distances(self, moments: Moments, scale: int) -> tuple[Tensor, Tensor]:
         """Return the distance of the Gram matrices and of the moments of each layer, `(L,)`."""
@@ -116,14 +102,6 @@ class ScaledLoss:
         return {
             name: (first.mean(0, keepdim=True), second.mean(0, keepdim=True)) for name, (first, second) in both.items()
         }
-
-
-def _mix(before: tuple[Tensor, Tensor], own: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the mixture of moments with earlier ones, with the gradient of the moments."""
-    first, second = (
-        torch.lerp(old, new, MIX).detach() + (new - new.detach()) for old, new in zip(before, own, strict=True)
-    )
-    return first, second
 
 
 def reduced(image: Image, halvings: int) -> Image:
