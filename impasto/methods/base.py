@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -42,6 +43,8 @@ class Method(ABC):
     """Settings that replace another one, and which; a caller may give only one of the two."""
     workers: TileWorkers | None = None
     """Processes that compute the tiles of a large image; None: this process does."""
+    chosen: tuple[str, ...] = ()
+    """Names of the settings that `resolved` has chosen, which were None."""
 
     def __init__(self, config: Any) -> None:
         """Check the settings and raise `ValueError` for those that contradict each other."""
@@ -129,6 +132,22 @@ class Method(ABC):
     def loaded(self) -> list[str]:
         """Names of the attributes with the networks that were read."""
         return [name for name in self.__dict__ if _is_cached(type(self), name)]
+
+    def with_changes(self, config: Any, workers: TileWorkers | None, content: Image) -> Method:
+        """Return the method of a run that differs in some settings or in its workers, as `resolved` returns it.
+
+        Args:
+            config: settings with the changes; those that were chosen and are not changed are chosen again.
+            workers: processes that compute the tiles of a large image; None: this process does.
+            content: content image `(1, 3, H, W)` at its own size.
+
+        Raises:
+            ValueError: as `resolved`.
+        """
+        kept = [name for name in self.chosen if vars(config)[name] == vars(self.config)[name]]
+        other = self.with_config(replace(config, **dict.fromkeys(kept)))
+        other.workers = workers
+        return other.resolved(content)
 
     def in_workers(self, workers: TileWorkers) -> Self:
         """Return the method with processes that compute the tiles of a large image.

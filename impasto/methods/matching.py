@@ -96,7 +96,9 @@ class Matching(PixelMethod):
                 )
             return self
         tile = chosen_tile(self.networks, shape, 0 if self.workers is None else self.workers.count, self.local_workers)
-        return self.with_config(replace(self.config, tile=max(tile, self._smallest_tile()) if tile else 0))
+        other = self.with_config(replace(self.config, tile=max(tile, self._smallest_tile()) if tile else 0))
+        other.chosen = ("tile",)
+        return other
 
     def is_tiled(self, content: Image) -> bool:
         """Return whether the output is larger than one tile."""

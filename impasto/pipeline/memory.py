@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
+from impasto.backbones.tile_workers import TileWorkers
 from impasto.devices import free_memory, memory_in_use_mib, pick_device
+from impasto.executors import LocalProcesses
 from impasto.images import fit
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward
@@ -23,7 +25,7 @@ LARGEST_COST = 2**15
 LARGEST_ONE_PASS_COST = 2**12
 """The same for a method that computes its output in one pass: previews are not counted, which would take longer."""
 TILE = 512
-"""Side in pixels of the tiles that are proposed where they are disabled."""
+"""Side in pixels of the tiles that are proposed where they are larger, or disabled."""
 SHORT_HISTORY = 3
 """Number of pairs of L-BFGS that is proposed."""
 SIZE_STEP = 32
@@ -110,35 +112,93 @@ def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, 
 
 
 def _remedies(name: str, method: Method, subject: Subject, limit: float, run: CountedTrial) -> list[str]:
-    """Return what would fit into `limit` bytes of tensors."""
+    """Return the changes of the command with each of which it would fit into `limit` bytes of tensors."""
     config = method.config
-    size, needed = max(method.final_shape(config, subject.content)), run.peak
-    workers = run.workers_within(limit)
-    found = ["leave out --workers" if workers == 1 else f"give --workers {workers} or less"] if workers else []
-    others = [(flag, method.with_config(replace(config, **changed))) for flag, changed in _savings(config)]
+    changes = _Changes(method, subject, limit)
+    found = []
+    if run.local_workers > 1 and (flags := changes.fewer_workers()):
+        found.append(flags)
+    if size := changes.largest_size(run.peak):
+        found.append(f"give --size {size} or less")
+    found += [flag for flag, changed in _savings(config) if changes.is_enough(replace(config, **changed))]
     if name != "micro" and method.workers is None:  # it computes an image in one process
-        micro = METHODS["micro"](configure("micro", {"size": size, "device": config.device}))
-        others.append(("--method micro, which computes in tiles", micro))
-    while size >= SIZE_STEP and limit > 0:
-        size = int(size * min(0.99, math.sqrt(limit / needed))) // SIZE_STEP * SIZE_STEP
-        counted = count_trial(method.with_config(with_size(config, size)), subject, PEAK_STEPS) if size else None
-        if counted is None:
-            break
-        needed = counted.peak
-        if needed <= limit:
-            found.append(f"give --size {size} or less")
-            break
-    for flag, other in others:
-        counted = count_trial(other, subject, PEAK_STEPS)
-        if counted is not None and counted.peak <= limit:
-            found.append(flag)
+        size = max(method.final_shape(config, subject.content))
+        if changes.fits(METHODS["micro"](configure("micro", {"size": size, "device": config.device}))):
+            found.append("--method micro, which computes in tiles")
     return found
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """Runs that differ from one that does not fit, each with the tiles that it would choose itself."""
+
+    method: Method
+    subject: Subject
+    limit: float
+    """Bytes of tensors that fit."""
+
+    def fits(self, method: Method) -> bool:
+        """Return whether another run fits."""
+        counted = count_trial(method, self.subject, PEAK_STEPS)
+        return counted is not None and counted.peak <= self.limit
+
+    def is_enough(self, config: Any) -> bool:
+        """Return whether the run with other settings fits."""
+        try:
+            return self.fits(self.method.with_changes(config, self.method.workers, self.subject.content))
+        except ValueError:  # the network needs larger tiles
+            return False
+
+    def fewer_workers(self) -> str:
+        """Return the number of workers with which the run fits, as large as possible; nothing where none fits.
+
+        Fewer workers would choose larger tiles. Where these do not fit, the tiles of the run may.
+        """
+        config = self.method.config
+        if count := self._most_workers(self.method):
+            return f"give --workers {count}" if count > 1 else "leave out --workers"
+        count = self._most_workers(self.method.with_config(config)) if self.method.chosen else 0
+        return f"give --workers {count} --tile {config.tile}" if count else ""
+
+    def _most_workers(self, method: Method) -> int:
+        fits, too_many = 0, method.local_workers
+        while too_many - fits > 1:
+            count = (fits + too_many) // 2
+            if self.fits(method.with_changes(method.config, self._workers(count), self.subject.content)):
+                fits = count
+            else:
+                too_many = count
+        return fits
+
+    def _workers(self, count: int) -> TileWorkers | None:
+        assert self.method.workers is not None
+        executor = self.method.workers.executor
+        return None if count == 1 and isinstance(executor, LocalProcesses) else TileWorkers(executor, count)
+
+    def largest_size(self, needed: int) -> int:
+        """Return a longer side of the output with which the run fits, in pixels; 0 where none does.
+
+        Args:
+            needed: bytes of the run that does not fit.
+        """
+        config, content, workers = self.method.config, self.subject.content, self.method.workers
+        size = max(self.method.final_shape(config, content))
+        while size >= SIZE_STEP and self.limit > 0:
+            size = int(size * min(0.99, math.sqrt(self.limit / needed))) // SIZE_STEP * SIZE_STEP
+            other = self.method.with_changes(with_size(config, size), workers, content) if size else None
+            counted = None if other is None else count_trial(other, self.subject, PEAK_STEPS)
+            if counted is None:
+                break
+            needed = counted.peak
+            if needed <= self.limit:
+                return size
+        return 0
 
 
 def _savings(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield flags that save memory at the same size, with their settings."""
     settings = vars(config)
-    if settings.get("tile") == 0:
+    if settings.get("tile") is not None and not 0 < config.tile <= TILE:
         yield f"--tile {TILE}", {"tile": TILE}
     if settings.get("optimizer") == "lbfgs" and config.history > SHORT_HISTORY:
         yield f"--history {SHORT_HISTORY}", {"history": SHORT_HISTORY}

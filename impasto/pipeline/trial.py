@@ -50,17 +50,6 @@ class CountedTrial:
     """Memory traffic of each stage; that of tiles which are computed at a time counts once."""
     local_workers: int = 0
     """Number of workers on this machine that compute tiles: no more than there are tiles."""
-    worker_peak: int = 0
-    """Memory of each of them in bytes."""
-    single_peak: int = 0
-    """The peak in bytes if this process computed the tiles."""
-
-    def workers_within(self, limit: float) -> int:
-        """Return how many processes would fit into a number of bytes; 0 where fewer of them would not help."""
-        if self.local_workers < 2:
-            return 0
-        fits = int((limit - self.peak) // self.worker_peak) + self.local_workers
-        return fits if fits > 1 else int(self.single_peak <= limit)
 
 
 def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | None:
@@ -91,7 +80,7 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     if method.workers is None or not counter.most_parts:
         return CountedTrial(counter.peak, stages)
     count, each = min(method.local_workers, counter.most_parts), WORKER_MEMORY + counter.part_peak
-    return CountedTrial(counter.peak_between_parts + count * each, stages, count, each, counter.peak)
+    return CountedTrial(counter.peak_between_parts + count * each, stages, count)
 
 
 def _block_memory(device: str, size: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Iterator
 from functools import cache, partial
@@ -22,7 +23,7 @@ from impasto.backbones.tiling import LayerStatistic
 from impasto.cli import main
 from impasto.executors import LocalProcesses
 from impasto.images import load_image
-from impasto.methods import METHODS, Method, configure
+from impasto.methods import METHODS, Method, configure, optimizing
 from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, style_losses
 from impasto.optim.descent import evaluate
 from impasto.pipeline import memory
@@ -173,12 +174,33 @@ def test_the_plan_counts_no_more_workers_than_there_are_tiles() -> None:
     assert counted(64, size=64) == counted(size=64)  # one tile, which no worker computes
 
 
-def test_workers_that_do_not_fit_are_refused_with_the_number_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    four, two, one = counted(4), counted(2), counted()
-    assert [four.workers_within(limit) for limit in (two.peak, two.peak - 1, one.peak, one.peak - 1)] == [2, 1, 1, 0]
-    free = (two.peak + four.worker_peak // 2) + memory.CODE_MIB * memory.MIB
-    monkeypatch.setattr(memory, "free_memory", lambda device: free)
-    with pytest.raises(ValueError, match=r"^200x165 pixels with gatys need .*; give --workers 2 or less") as caught:
-        memory.check_memory("gatys", in_workers(4), subject())
-    assert "micro" not in str(caught.value)
-    memory.check_memory("gatys", in_workers(2), subject())
+def refusal(**settings: Any) -> str:
+    """Return what a refusal of a run advises; nothing if the run fits."""
+    workers = settings.pop("workers", 1)
+    settings = {"size": 200, "backbone": "tiny", "steps": 2, "loss_scales": 1, **SETTINGS, **settings}
+    method = METHODS["gatys"](configure("gatys", settings))
+    if workers > 1:
+        method = method.in_workers(TileWorkers(LocalProcesses(), workers))
+    try:
+        memory.check_memory("gatys", method.resolved(subject().content), subject())
+    except ValueError as error:
+        return str(error).partition("available; ")[2]
+    return ""
+
+
+@pytest.mark.parametrize(("free", "tile"), [(16, None), (28, None), (24, 64)])
+def test_each_change_that_a_refusal_names_is_enough(
+    free: int, tile: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.pipeline.trial.WORKER_MEMORY", 2**22)
+    for name, value in (("SMALLEST_TILE", 32), ("TILE_STEP", 16), ("MARGINS", 8), ("TILE_FRACTION", 0.5)):
+        monkeypatch.setattr(optimizing, name, value)
+    for module in (memory, optimizing):
+        monkeypatch.setattr(module, "free_memory", lambda device: (memory.CODE_MIB + free) * memory.MIB)
+    advice = refusal(tile=tile, workers=8)
+    assert "workers" in advice
+    changes = re.findall(r"(leave out --workers|(?:--(?:workers|size|tile) \d+ ?)+)", advice)
+    for change in changes:
+        words = "--workers 1" if change.startswith("leave") else change
+        given = {name: int(value) for name, value in re.findall(r"--(\w+) (\d+)", words)}
+        assert refusal(**{"tile": tile, "workers": 8, **given}) == "", given
