@@ -5,6 +5,10 @@ without `--dry-run`. Memory is the peak of the process. The tables of docs/measu
 
     python benchmarks/predicted_cost.py            # all cases (40 minutes)
     python benchmarks/predicted_cost.py --quick    # the cases of a few seconds
+
+and that of docs/measurements/large-pictures.md, which has fewer steps at the last size only:
+
+    python benchmarks/predicted_cost.py --tiles --cpu-time
 """
 
 from __future__ import annotations
@@ -45,6 +49,12 @@ LONG = (
     "--method gpdm --size 512",
     "--method micro --size 6000",
     "--method adain --size 2048",
+)
+SIZES_AND_TILES = ((512, 0), (512, 256), (1024, 0), (1024, 512), (2048, 1024), (4096, 1024))
+TILES = (
+    *(f"--backbone lite --size {size} --sizes {size} --steps 3 --tile {tile}" for size, tile in SIZES_AND_TILES),
+    "--backbone vgg19-caffe --size 512 --sizes 512 --steps 3 --tile 256",
+    "--backbone vgg19-caffe --size 1024 --sizes 1024 --steps 3 --tile 512",
 )
 CONTENT, STYLE = "tubingen", "mosaic"
 
@@ -92,9 +102,10 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only the cases of a few seconds")
+    parser.add_argument("--tiles", action="store_true", help="only the cases with and without tiles")
     parser.add_argument("--cpu-time", action="store_true", help="measure processor time, on a busy machine")
     options = parser.parse_args()
-    cases = QUICK if options.quick else (*QUICK, *LONG)
+    cases = TILES if options.tiles else QUICK if options.quick else (*QUICK, *LONG)
     clock = "process_time" if options.cpu_time else "perf_counter"
     rows = []
     for flags in cases:

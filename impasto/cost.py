@@ -141,6 +141,12 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The traffic, with that of parts which are computed at a time counted once: proportional to the time."""
         return self.traffic - self._saved_traffic
 
+    def restart(self) -> int:
+        """Count from now on only what is added to the tensors of now; return the memory of these in bytes."""
+        used = self._used
+        self._used = self.peak = self.peak_between_parts = self.part_peak = 0
+        return used
+
     @contextmanager
     def part(self, times: int, parts: int) -> Iterator[None]:
         """Count the operations in the block as those of one of several equal parts.

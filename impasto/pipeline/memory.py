@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from impasto.allocator import return_freed_memory
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.devices import free_memory, memory_in_use_mib, pick_device
 from impasto.executors import LocalProcesses
@@ -88,6 +89,8 @@ def check_memory(name: str, method: Method, subject: Subject, loaded: int = 0) -
     memory = Memory.of(pick_device(method.config.device), loaded)
     if memory.largest() >= _largest_cost(method, subject):
         return
+    return_freed_memory()  # that of files of weights, for example, which the run would use again
+    memory = Memory.of(memory.device, loaded)
     counted = count_trial(method, subject, PEAK_STEPS)
     if counted is not None and (problem := memory_problem(name, method, subject, memory, counted)):
         raise ValueError(problem)

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from impasto.allocator import return_freed_memory
 from impasto.config import settings_of
 from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
 from impasto.methods import Method
@@ -123,6 +124,7 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
         subject: images and masks at their own sizes.
     """
     device = pick_device(method.config.device)
+    return_freed_memory()  # that of files of weights, for example, which the run would use again
     memory = Memory.of(device)
     counted = count_trial(method, subject, PEAK_STEPS)
     problem = None if counted is None else memory_problem(name, method, subject, memory, counted)

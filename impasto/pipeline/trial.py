@@ -56,7 +56,7 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     """Count the memory of a method without carrying out its computation.
 
     Args:
-        method: the method with its settings.
+        method: the method with its settings; networks that it has read are in memory already.
         subject: images and masks at their own sizes, which are in memory already.
         steps: iterations of each stage.
 
@@ -74,13 +74,21 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     try:
         # To save the output of a single pass takes about as much as the gaps beside its large blocks would.
         with counter, large_blocks(kept=isinstance(method, FeedForward)):
+            networks = _read_networks(counted, method.loaded, counter)
             stages = stage_costs(counted.trial(subject, steps), lambda: counter.elapsed_traffic)
     except (NotImplementedError, RuntimeError, TypeError):
         return None
     if method.workers is None or not counter.most_parts:
         return CountedTrial(counter.peak, stages)
-    count, each = min(method.local_workers, counter.most_parts), WORKER_MEMORY + counter.part_peak
+    count, each = min(method.local_workers, counter.most_parts), WORKER_MEMORY + networks + counter.part_peak
     return CountedTrial(counter.peak_between_parts + count * each, stages, count)
+
+
+def _read_networks(method: Method, names: Sequence[str], counter: CostCounter) -> int:
+    """Read the networks that are in memory already, so that they are not counted; return their memory in bytes."""
+    for name in names:
+        getattr(method, name)
+    return counter.restart()
 
 
 def _block_memory(device: str, size: int) -> int:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +18,16 @@ from support import TIMEOUT, noise, write_pictures
 
 import impasto
 from impasto import devices
+from impasto.allocator import return_freed_memory
+from impasto.backbones.base import ChainBackbone
+from impasto.backbones.chain import Convolution
 from impasto.cli import main
 from impasto.cli.dry_run import _gain_memory
 from impasto.devices import MemoryShare, torch_defaults
 from impasto.executors import Executor, LocalProcesses, RayCluster, Runners, processes, ray_cluster
 from impasto.images import read_size, save_image
 from impasto.methods import METHODS, configure
+from impasto.methods.matching import Matching
 from impasto.pipeline import memory
 from impasto.pipeline.plan import Plan, StagePlan
 from impasto.pipeline.stylizer import Stylizer
@@ -131,6 +139,44 @@ def test_gaps_are_counted_beside_blocks_of_networks_and_not_beside_those_of_a_la
         ratios.append(peaks[1] / peaks[0])
     assert ratios[0] == pytest.approx(2, rel=0.01)
     assert ratios[1] < 1.1
+
+
+def test_networks_that_were_read_before_are_not_counted() -> None:
+    method = METHODS["gatys"](configure("gatys", {"size": 32, "steps": 2, "loss_scales": 1, "precision": "fp32"}))
+    assert isinstance(method, Matching)
+    subject = single_region(noise(1, 3, 48, 64), [noise(1, 3, 48, 64)])
+    peaks = []
+    for _ in range(2):
+        counted = count_trial(method, subject, PEAK_STEPS)
+        assert counted is not None
+        peaks.append(counted.peak)
+        (network,) = method.networks
+    assert isinstance(network, ChainBackbone)
+    convolutions = [layer for layer in network.chain.layers if isinstance(layer, Convolution)]
+    assert peaks[0] - peaks[1] >= sum(each.weight.nbytes for each in convolutions)
+
+
+PREDICTION = """
+import impasto
+from impasto.allocator import keep_freed_memory
+from impasto.devices import reset_peak_memory
+keep_freed_memory(of_any_size=True)
+settings = {"backbone": "vgg19-caffe", "size": 384, "sizes": [384], "steps": 2, "tile": 256, "loss_scales": 1}
+plan = impasto.plan("woodcut", "mosaic", **settings)
+reset_peak_memory()
+print(plan.memory_mib / impasto.stylize("woodcut", "mosaic", **settings).peak_memory_mib)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of the memory is measured from the run on only on Linux")
+def test_the_prediction_for_a_large_network_in_tiles_is_the_peak_of_the_run(
+    random_weights: Callable[[str], Path],
+) -> None:
+    environment = {**os.environ, "IMPASTO_WEIGHTS": str(random_weights("vgg19-caffe")), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PREDICTION]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT)
+    assert 0.85 < float(done.stdout) < 1.15
 
 
 def test_a_refusal_names_fewer_pairs_of_l_bfgs_where_they_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +330,7 @@ def test_a_plan_has_the_threads_and_the_memory_of_a_worker(
 def test_a_picture_that_is_too_large_for_a_worker_names_the_workers(
     pictures: int, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    return_freed_memory()
     in_use = devices.memory_in_use_mib(devices.CPU) + memory.CODE_MIB
     monkeypatch.setattr(
         MemoryShare, "of", lambda workers: MemoryShare(int(in_use + 20 / workers) * memory.MIB, 1 / workers)
