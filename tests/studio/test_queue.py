@@ -20,6 +20,7 @@ from small_studio import random_picture
 from support import TIMEOUT
 
 import impasto
+from impasto.allocator import return_freed_memory
 from impasto.cli import main
 from impasto.devices import pick_device
 from impasto.images import load_image
@@ -393,6 +394,7 @@ def test_an_output_that_is_not_counted_fits(method: str) -> None:
 def test_the_memory_of_a_request_is_that_of_the_plan(images: tuple[str, str]) -> None:
     run = METHODS["gatys"](configure("gatys", {**TINY, "size": 256, "steps": 1}))
     picture = load_image(images[0])
+    return_freed_memory()
     before = Memory.of(pick_device("auto")).peak(0)
     plan = impasto.plan(*images, **TINY | {"size": 256, "steps": 1})
     assert plan.memory_mib is not None
