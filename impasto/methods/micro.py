@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
-from impasto.config import SETTINGS
+from impasto.config import SETTINGS, Colors
 from impasto.devices import pick_device
 from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
@@ -37,6 +37,8 @@ class MicroMethod(FeedForward):
     bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "micro.safetensors"
     Config = MicroConfig
     config: MicroConfig
+    adapted_colors: ClassVar[tuple[Colors, ...]] = ("style", "luminance", "histogram")
+    """Values of the setting `color` for weights of `impasto adapt`, which have the colors of their style image."""
 
     @classmethod
     def own_styles(cls, config: MicroConfig) -> Sequence[StyleImage]:
@@ -56,7 +58,7 @@ class MicroMethod(FeedForward):
     def _check_styles(self, subject: Subject) -> None:
         """Check that the weights are for the style images of a subject."""
         styles, color = self._styles, self.config.color
-        if styles and color == "moments":
+        if styles and color not in self.adapted_colors:
             raise ValueError(
                 "color: an adapted network has the colors of its style image; choose style, luminance or histogram, "
                 "not 'moments'"

@@ -13,6 +13,7 @@ from impasto.optim.schedule import STARTS
 from impasto.pipeline.records import load_record
 from impasto.samples import CONTENTS, STYLES
 from impasto.studio.catalog import describe_image
+from impasto.studio.networks import METHOD
 from impasto.studio.plot import curves_svg
 from impasto.studio.portable import without_paths
 from impasto.studio.requests import StylizeRequest, request_from_record, without_continuation
@@ -66,7 +67,7 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
 
 def _used_network(request: StylizeRequest) -> bool:
     """Return whether a request names a network of `impasto adapt`; the bundled weights are not named."""
-    return request.method == "micro" and request.settings.get("weights") is not None
+    return request.method == METHOD and request.settings.get("weights") is not None
 
 
 def _shown_settings(request: StylizeRequest) -> dict[str, Any]:

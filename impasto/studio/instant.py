@@ -7,11 +7,10 @@ import threading
 from collections.abc import Sequence
 
 from impasto.pipeline.stylizer import Stylizer
+from impasto.studio.networks import METHOD
 from impasto.studio.previews import ReducedImages, encode_preview
 from impasto.studio.requests import MAX_STYLES
 
-METHOD = "micro"
-"""Method of the previews: 0.1 s for 192 pixels."""
 SIZES = (192, 768)
 """Longer sides in pixels: of a thumbnail, and of the canvas."""
 

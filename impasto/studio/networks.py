@@ -21,7 +21,7 @@ from impasto.training.adapt import Adapted, AdaptSettings, OnStep, adapt, check_
 from impasto.weights import find
 
 METHOD = "micro"
-"""Method of the networks."""
+"""Method of the networks, and of the previews of a style: 0.1 s for 192 pixels."""
 WEIGHTS, ENTRY = "network.safetensors", "entry.json"
 """Files of a network; the second one describes it and is written last."""
 
@@ -70,8 +70,7 @@ class AdaptedNetworks:
         """Check everything that can be checked before a job runs.
 
         Raises:
-            ValueError: in one line, for a missing style, a wrong setting, missing weights of the loss network, or a
-                style that has a network.
+            ValueError: in one line, for a missing style, a wrong setting, or missing weights of the loss network.
         """
         if not request.style:
             raise ValueError("style: choose a style image")
@@ -84,7 +83,10 @@ class AdaptedNetworks:
         needed = BACKBONES[config.backbone].weights
         if needed and find(needed) is None:
             raise ValueError(f"the weights {needed!r} are not on this machine; run `impasto weights fetch {needed}`")
-        if any(each["style"] == request.style_name for each in self.entries()):
+
+    def check_absent(self, request: AdaptRequest) -> None:
+        """Raise `ValueError` for a style that has a network."""
+        if self.has_one_for([request.style_name]):
             raise ValueError(f"{display_name(request.style)} has a fast network already; remove it first")
 
     def run(self, key: str, request: AdaptRequest, on_step: OnStep) -> Adapted:

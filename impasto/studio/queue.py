@@ -94,9 +94,7 @@ class JobQueue:
             if parent is not None:
                 check_continuation(request.method)
             job = Job(new_key(), request, parent)
-            self._enqueue(job, live)
-            self._forget_old_jobs()
-            self._condition.notify()
+            self._append(job, live)
         return job.key
 
     def submit_video(self, request: VideoRequest) -> str:
@@ -135,12 +133,13 @@ class JobQueue:
         Raises:
             ValueError: if the request is invalid, the style has a network or will have one, or the queue is full.
         """
+        self._networks.check(request)
         with self._condition:
             self._check_room()
+            self._networks.check_absent(request)
             live = [job.request for job in self._jobs.values() if not job.ended.is_set()]
             if any(isinstance(each, AdaptRequest) and each.style == request.style for each in live):
                 raise ValueError("a fast network for this style is being made already")
-            self._networks.check(request)
             job = Job(new_key(), request)
             self._append(job)
         return job.key
@@ -266,14 +265,8 @@ class JobQueue:
             raise ValueError(f"the history has no result {parent[:40]!r} to continue from; it may have been deleted")
         return job if is_live else None
 
-    def _append(self, job: Job) -> None:
-        """Add a job at the end of the queue and wake a worker."""
-        self._enqueue(job, None)
-        self._forget_old_jobs()
-        self._condition.notify()
-
-    def _enqueue(self, job: Job, live_parent: Job | None) -> None:
-        """Add a job to the queue: last, next after a running parent, or in the place of a waiting parent."""
+    def _append(self, job: Job, live_parent: Job | None = None) -> None:
+        """Add a job and wake a worker: last, next after a running parent, or in the place of a waiting parent."""
         self._jobs[job.key] = job
         if live_parent is None:
             self._waiting.append(job)
@@ -283,6 +276,8 @@ class JobQueue:
         else:
             self._waiting.appendleft(job)
             live_parent.stop_requested = True
+        self._forget_old_jobs()
+        self._condition.notify()
 
     def _check_room(self) -> None:
         if len(self._waiting) >= MAX_WAITING:

@@ -48,8 +48,12 @@ class StylizeRequest:
     def inputs(self) -> set[str]:
         """Return the paths and names of all images, and of the weights file, that the request needs."""
         masks = {file for role in ("mask", "style_mask") for file in self.settings.get(role) or ()}
-        weights = {str(self.settings["weights"])} if self.settings.get("weights") else set()
-        return masks | weights | {self.content, *self.styles}
+        return masks | used_weights(self.settings) | {self.content, *self.styles}
+
+
+def used_weights(settings: Mapping[str, Any]) -> set[str]:
+    """Return the path of the weights file that settings name, if they do."""
+    return {str(settings["weights"])} if settings.get("weights") else set()
 
 
 def title_of(content: str, styles: Sequence[str]) -> str:

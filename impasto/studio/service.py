@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.images import Bits
+from impasto.methods.micro import MicroMethod
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.clips import Clips
 from impasto.studio.history import History
@@ -19,7 +20,7 @@ from impasto.studio.previews import PREVIEW_SIZE
 from impasto.studio.queue import JobQueue
 from impasto.studio.requests import StylizeRequest, check_no_paths
 from impasto.studio.uploads import MAX_BYTES, MAX_PIXELS, Uploads
-from impasto.studio.videos import VideoRequest, Videos
+from impasto.studio.videos import VideoRequest, Videos, check_no_files
 from impasto.video.stylize import DEFAULT_METHOD
 
 CLIP_FACTOR = 16
@@ -92,7 +93,8 @@ class StudioService:
         for network in networks:
             self._check_unused(network)
         self.uploads.remove(key, self.history.inputs() | self.videos.inputs() | self.queue.inputs())
-        trainings = [state.key for state in self.queue.states() if state.to_json()["style"] == key]
+        requests = {state.key: state.request for state in self.queue.states()}
+        trainings = [job for job, each in requests.items() if isinstance(each, AdaptRequest) and each.style_name == key]
         for network in {*networks, *trainings}:
             if not self.queue.discard(network):
                 self.networks.delete(network)
@@ -186,14 +188,14 @@ class StudioService:
         """
         clip, styles = _typed(fields, "clip", str, ""), _names(fields, "style")
         method, settings = _typed(fields, "method", str, DEFAULT_METHOD), _typed(fields, "settings", dict, {})
+        check_no_files(method, settings)
         return VideoRequest(
             clip=clip and str(self.clips.path(clip)),
             label=str(self.clips.describe(clip)["label"]) if clip else "",
             styles=tuple(self.source(style) for style in styles),
             method=method,
-            settings=settings,
+            settings={**settings, **self._weights(_typed(fields, "network", str, ""), styles, method, settings)},
             allow_download=bool(fields.get("download", False)),
-            **self._weights(_typed(fields, "network", str, ""), styles, method, settings),
         )
 
     def adapt_request_from(self, fields: Mapping[str, Any]) -> AdaptRequest:
@@ -238,8 +240,9 @@ class StudioService:
         entry = self.networks.entry(network)
         if method != METHOD or [*styles] != [entry["style"]]:
             raise ValueError(f"network: it is one of {METHOD} for {entry['label']}; choose this method and style alone")
-        if settings.get("color") == "moments":
-            raise ValueError("color: a fast network cannot use moments; choose another color or clear its check box")
+        color = settings.get("color", "style")
+        if color not in MicroMethod.adapted_colors:
+            raise ValueError(f"color: a fast network cannot use {color}; choose another color or clear its check box")
         return {"weights": str(self.networks.weights(network))}
 
 

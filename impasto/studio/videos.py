@@ -17,7 +17,7 @@ from impasto.methods import METHODS, configure
 from impasto.pipeline.run import OnStep
 from impasto.studio.history import KEY
 from impasto.studio.limits import check_downloads, check_memory
-from impasto.studio.requests import check_styles, title_of
+from impasto.studio.requests import check_styles, title_of, used_weights
 from impasto.video import open_clip
 from impasto.video.records import VideoResult
 from impasto.video.settings import VideoSettings
@@ -38,11 +38,9 @@ class VideoRequest:
     styles: tuple[str, ...]
     method: str = DEFAULT_METHOD
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the method and of `VideoSettings`."""
+    """Settings of the method and of `VideoSettings`; the only files are weights that the studio adapted."""
     allow_download: bool = False
     """Whether missing weights may be downloaded."""
-    weights: str | None = None
-    """Weights file of a network that the studio adapted to the style."""
 
     @property
     def title(self) -> str:
@@ -52,12 +50,7 @@ class VideoRequest:
     @property
     def inputs(self) -> set[str]:
         """Return the paths and names of the clip, of all images and of the weights that the request needs."""
-        return {self.clip, *self.styles} | ({self.weights} if self.weights else set())
-
-    @property
-    def all_settings(self) -> dict[str, Any]:
-        """Return the settings with the weights."""
-        return {**self.settings, **({"weights": self.weights} if self.weights else {})}
+        return {self.clip, *self.styles} | used_weights(self.settings)
 
 
 def check_video_request(request: VideoRequest, folder: Path, *, max_pixels: int) -> None:
@@ -75,17 +68,24 @@ def check_video_request(request: VideoRequest, folder: Path, *, max_pixels: int)
         raise ValueError("clip: choose a clip")
     check_styles(request.styles)
     own = {name: each for name, each in request.settings.items() if name not in VideoSettings.__dataclass_fields__}
-    schemas = setting_schemas(METHODS[request.method].Config)
-    for name, value in own.items():
-        if value and names_files(schemas.get(name, {})):
-            raise ValueError(f"{name}: the studio does not have it for clips; use `impasto video`")
-    own |= {"weights": request.weights} if request.weights else {}
     method = METHODS[request.method](configure(request.method, own))
     if not request.allow_download:
         check_downloads(method)
     with _clip_by_label(request):
         check_memory(method, open_clip(request.clip).size, len(request.styles), max_pixels)
-        check_video(request.clip, request.styles, folder / VIDEO, request.method, **request.all_settings)
+        check_video(request.clip, request.styles, folder / VIDEO, request.method, **request.settings)
+
+
+def check_no_files(method: str, settings: Mapping[str, Any]) -> None:
+    """Reject settings that name files, which a client sends for pictures only.
+
+    Raises:
+        ValueError: for a file as a value.
+    """
+    schemas = setting_schemas(METHODS[method].Config)
+    for name, value in settings.items():
+        if value and names_files(schemas.get(name, {})):
+            raise ValueError(f"{name}: the studio does not have it for clips; use `impasto video`")
 
 
 @contextmanager
@@ -111,8 +111,7 @@ class Videos:
         """Stylize the frames that are missing, and write the video; arguments as for `stylize_video`."""
         inputs = (request.clip, request.styles, self._file(key, VIDEO), request.method)
         with _clip_by_label(request):  # frames of another version of impasto are computed again
-            settings = request.all_settings
-            return stylize_video(*inputs, on_frame=on_frame, is_stopped=is_stopped, restart=True, **settings)
+            return stylize_video(*inputs, on_frame=on_frame, is_stopped=is_stopped, restart=True, **request.settings)
 
     def add_poster(self, key: str, data: bytes) -> None:
         """Store the preview of a frame."""

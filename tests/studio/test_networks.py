@@ -247,7 +247,7 @@ def test_a_clip_is_painted_with_the_network_of_its_style(studio: Studio, quick_t
     assert "network.safetensors" in json.dumps(record)
     assert str(studio.service.folder) not in json.dumps(record)
     request = studio.service.videos.request(video)
-    assert request.weights in request.inputs
+    assert request.settings["weights"] in request.inputs
     for address in (f"videos/{video}", f"clips/{clip}", f"networks/{key}"):
         assert fetch(studio.url + address, method="DELETE")[0] == 200
 
