@@ -117,6 +117,7 @@ class JobState:
             "picture": f"/pictures/{self.key}.png" if self.has_picture else None,
             "is_video": self.is_video,
             "video": f"/videos/{self.key}.mp4" if self.is_video and self.status == "done" else None,
+            "passes": self.request.passes if isinstance(self.request, VideoRequest) else 1,
             "is_network": self.is_network,
             "style": self.request.style_name if isinstance(self.request, AdaptRequest) else None,
         }

@@ -48,6 +48,11 @@ class VideoRequest:
         return title_of(self.label, self.styles)
 
     @property
+    def passes(self) -> int:
+        """Return the number of passes over each frame."""
+        return int(self.settings.get("passes", VideoSettings.passes))
+
+    @property
     def inputs(self) -> set[str]:
         """Return the paths and names of the clip, of all images and of the weights that the request needs."""
         return {self.clip, *self.styles} | used_weights(self.settings)
@@ -161,7 +166,7 @@ class Videos:
                         "title": request.title,
                         "method": request.method,
                         "finished": self.is_finished(folder.name),
-                        "frames": count_frames(folder / f"{VIDEO}.work"),
+                        "frames": count_frames(folder / f"{VIDEO}.work") // request.passes,
                         "poster": (folder / POSTER).is_file(),
                     }
                 )

@@ -226,6 +226,20 @@ def test_a_video_is_not_the_start_of_a_picture_and_goes_on(tmp_path: Path, film:
         queue.submit(picture, parent=key)
 
 
+def test_the_frames_of_an_unfinished_video_are_those_that_all_passes_have_finished(tmp_path: Path, film: Path) -> None:
+    queue = JobQueue(History(tmp_path / "history"), videos := Videos(tmp_path / "videos"), workers=0)
+    settings = {"size": 64, "backbone": "tiny", "passes": 2}
+    request = VideoRequest(clip=str(film), label="beach", styles=("mosaic",), method="gatys", settings=settings)
+    key = queue.submit_video(request)
+    for name in ("000001.png", "000002.png", "pass-2/000002.png"):
+        file = videos.folder / key / "video.mp4.work" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert [each["frames"] for each in videos.entries()] == [1]
+    assert queue.state(key).to_json()["passes"] == 2
+    queue.close()
+
+
 def test_a_finished_video_is_not_continued(tmp_path: Path, film: Path) -> None:
     queue = JobQueue(History(tmp_path / "history"), videos := Videos(tmp_path / "videos"), workers=0)
     key = queue.submit_video(VideoRequest(clip=str(film), label="beach", styles=("mosaic",), settings=SETTINGS))

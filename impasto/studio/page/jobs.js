@@ -106,8 +106,9 @@ export const jobAddress = job => (job.is_network ? "#paint" : `#${job.is_video ?
 /** Return the frames of a clip that are finished, and their rate, in words. */
 export function framesText(job) {
   if (!job.total) return "";
-  const rate = job.rate && isLive(job) ? ` · ${job.rate >= 1 ? `${job.rate.toFixed(1)} frames a second` : `${duration(1 / job.rate)} a frame`}` : "";
-  return `${job.step} of ${plural(job.total, "frame")}${rate}`;
+  const perSecond = job.rate / job.passes; // a step is a frame in one pass
+  const rate = job.rate && isLive(job) ? ` · ${perSecond >= 1 ? `${perSecond.toFixed(1)} frames a second` : `${duration(1 / perSecond)} a frame`}` : "";
+  return `${Math.floor(job.step / job.passes)} of ${plural(job.total / job.passes, "frame")}${job.passes > 1 ? ` in ${job.passes} passes` : ""}${rate}`;
 }
 
 export function timeLeft(job) {
