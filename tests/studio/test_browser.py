@@ -925,6 +925,11 @@ def test_a_style_gets_a_fast_network_that_paints_previews_and_pictures(
         page.locator("#download-fast").click()
     assert download.value.suggested_filename == "mosaic.safetensors"
     assert accessibility_faults(page) == {}
+    page.locator("#blend").check()
+    visit.choose("styles", "inkwash")
+    page.locator("#fast-unused", has_text="without the fast network for Mosaic, which takes one style").wait_for()
+    page.locator("#blend").uncheck()
+    page.locator("#fast-unused").wait_for(state="hidden")
     page.locator("#use-fast").uncheck()
     visit.paint()
     assert newest_record(studio)["settings"]["weights"] is None

@@ -1,6 +1,6 @@
 // A fast network for the chosen style: it is made in the queue, then used, downloaded or removed.
 import { attempt, duration, el, notify, request } from "./dom.js";
-import { activeNetwork, catalog, change, choices, images, label, networkOf, onChange } from "./choices.js";
+import { activeNetwork, activeRegions, catalog, change, choices, images, label, networkOf, onChange } from "./choices.js";
 import { follow, fraction, isLive, jobs, networkKeys, onJobs, statusText, stop, timeLeft } from "./jobs.js";
 
 const known = new Map(); // states of the jobs whose end is announced
@@ -19,13 +19,14 @@ export function makeFast() {
     use: el("input", { type: "checkbox", id: "use-fast", onchange: event => change({ fast: event.target.checked }) }),
     text: el("span"),
     download: el("a", { id: "download-fast", text: "Download" }),
+    unused: el("p", { class: "hint", id: "fast-unused" }),
     remove: button("remove-fast", "Remove", "", () => confirmRemoval(networkOf(choices.styles[0]))),
   };
   parts.training = el("div", { id: "fast-training" }, parts.status, parts.bar, el("div", { class: "row" }, parts.keep, parts.discard));
   parts.made = el("div", { id: "fast-made", class: "row" }, el("label", { class: "check" }, parts.use, parts.text), parts.download, parts.remove);
-  onChange(names => { if (names.some(name => ["styles", "fast", "method", "networks", "uploads", "restored"].includes(name))) show(); });
+  onChange(names => { if (names.some(name => ["content", "styles", "regions", "fast", "method", "networks", "uploads", "restored"].includes(name))) show(); });
   onJobs(jobsChanged);
-  root = el("div", { id: "fast" }, parts.make, parts.training, parts.made);
+  root = el("div", { id: "fast" }, parts.make, parts.training, parts.made, parts.unused);
   show();
   return root;
 }
@@ -42,9 +43,17 @@ function show() {
   parts.make.title = `Train a network for ${label(style)} in a minute or two: Instant then comes closer to the style, also for clips`;
   parts.training.hidden = !state;
   parts.made.hidden = Boolean(state) || !network;
+  showUnused();
   if (state) showTraining(state);
   else if (network) showNetwork(network, label(style));
   if (focused?.closest("[hidden]")) (state ? parts.discard : network ? parts.use : parts.make).focus();
+}
+
+/** Say so where the request leaves out a network that a chosen style has. */
+function showUnused() {
+  const left = choices.styles.filter(style => networkOf(style) && (activeRegions() || choices.styles.length > 1));
+  parts.unused.hidden = !left.length || !choices.fast || choices.method !== "micro";
+  parts.unused.textContent = `Painted without the fast network for ${left.map(label).join(" and ")}, which takes one style and no regions.`;
 }
 
 function showTraining(state) {
