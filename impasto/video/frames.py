@@ -22,7 +22,7 @@ from impasto.regions.split import region_areas
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image, Losses
 from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
-from impasto.video.motion import FlowEstimator, Motion, Preset, matched, warp
+from impasto.video.motion import FlowEstimator, Motion, Preset, matched, to_gray, warp
 from impasto.video.settings import VideoSettings
 from impasto.video.source import frame_image
 
@@ -154,7 +154,8 @@ class FrameStylizer(ABC):
 
     def _motion(self, content: np.ndarray, earlier: EarlierFrame) -> Motion:
         """Return the motion from a frame to an earlier one, where both show the same and that one is continued."""
-        motion = matched(self._estimator.motion(content, earlier.content), content, earlier.content)
+        pair = to_gray(content), to_gray(earlier.content)
+        motion = matched(self._estimator.motion(*pair), *pair)
         if earlier.cover is None:
             return motion
         cover = warp(earlier.cover, motion.flow)

@@ -69,12 +69,12 @@ class FlowEstimator:
         """
         halvings = max(0, round(math.log2(USUAL_SIDE / max(frame.shape[:2]))))
         self._dis.setFinestScale(max(0, self._finest - halvings))  # small objects would move with their surroundings
-        flow: Flow = self._dis.calc(_gray(frame), _gray(other), None)
+        flow: Flow = self._dis.calc(to_gray(frame), to_gray(other), None)
         return flow
 
     def motion(self, frame: np.ndarray, earlier: np.ndarray) -> Motion:
         """Return the motion from a frame to an earlier one; arguments as for `flow`."""
-        frame, earlier = _gray(frame), _gray(earlier)
+        frame, earlier = to_gray(frame), to_gray(earlier)
         backward = self.flow(frame, earlier)
         return Motion(backward, *reliability(backward, self.flow(earlier, frame)))
 
@@ -111,8 +111,8 @@ def matched(motion: Motion, frame: np.ndarray, earlier: np.ndarray) -> Motion:
         frame: gray `(H, W)` or RGB `(H, W, 3)`, uint8.
         earlier: the same size.
     """
-    gray = _gray(frame).astype(np.float32)
-    difference = gray - warp(_gray(earlier), motion.flow)
+    gray = to_gray(frame).astype(np.float32)
+    difference = gray - warp(to_gray(earlier), motion.flow)
     difference -= np.average(difference, weights=motion.shown + 1e-6)  # a fade changes all values
     variance = _window_mean(gray * gray) - np.square(_window_mean(gray))
     limit = MATCH_RELATIVE * variance + MATCH_ABSOLUTE
@@ -176,7 +176,8 @@ def _is_inside(flow: Flow) -> np.ndarray:
     return inside
 
 
-def _gray(frame: np.ndarray) -> np.ndarray:
+def to_gray(frame: np.ndarray) -> np.ndarray:
+    """Return a frame `(H, W, 3)` in gray `(H, W)`; one that is gray as it is."""
     if frame.ndim == 2:
         return frame
     gray: np.ndarray = import_cv2().cvtColor(frame, import_cv2().COLOR_RGB2GRAY)

@@ -14,7 +14,7 @@ import torch
 from impasto.devices import torch_defaults
 from impasto.files import check_unused, clean_up_on_error, write_atomically
 from impasto.images import encode_image, fit, load_image, resize
-from impasto.networks.adapted_styles import adapted_styles
+from impasto.networks.adapted_styles import AdaptedStyle, adapted_styles
 from impasto.pipeline.onnx import AdaptedModel, CodeModel, code_model, is_weights, models, onnx_bytes, onnx_model
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Image
@@ -70,10 +70,11 @@ def export_site(
     """
     _check_folder(folder, ["index.html", INDEX])
     model, weights = _model_and_weights(model, weights)
-    any_style = _takes_any_style(model, styles, weights)
+    adapted = _own_styles(model, styles, weights)
+    any_style = model == "micro" and not adapted
     try:
         runtime_data = {f"runtime/{each}": data for each, data in runtime_files(runtime).items()}
-        network, entries = _with_codes(styles, weights, sizes) if model == "micro" else _one_style(model)
+        network, entries = _with_codes(adapted, styles, weights, sizes) if model == "micro" else _one_style(model)
         samples, photographs = _samples()
         index = {"sizes": [*sizes], "any_style": any_style, "styles": entries, "samples": photographs}
         licenses = _licenses(list(samples), has_bundled_styles=any_style or model != "micro")
@@ -93,8 +94,8 @@ def _model_and_weights(model: str, weights: Path | None) -> tuple[str, Path | No
     return "micro", Path(model)
 
 
-def _takes_any_style(model: str, styles: Sequence[str], weights: Path | None) -> bool:
-    """Return whether a network takes any style.
+def _own_styles(model: str, styles: Sequence[str], weights: Path | None) -> tuple[AdaptedStyle, ...]:
+    """Return the styles to which the weights of a network that takes codes of styles were adapted.
 
     Raises:
         ValueError: for another model, or settings that the model does not have.
@@ -107,12 +108,12 @@ def _takes_any_style(model: str, styles: Sequence[str], weights: Path | None) ->
             raise ValueError(
                 f"{model} has one style and its own weights; leave --style and --weights out, or choose micro"
             )
-        return False
+        return ()
     own = adapted_styles(weights) if weights else ()
     if own and styles:
         names = ", ".join(style.name for style in own)
         raise ValueError(f"{str(weights)!r} was adapted to {names}; leave --style out, or choose micro for any style")
-    return not own
+    return own
 
 
 def _check_folder(folder: Path, names: Iterable[str]) -> None:
@@ -146,14 +147,15 @@ def _one_style(model: str) -> tuple[Files, Entries]:
     return files, [{"label": _label(style), "picture": path}]
 
 
-def _with_codes(styles: Sequence[str], weights: Path | None, sizes: Sequence[int]) -> tuple[Files, Entries]:
+def _with_codes(
+    adapted: Sequence[AdaptedStyle], styles: Sequence[str], weights: Path | None, sizes: Sequence[int]
+) -> tuple[Files, Entries]:
     """Return the files of a network that takes the code of a style, and the styles with their codes.
 
     An adapted network has its own styles. A network for any style has the given and the bundled ones, and its style
     encoder is among the files, for the visitor's own styles.
     """
     network = code_model("micro", weights)
-    adapted = adapted_styles(weights) if weights else ()
     inputs = ["content", "code", "strength"]
     if adapted:
         images = [(style.name, style.image) for style in adapted]
