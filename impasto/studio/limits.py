@@ -9,8 +9,10 @@ import torch
 from impasto.backbones import BACKBONES
 from impasto.methods import Method
 from impasto.methods.optimizing import PolishSettings, loss_networks
+from impasto.networks.micro import Micro
 from impasto.pipeline.trial import PEAK_STEPS, count_trial, with_size
 from impasto.regions.subject import single_region
+from impasto.training.adapt import AdaptSettings
 from impasto.types import Image
 from impasto.weights import MANIFEST, find
 
@@ -18,6 +20,13 @@ QUICK_BYTES_PER_PIXEL = 8192
 """More memory per output pixel than any method needs: an output that would fit even so is not counted."""
 MEMORY_FRACTION = 0.8
 """Largest fraction of the memory of the machine that one output may need."""
+
+SMALLEST_CROP = 96
+"""Smallest crop of a training that is proposed, in pixels."""
+TRAINING_BYTES = 2**30
+"""Memory of a training of `impasto adapt` besides that of its crops: networks, and the statistics of the style."""
+TRAINING_BYTES_PER_PIXEL = 2048
+"""Memory per pixel of its crops, of which a step has a batch: 1200 with `lite` in bf16, 1800 with VGG-19."""
 
 
 def check_memory(method: Method, shape: tuple[int, int], styles: int, max_pixels: int) -> None:
@@ -44,6 +53,23 @@ def check_memory(method: Method, shape: tuple[int, int], styles: int, max_pixels
         side, reason = _largest_side(method, image, styles, memory), "more than this machine has memory for"
     if side < max(height, width):
         raise ValueError(f"size: the output would have {width} x {height} pixels, {reason}; give at most {side}")
+
+
+def check_training_memory(config: AdaptSettings) -> None:
+    """Check that a training fits into the memory of this machine.
+
+    Raises:
+        ValueError: with the largest possible batch or crop, if it does not.
+    """
+    pixels = (MEMORY_FRACTION * total_memory() - TRAINING_BYTES) / TRAINING_BYTES_PER_PIXEL
+    if config.batch * config.crop**2 <= pixels:
+        return
+    batch, side = int(pixels / config.crop**2), int(max(0, pixels / config.batch) ** 0.5) // Micro.stride * Micro.stride
+    changes = [f"batch {batch}"] * (batch > 0) + [f"crop {side}"] * (side >= SMALLEST_CROP)
+    advice = f"give at most {' or '.join(changes)}" if changes else "give smaller values of both"
+    raise ValueError(
+        f"batch: {config.batch} crops of {config.crop} pixels need more memory than this machine has; {advice}"
+    )
 
 
 def _largest_side(method: Method, image: Image, styles: int, memory: float) -> int:

@@ -16,6 +16,7 @@ from impasto.files import write_atomically
 from impasto.images import MAX_PIXELS, read_size
 from impasto.samples import resolve
 from impasto.studio.history import KEY
+from impasto.studio.limits import check_training_memory
 from impasto.studio.requests import display_name
 from impasto.training.adapt import Adapted, AdaptSettings, OnStep, adapt, check_adaptation, check_style_size
 from impasto.weights import find
@@ -70,7 +71,8 @@ class AdaptedNetworks:
         """Check everything that can be checked before a job runs.
 
         Raises:
-            ValueError: in one line, for a missing style, a wrong setting, or missing weights of the loss network.
+            ValueError: in one line, for a missing style, a wrong setting, a training that does not fit into the memory,
+                or missing weights of the loss network.
         """
         if not request.style:
             raise ValueError("style: choose a style image")
@@ -80,6 +82,7 @@ class AdaptedNetworks:
                 raise ValueError(f"{name}: the studio starts from the bundled weights; leave it out")
         check_style_size(display_name(request.style), read_size(resolve(request.style), MAX_PIXELS))
         config = check_adaptation(request.settings, self.folder / "new" / WEIGHTS)
+        check_training_memory(config)
         needed = BACKBONES[config.backbone].weights
         if needed and find(needed) is None:
             raise ValueError(f"the weights {needed!r} are not on this machine; run `impasto weights fetch {needed}`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,20 @@ def test_requests_that_a_network_cannot_fulfil_are_refused(studio: Studio, quick
     message = error_of(fetch(f"{studio.url}networks", {"style": json.loads(thin)["name"]}))
     assert message == "style: 'thin' is 2000x20 pixels; crop it to at most 32 times its short side"
     fetch(f"{studio.url}networks/{key}", method="DELETE")
+
+
+def test_a_training_that_does_not_fit_into_the_memory_is_refused_with_what_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.studio.limits.total_memory", lambda: 2**32)
+    networks = AdaptedNetworks(tmp_path)
+    settings = {"batch": 16, "crop": 512}
+    with pytest.raises(ValueError, match="16 crops of 512 pixels need more memory than this machine has") as error:
+        networks.check(AdaptRequest(style="mosaic", settings=settings))
+    changes = re.findall(r"(batch|crop) (\d+)", str(error.value).rpartition(";")[2])
+    assert [name for name, _ in changes] == ["batch", "crop"]
+    for name, value in changes:
+        networks.check(AdaptRequest(style="mosaic", settings={**settings, name: int(value)}))
 
 
 def test_a_removed_style_takes_its_network_with_it(tmp_path: Path, quick_training: None) -> None:
