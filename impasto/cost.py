@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -57,6 +57,15 @@ def one_of_each(parts: Sequence[T], kind: Callable[[T], Hashable]) -> Iterator[T
                 yield part
 
 
+@contextmanager
+def counted_as_files() -> Iterator[None]:
+    """Count the tensors that the block creates as data in files, while costs are counted."""
+    with ExitStack() as stack:
+        for counter in _active.counters[-1:]:
+            stack.enter_context(counter.files())
+        yield
+
+
 class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A context in which operations on tensors without values are counted instead of carried out.
 
@@ -93,8 +102,11 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Largest memory of the tensors at any moment outside of these parts, in bytes."""
         self.most_parts = 0
         """Largest number of parts of one computation; 0 where there are none."""
+        self.peak_in_files = 0
+        """Largest size of the tensors of `counted_as_files` at any moment in bytes, which is not part of the memory."""
         self._saved_traffic = 0.0
-        self._used = 0
+        self._used = self._in_files = 0
+        self._creates_files = False
         self._before_part: int | None = None
         self._storages: dict[int, weakref.ref[Any]] = {}
         self._inputs = [tensor.untyped_storage() for tensor in inputs]  # an identifier in use is not assigned again
@@ -186,13 +198,24 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage: Any = tensor if tensor.is_mkldnn else tensor.untyped_storage()  # oneDNN's own layout has no storage
         key = id(storage)
         if key not in self._storages and key not in self._before:
-            size = self._block_memory(size if tensor.is_mkldnn else storage.nbytes())
-            self._storages[key] = weakref.ref(storage, partial(self._remove, key, size))
-            self._used += size
+            size, in_file = size if tensor.is_mkldnn else storage.nbytes(), self._creates_files
+            memory, data = (0, size) if in_file else (self._block_memory(size), 0)
+            self._storages[key] = weakref.ref(storage, partial(self._remove, key, memory, data))
+            self._used += memory
+            self._in_files += data
+            self.peak_in_files = max(self.peak_in_files, self._in_files)
 
-    def _remove(self, key: int, size: int, _: object) -> None:
+    def _remove(self, key: int, memory: int, data: int, _: object) -> None:
         del self._storages[key]
-        self._used -= size
+        self._used -= memory
+        self._in_files -= data
+
+    @contextmanager
+    def files(self) -> Iterator[None]:
+        """Count the tensors that the block creates as data in files."""
+        self._creates_files = True
+        yield
+        self._creates_files = False
 
 
 class _Active(threading.local):

@@ -74,6 +74,8 @@ def _lines(found: Plan) -> list[str]:
     memory = "unknown" if found.memory_mib is None else gib(found.memory_mib)
     available = "" if found.available_mib is None else f", {gib(found.available_mib)} available"
     lines.append(f"{'memory':>13}  {memory} (images {gib(found.picture_mib)}){available}")
+    if found.disk_mib:
+        lines.append(f"{'disk':>13}  {gib(found.disk_mib)} of temporary files during the run")
     if (found.seconds or 0) > INTERVAL:
         lines.append(f"{'checkpoint':>13}  every {_duration(INTERVAL)} beside the output, until it is saved")
     return lines

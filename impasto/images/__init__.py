@@ -10,12 +10,23 @@ from impasto.images.encoding import (
     replace_record,
     save_image,
     to_pil,
+    write_image,
+)
+from impasto.images.in_files import (
+    LARGE_PIXELS,
+    empty_image,
+    folder_of_large_images,
+    is_large,
+    large_images_in,
+    on_device,
+    release_pages,
 )
 from impasto.images.luminance import luminance
 from impasto.images.pixels import Bits, bicubic, bicubic_gradient, blur, fit, quantize, resize
 from impasto.images.transparency import fill_hidden, flatten, visible_part
 
 __all__ = [
+    "LARGE_PIXELS",
     "MAX_PIXELS",
     "MIN_SIDE",
     "Bits",
@@ -27,19 +38,26 @@ __all__ = [
     "check_format",
     "check_output",
     "check_shape",
+    "empty_image",
     "encode_image",
     "fill_hidden",
     "fit",
     "flatten",
+    "folder_of_large_images",
+    "is_large",
+    "large_images_in",
     "load_image",
     "luminance",
+    "on_device",
     "open_picture",
     "quantize",
     "read_record",
     "read_size",
+    "release_pages",
     "replace_record",
     "resize",
     "save_image",
     "to_pil",
     "visible_part",
+    "write_image",
 ]

@@ -24,6 +24,7 @@ from impasto.files import reason
 from impasto.images import decoding
 from impasto.images.arrays import array_pixels, levels_to_tensor
 from impasto.images.encoding import RECORD
+from impasto.images.in_files import folder_of_large_images, is_large
 from impasto.images.metadata import NO_METADATA, Metadata, read_metadata
 from impasto.images.pixels import as_single_image, check_range, fit, resize
 from impasto.images.strips import StripReader
@@ -62,7 +63,8 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS, longer_side: i
     without it a warning is issued) and uses the first frame of an animation.
 
     With the extra `hires`, a file of more than `strips.REDUCED_PIXELS` pixels is reduced to the size that is needed
-    while it is read, so that it never is in memory as a whole.
+    while it is read, so that it never is in memory as a whole. In a block of `large_images_in`, one of more than
+    `LARGE_PIXELS` that is needed at its own size is an image in a temporary file.
 
     Args:
         source: a path; an open binary file or stream; a PIL image; an array `(H, W)` or `(H, W, C)`, as for
@@ -86,8 +88,7 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS, longer_side: i
         return _picture(array_pixels(source), "array", source.tobytes())
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
-        reduced = None if longer_side is None else _open_reduced(path, longer_side, max_pixels)
-        return _open_whole(path, max_pixels) if reduced is None else reduced
+        return _open_in_strips(path, longer_side, max_pixels) or _open_whole(path, max_pixels)
     if hasattr(source, "read"):
         name = _stream_name(source)
         data, pixels, metadata = decoding.read(_seekable(source), name, max_pixels)
@@ -132,14 +133,20 @@ def _open_whole(path: Path, max_pixels: int) -> Picture:
     return _picture(pixels, path.name, data, metadata)
 
 
-def _open_reduced(path: Path, longer_side: int, max_pixels: int) -> Picture | None:
-    """Return a large file at a smaller size; None where `open_picture` reads it as a whole."""
-    name = repr(str(path))
+def _open_in_strips(path: Path, longer_side: int | None, max_pixels: int) -> Picture | None:
+    """Return a large file, reduced or in a temporary file; None where `open_picture` reads it into memory."""
+    if longer_side is None and folder_of_large_images() is None:
+        return None
     with _opened(path) as file:
-        reader = StripReader.open(path, file, name, max_pixels)
-        if reader is None or longer_side >= max(reader.shape):
+        reader = StripReader.open(path, file, repr(str(path)), max_pixels)
+        if reader is None:
             return None
-        image, alpha = reader.read(longer_side)
+        if longer_side is not None and longer_side < max(reader.shape):
+            image, alpha = reader.read(longer_side)
+        elif is_large(reader.shape) and folder_of_large_images() is not None:
+            image, alpha = reader.read_large(), None
+        else:
+            return None
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             metadata, digest = read_metadata(reader.header.info, data), hashlib.sha256(data)
     return Picture(image, _unless_opaque(alpha), path.name, digest.hexdigest(), metadata)

@@ -9,24 +9,23 @@ import warnings
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
 
-from impasto.files import check_replaceable, check_writable, reason, write_atomically
-from impasto.images import hires, profiles
+from impasto.files import check_replaceable, check_writable, reason, replaced_file
+from impasto.images import hires, profiles, strip_writer
 from impasto.images.metadata import NO_METADATA, Metadata, add_to_tiff, exif_block
 from impasto.images.pixels import Bits, as_single_image, quantize, white_level
+from impasto.images.strip_writer import PNG_HEADER
 from impasto.images.transparency import flatten
 from impasto.types import Image
 
 RECORD = "impasto"
 """Keyword of the PNG text chunk that contains the record of an image."""
-_SIGNATURE_AND_HEADER = 8 + 25
-"""Bytes of a PNG before its second chunk: the signature and IHDR."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,8 @@ def check_shape(path: str | os.PathLike[str], shape: tuple[int, int], bits: int 
     size = f"cannot write {shape[1]} x {shape[0]} pixels as {suffix}"
     if max(shape) > file_format.max_side:
         raise ValueError(f"{size}: its limit is {file_format.max_side} pixels a side; give a smaller --size, or .png")
-    if file_format.max_bytes is not None and shape[0] * shape[1] * 4 * bits // 8 > file_format.max_bytes:
+    max_bytes = None if strip_writer.writes(shape, suffix) else file_format.max_bytes  # no limit of a BigTIFF
+    if max_bytes is not None and shape[0] * shape[1] * 4 * bits // 8 > max_bytes:
         raise ValueError(f"{size}: its limit is 4 GiB; give a smaller --size, or .png")
 
 
@@ -135,7 +135,57 @@ def save_image(
     check_output(path, bits)
     suffix = Path(path).suffix.lower()
     options: dict[str, Any] = {"bits": bits, "record": record, "quality": quality, "metadata": metadata}
-    write_atomically(path, encode_image(image, suffix, alpha=alpha, **options))
+    with replaced_file(path) as file:
+        write_image(file, image, suffix, alpha=alpha, **options)
+
+
+def write_image(
+    file: BinaryIO,
+    image: Image,
+    suffix: str,
+    *,
+    alpha: Tensor | None = None,
+    bits: Bits = 8,
+    record: str | None = None,
+    quality: int = 95,
+    metadata: Metadata = NO_METADATA,
+) -> None:
+    """Write an image into an open file of `replaced_file`; the other arguments and errors are those of `save_image`.
+
+    With the extra `hires`, an image of more than `LARGE_PIXELS` pixels is written to PNG, JPEG and TIFF in strips, so
+    that no copy of it is made in memory.
+    """
+    options: dict[str, Any] = {"bits": bits, "record": record, "quality": quality, "metadata": metadata}
+    if strip_writer.writes(image.shape, suffix):
+        _write_in_strips(file, image, alpha, suffix, **options)
+    else:
+        file.write(encode_image(image, suffix, alpha=alpha, **options))
+
+
+def _write_in_strips(
+    file: BinaryIO,
+    image: Image,
+    alpha: Tensor | None,
+    suffix: str,
+    *,
+    bits: Bits,
+    record: str | None,
+    quality: int,
+    metadata: Metadata,
+) -> None:
+    shape = (image.shape[-2], image.shape[-1])
+    inserted = b""
+    if suffix == ".png":
+        inserted += b"" if record is None else _record_chunk(record)
+        inserted += _chunk(b"eXIf", exif_block(metadata, shape)) if metadata.has_exif else b""
+    elif metadata.has_exif and suffix not in strip_writer.TIFF_SUFFIXES:
+        exif = b"Exif\0\0" + exif_block(metadata, shape)
+        inserted = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif  # segment APP1
+    planes = _with_alpha(image, alpha, suffix).detach().cpu().view(-1, *shape)
+    strip_writer.write(file, planes, suffix, bits=bits, quality=quality, dpi=metadata.dpi, inserted=inserted)
+    if metadata.has_exif and suffix in strip_writer.TIFF_SUFFIXES:
+        with open(file.name, "r+b") as written:
+            add_to_tiff(written, metadata, shape)
 
 
 def encode_image(
@@ -158,7 +208,7 @@ def encode_image(
         what = f"{levels.shape[1]} x {levels.shape[0]} pixels as {suffix}"
         raise ValueError(f"cannot write {what}: {reason(error)}; try .tif") from error
     if record is not None and suffix == ".png":
-        return _with_record(data, record)
+        return _inserted(data, _record_chunk(record))
     return data
 
 
@@ -187,7 +237,7 @@ def _with_alpha(image: Image, alpha: Tensor | None, suffix: str) -> Tensor:
     if alpha.shape[-2:] != image.shape[-2:]:
         sizes = f"{tuple(alpha.shape)} and {tuple(image.shape)}"
         raise ValueError(f"alpha and image must have the same height and width, not {sizes}")
-    if bool((alpha == 1).all()):
+    if alpha.min() == 1:
         return image
     if _FORMATS[suffix].alpha:
         return torch.cat([image, alpha], dim=1)
@@ -209,7 +259,7 @@ def _encode(levels: np.ndarray, suffix: str, quality: int, metadata: Metadata) -
     file = io.BytesIO()
     PIL.Image.fromarray(levels).save(file, file_format.name, icc_profile=profiles.srgb(), **options)
     if has_exif and file_format.name == "TIFF":
-        return add_to_tiff(file.getvalue(), metadata, shape)
+        add_to_tiff(file, metadata, shape)
     return file.getvalue()
 
 
@@ -219,25 +269,31 @@ def _encode_deep(levels: np.ndarray, suffix: str, metadata: Metadata) -> bytes:
     if not metadata.has_exif:
         return data
     if suffix == ".png":
-        return _with_chunk(data, b"eXIf", exif_block(metadata, levels.shape[:2]))
-    return add_to_tiff(data, metadata, levels.shape[:2])
+        return _inserted(data, _chunk(b"eXIf", exif_block(metadata, levels.shape[:2])))
+    file = io.BytesIO(data)
+    add_to_tiff(file, metadata, levels.shape[:2])
+    return file.getvalue()
 
 
 def replace_record(png: bytes, record: str) -> bytes:
     """Return the bytes of a PNG from `encode_image` with another record."""
-    rest = _SIGNATURE_AND_HEADER
+    rest = PNG_HEADER
     length, kind = struct.unpack(">I4s", png[rest : rest + 8])
     has_record = kind == b"iTXt" and png[rest + 8 :].startswith(RECORD.encode() + b"\0")
-    return _with_record(png[:rest] + png[rest + 12 + length :] if has_record else png, record)
+    return _inserted(png[:rest] + png[rest + 12 + length :] if has_record else png, _record_chunk(record))
 
 
-def _with_record(png: bytes, record: str) -> bytes:
-    """Insert an uncompressed iTXt chunk (PNG specification, 11.3.3.4)."""
+def _record_chunk(record: str) -> bytes:
+    """Return an uncompressed iTXt chunk (PNG specification, 11.3.3.4)."""
     # The five zeros: end of keyword, not compressed, compression method, no language, no translated keyword.
-    return _with_chunk(png, b"iTXt", RECORD.encode() + bytes(5) + record.encode())
+    return _chunk(b"iTXt", RECORD.encode() + bytes(5) + record.encode())
 
 
-def _with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
-    """Insert a chunk after the header of a PNG."""
-    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    return png[:_SIGNATURE_AND_HEADER] + chunk + png[_SIGNATURE_AND_HEADER:]
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a chunk of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _inserted(png: bytes, chunk: bytes) -> bytes:
+    """Return the bytes of a PNG with a chunk after its header."""
+    return png[:PNG_HEADER] + chunk + png[PNG_HEADER:]

@@ -77,12 +77,18 @@ def encode(levels: np.ndarray, suffix: str, dpi: tuple[float, float] | None = No
     vips = find_vips()
     height, width, bands = levels.shape
     image = vips.Image.new_from_memory(levels.tobytes(), width, height, bands, "ushort")
-    x, y = (each / 25.4 for each in dpi or DEFAULT_DPI)  # libvips counts per millimeter, and always writes a value
-    image = image.copy(interpretation="rgb16", xres=x, yres=y)
-    image.set_type(vips.GValue.blob_type, "icc-profile-data", profiles.srgb())
+    image = described(image.copy(interpretation="rgb16"), dpi)
     if suffix == ".png":
         return bytes(image.pngsave_buffer(bitdepth=16, keep="icc"))
     return bytes(image.tiffsave_buffer(compression="deflate", predictor="horizontal"))
+
+
+def described(image: Any, dpi: tuple[float, float] | None) -> Any:
+    """Return an image of pyvips with a resolution in pixels per inch and the sRGB profile."""
+    x, y = (each / 25.4 for each in dpi or DEFAULT_DPI)  # libvips counts per millimeter, and always writes a value
+    image = image.copy(xres=x, yres=y)
+    image.set_type(find_vips().GValue.blob_type, "icc-profile-data", profiles.srgb())
+    return image
 
 
 def _convert(image: Any, vips: Any, name: str) -> Any:

@@ -9,13 +9,14 @@ they become invalid when they are moved, and some contain the location.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from mmap import mmap
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from impasto.images.captions import read_captions
 
@@ -48,6 +49,8 @@ BYTE, TEXT, SHORT, LONG, FRACTION = 1, 2, 3, 4, 5
 MAX_MAIN, MAX_PHOTO, MAX_LOCATION = 28_000, 28_000, 8_000
 """Bytes that are kept of each directory: all EXIF data of a JPEG must have less than 2**16."""
 MAX_DPI = 65535
+MAX_TIFF = 2**32
+"""Bytes of a TIFF with offsets of 32 bits."""
 
 
 class Entry(NamedTuple):
@@ -133,23 +136,30 @@ def exif_block(metadata: Metadata, shape: tuple[int, int], *, with_orientation: 
     )
 
 
-def add_to_tiff(tiff: bytes, metadata: Metadata, shape: tuple[int, int]) -> bytes:
-    """Return the bytes of a TIFF with metadata in its first directory, which is written again at the end.
+def add_to_tiff(file: BinaryIO, metadata: Metadata, shape: tuple[int, int]) -> None:
+    """Add metadata to the first directory of a TIFF, which is written again at the end.
 
     Args:
-        tiff: the file, the lowest byte of its numbers first; a file in another order is returned unchanged.
+        file: the file, open for reading and writing. It remains unchanged if it is a BigTIFF, if the highest byte of
+            its numbers is first, or if it becomes too large for its offsets.
         metadata: the metadata.
         shape: height and width of the image in pixels.
     """
-    if TIFF_HEADERS.get(tiff[:4]) != "<":
-        return tiff
-    (offset,) = struct.unpack_from("<I", tiff, 4)
-    (count,) = struct.unpack_from("<H", tiff, offset)
-    stored = [tiff[offset + 2 + 12 * i :][:12] for i in range(count)]
-    end = len(tiff) + len(tiff) % 2  # a directory begins at an even position
+    file.seek(0)
+    header = file.read(8)
+    if TIFF_HEADERS.get(header[:4]) != "<":
+        return
+    file.seek(struct.unpack_from("<I", header, 4)[0])
+    (count,) = struct.unpack("<H", file.read(2))
+    stored = [file.read(12) for _ in range(count)]
+    length = file.seek(0, os.SEEK_END)
+    end = length + length % 2  # a directory begins at an even position
     metadata = replace(metadata, main=(*metadata.main, UPRIGHT))
     directories = _directories(metadata, shape, end, {struct.unpack_from("<H", each)[0]: each for each in stored})
-    return b"".join((tiff[:4], struct.pack("<I", end), tiff[8:], bytes(end - len(tiff)), directories))
+    if end + len(directories) < MAX_TIFF:
+        file.write(bytes(end - length) + directories)
+        file.seek(4)
+        file.write(struct.pack("<I", end))
 
 
 def _exif_of(info: Mapping[Any, Any]) -> bytes:

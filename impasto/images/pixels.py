@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.images.in_files import empty_image, is_large, release_pages
 from impasto.types import Image
 
 Bits = Literal[8, 16]
+
+STRIP_PIXELS = 2**23
+"""Pixels of a strip in which a large image is resized."""
 
 
 def fit(height_width: tuple[int, int], longer_side: int) -> tuple[int, int]:
@@ -54,8 +58,29 @@ def resize(image: Tensor, height_width: tuple[int, int]) -> Tensor:
         raise ValueError(f"cannot resize to {height_width}: give sides of at least 1 pixel")
     if tuple(image.shape[-2:]) == tuple(height_width):
         return image
+    if is_large(height_width) and not image.requires_grad:
+        return _resize_large(image, height_width)
     resized = bicubic(image, height_width)  # bicubic filters overshoot at sharp edges
     return resized.clamp(0, 1) if resized.requires_grad else resized.clamp_(0, 1)
+
+
+def _resize_large(image: Tensor, height_width: tuple[int, int]) -> Tensor:
+    """Resize an image in strips of rows, then in strips of columns, with the same values as at once."""
+    height, width = height_width
+    rows = image.shape[-2]
+    wide = empty_image((*image.shape[:2], rows, width), image.device, in_file=True)
+    for top, bottom in _spans(rows, max(1, STRIP_PIXELS // width)):
+        wide[..., top:bottom, :] = bicubic(image[..., top:bottom, :], (bottom - top, width))
+        release_pages()
+    resized = empty_image((*image.shape[:2], height, width), image.device)
+    for left, right in _spans(width, max(1, STRIP_PIXELS // height)):
+        resized[..., left:right] = bicubic(wide[..., left:right], (height, right - left)).clamp_(0, 1)
+        release_pages()
+    return resized
+
+
+def _spans(length: int, step: int) -> Iterator[tuple[int, int]]:
+    return ((first, min(first + step, length)) for first in range(0, length, step))
 
 
 def bicubic(image: Tensor, height_width: tuple[int, int]) -> Tensor:

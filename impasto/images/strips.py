@@ -21,6 +21,7 @@ from torch import Tensor
 from impasto.files import reason
 from impasto.images import decoding, hires, profiles
 from impasto.images.arrays import levels_to_tensor
+from impasto.images.in_files import LARGE_PIXELS, empty_image, release_pages
 from impasto.images.pixels import bicubic, fit
 from impasto.images.transparency import KEPT
 
@@ -128,6 +129,22 @@ class StripReader:
             total[..., first:last, :] += weights[first:last] @ bicubic(pixels, (rows, width))
         assert total is not None
         return _separated(self._upright(total).clamp_(0, 1))
+
+    def read_large(self) -> Tensor:
+        """Return the colors `(1, 3, H, W)` at the size of the file, from `empty_image`.
+
+        Raises:
+            ValueError: if the file is corrupt or has transparent pixels.
+        """
+        image = empty_image((1, 3, *self.shape))
+        rows = self.in_file_order(image[0].numpy())
+        for top, colors, alpha in self:
+            if alpha is not None and alpha.min() < 1:
+                text = f"has transparent pixels, which an image of more than {LARGE_PIXELS} pixels must not have"
+                raise ValueError(f"{self.name}: it {text}; give a smaller --size, or remove its alpha channel")
+            rows[:, top : top + colors.shape[-2]] = colors[0].numpy()
+            release_pages()
+        return image
 
     def __iter__(self) -> Iterator[Strip]:
         """Yield the strips from top to bottom.

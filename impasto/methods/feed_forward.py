@@ -17,6 +17,7 @@ from torch import Tensor
 from impasto.config import SETTINGS, File, MethodConfig
 from impasto.cost import one_of_each
 from impasto.devices import pick_device, pick_dtype
+from impasto.images import empty_image, is_large, on_device, release_pages
 from impasto.methods.base import Method
 from impasto.methods.tiles import (
     Tile,
@@ -119,7 +120,8 @@ class FeedForward(Method):
         output = self.stylize(subject, Passes())
         seconds = time.perf_counter() - began
         shape = (output.shape[-2], output.shape[-1])
-        yield Step(1, {}, seconds, size=shape, total=1, image=output.clone, losses_of=lambda _: {})
+        image = output.clone if not is_large(shape) else lambda: output  # another copy would fill the disk
+        yield Step(1, {}, seconds, size=shape, total=1, image=image, losses_of=lambda _: {})
 
     @abstractmethod
     def stylize(self, subject: Subject, passes: Passes) -> Image:
@@ -188,7 +190,7 @@ def stylize_cascade(
             encode = functools.partial(_encode_region, network, image, region, of_code, config.tile)
             image = passes.apply(network, image, encode, region.support, config.tile, preprocess)
             preprocess = _unchanged
-        return torch.lerp(content, image, fraction) if blend and fraction < 1 else image
+        return torch.lerp(content, image, fraction, out=image) if blend and fraction < 1 else image
 
     return blend_regions(config, subject, [stylize] * len(subject.regions))
 
@@ -217,7 +219,7 @@ def blend_regions(config: FeedForwardConfig, subject: Subject, stylize: Sequence
         covers = [region.mask for region in subject.regions if region.mask is not None]
         if covers:
             image = _keep_uncovered(image, subject.content, functools.reduce(torch.add, covers))
-    return image.cpu()
+    return on_device(image, "cpu")
 
 
 def _keep_uncovered(image: Image, content: Image, cover: Tensor) -> Image:
@@ -268,10 +270,9 @@ def apply_network(
     Returns:
         The stylized image `(B, 3, H, W)` in [0, 1], which tiles change by rounding errors only, and the means.
     """
-    height, width = content.shape[-2:]
-    content, mask = _pad_to_stride(content, network.stride), _pad_mask(mask, network.stride)
-    parts = _tiles(network, content, tile)
+    (height, width), parts = content.shape[-2:], _tiles(network, content, tile)
     if parts is None:
+        content, mask = _pad_to_stride(content, network.stride), _pad_mask(mask, network.stride)
         measure, used = recording_measure(masked_measure(mask) if means is None else replay_means(means))
         return network(preprocess(content, 0, 0), code, measure)[..., :height, :width].clamp_(0, 1), tuple(used)
 
@@ -279,11 +280,13 @@ def apply_network(
         return network(preprocess(part.crop(content), part.top, part.left), code, measure)
 
     known = collect_means(run, parts, mask) if means is None else list(means)
-    stylized = torch.empty_like(content)
+    stylized = empty_image(content.shape, content.device)
     for part in one_of_each(parts, Tile.shapes):
         top, left, bottom, right = part.core
-        stylized[..., top:bottom, left:right] = part.crop_core(run(part, replay_means(known)))
-    return stylized[..., :height, :width].clamp_(0, 1), tuple(known)
+        core = part.crop_core(run(part, replay_means(known)))[..., : height - top, : width - left]
+        stylized[..., top:bottom, left:right] = core.clamp_(0, 1)
+        release_pages()
+    return stylized, tuple(known)
 
 
 def _encode_region(network: Network, content: Image, region: Region, fraction: float, tile: int | None) -> Code:
@@ -298,9 +301,9 @@ def _encode_region(network: Network, content: Image, region: Region, fraction: f
 
 def _encode(network: Network, image: Image, mask: Tensor | None, tile: int | None) -> Code:
     """Return the code of the part of an image that the mask shows."""
-    image, mask = _pad_to_stride(image, network.stride), _pad_mask(mask, network.stride)
     parts = _tiles(network, image, tile)
     if parts is None:
+        image, mask = _pad_to_stride(image, network.stride), _pad_mask(mask, network.stride)
         return network.encode(image, masked_measure(mask))
     means = collect_means(lambda part, measure: network.encode(part.crop(image), measure), parts, mask)
     return network.encode(parts[0].crop(image), replay_means(means))
@@ -314,8 +317,8 @@ def _mix_codes(codes: Sequence[Code], weights: Sequence[float]) -> Code:
 
 
 def _tiles(network: Network, image: Image, side: int | None) -> list[Tile] | None:
-    """Return the tiles of an image, or None if it fits in one pass."""
-    height, width = image.shape[-2:]
+    """Return the tiles of an image, whose sides are multiples of the stride, or None if it fits in one pass."""
+    height, width = (side + -side % network.stride for side in image.shape[-2:])
     if side is None:
         side = DEFAULT_TILE if height * width > network.max_untiled_pixels else 0
     return None if side == 0 or max(height, width) <= side else split_into_tiles((height, width), side, network.halo)

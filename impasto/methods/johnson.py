@@ -86,11 +86,14 @@ class JohnsonMethod(FeedForward):
         fraction = style_fraction(self.config.strength) * region.strength
         resized = resize(content, (height, width))
         support = None if region.support is None else resize(region.support, (height, width))
-        outputs = [
-            style.weight * resize(self._interpolate(passes, network, resized, support, fraction), shape)
-            for network, style in zip(networks, region.styles, strict=True)
-        ]
-        return torch.stack(outputs).sum(0)
+        total: Image | None = None
+        for network, style in zip(networks, region.styles, strict=True):
+            output = resize(self._interpolate(passes, network, resized, support, fraction), shape)
+            if style.weight != 1:
+                output.mul_(style.weight)
+            total = output if total is None else torch.add(total, output, out=total)
+        assert total is not None
+        return total
 
     def _interpolate(
         self, passes: Passes, network: Johnson, content: Image, support: Tensor | None, fraction: float
@@ -100,4 +103,5 @@ class JohnsonMethod(FeedForward):
         for remaining in (fraction, fraction - 1):
             if remaining > 0:
                 before, after = after, passes.apply(network, after, tuple, support, self.config.tile)
-        return torch.lerp(before, after, min(fraction, 2.0) - (1 if fraction > 1 else 0))
+        weight = min(fraction, 2.0) - (1 if fraction > 1 else 0)
+        return after if weight == 1 else torch.lerp(before, after, weight, out=None if after is content else after)

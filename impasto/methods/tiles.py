@@ -23,6 +23,7 @@ from torch import Tensor
 
 from impasto.config import SETTINGS
 from impasto.cost import one_of_each
+from impasto.images import release_pages
 from impasto.networks.statistics import Measure, SpatialMean
 
 
@@ -56,8 +57,10 @@ class Tile:
         return self.bottom - self.top, self.right - self.left, bottom - top, right - left
 
     def crop(self, image: Tensor) -> Tensor:
-        """Return the tile of an image `(B, C, H, W)`, border included."""
-        return image[..., self.top : self.bottom, self.left : self.right]
+        """Return the tile of an image `(B, C, H, W)`, border included; beyond the image, its last pixels repeat."""
+        piece = image[..., self.top : self.bottom, self.left : self.right]
+        missing = (0, self.right - self.left - piece.shape[-1], 0, self.bottom - self.top - piece.shape[-2])
+        return F.pad(piece, missing, mode="replicate") if any(missing) else piece
 
     def crop_core(self, features: Tensor) -> Tensor:
         """Return the core of features that were computed from the tile, at any resolution."""
@@ -152,6 +155,8 @@ def collect_means(run: RunTile, tiles: Sequence[Tile], mask: Tensor | None = Non
                 positions += count if weights is None else weights.double().sum().item()
             else:
                 return known
+            finally:
+                release_pages()
         known.append((total / positions).float().to(device))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from impasto.allocator import return_freed_memory
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.devices import free_memory, memory_in_use_mib, pick_device
 from impasto.executors import LocalProcesses
-from impasto.images import fit
+from impasto.images import fit, folder_of_large_images, is_large
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward
 from impasto.pipeline.trial import GAPS, PEAK_STEPS, WORKER_MEMORY, CountedTrial, count_trial, with_size
@@ -87,7 +88,8 @@ def check_memory(name: str, method: Method, subject: Subject, loaded: int = 0) -
         ValueError: in one line, with what would fit.
     """
     memory = Memory.of(pick_device(method.config.device), loaded)
-    if memory.largest() >= _largest_cost(method, subject):
+    is_in_memory = not is_large(method.final_shape(method.config, subject.content))
+    if is_in_memory and memory.largest() >= _largest_cost(method, subject):
         return
     return_freed_memory()  # that of files of weights, for example, which the run would use again
     memory = Memory.of(memory.device, loaded)
@@ -97,7 +99,7 @@ def check_memory(name: str, method: Method, subject: Subject, loaded: int = 0) -
 
 
 def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, counted: CountedTrial) -> str | None:
-    """Return in one line why a run does not fit and what would; None if it fits.
+    """Return in one line why a run does not fit into the memory or on the disk and what would; None if it fits.
 
     Args:
         name: name of the method.
@@ -107,11 +109,24 @@ def memory_problem(name: str, method: Method, subject: Subject, memory: Memory, 
         counted: what was counted for the run.
     """
     if memory.available is None or counted.peak <= memory.largest():
-        return None
+        return disk_problem(counted)
     height, width = method.final_shape(method.config, subject.content)
     needed = f"{width}x{height} pixels with {name} need {gib(memory.peak(counted.peak))} of memory"
     remedies = _remedies(name, method, subject, memory.largest(), counted)
     return f"{needed}, and {gib(memory.available)} are available; {', or '.join(remedies) or 'free some memory'}"
+
+
+def disk_problem(counted: CountedTrial) -> str | None:
+    """Return in one line why the temporary files of a run do not fit on the disk; None if they fit."""
+    folder = folder_of_large_images()
+    if folder is None or not counted.in_files:
+        return None
+    free = shutil.disk_usage(folder).free
+    if counted.in_files <= free:
+        return None
+    needed, left = gib(counted.in_files / MIB), gib(free / MIB)
+    text = f"the temporary files of the images need {needed} in {str(folder)!r}, and {left} are free"
+    return f"{text}; free some space, or write the output to another disk"
 
 
 def _remedies(name: str, method: Method, subject: Subject, limit: float, run: CountedTrial) -> list[str]:

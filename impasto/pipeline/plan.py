@@ -9,9 +9,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from impasto.allocator import return_freed_memory
 from impasto.config import settings_of
 from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
+from impasto.images import is_large
 from impasto.methods import Method
 from impasto.optim.schedule import Stage
 from impasto.pipeline.memory import MIB, Memory, memory_problem
@@ -67,11 +70,13 @@ class Plan:
     memory_mib: float | None
     """Expected peak memory of the process, or of the GPU; None where an operation of the method cannot be counted."""
     picture_mib: float
-    """Memory of the images alone: content, styles, masks and output."""
+    """Memory of the images alone: content, styles, masks and output, without those in temporary files."""
     available_mib: float | None
     """Memory that the process can reach, or the GPU has; None where it is not known."""
     problem: str | None
-    """Why the run does not fit into the memory, and what would; None if it fits."""
+    """Why the run does not fit into the memory or on the disk, and what would; None if it fits."""
+    disk_mib: float = 0.0
+    """Space of the temporary files of very large images; 0 where there are none."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,6 +110,7 @@ class Plan:
             "seconds_per_step": _rounded(self.stages[-1].seconds_per_step),
             "peak_memory_mib": _rounded(self.memory_mib),
             "picture_mib": _rounded(self.picture_mib),
+            "disk_mib": _rounded(self.disk_mib),
             "available_mib": _rounded(self.available_mib),
             "problem": self.problem,
             "device": self.device,
@@ -129,7 +135,9 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
     counted = count_trial(method, subject, PEAK_STEPS)
     problem = None if counted is None else memory_problem(name, method, subject, memory, counted)
     height, width = method.final_shape(method.config, subject.content)
-    images = sum(each.numel() * each.element_size() for each in images_of(subject))
+    images = [*images_of(subject), torch.empty(1, 3, height, width, device="meta")]
+    sizes = [(is_large(each.shape), each.numel() * each.element_size()) for each in images]
+    in_files = sum(size for large, size in sizes[:-1] if large) + (0 if counted is None else counted.in_files)
     return Plan(
         method=name,
         settings=settings_of(method.config),
@@ -137,7 +145,8 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
         precision=PRECISION_NAMES[pick_dtype(method.config.precision, device)],
         stages=tuple(_stage_plans(method, subject, counted)),
         memory_mib=None if counted is None else memory.peak(counted.peak),
-        picture_mib=(images + 3 * 4 * height * width) / MIB,
+        picture_mib=sum(size for large, size in sizes if not large) / MIB,
+        disk_mib=in_files / MIB,
         available_mib=memory.available,
         problem=problem,
     )

@@ -13,7 +13,7 @@ import PIL.Image
 from torch import Tensor
 
 from impasto.files import replaced_file, write_atomically
-from impasto.images import Bits, check_format, check_output, encode_image, to_pil
+from impasto.images import Bits, check_format, check_output, encode_image, to_pil, write_image
 from impasto.images.metadata import NO_METADATA, Metadata
 from impasto.pipeline.notebook import before_and_after
 from impasto.pipeline.records import FORMAT, check_record_path, record_path
@@ -153,9 +153,8 @@ class Result:
         path = Path(path)
         check_output(path, bits=bits)
         check_record_path(path)
-        data = self.encode(path.suffix, bits=bits, picture=path.name, keep_location=keep_location)
         with replaced_file(path) as file:
-            file.write(data)
+            write_image(file, self.image, path.suffix.lower(), **self._encoding(bits, path.name, keep_location))
             file.flush()  # where the disk is full, an older record stays too
             write_atomically(record_path(path), self.encode_record(picture=path.name))
         return path
@@ -176,10 +175,14 @@ class Result:
         """
         suffix = suffix.lower()
         check_format(f"image{suffix}", bits)
+        return encode_image(self.image, suffix, **self._encoding(bits, picture, keep_location))
+
+    def _encoding(self, bits: Bits, picture: str | None, keep_location: bool) -> dict[str, Any]:
+        """Return the arguments of `encode_image` and of `write_image`; those of `encode`."""
         # ASCII, because the name of a file may not be valid UTF-8
         record = json.dumps(self.record(curve=False, picture=picture))
         metadata = self.metadata if keep_location else self.metadata.without_location()
-        return encode_image(self.image, suffix, alpha=self.alpha, bits=bits, record=record, metadata=metadata)
+        return {"alpha": self.alpha, "bits": bits, "record": record, "metadata": metadata}
 
     def encode_record(self, *, picture: str) -> bytes:
         """Return the content of the record beside an image, a JSON file.

@@ -31,7 +31,18 @@ from impasto.devices import (
     torch_defaults,
 )
 from impasto.executors import ONE_PROCESS, Executor, Runners, WorkerOptions
-from impasto.images import MAX_PIXELS, Picture, Source, check_shape, quantize, resize, visible_part
+from impasto.images import (
+    LARGE_PIXELS,
+    MAX_PIXELS,
+    Picture,
+    Source,
+    check_shape,
+    is_large,
+    large_images_in,
+    quantize,
+    resize,
+    visible_part,
+)
 from impasto.methods import METHODS, Method, configure
 from impasto.pipeline.checkpoint import Checkpoint, Interrupted, read_checkpoint
 from impasto.pipeline.load_inputs import open_input, open_masks, open_start, split_pictures
@@ -186,7 +197,11 @@ class Stylizer:
         Raises:
             ValueError: in one line, for a content image or a mask that is wrong.
         """
-        with torch_defaults(self.config.seed, self._device), large_blocks(kept=False):
+        with (
+            torch_defaults(self.config.seed, self._device),
+            large_blocks(kept=False),
+            large_images_in(_folder_of(output)),
+        ):
             picture, entry = open_input("content", content, self.max_pixels, self._longer_side)
             if output is not None:
                 check_shape(output, self.instance.final_shape(self.config, picture.image))
@@ -221,7 +236,7 @@ class Stylizer:
         Raises:
             ValueError: as `stylize`, but not for a lack of memory.
         """
-        with torch_defaults(self.config.seed, self._device):
+        with torch_defaults(self.config.seed, self._device), large_images_in(None):
             picture, entry = open_input("content", content, self.max_pixels, self._longer_side)
             with self._explained(picture, entry), self._in_workers(workers) as method:
                 subject, _ = self.prepare(picture)
@@ -270,7 +285,7 @@ class Stylizer:
             alpha=None if picture.alpha is None else resize(picture.alpha, shape),
             method=self.method,
             settings=settings,
-            losses=best.losses_of(quantize(image) if best.size == shape else best.image()),
+            losses=best.losses_of(quantize(image) if best.size == shape else best.image()) if best.losses else {},
             curve=tuple(curve),
             best=best.index,
             stopped=stopped,
@@ -350,6 +365,8 @@ class Stylizer:
             ValueError: if a mask is wrong.
         """
         config = self.config
+        if is_large(content.image.shape):
+            _check_large(config)
         visible = visible_part(content.alpha)
         image, colored = prepare_colors(config.color, content.image, self._styles, visible, self._style_alphas)
         styles = tuple(map(Style, colored, self._mix, self._style_alphas))
@@ -393,6 +410,22 @@ def _feed_forward(name: str, method: Method) -> Method:
     settings = {**shared, "size": method.final_size(config), "strength": None, "preset": "impasto"}
     kind = METHODS[name]
     return kind(check_settings(kind.Config, name, settings))
+
+
+def _folder_of(output: str | os.PathLike[str] | None) -> Path | None:
+    """Return the folder of an output if it exists; None: that of temporary files."""
+    folder = None if output is None else Path(output).absolute().parent
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _check_large(config: MethodConfig) -> None:
+    """Raise `ValueError` for settings that need copies of a large content image in memory."""
+    for name, is_default in (("color", config.color == "style"), ("mask", not config.mask)):
+        if not is_default:
+            raise ValueError(
+                f"{name}: it is not available for a content image of more than {LARGE_PIXELS} pixels at its own size; "
+                f"give a smaller size, or leave {name} out"
+            )
 
 
 def _style_side(config: MethodConfig, longer_side: int | None) -> int | None:

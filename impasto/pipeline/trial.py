@@ -46,6 +46,8 @@ class CountedTrial:
 
     peak: int
     """Largest memory of the tensors at any moment in bytes, with the gaps between them and that of local workers."""
+    in_files: int
+    """Largest size of the temporary files at any moment in bytes, without those of the images before."""
     stages: list[StageCost]
     """Memory traffic of each stage; that of tiles which are computed at a time counts once."""
     local_workers: int = 0
@@ -79,9 +81,9 @@ def count_trial(method: Method, subject: Subject, steps: int) -> CountedTrial | 
     except (NotImplementedError, RuntimeError, TypeError):
         return None
     if method.workers is None or not counter.most_parts:
-        return CountedTrial(counter.peak, stages)
+        return CountedTrial(counter.peak, counter.peak_in_files, stages)
     count, each = min(method.local_workers, counter.most_parts), WORKER_MEMORY + networks + counter.part_peak
-    return CountedTrial(counter.peak_between_parts + count * each, stages, count)
+    return CountedTrial(counter.peak_between_parts + count * each, counter.peak_in_files, stages, count)
 
 
 def _read_networks(method: Method, names: Sequence[str], counter: CostCounter) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from impasto.images import fit, resize
+from impasto.images import fit, on_device, resize
 from impasto.types import Image
 
 MAX_AREA = 4
@@ -142,12 +142,12 @@ class Subject:
                     )
                     for style in region.styles
                 ),
-                mask=None if region.mask is None else resize(region.mask, shape).to(device),
-                visible=None if region.visible is None else resize(region.visible, shape).to(device),
+                mask=None if region.mask is None else on_device(resize(region.mask, shape), device),
+                visible=None if region.visible is None else on_device(resize(region.visible, shape), device),
             )
             for region in self.regions
         )
-        return replace(self, content=resize(self.content, shape).to(device), regions=regions)
+        return replace(self, content=on_device(resize(self.content, shape), device), regions=regions)
 
 
 def _relative_side(style: Image, content: Image) -> float:
@@ -182,5 +182,5 @@ def _mapped(tensor: Tensor | None, transform: Callable[[Tensor], Tensor]) -> Ten
 
 def _scaled(style: Style, longer_side: float, device: torch.device | str) -> Style:
     image = resize_style(style.image, round(longer_side))
-    mask = None if style.mask is None else resize(style.mask, (image.shape[-2], image.shape[-1])).to(device)
-    return replace(style, image=image.to(device), mask=mask)
+    mask = None if style.mask is None else resize(style.mask, (image.shape[-2], image.shape[-1]))
+    return replace(style, image=on_device(image, device), mask=None if mask is None else on_device(mask, device))

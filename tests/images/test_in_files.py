@@ -1,0 +1,277 @@
+"""Test that very large images are kept in temporary files and written in strips, as small ones are in memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from profile_of_display import DISPLAY_P3, matrix_profile
+from torch import Tensor
+
+from impasto.images import (
+    decoding,
+    in_files,
+    large_images_in,
+    load_image,
+    open_picture,
+    read_record,
+    resize,
+    save_image,
+    strips,
+)
+from impasto.methods import METHODS, configure
+from impasto.pipeline.stylizer import plan, stylize
+from impasto.pipeline.trial import count_trial
+from impasto.regions.subject import single_region
+from impasto.types import Step
+
+pyvips = pytest.importorskip("pyvips")
+HEIGHT, WIDTH = 117, 155
+SETTINGS: dict[str, dict[str, Any]] = {
+    "micro": {},
+    "adain": {"strength": 40},
+    "wct": {"layers": ["relu2_1", "relu1_1"]},
+    "johnson": {"style_scale": 1.2, "strength": 30},
+}
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat all images of more than 5000 pixels as very large ones."""
+    monkeypatch.setattr(in_files, "LARGE_PIXELS", 5000)
+    monkeypatch.setattr(strips, "REDUCED_PIXELS", 5000)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 13 * WIDTH)
+
+
+def photograph() -> Tensor:
+    """Return a smooth random image `(1, 3, HEIGHT, WIDTH)`."""
+    coarse = torch.rand(1, 3, HEIGHT // 4, WIDTH // 4, generator=torch.Generator().manual_seed(0))
+    return resize(coarse, (HEIGHT, WIDTH))
+
+
+def saved(path: Path, **options: Any) -> Path:
+    """Write the photograph with Pillow."""
+    levels = (photograph()[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    PIL.Image.fromarray(levels).save(path, **options)
+    return path
+
+
+def in_file(tensor: Tensor) -> bool:
+    """Return whether a tensor is in one of the maps."""
+    start = tensor.data_ptr()
+    maps = [np.frombuffer(each, np.uint8) for each in in_files._maps]
+    return any(each.ctypes.data <= start < each.ctypes.data + each.nbytes for each in maps)
+
+
+def content_kinds(folder: Path) -> dict[str, Path]:
+    """Write content images of several kinds."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    exif[0x013B] = "A. Painter"
+    save_image(photograph(), folder / "deep.tif", bits=16)
+    return {
+        "plain": saved(folder / "plain.png"),
+        "wide": saved(folder / "wide.tif", icc_profile=matrix_profile(DISPLAY_P3, 1.8)),
+        "turned": saved(folder / "turned.jpg", exif=exif, quality=95, dpi=(300, 300)),
+        "deep": folder / "deep.tif",
+    }
+
+
+@pytest.mark.parametrize("kind", ["plain", "wide", "turned", "deep"])
+def test_a_large_file_is_read_into_a_temporary_file_bit_for_bit(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    path = content_kinds(tmp_path)[kind]
+    expected = open_picture(path)
+    files = set(tmp_path.iterdir())
+    request.getfixturevalue("large")
+    monkeypatch.setattr(decoding, "read", None)
+
+    with large_images_in(tmp_path):
+        picture = open_picture(path)
+
+    assert in_file(picture.image)
+    assert not in_file(expected.image)
+    assert torch.equal(picture.image, expected.image)
+    assert (picture.alpha, picture.sha256, picture.metadata) == (None, expected.sha256, expected.metadata)
+    assert set(tmp_path.iterdir()) == files
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_a_feed_forward_method_stylizes_a_large_file_bit_for_bit(
+    tmp_path: Path, method: str, request: pytest.FixtureRequest
+) -> None:
+    path = saved(tmp_path / "content.png")
+    settings = {"method": method, "size": 0, "tile": 96, **SETTINGS[method]}
+    expected = stylize(path, "mosaic", **settings)
+    request.getfixturevalue("large")
+    before: list[set[str]] = []
+
+    def on_step(step: Step) -> None:
+        before.append({each.name for each in tmp_path.iterdir()})
+
+    result = stylize(path, "mosaic", output=tmp_path / "out.tif", on_step=on_step, **settings)
+
+    assert in_file(result.image)
+    assert torch.equal(result.image, expected.image)
+    assert before == [{"content.png"}]  # the temporary files have no name: nothing of them remains after a kill
+
+
+def test_without_tiles_in_the_settings_and_with_a_large_style_scale_nothing_changes(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = saved(tmp_path / "content.png")
+    expected = [stylize(path, "mosaic", "micro", size=size, style_scale=1.5) for size in (0, 200)]
+    request.getfixturevalue("large")
+    results = [stylize(path, "mosaic", "micro", size=size, style_scale=1.5) for size in (0, 200)]
+    assert all(torch.equal(each.image, other.image) for each, other in zip(results, expected, strict=True))
+
+
+def profile_of(path: Path) -> bytes:
+    """Return the color profile of a file."""
+    with PIL.Image.open(path) as picture:
+        return bytes(picture.info["icc_profile"])
+
+
+@pytest.mark.parametrize(("suffix", "bits"), [(".png", 8), (".png", 16), (".tif", 8), (".tif", 16), (".jpg", 8)])
+def test_a_large_image_is_written_in_strips_with_the_same_content(
+    tmp_path: Path, suffix: str, bits: Any, request: pytest.FixtureRequest
+) -> None:
+    content = content_kinds(tmp_path)["turned"]
+    expected = stylize(content, "mosaic", "micro", size=0)
+    request.getfixturevalue("large")
+    result = stylize(content, "mosaic", "micro", size=0)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "strips").mkdir()
+    result.save(tmp_path / "strips" / f"a{suffix}", bits=bits)
+    request.getfixturevalue("monkeypatch").undo()
+    expected.save(tmp_path / "whole" / f"a{suffix}", bits=bits)
+
+    one, other = (open_picture(tmp_path / folder / f"a{suffix}") for folder in ("whole", "strips"))
+
+    assert (one.image - other.image).abs().max() <= (0.02 if suffix == ".jpg" else 0)
+    assert one.metadata == other.metadata
+    assert other.metadata.dpi == pytest.approx((300, 300), abs=0.01)
+    assert [each.data for each in other.metadata.main] == [b"A. Painter\0"]
+    assert profile_of(tmp_path / "whole" / f"a{suffix}") == profile_of(tmp_path / "strips" / f"a{suffix}")
+    assert {each.name for each in (tmp_path / "strips").iterdir()} == {f"a{suffix}", "a.json"}
+    if suffix == ".png":
+        assert read_record(tmp_path / "strips" / "a.png") is not None
+
+
+def test_transparency_of_a_small_content_image_is_written_in_strips(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    alpha = torch.linspace(0, 1, 60 * 40).view(1, 1, 40, 60)
+    save_image(resize(photograph(), (40, 60)), tmp_path / "a.png", alpha=alpha)
+    expected = stylize(tmp_path / "a.png", "mosaic", "micro", size=120, precision="fp32")
+    request.getfixturevalue("large")
+    result = stylize(tmp_path / "a.png", "mosaic", "micro", size=120, precision="fp32")
+    torch.testing.assert_close(result.image, expected.image, rtol=0, atol=1e-4)
+    result.save(tmp_path / "out.tif")
+    opened = open_picture(tmp_path / "out.tif")
+    assert opened.alpha is not None
+    assert expected.alpha is not None
+    assert (opened.alpha - expected.alpha).abs().max() <= 0.5 / 255 + 1e-6
+    with pytest.warns(UserWarning, match="shown on white"):
+        result.save(tmp_path / "out.jpg")
+    assert load_image(tmp_path / "out.jpg")[..., 0, 0].min() > 0.9
+
+
+def test_a_large_file_with_transparent_pixels_is_refused_in_one_line(tmp_path: Path, large: None) -> None:
+    save_image(photograph(), tmp_path / "a.png", alpha=torch.full((1, 1, HEIGHT, WIDTH), 0.5))
+    with pytest.raises(ValueError, match=r"transparent pixels.*give a smaller --size, or remove its alpha channel$"):
+        stylize(tmp_path / "a.png", "mosaic", "micro", size=0)
+
+
+@pytest.mark.parametrize("settings", [{"color": "luminance"}, {"mask": ["mask.png"]}])
+def test_settings_that_need_copies_of_a_large_image_are_refused(
+    tmp_path: Path, large: None, settings: dict[str, Any]
+) -> None:
+    path = saved(tmp_path / "content.png")
+    with pytest.raises(ValueError, match=r"not available for a content image of more than .* pixels at its own size"):
+        stylize(path, "mosaic", "micro", size=0, **settings)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_a_truncated_large_file_is_refused_and_nothing_is_written(tmp_path: Path, large: None, suffix: str) -> None:
+    path = saved(tmp_path / f"content{suffix}")
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(ValueError, match=r"it is (a )?corrupt"):
+        stylize(path, "mosaic", "micro", size=0, output=tmp_path / "out.tif")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class Usage(NamedTuple):
+    """What `shutil.disk_usage` returns."""
+
+    total: int
+    used: int
+    free: int
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_the_run(
+    tmp_path: Path, large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "content.png")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(2**30, 2**30, 0))
+    with pytest.raises(ValueError, match=r"temporary files of the images need .* and 0 MiB are free; free some space"):
+        stylize(path, "mosaic", "micro", size=0, output=tmp_path / "out.tif")
+    found = plan(path, "mosaic", "micro", size=0)
+    assert "free some space" in str(found.problem)
+    assert found.disk_mib > 0
+
+
+def test_a_file_that_cannot_be_reserved_is_one_line(
+    tmp_path: Path, large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "content.png")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ValueError, match=r"^cannot write a temporary file of .*: No space left on device; free some"):
+        stylize(path, "mosaic", "micro", size=0, output=tmp_path / "out.tif")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_an_output_that_does_not_fit_on_the_disk_leaves_nothing(
+    tmp_path: Path, large: None, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")  # absent on Windows
+    result = stylize(saved(tmp_path / "content.png"), "mosaic", "micro", size=0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(ValueError, match=r"^cannot write '.*out.*'.*; give another path$"):
+            result.save(tmp_path / f"out{suffix}", bits=8 if suffix == ".jpg" else 16)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [each.name for each in tmp_path.iterdir()] == ["content.png"]
+
+
+def test_memory_does_not_count_large_images(request: pytest.FixtureRequest) -> None:
+    method = METHODS["micro"](configure("micro", {"size": 0, "tile": 96, "device": "cpu"}))
+    subject = single_region(photograph(), [photograph()])
+    before = count_trial(method, subject, 1)
+    request.getfixturevalue("large")
+    with large_images_in(None):
+        found = count_trial(method, subject, 1)
+    assert before is not None
+    assert found is not None
+    image = 3 * 4 * HEIGHT * WIDTH
+    assert before.in_files == 0
+    assert found.in_files == image
+    assert found.peak <= before.peak - 2 * image
