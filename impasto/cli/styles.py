@@ -20,8 +20,8 @@ def styles(arguments: list[str]) -> int:
     """Run `impasto styles`."""
     parser = CommandParser(
         "styles",
-        "List the sample styles, each of which is selected by its name, and with -o draw them on a sheet. `network` is "
-        "the method that has a network for this style only.",
+        "List the sample styles, each of which is selected by its name, and with -o draw them on a sheet. `networks` "
+        "names the methods that have a network for this style only.",
     )
     add_json(parser, "Print a JSON list with one object per row.")
     parser.add_argument(
@@ -35,20 +35,24 @@ def styles(arguments: list[str]) -> int:
         save_image(style_sheet(), options.output)
     from impasto.methods.johnson import JohnsonMethod
     from impasto.networks.johnson_styles import find_style_models
+    from impasto.networks.sample_networks import sample_networks
     from impasto.samples import STYLES, installed_file
 
-    trained = {model.style for model in find_style_models(None, JohnsonMethod.folder)}
+    trained = {
+        "johnson": {model.style for model in find_style_models(None, JohnsonMethod.folder)},
+        "micro": set(sample_networks()),
+    }
     rows = [
         {
             "name": sample.name,
             "summary": sample.summary,
             "license": sample.license,
-            "network": "johnson" if sample.name in trained else None,
+            "networks": [method for method, names in trained.items() if sample.name in names],
             "path": str(installed_file(sample)),
         }
         for sample in STYLES.values()
     ]
-    print_rows(rows, as_json=options.json, columns=("name", "network", "summary"))
+    print_rows(rows, as_json=options.json, columns=("name", "networks", "summary"))
     return 0
 
 

@@ -77,9 +77,20 @@ class Method(ABC):
         return ()
 
     @classmethod
+    def with_styles(cls, config: Any, styles: Sequence[str]) -> Any:
+        """Return the settings with those that follow from the style images, given the SHA-256 of each."""
+        return config
+
+    @classmethod
     def backbone(cls, config: Any) -> type[Backbone] | None:
         """Return the class of the loss network; None where the method has none."""
         return None
+
+    @classmethod
+    def note(cls, config: Any) -> str | None:
+        """Return what users should know about the weights, in one line; None where there is nothing."""
+        backbone = cls.backbone(config)
+        return None if backbone is None else backbone.note
 
     @classmethod
     def weights(cls, config: Any) -> Path | None:

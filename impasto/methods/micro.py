@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -10,20 +11,28 @@ from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
-from impasto.config import SETTINGS, Colors
+from impasto.config import SETTINGS, Colors, File
 from impasto.devices import pick_device
 from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
 from impasto.networks.adapted_styles import AdaptedStyle, StyleImage, adapted_styles, check_adapted
 from impasto.networks.micro import Micro
+from impasto.networks.sample_networks import sample_network_of, sample_networks
 from impasto.networks.weights_io import load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Image
+
+ANY_STYLE = "micro"
+"""Value of the setting `weights` for the bundled network for any style."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class MicroConfig(FeedForwardConfig):
     """Settings of `micro`."""
+
+    weights: File | None = None
+    """Weights file of `impasto adapt` or `impasto train`; `micro` for the bundled network for any style, or the name of
+    a sample style for its network. Default: the network of the sample style, where it has one, else `micro`."""
 
 
 @METHODS.add("micro")
@@ -41,9 +50,34 @@ class MicroMethod(FeedForward):
     """Values of the setting `color` for weights of `impasto adapt`, which have the colors of their style image."""
 
     @classmethod
+    def weights(cls, config: FeedForwardConfig) -> Path:
+        """Return the weights file that the settings name, or the bundled one."""
+        name = config.weights
+        if name is None or (name == ANY_STYLE and not Path(name).is_file()):
+            return cls.bundled
+        return Path(name) if Path(name).is_file() else sample_networks().get(name, Path(name))
+
+    @classmethod
+    def note(cls, config: MicroConfig) -> str | None:
+        """Return the name of the sample style whose network is used."""
+        used = cls.weights(config)
+        for name, file in sample_networks().items():
+            if file == used:
+                return f"uses the network of the sample style {name}; weights={ANY_STYLE} is the one for any style"
+        return None
+
+    @classmethod
     def own_styles(cls, config: MicroConfig) -> Sequence[StyleImage]:
         """Return the style images in weights of `impasto adapt`."""
-        return [style.source() for style in adapted_styles(cls.weights(config) or cls.bundled)]
+        return [style.source() for style in adapted_styles(cls.weights(config))]
+
+    @classmethod
+    def with_styles(cls, config: MicroConfig, styles: Sequence[str]) -> MicroConfig:
+        """Return the settings with the network of the sample style, if it is the only style and has one."""
+        is_plain = len(styles) == 1 and not config.style_mask and config.color in cls.adapted_colors
+        if config.weights is not None or not is_plain:
+            return config
+        return replace(config, weights=sample_network_of(styles[0]))
 
     def stylize(self, subject: Subject, passes: Passes) -> Image:
         """Return the stylized image; the input noise follows the setting `seed`.
@@ -69,11 +103,12 @@ class MicroMethod(FeedForward):
 
     @cached_property
     def _styles(self) -> tuple[AdaptedStyle, ...]:
-        return adapted_styles(self.weights(self.config) or self.bundled)
+        return adapted_styles(self.weights(self.config))
 
     @cached_property
     def network(self) -> Micro:
         """Return the network with its weights, on the device of the settings."""
         network = Micro()
-        load_weights(network, Path(self.config.weights or self.bundled))
+        file = self.weights(self.config)
+        load_weights(network, file, base=self.bundled if file in sample_networks().values() else None)
         return network.to(pick_device(self.config.device)).eval()

@@ -18,6 +18,7 @@ from pathlib import Path
 from impasto.images import encode_image, load_image
 from impasto.images.fingerprint import SAME_IMAGE, fingerprint, fingerprint_distance
 from impasto.networks.weights_io import read_metadata
+from impasto.samples import STYLES, installed_file
 from impasto.types import Image
 
 KEY = "styles"
@@ -62,6 +63,11 @@ def styles_metadata(styles: Sequence[AdaptedStyle]) -> dict[str, str]:
     return {KEY: json.dumps(entries)}
 
 
+def sample_metadata(name: str) -> str:
+    """Return the value of the entry for the network of a sample style, whose image the package contains anyway."""
+    return json.dumps([{"name": name}])
+
+
 def adapted_styles(file: Path) -> tuple[AdaptedStyle, ...]:
     """Return the styles that the network of a weights file was adapted to; empty where it takes any style.
 
@@ -72,12 +78,17 @@ def adapted_styles(file: Path) -> tuple[AdaptedStyle, ...]:
     if text is None:
         return ()
     try:
-        return tuple(
-            AdaptedStyle(str(entry["name"]), base64.b64decode(entry["image"], validate=True))
-            for entry in json.loads(text)
-        )
+        return tuple(_decoded(entry) for entry in json.loads(text))
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         raise ValueError(f"weights: the styles in {str(file)!r} are corrupt; adapt the network again") from None
+
+
+def _decoded(entry: dict[str, str]) -> AdaptedStyle:
+    """Return a style from its entry, which has no image if it is a sample."""
+    name = str(entry["name"])
+    if "image" not in entry:
+        return AdaptedStyle(name, installed_file(STYLES[name]).read_bytes())
+    return AdaptedStyle(name, base64.b64decode(entry["image"], validate=True))
 
 
 def check_adapted(style: Image, styles: Sequence[AdaptedStyle], *, gray: bool = False) -> None:

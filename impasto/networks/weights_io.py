@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from impasto.files import write_atomically
 
@@ -21,8 +21,13 @@ def save_weights(network: nn.Module, file: Path, metadata: dict[str, str]) -> Pa
     Returns:
         The path of the file.
     """
-    state = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(file, _with_sorted_header(save(state, metadata=metadata)))
+    return save_tensors(network.state_dict(), file, metadata)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], file: Path, metadata: dict[str, str]) -> Path:
+    """Write some weights as `save_weights` does."""
+    halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+    write_atomically(file, _with_sorted_header(save(halves, metadata=metadata)))
     return file
 
 
@@ -35,14 +40,18 @@ def _with_sorted_header(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
-def load_weights(network: nn.Module, file: Path) -> None:
+def load_weights(network: nn.Module, file: Path, base: Path | None = None) -> None:
     """Load the weights of a network from a safetensors file.
+
+    Args:
+        network: the network.
+        file: the file.
+        base: file of the tensors that are not in `file`.
 
     Raises:
         ValueError: in one line, for a file that is missing or corrupt, or that contains the weights of another network.
     """
-    with _opened(file) as opened:
-        state = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
+    state = {name: tensor.float() for each in (base, file) if each for name, tensor in read_tensors(each).items()}
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     if {name: tensor.shape for name, tensor in state.items()} != expected:
         raise ValueError(
@@ -50,6 +59,12 @@ def load_weights(network: nn.Module, file: Path) -> None:
             "give a file that `impasto train` wrote for this method"
         )
     network.load_state_dict(state)
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Return the weights of a file, in fp16. Raises the errors of `load_weights`."""
+    with _opened(file) as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
 
 
 def read_metadata(file: Path) -> dict[str, str]:

@@ -171,6 +171,8 @@ class Stylizer:
         self._style_alphas = [visible_part(each.alpha) for each in styles]
         self._start = open_start(self._files["start"], max_pixels, self._longer_side)
         self.styles: tuple[Input, ...] = entries
+        self.config = self.instance.with_styles(self.config, [each.sha256 for each in entries])
+        self.instance = self.instance.with_config(self.config)
         self.start: tuple[Input, ...] = () if self._start is None else (self._start[1],)
 
     def stylize(
@@ -279,7 +281,6 @@ class Stylizer:
         )
         shape = self.instance.final_shape(self.config, picture.image)
         image = resize(best.image(), shape)  # changes the size only where the run was stopped at a coarser one
-        backbone = self.instance.backbone(self.config)
         return Result(
             image=image,
             alpha=None if picture.alpha is None else resize(picture.alpha, shape),
@@ -296,7 +297,7 @@ class Stylizer:
             inputs=inputs,
             weights=self.weights,
             versions=_versions(),
-            note=None if backbone is None else backbone.note,
+            note=self.instance.note(self.config),
             metadata=picture.metadata,
             before=thumbnail(picture.image) if in_notebook() else None,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from impasto.config import names_files, setting_schemas
 from impasto.methods import METHODS
+from impasto.methods.micro import ANY_STYLE
 from impasto.optim.schedule import STARTS
 from impasto.pipeline.records import load_record
 from impasto.samples import CONTENTS, STYLES
@@ -67,7 +68,7 @@ def choices_of(service: StudioService, record: Mapping[str, Any]) -> dict[str, A
 
 def _used_network(request: StylizeRequest) -> bool:
     """Return whether a request names a network of `impasto adapt`; the bundled weights are not named."""
-    return request.method == METHOD and request.settings.get("weights") is not None
+    return request.method == METHOD and request.settings.get("weights") not in (None, ANY_STYLE)
 
 
 def _shown_settings(request: StylizeRequest) -> dict[str, Any]:

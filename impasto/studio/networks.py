@@ -1,4 +1,7 @@
-"""Keep the networks that the studio adapts to styles: one folder per network, which survives a restart."""
+"""Keep the networks that the studio adapts to styles: one folder per network, which survives a restart.
+
+The bundled networks of sample styles are listed with them; the key of such a network is the name of the style.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from impasto.backbones import BACKBONES
 from impasto.config import names_files, setting_schemas
 from impasto.files import write_atomically
 from impasto.images import MAX_PIXELS, read_size
+from impasto.networks.sample_networks import sample_networks
 from impasto.samples import resolve
 from impasto.studio.history import KEY
 from impasto.studio.limits import check_training_memory
@@ -89,6 +93,8 @@ class AdaptedNetworks:
 
     def check_absent(self, request: AdaptRequest) -> None:
         """Raise `ValueError` for a style that has a network."""
+        if request.style in sample_networks():
+            raise ValueError(f"{display_name(request.style)} has a bundled fast network")
         if self.has_one_for([request.style_name]):
             raise ValueError(f"{display_name(request.style)} has a fast network already; remove it first")
 
@@ -121,7 +127,12 @@ class AdaptedNetworks:
         return adapted
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return all networks, the newest first, as JSON values: key, style, label, steps, seconds, loss, stopped."""
+        """Return all networks as JSON values, the newest first and those of sample styles last.
+
+        Returns:
+            For each `key`, `style`, `label` and `is_bundled`; for one of the studio also `steps`, `seconds`, `loss` and
+            `stopped`.
+        """
         found = []
         for file in sorted(self.folder.glob(f"*/{ENTRY}"), reverse=True):
             with suppress(ValueError, OSError):
@@ -130,7 +141,13 @@ class AdaptedNetworks:
                     isinstance(entry.get(name), kind) for name, kind in FIELDS.items()
                 )
                 if is_complete and self._file(file.parent.name, WEIGHTS).is_file():
-                    found.append({**entry, "key": file.parent.name})
+                    found.append({**entry, "key": file.parent.name, "is_bundled": False})
+        own = {entry["style"] for entry in found}
+        found += [
+            {"key": name, "style": name, "label": display_name(name), "is_bundled": True}
+            for name in sample_networks()
+            if name not in own
+        ]
         return found
 
     def entry(self, key: str) -> dict[str, Any]:
@@ -144,8 +161,16 @@ class AdaptedNetworks:
                 return entry
         raise ValueError(f"the studio has no network {key[:40]!r}; it may have been removed")
 
-    def weights(self, key: str) -> Path:
-        """Return the weights file of a network; raise `ValueError` as `entry` does."""
+    def weights(self, key: str) -> str:
+        """Return the setting `weights` for a network: its file, or the name of the sample style.
+
+        Raises:
+            ValueError: as `entry` does.
+        """
+        return key if self.entry(key)["is_bundled"] else str(self.file(key))
+
+    def file(self, key: str) -> Path:
+        """Return the weights file of a network of the studio; raise `ValueError` for other ones."""
         return self._file(str(self.entry(key)["key"]), WEIGHTS)
 
     def has_one_for(self, styles: Sequence[str]) -> bool:

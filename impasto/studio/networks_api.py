@@ -43,7 +43,7 @@ class NetworksApi:
         """Return a network as a weights file, named after its style."""
         entry = await run_in_threadpool(self.service.networks.entry, request.path_params["key"])
         name = re.sub(r"[^\w-]+", "-", entry["label"].lower()).strip("-") or "style"
-        file = self.service.networks.weights(entry["key"])
+        file = self.service.networks.file(entry["key"])
         return FileResponse(file, filename=f"{name}.safetensors", headers=NO_STORE)
 
     async def remove(self, request: Request) -> Response:

@@ -11,6 +11,8 @@ from impasto.config import names_files, setting_schemas, settings_of
 from impasto.images import MAX_PIXELS, Bits, check_output, read_size
 from impasto.methods import METHODS, configure
 from impasto.methods.matching import MatchingConfig
+from impasto.methods.micro import ANY_STYLE
+from impasto.networks.sample_networks import sample_networks
 from impasto.optim.schedule import STARTS, steps_of_sizes
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.labels import image_label
@@ -82,7 +84,8 @@ def check_request(request: StylizeRequest, folder: Path, *, max_pixels: int = MA
         raise ValueError("content: choose a content image")
     check_styles(request.styles)
     weights = request.settings.get("weights")
-    if weights and not Path(weights).is_file():  # of an earlier picture
+    is_bundled = weights in {None, ANY_STYLE, *sample_networks()}
+    if not is_bundled and not Path(str(weights)).is_file():  # of an earlier picture
         raise ValueError("the fast network of this picture was removed; make the style fast again")
     method = METHODS[request.method](configure(request.method, request.settings))
     if not request.allow_download:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from impasto.images import Bits
-from impasto.methods.micro import MicroMethod
+from impasto.methods.micro import ANY_STYLE, MicroMethod
+from impasto.networks.sample_networks import sample_networks
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.studio.clips import Clips
 from impasto.studio.history import History
@@ -110,7 +111,7 @@ class StudioService:
             self.networks.delete(key)
 
     def _check_unused(self, key: str) -> None:
-        if str(self.networks.weights(key)) in self.queue.inputs() | self.videos.inputs():
+        if str(self.networks.file(key)) in self.queue.inputs() | self.videos.inputs():
             raise ValueError("a job or a video that is not finished uses this network; stop or delete it first")
 
     def page_name(self, source: str) -> str:
@@ -234,16 +235,20 @@ class StudioService:
         )
 
     def _weights(self, network: str, styles: Sequence[str], method: str, settings: Mapping[str, Any]) -> dict[str, str]:
-        """Return the setting `weights` for the key of a network that was adapted to a style; empty without a key."""
+        """Return the setting `weights` for the key of a network that was adapted to a style.
+
+        Without a key it is empty, or the network for any style where a sample style has its own.
+        """
         if not network:
-            return {}
+            has_own = method == METHOD and len(styles) == 1 and styles[0] in sample_networks()
+            return {"weights": ANY_STYLE} if has_own else {}
         entry = self.networks.entry(network)
         if method != METHOD or [*styles] != [entry["style"]]:
             raise ValueError(f"network: it is one of {METHOD} for {entry['label']}; choose this method and style alone")
         color = settings.get("color", "style")
         if color not in MicroMethod.adapted_colors:
             raise ValueError(f"color: a fast network cannot use {color}; choose another color or clear its check box")
-        return {"weights": str(self.networks.weights(network))}
+        return {"weights": self.networks.weights(network)}
 
 
 def _typed(fields: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

@@ -223,7 +223,7 @@ def test_outputs_of_micro_have_no_checkerboard(style: str) -> None:
 
 def test_a_run_can_start_from_the_output_of_a_feed_forward_method() -> None:
     started = impasto.stylize("woodcut", "mosaic", size=96, steps=1, lr=1e-6, start="micro", **FP32)
-    stylized = impasto.stylize("woodcut", "mosaic", "micro", size=96, **FP32)
+    stylized = impasto.stylize("woodcut", "mosaic", "micro", weights="micro", size=96, **FP32)
     assert (started.image - stylized.image).abs().max() < 1e-3
     message = r"^start: 'gatys' is not a feed-forward .* adain, johnson, micro, wct$"
     with pytest.raises(ValueError, match=message):

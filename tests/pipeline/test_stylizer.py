@@ -252,7 +252,7 @@ def test_a_file_or_a_sample_can_be_the_start(content_file: Path) -> None:
 
 
 def test_a_feed_forward_method_can_compute_the_start() -> None:
-    expected = impasto.stylize("woodcut", "mosaic", "micro", size=48).image
+    expected = impasto.stylize("woodcut", "mosaic", "micro", weights="micro", size=48).image
     for start in ("micro", "method:micro"):
         assert torch.equal(first_image(start=start), expected)
 
@@ -264,7 +264,7 @@ def test_a_draft_begins_its_finer_size_with_the_strokes_of_a_feed_forward_method
     coarse = min((step for step in steps if step.stage == 0), key=lambda step: step.loss).image()
     fine = next(step for step in steps if step.stage == 1).image()
     size, reduced = ((image.shape[-2], image.shape[-1]) for image in (fine, coarse))
-    micro = stylize("woodcut", "mosaic", "micro", **settings).image
+    micro = stylize("woodcut", "mosaic", "micro", weights="micro", **settings).image
     strokes = micro - resize(resize(micro, reduced), size)
     assert strokes.abs().max() > 0.05
     assert torch.allclose(fine, (resize(coarse, size) + strokes).clamp(0, 1), atol=1e-5)

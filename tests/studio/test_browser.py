@@ -902,6 +902,10 @@ def test_a_style_gets_a_fast_network_that_paints_previews_and_pictures(
         return Adapted(file, (style.stem,), steps, 1.0, {"style": 0.5}, "cancelled")
 
     monkeypatch.setattr("impasto.studio.networks.adapt", train)  # the server runs in this process
+    for module in ("networks", "service"):
+        monkeypatch.setattr(f"impasto.studio.{module}.sample_networks", dict)  # those that are bundled
+    monkeypatch.setattr("impasto.methods.micro.sample_network_of", lambda _: None)
+    visit.goto()
     page = visit.page
     visit.choose("styles", "mosaic")
     page.locator("#make-fast").click()

@@ -38,6 +38,13 @@ def few_contents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content_crops, "DRAWN", 1)
 
 
+@pytest.fixture(autouse=True)
+def no_sample_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the bundled networks of sample styles, so that networks can be made for samples."""
+    for module in ("networks", "service"):
+        monkeypatch.setattr(f"impasto.studio.{module}.sample_networks", dict)
+
+
 @pytest.fixture
 def quick_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the training by steps without a computation, whose network differs from the bundled one."""
@@ -134,6 +141,25 @@ def test_a_wrong_request_is_refused_before_anything_runs(studio: Studio, change:
     before = len(studio.service.queue.states())
     assert message in error_of(fetch(f"{studio.url}networks", {"style": "mosaic", "settings": QUICK} | change))
     assert len(studio.service.queue.states()) == before
+
+
+def test_a_bundled_network_is_listed_used_and_kept(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    entries = {each["key"]: each for each in json.loads(fetch(f"{studio.url}networks")[1])["networks"]}
+    assert entries["mosaic"] == {"key": "mosaic", "style": "mosaic", "label": "Mosaic", "is_bundled": True}
+    body = {"content": "woodcut", "style": "mosaic", "method": "micro", "settings": SETTINGS}
+    used = {}
+    for network in ("mosaic", ""):
+        status, png, headers = fetch(f"{studio.url}stylize", body | {"network": network})
+        assert status == 200, png
+        choices = json.loads(fetch(f"{studio.url}gallery/{headers['x-impasto-key']}")[1])
+        used[network] = choices["settings"]["weights"], choices["choices"]["network"]
+        assert json.loads(fetch(f"{studio.url}settings", png)[1])["missing"] == []
+    assert used == {"mosaic": ("mosaic", True), "": ("micro", False)}
+    assert fetch(f"{studio.url}instant?content=woodcut&style=mosaic&size=192&network=mosaic")[0] == 200
+    assert "not the key of a network" in error_of(fetch(f"{studio.url}networks/mosaic", method="DELETE"))
+    assert "not the key of a network" in error_of(fetch(f"{studio.url}networks/mosaic.safetensors"))
+    assert error_of(fetch(f"{studio.url}networks", {"style": "mosaic"})) == "Mosaic has a bundled fast network"
 
 
 def test_unknown_networks_are_one_line(studio: Studio) -> None:

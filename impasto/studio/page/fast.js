@@ -72,7 +72,8 @@ function showTraining(state) {
 function showNetwork(network, name) {
   parts.use.checked = Boolean(activeNetwork());
   parts.text.textContent = choices.method === "micro" ? "Use its fast network" : "Use its fast network in previews";
-  parts.text.title = `Trained with ${network.steps} steps in ${duration(network.seconds)}; for the technique Instant`;
+  parts.text.title = network.is_bundled ? "Part of impasto; for the technique Instant" : `Trained with ${network.steps} steps in ${duration(network.seconds)}; for the technique Instant`;
+  parts.download.hidden = parts.remove.hidden = network.is_bundled;
   parts.download.href = `networks/${network.key}.safetensors`;
   parts.download.setAttribute("download", "");
   parts.download.setAttribute("aria-label", `Download the network for ${name}`);
