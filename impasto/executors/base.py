@@ -166,7 +166,9 @@ class Executor(ABC):
             ValueError: if the workers cannot be started, or if one raises it.
             RuntimeError: if a worker raises another exception.
         """
-        with self.workers(partial(_start_in, os.getcwd(), start), workers, attempts=attempts) as started:
+        if not self.is_local:
+            start = partial(_start_in, os.getcwd(), start)
+        with self.workers(start, workers, attempts=attempts) as started:
             yield from started.run(tasks, is_stopped)
 
     @contextmanager

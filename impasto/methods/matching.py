@@ -81,6 +81,7 @@ class Matching(PixelMethod):
             raise ValueError(
                 "workers: several processes compute tiles, but tile is 0; give another tile, or no workers"
             )
+        _ = self.networks  # read before the memory is counted: each worker has a copy
         other = self.with_config(self.config)
         other.workers = workers
         return other

@@ -24,6 +24,7 @@ from impasto.cli import main
 from impasto.executors import LocalProcesses
 from impasto.images import load_image
 from impasto.methods import METHODS, Method, configure, optimizing
+from impasto.methods.matching import Matching
 from impasto.objectives.matching import MatchingObjective, ObjectiveSettings, style_losses
 from impasto.optim.descent import evaluate
 from impasto.pipeline import memory
@@ -154,7 +155,16 @@ def test_the_plan_counts_the_memory_of_the_workers_and_divides_the_time_of_the_t
 def in_workers(workers: int, **settings: Any) -> Method:
     settings = {"backbone": "tiny", "size": 200, "steps": 2, "tile": 96, "loss_scales": 1, **settings}
     method = METHODS["gatys"](configure("gatys", settings))
-    return method.in_workers(TileWorkers(LocalProcesses(), workers)) if workers > 1 else method
+    assert isinstance(method, Matching)
+    if workers > 1:
+        return method.in_workers(TileWorkers(LocalProcesses(), workers))
+    assert method.networks  # reads them, as workers do
+    return method
+
+
+def test_the_networks_of_the_workers_are_counted_in_a_run_that_continues() -> None:
+    resumed = in_workers(2)  # an interrupted run has a side of the tiles, so that `resolved` reads no network
+    assert resumed.loaded == ["networks"]
 
 
 @cache

@@ -97,6 +97,11 @@ def fail() -> Squares:
     raise ValueError("no such network")
 
 
+def read_missing() -> Squares:
+    Path("missing.txt").read_text(encoding="utf-8")
+    return Squares()
+
+
 def run(start: Start, tasks: Any, **options: Any) -> list[Outcome]:
     return list(LocalProcesses().run(start, tasks, workers=2, **options))
 
@@ -152,6 +157,8 @@ def test_workers_that_end_while_they_start_are_a_one_line_error() -> None:
 
 
 def test_a_mistake_is_one_line_and_another_error_has_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)in a worker process:.*FileNotFoundError"):
+        run(read_missing, [1])  # a worker of this machine has the same folders
     with pytest.raises(ValueError, match=r"^no such network$"):
         run(fail, [1])
     with pytest.raises(ValueError, match=r"^-1 is negative$"):

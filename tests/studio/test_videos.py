@@ -226,7 +226,7 @@ def test_a_video_is_not_the_start_of_a_picture_and_goes_on(tmp_path: Path, film:
         queue.submit(picture, parent=key)
 
 
-def test_the_frames_of_an_unfinished_video_are_those_that_all_passes_have_finished(tmp_path: Path, film: Path) -> None:
+def test_the_kept_frames_of_an_unfinished_video_count_once_for_all_passes(tmp_path: Path, film: Path) -> None:
     queue = JobQueue(History(tmp_path / "history"), videos := Videos(tmp_path / "videos"), workers=0)
     settings = {"size": 64, "backbone": "tiny", "passes": 2}
     request = VideoRequest(clip=str(film), label="beach", styles=("mosaic",), method="gatys", settings=settings)
