@@ -16,7 +16,6 @@ from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward, Pass, Passes
 from impasto.optim.schedule import PixelConfig
 from impasto.pipeline.stylizer import Stylizer
-from impasto.regions.outside import cover_of
 from impasto.regions.subject import Anchor, Subject
 from impasto.types import Image, Step
 from impasto.video.details import restore_details
@@ -65,14 +64,6 @@ class OnePassFrames(FrameStylizer):
         mixes = [[float(i == k) for i in range(count)] for k in range(count)] if self._keyframes else [None]
         self._passes = [self._recorded(samples, mix) for mix in mixes]
 
-    def cover(self, content: Content) -> np.ndarray | None:
-        """Return the cover of the regions where the rest of a frame is the content; as for `FrameStylizer.cover`."""
-        if self._stylizer.config.outside != "keep":
-            return None
-        height, width = content.pixels.shape[:2]
-        cover: np.ndarray = resize(cover_of(self._subject(content)), (height, width))[0, 0].numpy()
-        return cover
-
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:
         """Return the stylized frame; arguments as for `FrameStylizer.stylize`."""
         image, subject = frame_image(content.pixels), self._subject(content)
@@ -111,9 +102,9 @@ class OptimizedFrames(FrameStylizer):
     The first frame of a shot that has a region is stylized as an image, and so is the first one after frames without a
     region, unless a long-term frame has one. Every other one starts from the nearest earlier frame, moved by the
     optical flow, and has a term that keeps it close to that where the flow is reliable. Where the earlier frame does
-    not show a pixel, the start is the content in the colors of the output: from its own colors, a few steps would not
-    get to those of the style. It has the strokes of the moved frame, at whatever position: where the flow fails again
-    and again, as around a fast object, strokes would never develop.
+    not show a pixel, or shows it outside the regions as the content, the start is the content in the colors of the
+    output: from its own colors, a few steps would not get to those of the style. It has the strokes of the moved frame,
+    at whatever position: where the flow fails again and again, as around a fast object, strokes would never develop.
 
     Later passes run backward and forward in turn, with fewer steps, against drift. The frame with which one begins
     stays as it is.
@@ -155,9 +146,9 @@ class OptimizedFrames(FrameStylizer):
             if not earlier:
                 stylized, loss = self._optimized(self._stylizer.instance, whole, image)
                 return replace(stylized, values={"loss": loss})
-            anchors, shown = self._anchors(content.pixels, earlier, values)
+            anchors, shown, painted = self._anchors(content.pixels, earlier, values)
             moved, weight = anchors[0].image, anchors[0].mask
-            start = torch.lerp(with_strokes(recolored(image, moved, weight), moved), moved, shown)
+            start = torch.lerp(with_strokes(recolored(image, moved, weight), moved, painted), moved, shown)
             return self._optimized(self._following, whole, image, start, anchors)[0]
 
     def revise(self, content: Content, stylized: Stylized, earlier: Earlier, values: dict[str, Any]) -> Stylized:
@@ -170,7 +161,7 @@ class OptimizedFrames(FrameStylizer):
             return stylized
         whole, image = self._subject(content, self._mix(content.seconds)), frame_image(content.pixels)
         with self._defaults():
-            anchors, _ = self._anchors(content.pixels, earlier, values)
+            anchors, *_ = self._anchors(content.pixels, earlier, values)
             before = frame_image(stylized.pixels if stylized.state is None else stylized.state)
             start = torch.lerp(before, anchors[0].image, MEETING * anchors[0].mask)
             return self._optimized(self._revising, whole, image, start, anchors)[0]
@@ -203,9 +194,10 @@ class OptimizedFrames(FrameStylizer):
 
     def _anchors(
         self, content: np.ndarray, earlier: Earlier, values: dict[str, Any]
-    ) -> tuple[tuple[Anchor, ...], Tensor]:
-        """Return the anchors of a frame, that of the nearest frame first, and where that shows the pixels of the frame.
+    ) -> tuple[tuple[Anchor, ...], Tensor, Tensor]:
+        """Return the anchors of a frame, that of the nearest frame first, and two masks of the moved nearest frame.
 
+        The first one is where it shows the pixels of the frame, the second one where it is not the content.
         A pixel counts in the anchor of the nearest frame only whose flow is reliable there.
         """
         weight = self._settings.temporal_weight * max(values["loss"], 1e-6) / SPREAD**2
@@ -217,8 +209,10 @@ class OptimizedFrames(FrameStylizer):
             anchors.append(Anchor(moved, (mask - covered).clamp_min(0), weight))
             covered = torch.maximum(covered, mask)
             if gap == min(earlier):
+                cover = earlier[gap].cover
                 shown = _as_mask(motion.shown)
-        return tuple(anchors), shown
+                painted = torch.ones_like(shown) if cover is None else _as_mask(warp(cover, motion.flow))
+        return tuple(anchors), shown, painted
 
     def _best_step(self, steps: Iterable[Step]) -> Step:
         """Return the step with the lowest loss of the last stage."""
@@ -314,6 +308,12 @@ def recolored(content: Image, stylized: Image, mask: Tensor) -> Image:
     return colors
 
 
-def with_strokes(image: Image, stylized: Image) -> Image:
-    """Return an image with the strokes of a stylized one: what a blur removes from it, `(1, 3, H, W)` each."""
-    return (image + stylized - blur(stylized, STROKES * max(image.shape[-2:]))).clamp(0, 1)
+def with_strokes(image: Image, stylized: Image, mask: Tensor) -> Image:
+    """Return an image with the strokes of a stylized one, which are what a blur removes from it.
+
+    Args:
+        image: `(1, 3, H, W)`.
+        stylized: the same size.
+        mask: where it has strokes, `(1, 1, H, W)` in [0, 1].
+    """
+    return (image + mask * (stylized - blur(stylized, STROKES * max(image.shape[-2:])))).clamp(0, 1)

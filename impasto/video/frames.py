@@ -13,11 +13,11 @@ import numpy as np
 from impasto.color.transfer import prepare_colors, restore_colors
 from impasto.config import settings_of
 from impasto.devices import pick_device, torch_defaults
-from impasto.images import Picture
+from impasto.images import Picture, resize
 from impasto.methods import METHODS
 from impasto.pipeline.result import Input
 from impasto.pipeline.stylizer import Stylizer
-from impasto.regions.outside import blend_outside
+from impasto.regions.outside import blend_outside, cover_of
 from impasto.regions.split import region_areas
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image, Losses
@@ -128,8 +128,15 @@ class FrameStylizer(ABC):
         return bool(counting(self._regions(content)))
 
     def cover(self, content: Content) -> np.ndarray | None:
-        """Return where later frames may continue a frame, `(H, W)` in [0, 1], float32; None: everywhere."""
-        return None
+        """Return where later frames may continue a frame, `(H, W)` in [0, 1], float32; None: everywhere.
+
+        They do not continue the content outside the regions: a region that moves would paint it over several frames.
+        """
+        if self._stylizer.config.outside != "keep":
+            return None
+        height, width = content.pixels.shape[:2]
+        cover: np.ndarray = resize(cover_of(self._subject(content)), (height, width))[0, 0].numpy()
+        return cover
 
     @abstractmethod
     def stylize(self, content: Content, earlier: Earlier, values: dict[str, Any]) -> Stylized:

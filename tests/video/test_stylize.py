@@ -155,7 +155,7 @@ def test_hidden_pixels_start_in_the_colors_of_the_output() -> None:
 def test_hidden_pixels_start_with_strokes() -> None:
     """Where the flow fails in every frame, the output was flat: strokes did not develop in the steps of a frame."""
     content, stylized = torch.full((1, 3, 64, 64), 0.4), still("woodcut", 96)[..., :64, :64]
-    start = with_strokes(content, stylized)
+    start = with_strokes(content, stylized, torch.ones(1, 1, *content.shape[-2:]))
     assert abs(float(start.mean()) - 0.4) < 0.05
     fine = [float((each - blur(each, 1.0)).std()) for each in (content, start, stylized)]
     assert fine[0] < 1e-6
