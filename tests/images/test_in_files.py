@@ -17,14 +17,17 @@ from profile_of_display import DISPLAY_P3, matrix_profile
 from torch import Tensor
 
 from impasto.images import (
+    check_shape,
     decoding,
     in_files,
     large_images_in,
     load_image,
     open_picture,
+    quantize,
     read_record,
     resize,
     save_image,
+    strip_writer,
     strips,
 )
 from impasto.methods import METHODS, configure
@@ -165,6 +168,17 @@ def test_a_large_image_is_written_in_strips_with_the_same_content(
     assert {each.name for each in (tmp_path / "strips").iterdir()} == {f"a{suffix}", "a.json"}
     if suffix == ".png":
         assert read_record(tmp_path / "strips" / "a.png") is not None
+
+
+def test_a_large_image_becomes_a_big_tiff_without_exif_data(
+    tmp_path: Path, large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = open_picture(content_kinds(tmp_path)["turned"])
+    monkeypatch.setattr(strip_writer, "LARGEST_TIFF", 0)
+    save_image(picture.image, tmp_path / "big.tif", metadata=picture.metadata)
+    assert (tmp_path / "big.tif").read_bytes()[:4] == b"II+\0"
+    assert torch.equal(open_picture(tmp_path / "big.tif").image, quantize(picture.image))
+    check_shape("big.tif", (100_000, 100_000))  # 40 GB are no error then
 
 
 def test_transparency_of_a_small_content_image_is_written_in_strips(
