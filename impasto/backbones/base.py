@@ -65,6 +65,9 @@ class Backbone(ABC):
     """Default layers of the content loss."""
     style_layers: ClassVar[tuple[str, ...]]
     """Default layers of the style loss."""
+    output_style: ClassVar[float] = 1.0
+    """Factor on the style weight at the output size of a loss with several scales, see
+    `impasto.objectives.matching_scales`."""
     tile: int = 0
     """Longest side in pixels of an image that is encoded at once; a larger one is encoded in tiles. 0: no tiles."""
     compute_tiles: ComputeTiles | None = None

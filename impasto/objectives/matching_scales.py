@@ -28,6 +28,10 @@ class MatchingScales:
     (docs/measurements/large-forms.md), times the style weight of the output size relative to its default. The style
     weight of the output size is the limit, because a loss that was given a small weight needs one at each scale.
 
+    The coarser scales have content terms, too, so that content counts more at the output size than in a loss of one
+    size. With a complete VGG, whose style loss decreases to a hundredth, the style weight of the output size is larger
+    for that reason (`Backbone.output_style`); a small network ends at its difference from VGG before.
+
     Args:
         backbone: loss network.
         subject: images and masks at their own sizes, on the CPU.
@@ -94,7 +98,7 @@ class MatchingScales:
     def _weight(self, shape: Shape) -> float:
         """Return the style weight at a size."""
         if self._is_finest(shape):
-            return self._style_weight
+            return self._style_weight * (self._backbone.output_style if len(self._shapes) > 1 else 1.0)
         self._unweighted(shape)
         balanced = self._balanced[shape]
         limited = min(self._style_factor * balanced, self._style_weight) if balanced else self._style_weight
