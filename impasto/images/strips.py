@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from impasto.files import reason
-from impasto.images import decoding, hires, profiles
+from impasto.images import decoding, hires, plugins, profiles
 from impasto.images.arrays import levels_to_tensor
 from impasto.images.in_files import LARGE_PIXELS, empty_image, release_pages
 from impasto.images.pixels import bicubic, fit
@@ -89,6 +89,10 @@ class StripReader:
         Raises:
             ValueError: if the file is not an image, or is too large.
         """
+        start = file.read(plugins.SIGNATURE)
+        file.seek(0)
+        if plugins.format_of(start) is not None:  # to open a JPEG XL decodes it
+            return None
         header = decoding.read_header(file, name, max_pixels)
         if header.width * header.height <= REDUCED_PIXELS:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL.Image
@@ -13,7 +14,7 @@ import pytest
 from pillow_jxl import JpegXLImagePlugin
 
 from impasto.cli import main
-from impasto.images import load_image, open_picture, read_size
+from impasto.images import load_image, open_picture, plugins, read_size
 from impasto.images.folders import pictures_in
 from impasto.images.plugins import jxl_size
 from impasto.studio.uploads import Uploads
@@ -92,6 +93,21 @@ def test_the_header_of_a_jpeg_xl_has_its_size(size: tuple[int, int], use_contain
     file = io.BytesIO()
     PIL.Image.new("L", size).save(file, "JXL", use_container=use_container, effort=1)
     assert jxl_size(file.getvalue()) == size
+
+
+def test_a_picture_that_is_needed_at_a_smaller_size_is_opened_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    open_file = plugins.open_file
+
+    def counted(file: BinaryIO, name: str, check: Any) -> Any:
+        opened.append(name)
+        return open_file(file, name, check)
+
+    monkeypatch.setattr(plugins, "open_file", counted)
+    open_picture(jxl(folder / "a.jxl"), longer_side=16)
+    assert len(opened) == 1  # to open it is to decode it
 
 
 def test_a_large_picture_is_refused_before_it_is_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
