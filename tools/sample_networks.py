@@ -19,7 +19,7 @@ import torch
 
 from impasto.methods.micro import MicroMethod
 from impasto.networks.adapted_styles import KEY, sample_metadata
-from impasto.networks.sample_networks import FOLDER
+from impasto.networks.sample_networks import BASE, FOLDER
 from impasto.networks.weights_io import read_metadata, read_tensors, save_tensors
 from impasto.samples import STYLES
 from impasto.training.adapt import adapt
@@ -39,7 +39,7 @@ def train(name: str, photos: str | None, folder: Path) -> Path:
         adapt(name, whole, photos=photos, steps=STEPS, content_weight=CONTENT_WEIGHTS.get(name, CONTENT_WEIGHT))
         base, tensors = read_tensors(MicroMethod.bundled), read_tensors(whole)
         changed = {key: tensor for key, tensor in tensors.items() if not torch.equal(tensor, base[key])}
-        metadata = {**read_metadata(whole), KEY: sample_metadata(name)}
+        metadata = {**read_metadata(whole), KEY: sample_metadata(name), BASE: MicroMethod.bundled.name}
         return save_tensors(changed, folder / f"micro-{name}.safetensors", metadata)
 
 

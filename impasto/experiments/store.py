@@ -174,10 +174,10 @@ def _input_hashes(tasks: Iterable[Task]) -> dict[str, str]:
 
 def _setting_files(task: Task) -> list[Path]:
     """Return the files that the settings of a task name: masks, the start image and weights."""
-    method = METHODS[task.method]
-    names = chain(*method.inputs(configure(task.method, task.settings)).values())
-    weights = task.settings.get("weights")
-    return [Path(name) for name in (*names, *([] if weights is None else [weights]))]
+    method, config = METHODS[task.method], configure(task.method, task.settings)
+    names = chain(*method.inputs(config).values())
+    weights = None if task.settings.get("weights") is None else method.weights(config)
+    return [*map(Path, names), *([] if weights is None else [weights])]
 
 
 def _register_task(connection: sqlite3.Connection, task: Task, inputs: str, evaluation: str) -> None:

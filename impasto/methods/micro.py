@@ -17,8 +17,8 @@ from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
 from impasto.networks.adapted_styles import AdaptedStyle, StyleImage, adapted_styles, check_adapted
 from impasto.networks.micro import Micro
-from impasto.networks.sample_networks import sample_network_of, sample_networks
-from impasto.networks.weights_io import load_weights
+from impasto.networks.sample_networks import BASE, sample_network_of, sample_networks
+from impasto.networks.weights_io import load_weights, read_metadata
 from impasto.regions.subject import Subject
 from impasto.types import Image
 
@@ -73,11 +73,14 @@ class MicroMethod(FeedForward):
 
     @classmethod
     def with_styles(cls, config: MicroConfig, styles: Sequence[str]) -> MicroConfig:
-        """Return the settings with the network of the sample style, if it is the only style and has one."""
+        """Return the settings with the name of the network: of the sample style, if it is the only style and has one.
+
+        Both names are recorded, so that a network that a sample gets later does not change a replay.
+        """
         is_plain = len(styles) == 1 and not config.style_mask and config.color in cls.adapted_colors
-        if config.weights is not None or not is_plain:
+        if config.weights is not None:
             return config
-        return replace(config, weights=sample_network_of(styles[0]))
+        return replace(config, weights=(sample_network_of(styles[0]) if is_plain else None) or ANY_STYLE)
 
     def stylize(self, subject: Subject, passes: Passes) -> Image:
         """Return the stylized image; the input noise follows the setting `seed`.
@@ -110,5 +113,5 @@ class MicroMethod(FeedForward):
         """Return the network with its weights, on the device of the settings."""
         network = Micro()
         file = self.weights(self.config)
-        load_weights(network, file, base=self.bundled if file in sample_networks().values() else None)
+        load_weights(network, file, base=self.bundled if BASE in read_metadata(file) else None)
         return network.to(pick_device(self.config.device)).eval()

@@ -12,6 +12,8 @@ from pathlib import Path
 from impasto.samples import STYLES, installed_file
 from impasto.weights import sha256_of
 
+BASE = "base"
+"""Entry of the metadata: name of the weights file with the tensors that are not in the file."""
 FOLDER = Path(str(files("impasto"))) / "assets" / "weights"
 """Folder of the bundled weights."""
 

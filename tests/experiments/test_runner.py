@@ -28,11 +28,12 @@ from impasto.experiments.locking import ATTEMPTS, Claim, Runner
 from impasto.experiments.rows import VERSION
 from impasto.experiments.run import Run
 from impasto.experiments.runner import ClaimedRun, RunWorker, run_experiment
-from impasto.experiments.store import Store
+from impasto.experiments.store import Store, _setting_files
 from impasto.experiments.yaml_source import Document
 from impasto.images import load_image, read_record, save_image
 from impasto.methods import METHODS
 from impasto.metrics.evaluate import evaluate_with_baselines
+from impasto.networks.sample_networks import sample_networks
 from impasto.pipeline.stylizer import stylize
 
 SMALL = {"size": 48, "steps": 2, "backbone": "tiny"}
@@ -231,6 +232,12 @@ def test_a_run_whose_mask_start_image_or_weights_changed_is_computed_again(tmp_p
         waiting = [task for task in experiment.tasks if task.key not in store.finished()]
         assert waiting == [experiment.tasks[changed]]
     store.close()
+
+
+def test_the_name_of_the_network_of_a_sample_stands_for_its_file(tmp_path: Path) -> None:
+    variants = [{"method": "gatys"}, {"method": "micro", "settings": {"weights": "mosaic"}}]
+    _, task = grid(tmp_path, variants=variants, pairs=[["woodcut", "mosaic"]], seeds=[0]).tasks
+    assert _setting_files(task) == [sample_networks()["mosaic"]]
 
 
 def test_a_failure_ends_no_other_run_and_is_retried_only_on_request(tmp_path: Path) -> None:

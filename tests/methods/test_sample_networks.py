@@ -36,6 +36,22 @@ def test_a_copy_of_the_image_is_the_same_style(tmp_path: Path) -> None:
     assert impasto.stylize("woodcut", copy, **SMALL).settings["weights"] == NAME
 
 
+def test_a_copy_of_a_bundled_file_is_read_in_another_folder(tmp_path: Path) -> None:
+    copy = shutil.copy(sample_networks()[NAME], tmp_path / "copy.safetensors")
+    expected = impasto.stylize("woodcut", weights=NAME, **SMALL).image
+    assert torch.equal(impasto.stylize("woodcut", weights=copy, **SMALL).image, expected)
+
+
+def test_a_network_that_a_sample_gets_later_does_not_change_a_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("impasto.methods.micro.sample_network_of", lambda _: None)  # it has none yet
+        result = impasto.stylize("woodcut", NAME, **SMALL)
+    result.save(tmp_path / "a.png")
+    assert torch.equal(impasto.replay(tmp_path / "a.png").image, result.image)
+
+
 def test_weights_select_another_network() -> None:
     own = impasto.stylize("woodcut", NAME, **SMALL)
     for weights in ("micro", MicroMethod.bundled):
@@ -52,7 +68,7 @@ def test_other_styles_several_styles_and_colors_by_moments_use_the_network_for_a
     several = impasto.stylize("woodcut", [NAME, "inkwash"], **SMALL)
     moments = impasto.stylize("woodcut", NAME, color="moments", **SMALL)
     memory = impasto.stylize("woodcut", sample(NAME, 64), **SMALL)
-    assert {each.settings["weights"] for each in (several, moments, memory)} == {None}
+    assert {each.settings["weights"] for each in (several, moments, memory)} == {"micro"}
     assert sample_network_of("0" * 64) is None
 
 

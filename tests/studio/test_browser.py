@@ -936,7 +936,7 @@ def test_a_style_gets_a_fast_network_that_paints_previews_and_pictures(
     page.locator("#fast-unused").wait_for(state="hidden")
     page.locator("#use-fast").uncheck()
     visit.paint()
-    assert newest_record(studio)["settings"]["weights"] is None
+    assert newest_record(studio)["settings"]["weights"] == "micro"
     (key,) = (entry["key"] for entry in studio.service.networks.entries())
     stored = studio.service.networks.folder / key
     stored.rename(stored.with_name("elsewhere"))  # as if another page had removed it

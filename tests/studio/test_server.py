@@ -261,7 +261,7 @@ def test_a_comparison_gives_steps_only_to_the_methods_that_have_them(studio: Stu
     assert (status, [state.status for state in states]) == (202, ["done"] * 4)
     assert [dict(state.request.settings) for state in states[1:3]] == [
         {"steps": 2, "size": 48, "backbone": "tiny", "strength": 70},
-        {"size": 48, "strength": 30},
+        {"size": 48, "strength": 30, "weights": "micro"},  # not the network of mosaic
     ]
     status, answer, _ = send_json(studio, "compare", {**body, "strength": [*range(40)], "settings": {}})
     assert (status, "choose at most 40 combinations" in json.loads(answer)["error"]) == (400, True)

@@ -138,7 +138,8 @@ def test_the_networks_of_a_page_give_the_output_of_the_method_at_sizes_and_stren
         sizes, (0.0, 50.0, 85.0), ((0, own), (1, "brushstrokes"), (0, own)), strict=True
     ):
         content = load_image(resolve("woodcut"), size=size)
-        result = impasto.stylize("woodcut", file, "micro", size=size, strength=strength, precision="fp32", device="cpu")
+        settings = {"size": size, "strength": strength, "precision": "fp32", "device": "cpu", "weights": "micro"}
+        result = impasto.stylize("woodcut", file, "micro", **settings)
         code = np.array([styles[style]["codes"][str(size)]], np.float32)
         (encoded,) = encoder.run(None, {"style": load_image(resolve(file), size=size).numpy()})
         assert np.abs(encoded - code).max() < 1e-5
