@@ -74,7 +74,7 @@ def photo_contents(folder: str | os.PathLike[str], crop: int, generator: torch.G
     """Return random photographs of a folder and its subfolders as content images.
 
     Args:
-        folder: the folder. A picture that cannot be read or is smaller than a crop gives a warning.
+        folder: the folder. A picture that cannot be read or would be enlarged by more than 1.5 gives a warning.
         crop: side of the crops in pixels.
         generator: source of the random numbers.
 
