@@ -54,6 +54,13 @@ class Picture:
     """SHA-256 of the file, or of the pixel data of a PIL image, array or tensor."""
     metadata: Metadata = NO_METADATA
     """EXIF data and resolution of the file or of the PIL image."""
+    reduced_from: tuple[int, int] | None = None
+    """Height and width in pixels of a very large file that was reduced while it was read; None: the image has them."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels, of the file if there is one."""
+        return self.reduced_from or (self.image.shape[-2], self.image.shape[-1])
 
 
 def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS, longer_side: int | None = None) -> Picture:
@@ -142,14 +149,14 @@ def _open_in_strips(path: Path, longer_side: int | None, max_pixels: int) -> Pic
         if reader is None:
             return None
         if longer_side is not None and longer_side < max(reader.shape):
-            image, alpha = reader.read(longer_side)
+            (image, alpha), reduced_from = reader.read(longer_side), reader.shape
         elif is_large(reader.shape) and folder_of_large_images() is not None:
-            image, alpha = reader.read_large(), None
+            image, alpha, reduced_from = reader.read_large(), None, None
         else:
             return None
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             metadata, digest = read_metadata(reader.header.info, data), hashlib.sha256(data)
-    return Picture(image, _unless_opaque(alpha), path.name, digest.hexdigest(), metadata)
+    return Picture(image, _unless_opaque(alpha), path.name, digest.hexdigest(), metadata, reduced_from)
 
 
 @contextmanager

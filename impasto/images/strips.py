@@ -7,6 +7,8 @@ to sRGB.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ REDUCED_PIXELS = 2**26
 """Largest number of pixels of a file that is decoded as a whole where a smaller size is needed, as float32 0.8 GB."""
 STRIP_PIXELS = 2**22
 """Pixels of one strip."""
+STRIP_ROWS = 512
+"""Largest number of rows of one strip: the weights of more of them take longer than they save, in a narrow image."""
 
 STORED = {
     "JPEG": {"L", "RGB"},
@@ -126,11 +130,9 @@ class StripReader:
         for top, colors, alpha in self:
             pixels = colors if alpha is None else _weighted(colors, alpha)
             rows = pixels.shape[-2]
-            weights = _row_weights(top, rows, self._height, height)  # (h, rows)
-            used = weights.any(1).nonzero()
-            first, last = int(used[0]), int(used[-1]) + 1
+            first, weights = _row_weights(top, rows, self._height, height)
             total = torch.zeros(1, pixels.shape[1], height, width) if total is None else total
-            total[..., first:last, :] += weights[first:last] @ bicubic(pixels, (rows, width))
+            total[..., first : first + len(weights), :] += weights @ bicubic(pixels, (rows, width))
         assert total is not None
         return _separated(self._upright(total).clamp_(0, 1))
 
@@ -158,12 +160,13 @@ class StripReader:
         """
         vips = hires.find_vips()
         try:
-            image = vips.Image.new_from_file(str(self.path), access="sequential", fail_on="error")
+            source = vips.Source.new_from_file(os.fsencode(self.path))  # its name may have no encoding
+            image = vips.Image.new_from_source(source, "", access="sequential", fail_on="error")
             deep = image.format == "ushort"
             image = hires.to_srgb(image, self.name) if deep else image
             profile = None if deep else self._usable_profile()
             region = vips.Region.new(image)
-            rows = max(1, STRIP_PIXELS // image.width)
+            rows = min(max(1, STRIP_PIXELS // image.width), STRIP_ROWS)
             for top in range(0, image.height, rows):
                 count = min(rows, image.height - top)
                 data = np.frombuffer(region.fetch(0, top, image.width, count), np.uint16 if deep else np.uint8)
@@ -207,11 +210,32 @@ def _converted(levels: np.ndarray, profile: bytes | None, name: str) -> decoding
     return decoding.to_pixels(*decoding.split_alpha(picture), profile, name)
 
 
-def _row_weights(top: int, rows: int, height: int, new_height: int) -> Tensor:
-    """Return the weights `(new_height, rows)` of some rows of an image in those of the resized image."""
-    ones = torch.zeros(1, 1, height, rows)
-    ones[0, 0, top : top + rows] = torch.eye(rows)
-    return bicubic(ones, (new_height, rows))[0, 0]
+def _row_weights(top: int, rows: int, height: int, new_height: int) -> tuple[int, Tensor]:
+    """Return the weights of some rows of an image in those of the reduced image, which `bicubic` would give them.
+
+    Args:
+        top: index of the first row.
+        rows: number of rows.
+        height: number of rows of the image.
+        new_height: number of rows of the reduced image.
+
+    Returns:
+        Index of the first row of the reduced image that the rows are a part of, and the weights `(n, rows)`.
+    """
+    scale = height / new_height  # at least 1
+    margin = 2 * scale  # of the filter
+    first, last = math.floor((top - margin) / scale - 0.5), math.ceil((top + rows + margin) / scale)
+    first, last = max(0, first), min(new_height, last)
+    before, after = max(0, math.floor((first + 0.5) * scale - margin)), math.ceil((last - 0.5) * scale + margin)
+    # PyTorch rounds positions to float32, too.
+    centers = ((torch.arange(first, last, dtype=torch.float64) + 0.5) * float(np.float32(scale))).float()
+    rows_before = torch.arange(before, min(height, after)) - centers[:, None]
+    distances = (rows_before.double() + 0.5).abs() / scale
+    near = 1 + distances**2 * (1.5 * distances - 2.5)
+    far = 2 + distances * (distances * (2.5 - 0.5 * distances) - 4)
+    weights = torch.where(distances < 1, near, far) * (distances < 2)
+    weights /= weights.sum(1, keepdim=True)
+    return first, weights[:, top - before : top - before + rows].float()
 
 
 def _weighted(colors: Tensor, alpha: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def open_input(role: Any, source: Source, max_pixels: int, longer_side: int | No
         source = resolve(name)
         path = name if is_sample else str(source.absolute())
     picture = open_picture(source, max_pixels=max_pixels, longer_side=longer_side)
-    height, width = picture.image.shape[-2:]
+    height, width = picture.shape
     if min(height, width) < MIN_SIDE:
         raise ValueError(
             f"{role} {picture.name!r} is {width}x{height} pixels; give an image of at least {MIN_SIDE} on each side"

@@ -165,7 +165,7 @@ class Stylizer:
         sources = given or self.instance.own_styles(self.config)
         self._mix = _mix(self.config.style_mix, len(sources))
         check_masks(self.config, len(sources))
-        side = _style_side(self.config, self._longer_side)
+        side = self._style_side
         styles, entries = zip(*(open_input("style", each, max_pixels, side) for each in sources), strict=True)
         self._styles = [each.image for each in styles]
         self._style_alphas = [visible_part(each.alpha) for each in styles]
@@ -218,6 +218,18 @@ class Stylizer:
     def _longer_side(self) -> int | None:
         """Longer side of the output in pixels; None: that of the content image."""
         return self.instance.final_size(self.config) or None
+
+    @property
+    def _style_side(self) -> int | None:
+        """Longer side in pixels that is needed of a style image; None: its own."""
+        side, start = self._longer_side, self.instance.start(self.config)
+        if side is None:
+            return None
+        largest = math.ceil(side * self.config.style_scale * max(self.config.region_style_scale, default=1.0))
+        is_start = (
+            start is not None and start.kind == "style"
+        )  # resized to the shape of the output, from twice its size
+        return max(largest, 2 * side) if is_start else largest
 
     @property
     def _device(self) -> torch.device:
@@ -427,13 +439,6 @@ def _check_large(config: MethodConfig) -> None:
                 f"{name}: it is not available for a content image of more than {LARGE_PIXELS} pixels at its own size; "
                 f"give a smaller size, or leave {name} out"
             )
-
-
-def _style_side(config: MethodConfig, longer_side: int | None) -> int | None:
-    """Return the longer side that is needed of a style image, for that of the output; None: its own."""
-    if longer_side is None:
-        return None
-    return math.ceil(longer_side * config.style_scale * max(config.region_style_scale, default=1.0))
 
 
 def _mix(weights: Sequence[float], count: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from profile_of_display import DISPLAY_P3, matrix_profile
 from torch import Tensor
 
 from impasto.images import Picture, decoding, open_picture, read_size, resize, save_image, strips
+from impasto.images.pixels import bicubic
 from impasto.images.transparency import fill_hidden
 from impasto.pipeline.stylizer import stylize
 
@@ -33,10 +35,10 @@ def in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "read", None)
 
 
-def content(channels: int = 3) -> Tensor:
-    """Return a smooth random image `(1, channels, HEIGHT, WIDTH)`."""
-    coarse = torch.rand(1, channels, HEIGHT // 4, WIDTH // 4, generator=torch.Generator().manual_seed(0))
-    return resize(coarse, (HEIGHT, WIDTH))
+def content(channels: int = 3, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Tensor:
+    """Return a smooth random image `(1, channels, *shape)`."""
+    coarse = torch.rand(1, channels, shape[0] // 4, shape[1] // 4, generator=torch.Generator().manual_seed(0))
+    return resize(coarse, shape)
 
 
 def written(folder: Path, kind: str) -> Path:
@@ -149,3 +151,56 @@ def test_a_run_reads_large_content_and_style_at_the_size_of_the_output(
 
     assert result.inputs == expected.inputs
     torch.testing.assert_close(result.image, expected.image, rtol=0, atol=1e-4)
+
+
+def test_a_style_that_is_also_the_start_is_not_reduced_by_the_style_scale(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run = partial(
+        stylize,
+        *("woodcut", written(tmp_path, "png"), "gatys"),
+        **{"backbone": "tiny", "size": 96, "steps": 1, "start": "style", "style_scale": 0.5, "precision": "fp32"},
+    )
+    expected = run()
+    request.getfixturevalue("in_strips")
+    assert (run().image - expected.image).abs().mean() < 0.005
+
+
+def test_the_smallest_side_is_that_of_the_file(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    save_image(content(shape=(20, 300)), tmp_path / "panorama.png")
+    save_image(content(shape=(15, 300)), tmp_path / "narrow.png")
+    run = partial(stylize, style=written(tmp_path, "png"), method="micro", size=96, style_scale=0.1, precision="fp32")
+    expected = run("woodcut")
+    request.getfixturevalue("in_strips")
+
+    torch.testing.assert_close(run("woodcut").image, expected.image, rtol=0, atol=1e-4)
+    assert run(tmp_path / "panorama.png").image.shape == (1, 3, 6, 96)
+    with pytest.raises(ValueError, match=r"'narrow.png' is 300x15 pixels; give an image of at least 16"):
+        run(tmp_path / "narrow.png")
+
+
+@pytest.mark.parametrize(("top", "rows", "new_height"), [(0, 400, 100), (30, 70, 77), (399, 1, 399), (120, 1, 7)])
+def test_the_weights_of_rows_are_those_of_the_filter(top: int, rows: int, new_height: int) -> None:
+    expected = bicubic(torch.eye(400)[None, None], (new_height, 400))[0, 0, :, top : top + rows]
+    found = torch.zeros(new_height, rows)
+    first, weights = strips._row_weights(top, rows, 400, new_height)
+    found[first : first + len(weights)] = weights
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+
+
+def test_the_weights_of_rows_do_not_grow_with_the_height_of_the_image() -> None:
+    _, weights = strips._row_weights(50_000, 512, 100_000, 256)
+    assert weights.numel() < 5000
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    try:
+        folder = tmp_path / os.fsdecode(b"caf\xe9")
+        folder.mkdir()
+    except (OSError, UnicodeError):
+        pytest.skip("the file system stores names in UTF-8 only")
+    expected = reduced(open_picture(written(tmp_path, "png")))
+    written(tmp_path, "png").rename(folder / "image.png")
+    request.getfixturevalue("in_strips")
+    found = open_picture(folder / "image.png", longer_side=SIDE)
+    torch.testing.assert_close(found.image, expected, rtol=0, atol=2e-6)
