@@ -19,7 +19,7 @@ from torch import Tensor
 from impasto.files import check_replaceable, check_writable, reason, replaced_file
 from impasto.images import hires, profiles, strip_writer
 from impasto.images.metadata import NO_METADATA, Metadata, add_to_tiff, exif_block
-from impasto.images.pixels import Bits, as_single_image, quantize, white_level
+from impasto.images.pixels import Bits, as_single_image, check_layout, quantize, white_level
 from impasto.images.strip_writer import PNG_HEADER
 from impasto.images.transparency import flatten
 from impasto.types import Image
@@ -156,6 +156,8 @@ def write_image(
     that no copy of it is made in memory.
     """
     options: dict[str, Any] = {"bits": bits, "record": record, "quality": quality, "metadata": metadata}
+    _check_quality(quality)
+    check_layout(image)
     if strip_writer.writes(image.shape, suffix):
         _write_in_strips(file, image, alpha, suffix, **options)
     else:
@@ -181,8 +183,9 @@ def _write_in_strips(
     elif metadata.has_exif and suffix not in strip_writer.TIFF_SUFFIXES:
         exif = b"Exif\0\0" + exif_block(metadata, shape)
         inserted = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif  # segment APP1
-    planes = _with_alpha(image, alpha, suffix).detach().cpu().view(-1, *shape)
-    strip_writer.write(file, planes, suffix, bits=bits, quality=quality, dpi=metadata.dpi, inserted=inserted)
+    opacity = _opacity(image, alpha, suffix)
+    layers = [each.reshape(-1, *shape) for each in (image, opacity) if each is not None]
+    strip_writer.write(file, *layers, suffix=suffix, bits=bits, quality=quality, dpi=metadata.dpi, inserted=inserted)
     if metadata.has_exif and suffix in strip_writer.TIFF_SUFFIXES:
         with open(file.name, "r+b") as written:
             add_to_tiff(written, metadata, shape)
@@ -199,8 +202,7 @@ def encode_image(
     metadata: Metadata = NO_METADATA,
 ) -> bytes:
     """Return an image as the content of a file with this suffix; arguments and errors are those of `save_image`."""
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality must be 1 to 100, not {quality}")
+    _check_quality(quality)
     levels = _to_levels(_with_alpha(as_single_image(image), alpha, suffix), bits)  # (H, W, 3 or 4)
     try:
         data = _encode_deep(levels, suffix, metadata) if bits == 16 else _encode(levels, suffix, quality, metadata)
@@ -210,6 +212,11 @@ def encode_image(
     if record is not None and suffix == ".png":
         return _inserted(data, _record_chunk(record))
     return data
+
+
+def _check_quality(quality: int) -> None:
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be 1 to 100, not {quality}")
 
 
 def to_pil(image: Image, alpha: Tensor | None = None) -> PIL.Image.Image:
@@ -231,18 +238,26 @@ def _to_levels(image: Tensor, bits: Bits) -> np.ndarray:
 
 def _with_alpha(image: Image, alpha: Tensor | None, suffix: str) -> Tensor:
     """Return `(1, 4, H, W)` if there is transparency and the format of the suffix can store it, else `(1, 3, H, W)`."""
-    if alpha is None:
+    opacity = _opacity(image, alpha, suffix)
+    if opacity is None:
         return image
-    alpha = as_single_image(alpha, channels=1).to(image.device).clamp(0, 1)
+    opacity = as_single_image(opacity, channels=1).to(image.device).clamp(0, 1)
+    return torch.cat([image, opacity], dim=1) if _FORMATS[suffix].alpha else flatten(image, opacity)
+
+
+def _opacity(image: Image, alpha: Tensor | None, suffix: str) -> Tensor | None:
+    """Return the opacity if there is transparency; warn if the format of the suffix cannot store it."""
+    if alpha is None:
+        return None
+    check_layout(alpha, channels=1)
     if alpha.shape[-2:] != image.shape[-2:]:
         sizes = f"{tuple(alpha.shape)} and {tuple(image.shape)}"
         raise ValueError(f"alpha and image must have the same height and width, not {sizes}")
-    if alpha.min() == 1:
-        return image
-    if _FORMATS[suffix].alpha:
-        return torch.cat([image, alpha], dim=1)
-    warnings.warn(f"{suffix} cannot store transparency: the image is shown on white", stacklevel=4)
-    return flatten(image, alpha)
+    if alpha.min() >= 1:
+        return None
+    if not _FORMATS[suffix].alpha:
+        warnings.warn(f"{suffix} cannot store transparency: the image is shown on white", stacklevel=5)
+    return alpha
 
 
 def _encode(levels: np.ndarray, suffix: str, quality: int, metadata: Metadata) -> bytes:

@@ -2,8 +2,8 @@
 
 Such an image is an ordinary tensor whose values are in a file that is mapped into the address space. The system reads
 the pages that are in use and writes changed ones, so that tiles of an image that is larger than the memory can be read
-and written. The files have no name, so that nothing is left of them when the tensors are freed or the process is
-killed.
+and written. Except on Windows the files have no name, so that nothing is left of them when the tensors are freed or the
+process is killed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import mmap
 import os
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ LARGE_PIXELS = 200_000_000
 
 _folder: ContextVar[Path | None] = ContextVar("folder of large images", default=None)
 _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+_lock = threading.Lock()
+"""Of `_maps`, which several threads change."""
 
 
 @contextmanager
@@ -81,7 +84,8 @@ def empty_image(shape: Sequence[int], device: torch.device | str = "cpu", *, in_
     except OSError as error:
         text = f"a temporary file of {size / 2**30:.1f} GiB in {str(folder)!r}: {reason(error)}"
         raise ValueError(f"cannot write {text}; free some space, or write the output to another disk") from error
-    _maps.add(data)
+    with _lock:
+        _maps.add(data)
     return torch.frombuffer(data, dtype=torch.float32).view(*shape)
 
 
@@ -94,7 +98,9 @@ def on_device(image: Tensor, device: torch.device | str) -> Tensor:
 def release_pages() -> None:
     """Give the memory of the pages of large images back to the system, which keeps their values."""
     if hasattr(mmap, "MADV_DONTNEED"):
-        for each in _maps:
+        with _lock:
+            maps = list(_maps)
+        for each in maps:
             each.madvise(mmap.MADV_DONTNEED)  # drops no change, because the map is shared with the file
 
 

@@ -58,7 +58,7 @@ def resize(image: Tensor, height_width: tuple[int, int]) -> Tensor:
         raise ValueError(f"cannot resize to {height_width}: give sides of at least 1 pixel")
     if tuple(image.shape[-2:]) == tuple(height_width):
         return image
-    if is_large(height_width) and not image.requires_grad:
+    if is_large(height_width) and not image.requires_grad and image.dtype == torch.float32:
         return _resize_large(image, height_width)
     resized = bicubic(image, height_width)  # bicubic filters overshoot at sharp edges
     return resized.clamp(0, 1) if resized.requires_grad else resized.clamp_(0, 1)
@@ -143,8 +143,24 @@ def as_single_image(image: Tensor, channels: int = 3) -> Tensor:
         channels: expected number of channels C.
 
     Raises:
-        ValueError: for another shape, an empty side, integers, NaN or infinity, or a tensor without ordinary values:
-            sparse, nested, on the device `meta`, or with 8 bits.
+        ValueError: as `check_layout`, and for NaN or infinity.
+    """
+    check_layout(image, channels)
+    if not image.isfinite().all():
+        raise ValueError("the values of an image must be in [0, 1]; this one contains NaN or infinity")
+    return image.detach().to(torch.float32).view(1, channels, *image.shape[-2:])
+
+
+def check_layout(image: Tensor, channels: int = 3) -> None:
+    """Check the type and the shape of an image, without its values.
+
+    Args:
+        image: `(C, H, W)` or `(1, C, H, W)`, floating point.
+        channels: expected number of channels C.
+
+    Raises:
+        ValueError: for another shape, an empty side, integers, or a tensor without ordinary values: sparse, nested, on
+            the device `meta`, or with 8 bits.
     """
     expected = f"a float tensor of shape ({channels}, H, W) or (1, {channels}, H, W) with values in [0, 1]"
     if not isinstance(image, Tensor):
@@ -157,9 +173,6 @@ def as_single_image(image: Tensor, channels: int = 3) -> Tensor:
     shape = tuple(image.shape)
     if len(shape) not in (3, 4) or shape[:-2] not in ((channels,), (1, channels)) or 0 in shape:
         raise ValueError(f"an image must be {expected}, not of shape {shape}")
-    if not image.isfinite().all():
-        raise ValueError(f"an image must be {expected}; this one contains NaN or infinity")
-    return image.detach().to(torch.float32).view(1, channels, *shape[-2:])
 
 
 def check_range(image: Image) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import struct
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, BinaryIO
 
+import torch
 from torch import Tensor
 
 from impasto.files import reason
@@ -26,6 +29,8 @@ JFIF = b"\xff\xe0"
 """Marker of the segment JFIF."""
 ROWS = 256
 """Rows that are checked at a time."""
+INTERVAL = 0.2
+"""Seconds after which Ctrl-C ends the writing; on Windows, it ends no wait without a limit."""
 PNG_HEADER = 8 + 25
 """Bytes of a PNG before its second chunk: the signature and IHDR."""
 
@@ -37,9 +42,10 @@ def writes(shape: Sequence[int], suffix: str) -> bool:
 
 def write(
     file: BinaryIO,
-    planes: Tensor,
-    suffix: str,
+    colors: Tensor,
+    alpha: Tensor | None = None,
     *,
+    suffix: str,
     bits: Bits,
     quality: int,
     dpi: tuple[float, float] | None,
@@ -49,8 +55,9 @@ def write(
 
     Args:
         file: the file; a TIFF must have a name.
-        planes: RGB, with alpha as a fourth channel if there is any, `(C, H, W)`, float32 on the CPU; clamped to [0, 1].
-        suffix: one of `SUFFIXES`; JPEG has no alpha.
+        colors: RGB `(3, H, W)`, floating point; clamped to [0, 1].
+        alpha: opacity `(1, H, W)` in [0, 1]; a JPEG shows the image on white.
+        suffix: one of `SUFFIXES`.
         bits: bits per channel, 8 with JPEG.
         quality: quality of a JPEG.
         dpi: pixels per inch, horizontally and vertically.
@@ -60,21 +67,18 @@ def write(
         ValueError: if the image contains NaN or infinity.
         OSError: if the file cannot be written.
     """
-    _check_finite(planes)
     vips = hires.find_vips()
-    image = _releasing_pages(hires.described(_levels(planes, bits, vips), dpi))
-    try:
-        if suffix in TIFF_SUFFIXES:
-            _save_tiff(image, file.name, planes.numel() * bits // 8)
-        elif suffix == ".png":
-            target = _Target(file, PNG_HEADER, partial(_png_head, inserted))
-            target.save(image.pngsave_target, bitdepth=bits, keep="icc", filter="all")
-        else:
-            target = _Target(file, JPEG_HEADER, partial(_jpeg_head, inserted, dpi))
-            target.save(image.jpegsave_target, Q=quality, subsample_mode="off", keep="icc")
-    except vips.Error as error:
-        number = errno.ENOSPC if "No space" in str(error) else errno.EIO
-        raise OSError(number, reason(error)) from error
+    image = _levels(colors, alpha, bits, vips, on_white=suffix not in (*TIFF_SUFFIXES, ".png"))
+    image = _releasing_pages(hires.described(image, dpi))
+    if suffix in TIFF_SUFFIXES:
+        save = partial(_save_tiff, image, file.name, image.width * image.height * image.bands * bits // 8)
+    elif suffix == ".png":
+        target = _Target(file, PNG_HEADER, partial(_png_head, inserted))
+        save = partial(target.save, image.pngsave_target, bitdepth=bits, keep="icc", filter="all")
+    else:
+        target = _Target(file, JPEG_HEADER, partial(_jpeg_head, inserted, dpi))
+        save = partial(target.save, image.jpegsave_target, Q=quality, subsample_mode="off", keep="icc")
+    _save_in_thread(save, image)
 
 
 def _releasing_pages(image: Any) -> Any:
@@ -84,10 +88,28 @@ def _releasing_pages(image: Any) -> Any:
     return image
 
 
+def _save_in_thread(save: Callable[[], None], image: Any) -> None:
+    """Save an image of pyvips in a thread: Ctrl-C would be lost in a function that the library calls."""
+    with ThreadPoolExecutor(1) as executor:
+        saved = executor.submit(save)
+        try:
+            while not wait([saved], INTERVAL).done:
+                pass
+        except BaseException:
+            image.set_kill(True)
+            raise
+    try:
+        saved.result()
+    except hires.find_vips().Error as error:
+        number = errno.ENOSPC if "No space" in str(error) else errno.EIO
+        raise OSError(number, reason(error)) from error
+
+
 def _save_tiff(image: Any, path: str, size: int) -> None:
     """Write an image of pyvips, whose pixels take `size` bytes, as a TIFF of tiles."""
     options = {"compression": "deflate", "predictor": "horizontal", "tile": True, "tile_width": 256, "tile_height": 256}
-    image.tiffsave(path, bigtiff=size > LARGEST_TIFF, **options)
+    # The path as bytes: its name may have no encoding.
+    image.tiffsave(os.fsencode(path), bigtiff=size > LARGEST_TIFF, **options)
 
 
 class _Target:
@@ -137,22 +159,23 @@ def _jpeg_head(segments: bytes, dpi: tuple[float, float] | None, head: bytes) ->
     return head[:2] + jfif + segments + rest
 
 
-def _check_finite(planes: Tensor) -> None:
-    """Raise `ValueError` for NaN or infinity, without a copy of the planes."""
-    for top in range(0, planes.shape[1], ROWS):
-        if not all(math.isfinite(each) for each in planes[:, top : top + ROWS].aminmax()):
-            raise ValueError("the image contains NaN or infinity, which no file can store")
-        release_pages()
-
-
-def _levels(planes: Tensor, bits: Bits, vips: Any) -> Any:
-    """Return an image of pyvips that quantizes planes when it is read, as `quantize` does."""
-    bands = [_plane(each, vips) for each in planes]
-    joined = bands[0].bandjoin(bands[1:]) * white_level(bits)
+def _levels(colors: Tensor, alpha: Tensor | None, bits: Bits, vips: Any, *, on_white: bool) -> Any:
+    """Return an image of pyvips that quantizes an image when it is read, as `quantize` does."""
+    red, green, blue = (_plane(each, vips) for each in colors)
+    image = red.bandjoin([green, blue])
+    if alpha is not None:
+        opacity = _plane(alpha[0], vips)
+        image = image * opacity + (1 - opacity) if on_white else image.bandjoin(opacity)
     kind, name = ("uchar", "srgb") if bits == 8 else ("ushort", "rgb16")
-    return joined.rint().cast(kind).copy(interpretation=name)
+    return (image * white_level(bits)).rint().cast(kind).copy(interpretation=name)
 
 
 def _plane(plane: Tensor, vips: Any) -> Any:
+    """Return a plane `(H, W)` as an image of pyvips, float32; raise `ValueError` for NaN or infinity."""
+    plane = plane.detach().to("cpu", torch.float32).contiguous()  # no copy of a large image, which is so already
+    for rows in torch.split(plane, ROWS):
+        if not all(math.isfinite(each) for each in rows.aminmax()):
+            raise ValueError("the image contains NaN or infinity, which no file can store")
+        release_pages()
     height, width = plane.shape
-    return vips.Image.new_from_memory(plane.contiguous().numpy().data, width, height, 1, "float")
+    return vips.Image.new_from_memory(plane.numpy().data, width, height, 1, "float")
