@@ -56,7 +56,8 @@ def stylize(arguments: list[str]) -> int:
             return stylize_folder(options, content, styles, settings)
         if options.dry_run:
             (content, *styles), opened = _open_stdin(options.pictures, settings)
-            print_plan(content, styles, method, as_json=options.json, **shared, **opened)
+            output = shown_output(options)
+            print_plan(content, styles, method, as_json=options.json, output=output, **shared, **opened)
             return 0
         check_single(options)
         files = METHODS[method].inputs(configure(method, settings))

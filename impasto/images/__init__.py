@@ -20,6 +20,7 @@ from impasto.images.in_files import (
     large_images_in,
     on_device,
     release_pages,
+    space_remedy,
 )
 from impasto.images.luminance import luminance
 from impasto.images.pixels import Bits, bicubic, bicubic_gradient, blur, fit, quantize, resize
@@ -57,6 +58,7 @@ __all__ = [
     "replace_record",
     "resize",
     "save_image",
+    "space_remedy",
     "to_pil",
     "visible_part",
     "write_image",

@@ -24,7 +24,7 @@ from impasto.files import reason
 from impasto.images import decoding
 from impasto.images.arrays import array_pixels, levels_to_tensor
 from impasto.images.encoding import RECORD
-from impasto.images.in_files import folder_of_large_images, is_large
+from impasto.images.in_files import folder_of_large_images, is_large, is_planned
 from impasto.images.metadata import NO_METADATA, Metadata, read_metadata
 from impasto.images.pixels import as_single_image, check_range, fit, resize
 from impasto.images.strips import StripReader
@@ -71,7 +71,7 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS, longer_side: i
 
     With the extra `hires`, a file of more than `strips.REDUCED_PIXELS` pixels is reduced to the size that is needed
     while it is read, so that it never is in memory as a whole. In a block of `large_images_in`, one of more than
-    `LARGE_PIXELS` that is needed at its own size is an image in a temporary file.
+    `LARGE_PIXELS` that is needed at its own size is an image in a temporary file, or reduced if it is only planned.
 
     Args:
         source: a path; an open binary file or stream; a PIL image; an array `(H, W)` or `(H, W, C)`, as for
@@ -150,6 +150,8 @@ def _open_in_strips(path: Path, longer_side: int | None, max_pixels: int) -> Pic
             return None
         if longer_side is not None and longer_side < max(reader.shape):
             (image, alpha), reduced_from = reader.read(longer_side), reader.shape
+        elif is_large(reader.shape) and is_planned():
+            image, alpha, reduced_from = reader.read_planned(), None, reader.shape
         elif is_large(reader.shape) and folder_of_large_images() is not None:
             image, alpha, reduced_from = reader.read_large(), None, None
         else:

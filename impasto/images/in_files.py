@@ -30,28 +30,47 @@ LARGE_PIXELS = 200_000_000
 """Largest number of pixels of an image that is kept in memory; as float32 this takes 2.4 GB."""
 
 _folder: ContextVar[Path | None] = ContextVar("folder of large images", default=None)
+_is_planned: ContextVar[bool] = ContextVar("whether large images are only planned", default=False)
 _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 _lock = threading.Lock()
 """Of `_maps`, which several threads change."""
 
 
 @contextmanager
-def large_images_in(folder: Path | None) -> Iterator[None]:
+def large_images_in(folder: Path | None, *, planned: bool = False) -> Iterator[None]:
     """Keep large images that are made in the block in temporary files.
 
     Args:
         folder: folder of the files, which exists. Default: that of the system for temporary files.
+        planned: read large files at a small size, without a temporary file, because a run is only planned.
     """
-    token = _folder.set(Path(tempfile.gettempdir()) if folder is None else folder)
+    token, planned_token = _folder.set(_temporary_folder() if folder is None else folder), _is_planned.set(planned)
     try:
         yield
     finally:
         _folder.reset(token)
+        _is_planned.reset(planned_token)
 
 
 def folder_of_large_images() -> Path | None:
     """Return the folder of `large_images_in`; None outside of its block, where all images are in memory."""
     return _folder.get()
+
+
+def is_planned() -> bool:
+    """Return whether large images are only planned, in a block of `large_images_in`."""
+    return _is_planned.get()
+
+
+def space_remedy(folder: Path) -> str:
+    """Return in words what to do where the temporary files do not fit on the disk of a folder."""
+    is_default = folder == _temporary_folder()
+    other = "set TMPDIR to a folder on another disk" if is_default else "write the output to another disk"
+    return f"free some space, or {other}"
+
+
+def _temporary_folder() -> Path:
+    return Path(tempfile.gettempdir())
 
 
 def is_large(shape: Sequence[int]) -> bool:
@@ -83,7 +102,7 @@ def empty_image(shape: Sequence[int], device: torch.device | str = "cpu", *, in_
             data = mmap.mmap(file.fileno(), size)
     except OSError as error:
         text = f"a temporary file of {size / 2**30:.1f} GiB in {str(folder)!r}: {reason(error)}"
-        raise ValueError(f"cannot write {text}; free some space, or write the output to another disk") from error
+        raise ValueError(f"cannot write {text}; {space_remedy(folder)}") from error
     with _lock:
         _maps.add(data)
     return torch.frombuffer(data, dtype=torch.float32).view(*shape)

@@ -31,6 +31,8 @@ REDUCED_PIXELS = 2**26
 """Largest number of pixels of a file that is decoded as a whole where a smaller size is needed, as float32 0.8 GB."""
 STRIP_PIXELS = 2**22
 """Pixels of one strip."""
+PLANNED_SIDE = 4096
+"""Longer side in pixels of a large image that is only planned."""
 STRIP_ROWS = 512
 """Largest number of rows of one strip: the weights of more of them take longer than they save, in a narrow image."""
 
@@ -124,17 +126,27 @@ class StripReader:
         Raises:
             ValueError: if the file is corrupt.
         """
+        is_opaque = True
         shape = fit(self.shape, longer_side)
         height, width = shape[::-1] if _VIEWS[self.orientation][0] else shape
         total: Tensor | None = None
         for top, colors, alpha in self:
+            is_opaque = is_opaque and (alpha is None or bool((alpha == 1).all()))
             pixels = colors if alpha is None else _weighted(colors, alpha)
             rows = pixels.shape[-2]
             first, weights = _row_weights(top, rows, self._height, height)
             total = torch.zeros(1, pixels.shape[1], height, width) if total is None else total
             total[..., first : first + len(weights), :] += weights @ bicubic(pixels, (rows, width))
         assert total is not None
-        return _separated(self._upright(total).clamp_(0, 1))
+        colors, alpha = _separated(self._upright(total).clamp_(0, 1))
+        return colors, None if is_opaque else alpha  # the weights of opaque pixels add up to 1 nearly
+
+    def read_planned(self) -> Tensor:
+        """Return the colors `(1, 3, h, w)`, reduced to `PLANNED_SIDE`; the errors are those of `read_large`."""
+        colors, alpha = self.read(min(PLANNED_SIDE, max(self.shape)))
+        if alpha is not None:
+            raise self._transparent()
+        return colors
 
     def read_large(self) -> Tensor:
         """Return the colors `(1, 3, H, W)` at the size of the file, from `empty_image`.
@@ -146,8 +158,7 @@ class StripReader:
         rows = self.in_file_order(image[0].numpy())
         for top, colors, alpha in self:
             if alpha is not None and alpha.min() < 1:
-                text = f"has transparent pixels, which an image of more than {LARGE_PIXELS} pixels must not have"
-                raise ValueError(f"{self.name}: it {text}; give a smaller --size, or remove its alpha channel")
+                raise self._transparent()
             rows[:, top : top + colors.shape[-2]] = colors[0].numpy()
             release_pages()
         return image
@@ -176,6 +187,10 @@ class StripReader:
                 yield Strip(top, levels_to_tensor(colors), None if alpha is None else levels_to_tensor(alpha))
         except vips.Error as error:
             raise decoding.corrupt(self.name, reason(error)) from error
+
+    def _transparent(self) -> ValueError:
+        text = f"has transparent pixels, which an image of more than {LARGE_PIXELS} pixels must not have"
+        return ValueError(f"{self.name}: it {text}; give a smaller --size, or remove its alpha channel")
 
     @property
     def _height(self) -> int:

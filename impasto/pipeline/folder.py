@@ -171,6 +171,7 @@ def plan_tasks(
         workers: number of workers.
     """
     pixels: dict[Path, int] = {}
+    outputs = {task.content: task.output for task in tasks}
     for task in tasks:
         if not task.is_finished:
             with suppress(ValueError, OSError):  # the run reports it
@@ -182,7 +183,7 @@ def plan_tasks(
     device = pick_device(stylizer.config.device)
     capacity = None if executor is None else executor.capacity(workers, device.type)
     with nullcontext() if capacity is None else capacity.applied():
-        plan = stylizer.plan(largest)
+        plan = stylizer.plan(largest, output=outputs[largest])
     seconds, memory, workers = plan.seconds, plan.memory_mib, min(workers, len(pixels))
     if seconds is not None:
         each = [seconds * number / pixels[largest] for number in pixels.values()]

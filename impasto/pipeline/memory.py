@@ -14,7 +14,7 @@ from impasto.allocator import return_freed_memory
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.devices import free_memory, memory_in_use_mib, pick_device
 from impasto.executors import LocalProcesses
-from impasto.images import fit, folder_of_large_images, is_large
+from impasto.images import fit, folder_of_large_images, is_large, space_remedy
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward
 from impasto.pipeline.trial import GAPS, PEAK_STEPS, WORKER_MEMORY, CountedTrial, count_trial, with_size
@@ -126,7 +126,7 @@ def disk_problem(counted: CountedTrial) -> str | None:
         return None
     needed, left = gib(counted.in_files / MIB), gib(free / MIB)
     text = f"the temporary files of the images need {needed} in {str(folder)!r}, and {left} are free"
-    return f"{text}; free some space, or write the output to another disk"
+    return f"{text}; {space_remedy(folder)}"
 
 
 def _remedies(name: str, method: Method, subject: Subject, limit: float, run: CountedTrial) -> list[str]:

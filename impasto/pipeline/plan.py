@@ -118,7 +118,7 @@ class Plan:
         }
 
 
-def plan_run(name: str, method: Method, subject: Subject) -> Plan:
+def plan_run(name: str, method: Method, subject: Subject, reduced: Subject) -> Plan:
     """Return the prediction for a run.
 
     The memory is counted at the size of the run. The time is measured in a trial of a few steps for each stage, of a
@@ -127,7 +127,8 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
     Args:
         name: name of the method.
         method: the method with its settings.
-        subject: images and masks at their own sizes.
+        subject: images and masks at their own sizes; a large content image may have no values.
+        reduced: the same, with a smaller content image in place of one without values.
     """
     device = pick_device(method.config.device)
     return_freed_memory()  # that of files of weights, for example, which the run would use again
@@ -143,7 +144,7 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
         settings=settings_of(method.config),
         device=str(device),
         precision=PRECISION_NAMES[pick_dtype(method.config.precision, device)],
-        stages=tuple(_stage_plans(method, subject, counted)),
+        stages=tuple(_stage_plans(method, subject, reduced, counted)),
         memory_mib=None if counted is None else memory.peak(counted.peak),
         picture_mib=sum(size for large, size in sizes if not large) / MIB,
         disk_mib=in_files / MIB,
@@ -152,14 +153,16 @@ def plan_run(name: str, method: Method, subject: Subject) -> Plan:
     )
 
 
-def _stage_plans(method: Method, subject: Subject, counted: CountedTrial | None) -> Iterator[StagePlan]:
+def _stage_plans(
+    method: Method, subject: Subject, reduced: Subject, counted: CountedTrial | None
+) -> Iterator[StagePlan]:
     """Yield the prediction for each stage."""
     capacity = capacity_of(method)
     single = type(method)(method.config) if capacity else method  # workers would not pay off for a few steps
     with nullcontext() if capacity is None else capacity.applied():
-        trial, seconds = _measured(single, subject)
-    stages = trial.schedule(subject).stages
-    traffic = counted if trial is method or counted is None else count_trial(trial, subject, PEAK_STEPS)
+        trial, seconds = _measured(single, subject, reduced)
+    stages = trial.schedule(reduced).stages
+    traffic = counted if trial is method or counted is None else count_trial(trial, reduced, PEAK_STEPS)
     for i, stage in enumerate(method.schedule(subject).stages):
         nearest = _nearest(stage, stages)
         before = step = _pixels(stage) / _pixels(stages[nearest])
@@ -172,15 +175,15 @@ def _stage_plans(method: Method, subject: Subject, counted: CountedTrial | None)
         yield StagePlan(stage.shape, stage.steps, each, max(0.0, first - each))
 
 
-def _measured(method: Method, subject: Subject) -> tuple[Method, list[StageCost]]:
+def _measured(method: Method, subject: Subject, reduced: Subject) -> tuple[Method, list[StageCost]]:
     """Return the method at the largest size that can be measured quickly, and the seconds of its stages there."""
-    final = max(method.final_shape(method.config, subject.content))
-    size = min(SMALLEST_TRIAL, final)
+    final, largest = (max(method.final_shape(method.config, each.content)) for each in (subject, reduced))
+    size = min(SMALLEST_TRIAL, largest)
     while True:
         trial = method if size == final else method.with_config(with_size(method.config, size))
         began = time.perf_counter()
-        costs = stage_costs(trial.trial(subject, TRIAL_STEPS), time.perf_counter)
-        larger = min(2 * size, final)
+        costs = stage_costs(trial.trial(reduced, TRIAL_STEPS), time.perf_counter)
+        larger = min(2 * size, largest)
         if larger == size or (time.perf_counter() - began) * (larger / size) ** 2 > LONGEST_TRIAL:
             return trial, costs
         size = larger

@@ -107,6 +107,7 @@ def plan(
     style: Source | Sequence[Source] = (),
     method: str = "gatys",
     *,
+    output: str | os.PathLike[str] | None = None,
     max_pixels: int = MAX_PIXELS,
     workers: int = 1,
     runner: Runners | Executor = "processes",
@@ -127,7 +128,7 @@ def plan(
     """
     with returned_memory():
         options = WorkerOptions(workers, runner)
-        return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content, options)
+        return Stylizer(style, method, max_pixels=max_pixels, **settings).plan(content, options, output=output)
 
 
 class Stylizer:
@@ -240,21 +241,33 @@ class Stylizer:
         """Return the height and width of the output for those of a content image, in pixels."""
         return self.instance.final_shape(self.config, torch.empty(1, 3, *shape, device="meta"))
 
-    def plan(self, content: Source, workers: WorkerOptions = ONE_PROCESS) -> Plan:
+    def plan(
+        self,
+        content: Source,
+        workers: WorkerOptions = ONE_PROCESS,
+        *,
+        output: str | os.PathLike[str] | None = None,
+    ) -> Plan:
         """Return the expected time and memory of a run, which a small trial takes a few seconds to measure.
 
         Args:
             content: as for `stylize`.
             workers: as for `stylize`.
+            output: file that the image would be saved to, on whose disk temporary files would be.
 
         Raises:
             ValueError: as `stylize`, but not for a lack of memory.
         """
-        with torch_defaults(self.config.seed, self._device), large_images_in(None):
+        with torch_defaults(self.config.seed, self._device), large_images_in(_folder_of(output), planned=True):
             picture, entry = open_input("content", content, self.max_pixels, self._longer_side)
             with self._explained(picture, entry), self._in_workers(workers) as method:
                 subject, _ = self.prepare(picture)
-                return plan_run(self.method, self._resolved(method, picture, None), subject)
+                planned = subject
+                if self._longer_side is None and picture.reduced_from is not None:
+                    _check_large(self.config)
+                    picture = replace(picture, image=torch.empty(1, 3, *picture.shape, device="meta"))
+                    planned = replace(subject, content=picture.image)
+                return plan_run(self.method, self._resolved(method, picture, None), planned, subject)
 
     @contextmanager
     def _in_workers(self, options: WorkerOptions) -> Iterator[Method]:

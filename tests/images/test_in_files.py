@@ -344,8 +344,31 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_run(
     with pytest.raises(ValueError, match=r"temporary files of the images need .* and 0 MiB are free; free some space"):
         stylize(path, "mosaic", "micro", size=0, output=tmp_path / "out.tif")
     found = plan(path, "mosaic", "micro", size=0)
-    assert "free some space" in str(found.problem)
+    assert str(found.problem).endswith("free some space, or set TMPDIR to a folder on another disk")
     assert found.disk_mib > 0
+
+
+def test_a_plan_reserves_no_space_and_judges_the_disk_of_the_output(
+    tmp_path: Path, large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "content.png")
+    full = tmp_path / "full"
+    full.mkdir()
+    monkeypatch.setattr(strips, "PLANNED_SIDE", 64)
+    monkeypatch.setattr(in_files, "_reserve", None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(2**30, 0, 0 if folder == full else 2**30))
+
+    found = [plan(path, "mosaic", "micro", size=0, output=each / "out.tif") for each in (tmp_path, full)]
+
+    assert found[0].problem is None
+    assert str(found[1].problem).endswith("0 MiB are free; free some space, or write the output to another disk")
+    assert [each.size for each in found] == [(HEIGHT, WIDTH)] * 2
+    assert found[0].disk_mib > 2 * 12 * HEIGHT * WIDTH / 2**20
+    with pytest.raises(ValueError, match="not available for a content image of more than"):
+        plan(path, "mosaic", "micro", size=0, color="luminance")
+    save_image(photograph(), tmp_path / "a.png", alpha=torch.full((1, 1, HEIGHT, WIDTH), 0.5))
+    with pytest.raises(ValueError, match="transparent pixels"):
+        plan(tmp_path / "a.png", "mosaic", "micro", size=0)
 
 
 def test_a_file_that_cannot_be_reserved_is_one_line(

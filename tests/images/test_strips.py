@@ -92,6 +92,13 @@ def test_a_large_file_is_reduced_while_it_is_read(tmp_path: Path, kind: str, req
         assert (found.alpha - visible).abs().max() < 2e-6
 
 
+def test_a_large_file_with_opaque_alpha_has_no_alpha(tmp_path: Path, in_strips: None) -> None:
+    levels = (content(4)[0].permute(1, 2, 0) * 255).byte().numpy()
+    levels[..., 3] = 255
+    PIL.Image.fromarray(levels).save(tmp_path / "opaque.png")
+    assert open_picture(tmp_path / "opaque.png", longer_side=SIDE).alpha is None
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
 def test_a_large_file_is_reduced_upright(

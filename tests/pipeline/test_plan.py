@@ -285,7 +285,7 @@ def test_workers_shorten_a_folder_as_far_as_there_are_cores(
     for module in (processes, ray_cluster):
         monkeypatch.setattr(module, "available_cores", lambda: cores)
     one = Plan("gatys", {}, "cpu", "fp32", (StagePlan((36, 48), 3, 1.0, 0.0),), 100.0, 1.0, None, None)
-    monkeypatch.setattr(Stylizer, "plan", lambda stylizer, content: one)
+    monkeypatch.setattr(Stylizer, "plan", lambda stylizer, content, *, output: one)
     photos = write_pictures(tmp_path / "photos", 3)
     plan = impasto.plan_folder(photos, "mosaic", tmp_path / "out", workers=2, runner=runner, **TINY)
     assert (plan.workers, plan.seconds) == (2, 3.0 * waves)
@@ -299,9 +299,9 @@ def test_a_plan_has_the_threads_and_the_memory_of_a_worker(
     threads: list[int] = []
     original = Stylizer.plan
 
-    def plan(*arguments: Any) -> Plan:
+    def plan(*arguments: Any, **options: Any) -> Plan:
         threads.append(torch.get_num_threads())
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(Stylizer, "plan", plan)
     monkeypatch.setattr(torch, "get_num_threads", lambda: [4, *set_to][-1])
