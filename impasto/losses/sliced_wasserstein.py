@@ -41,7 +41,7 @@ class SlicedWassersteinLoss(FeatureLoss):
         channels, positions = columns.shape[1:]
         sets = max(1, min(ENOUGH // (channels * max(positions, 1)), MOST_SETS))
         dtype = torch.float64 if columns.dtype is torch.float64 else torch.float32
-        return sorted_rows(columns, _directions(channels, sets).to(columns.device, dtype))  # (B, K, N)
+        return sorted_rows(columns, _directions(channels, sets, columns.device, dtype))  # (B, K, N)
 
     def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
         """Return the mean squared difference of the sorted values, along the directions of the larger map."""
@@ -51,7 +51,8 @@ class SlicedWassersteinLoss(FeatureLoss):
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)  # a later call may need gradients
-def _directions(channels: int, sets: int) -> Tensor:
+def _directions(channels: int, sets: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return random unit vectors, one per row of `(sets * channels, channels)`; more sets begin with the same rows."""
     generator = torch.Generator().manual_seed(SEED)
-    return torch.cat([F.normalize(torch.randn(channels, channels, generator=generator), dim=1) for _ in range(sets)])
+    vectors = [F.normalize(torch.randn(channels, channels, generator=generator), dim=1) for _ in range(sets)]
+    return torch.cat(vectors).to(device, dtype)
