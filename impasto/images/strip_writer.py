@@ -119,6 +119,7 @@ class _Target:
         self._file, self._length, self._replace = file, length, replace
         self._head: bytes | None = b""
         self._error: OSError | None = None
+        self._is_open = True
 
     def save(self, save: Any, **options: Any) -> None:
         """Save an image with a function of pyvips that takes a target."""
@@ -127,11 +128,14 @@ class _Target:
         try:
             save(target, **options)
         finally:
+            self._is_open = False
             if self._error is not None:
                 raise self._error
 
     def _write(self, data: Any) -> int:
         """Write some bytes; an error must not leave this function, which a library calls."""
+        if not self._is_open:  # the library writes the rest of its buffer when a target is freed
+            return -1
         try:
             if self._head is None:
                 self._file.write(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import errno
+import io
 import mmap
 import os
 import shutil
@@ -275,6 +276,14 @@ def test_an_interrupt_while_a_large_image_is_written_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         save_image(image, tmp_path / f"out{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_is_freed_late_writes_nothing() -> None:
+    file = io.BytesIO()
+    target = strip_writer._Target(file, 0, bytes)
+    target.save(lambda _: None)
+    file.close()
+    assert target._write(b"rest") == -1
 
 
 class Growing(mmap.mmap):
