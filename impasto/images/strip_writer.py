@@ -91,8 +91,9 @@ def _releasing_pages(image: Any) -> Any:
 def _save_in_thread(save: Callable[[], None], image: Any) -> None:
     """Save an image of pyvips in a thread: Ctrl-C would be lost in a function that the library calls."""
     with ThreadPoolExecutor(1) as executor:
-        saved = executor.submit(save)
+        executor.submit(int).result()  # an executor does not wait for a thread during whose start Ctrl-C was pressed
         try:
+            saved = executor.submit(save)
             while not wait([saved], INTERVAL).done:
                 pass
         except BaseException:
