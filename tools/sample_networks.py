@@ -37,7 +37,7 @@ def train(name: str, photos: str | None, folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
         whole = Path(temporary) / f"{name}.safetensors"
         adapt(name, whole, photos=photos, steps=STEPS, content_weight=CONTENT_WEIGHTS.get(name, CONTENT_WEIGHT))
-        base, tensors = read_tensors(MicroMethod.bundled), read_tensors(whole)
+        base, tensors = dict(read_tensors(MicroMethod.bundled)), dict(read_tensors(whole))
         changed = {key: tensor for key, tensor in tensors.items() if not torch.equal(tensor, base[key])}
         metadata = {**read_metadata(whole), KEY: sample_metadata(name), BASE: MicroMethod.bundled.name}
         return save_tensors(changed, folder / f"micro-{name}.safetensors", metadata)

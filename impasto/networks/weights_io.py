@@ -51,7 +51,7 @@ def load_weights(network: nn.Module, file: Path, base: Path | None = None) -> No
     Raises:
         ValueError: in one line, for a file that is missing or corrupt, or that contains the weights of another network.
     """
-    state = {name: tensor.float() for each in (base, file) if each for name, tensor in read_tensors(each).items()}
+    state = {name: tensor.float() for each in (base, file) if each for name, tensor in read_tensors(each)}
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     if {name: tensor.shape for name, tensor in state.items()} != expected:
         raise ValueError(
@@ -61,10 +61,11 @@ def load_weights(network: nn.Module, file: Path, base: Path | None = None) -> No
     network.load_state_dict(state)
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Return the weights of a file, in fp16. Raises the errors of `load_weights`."""
+def read_tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
+    """Return the weights of a file in fp16 with their names, one at a time. Raises the errors of `load_weights`."""
     with _opened(file) as opened:
-        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        for name in opened.keys():  # noqa: SIM118
+            yield name, opened.get_tensor(name)
 
 
 def read_metadata(file: Path) -> dict[str, str]:

@@ -75,7 +75,7 @@ def test_other_styles_several_styles_and_colors_by_moments_use_the_network_for_a
 @pytest.mark.parametrize("name", sample_networks())
 def test_a_file_has_the_changed_tensors_and_says_how_it_was_trained(name: str) -> None:
     file = sample_networks()[name]
-    base, own, metadata = read_tensors(MicroMethod.bundled), read_tensors(file), read_metadata(file)
+    base, own, metadata = dict(read_tensors(MicroMethod.bundled)), dict(read_tensors(file)), read_metadata(file)
     assert own.keys() <= base.keys()
     assert not any(torch.equal(tensor, base[key]) for key, tensor in own.items())
     assert not any(key.startswith("style_encoder") for key in own)
