@@ -39,7 +39,8 @@ def train(name: str, photos: str | None, folder: Path) -> Path:
         adapt(name, whole, photos=photos, steps=STEPS, content_weight=CONTENT_WEIGHTS.get(name, CONTENT_WEIGHT))
         base, tensors = dict(read_tensors(MicroMethod.bundled)), dict(read_tensors(whole))
         changed = {key: tensor for key, tensor in tensors.items() if not torch.equal(tensor, base[key])}
-        metadata = {**read_metadata(whole), KEY: sample_metadata(name), BASE: MicroMethod.bundled.name}
+        of_sample = {KEY: sample_metadata(name), BASE: MicroMethod.bundled.name, "license": "MIT"}
+        metadata = {**read_metadata(whole), **of_sample}
         return save_tensors(changed, folder / f"micro-{name}.safetensors", metadata)
 
 

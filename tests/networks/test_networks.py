@@ -17,11 +17,12 @@ from impasto.networks.adain import LAYER
 from impasto.networks.decoder import Decoder
 from impasto.networks.johnson import Johnson
 from impasto.networks.micro import Micro
+from impasto.networks.sample_networks import sample_networks
 from impasto.networks.wct import LAYERS
 from impasto.networks.weights_io import backbone_of, load_weights, read_metadata
 from impasto.training.recipes import RECIPES
 
-BUNDLED = sorted(JohnsonMethod.folder.glob("*.safetensors"))
+BUNDLED = sorted({*JohnsonMethod.folder.glob("*.safetensors")} - {*sample_networks().values()})
 
 
 def network_of(file: Path) -> nn.Module:
