@@ -95,10 +95,10 @@ def test_a_signal_while_an_image_of_a_folder_is_loaded_keeps_only_the_finished_o
 ) -> None:
     load = impasto.pipeline.stylizer.open_input
 
-    def interrupted(role: str, source: str | Path, max_pixels: int) -> object:
+    def interrupted(role: str, source: str | Path, *limits: int | None) -> object:
         if Path(source).name == "b.png":
             os.kill(os.getpid(), number)
-        return load(role, source, max_pixels)
+        return load(role, source, *limits)
 
     monkeypatch.setattr("impasto.pipeline.stylizer.open_input", interrupted)
     assert main(["stylize", "content", "style.png", *TINY, "--steps", "2", "-o", "out"]) == 128 + number
