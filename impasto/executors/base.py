@@ -116,6 +116,8 @@ class Executor(ABC):
 
     is_local: bool = False
     """Whether the workers run on this machine and share its memory."""
+    starts_in_folder: bool = False
+    """Whether the workers start in the current folder of this process."""
 
     @abstractmethod
     def pool(self, start: Start, workers: int) -> AbstractContextManager[WorkerPool]:
@@ -166,7 +168,7 @@ class Executor(ABC):
             ValueError: if the workers cannot be started, or if one raises it.
             RuntimeError: if a worker raises another exception.
         """
-        if not self.is_local:
+        if not self.starts_in_folder:
             start = partial(_start_in, os.getcwd(), start)
         with self.workers(start, workers, attempts=attempts) as started:
             yield from started.run(tasks, is_stopped)

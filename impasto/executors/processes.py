@@ -40,7 +40,7 @@ class LocalProcesses(Executor):
     imports the script.
     """
 
-    is_local = True
+    is_local = starts_in_folder = True
 
     @contextmanager
     def pool(self, start: Start, workers: int) -> Iterator[WorkerPool]:

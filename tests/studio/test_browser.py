@@ -279,7 +279,7 @@ def test_a_reload_shows_the_running_job_and_the_choices_again(visit: Visit, stud
     page.reload()
     assert visit.wait_for("running") == key
     assert page.locator("#contents :checked").get_attribute("value") == "coffee"
-    assert page.locator("#styles :checked").get_attribute("value") == "woodcut"
+    assert page.locator("#styles [name=style]:checked").get_attribute("value") == "woodcut"
     assert page.locator("#setting-strength").input_value() == "80"
     page.locator("#stop").click()
     visit.wait_for("stopped")
@@ -593,7 +593,7 @@ def test_a_result_is_edited_in_paint_and_shown_there(visit: Visit, earlier_key: 
     page.locator("#viewer-edit").click()
     page.locator(f"#stage .after[src='pictures/{earlier_key}.png']").wait_for()
     assert page.locator("#continue").get_attribute("aria-disabled") == "false"
-    assert page.locator("#styles :checked").get_attribute("value") == "mosaic"
+    assert page.locator("#styles [name=style]:checked").get_attribute("value") == "mosaic"
     assert page.locator("#setting-size").input_value() == "64"
 
 
@@ -661,7 +661,7 @@ def test_the_settings_of_a_picture_of_impasto_are_used_when_it_is_dropped(visit:
     page.locator(".message").get_by_text("Use its settings").click()
     page.locator("#contents label:has(:checked)", has_text="Cat").wait_for()
     assert page.locator("#setting-strength").input_value() == "85"
-    assert page.locator("#styles :checked").get_attribute("value") == "woodcut"
+    assert page.locator("#styles [name=style]:checked").get_attribute("value") == "woodcut"
 
 
 def test_techniques_are_compared_in_a_table_that_survives_a_reload(visit: Visit) -> None:
