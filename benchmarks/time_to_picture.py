@@ -31,7 +31,7 @@ from impasto.images.contact_sheet import contact_sheet
 from impasto.methods import METHODS, configure
 from impasto.methods.matching import Matching
 from impasto.optim.schedule import Schedule
-from impasto.pipeline.stylizer import details_method
+from impasto.pipeline.start_methods import details_method
 from impasto.regions.subject import Subject, single_region
 from impasto.types import Image, Step
 

@@ -22,7 +22,7 @@ from impasto.allocator import large_blocks, returned_memory
 from impasto.backbones.chain import TooSmallError
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.color.transfer import prepare_colors, recolor_steps
-from impasto.config import MethodConfig, check_settings, settings_of
+from impasto.config import MethodConfig, settings_of
 from impasto.devices import (
     PRECISION_NAMES,
     peak_memory_mib,
@@ -51,6 +51,7 @@ from impasto.pipeline.notebook import in_notebook, notebook_progress, thumbnail
 from impasto.pipeline.plan import Plan, plan_run
 from impasto.pipeline.result import Input, Result
 from impasto.pipeline.run import OnStep, run_to_end
+from impasto.pipeline.start_methods import details_method, start_method
 from impasto.pipeline.state_file import state_size
 from impasto.pipeline.too_small import explain_too_small
 from impasto.regions.outside import keep_outside
@@ -227,10 +228,9 @@ class Stylizer:
         if side is None:
             return None
         largest = math.ceil(side * self.config.style_scale * max(self.config.region_style_scale, default=1.0))
-        is_start = (
-            start is not None and start.kind == "style"
-        )  # resized to the shape of the output, from twice its size
-        return max(largest, 2 * side) if is_start else largest
+        if start is not None and start.kind == "style":
+            return max(largest, 2 * side)  # resized to the shape of the output, which looks right from twice its size
+        return largest
 
     @property
     def _device(self) -> torch.device:
@@ -411,31 +411,6 @@ class Stylizer:
             *_, step = self._details_method.run(subject)
             subject = replace(subject, details=step.image())
         return subject, entries
-
-
-def start_method(method: Method) -> Method | None:
-    """Return the feed-forward method that computes the start image, if the setting `start` names one.
-
-    Raises:
-        ValueError: if the method is not feed-forward.
-    """
-    start = method.start(method.config)
-    return None if start is None or start.kind != "method" else _feed_forward(start.name, method)
-
-
-def details_method(method: Method) -> Method | None:
-    """Return the feed-forward method whose details the finer sizes start with, if the method has one."""
-    name = method.details(method.config)
-    return None if name is None else _feed_forward(name, method)
-
-
-def _feed_forward(name: str, method: Method) -> Method:
-    """Return a method with the shared settings of another one, the size of its output and no strength."""
-    config = method.config
-    shared = {name: value for name, value in settings_of(config).items() if name in MethodConfig.__dataclass_fields__}
-    settings = {**shared, "size": method.final_size(config), "strength": None, "preset": "impasto"}
-    kind = METHODS[name]
-    return kind(check_settings(kind.Config, name, settings))
 
 
 def _folder_of(output: str | os.PathLike[str] | None) -> Path | None:

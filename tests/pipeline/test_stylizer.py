@@ -20,7 +20,7 @@ from impasto import Result, Step, stylize
 from impasto.images import resize
 from impasto.methods import METHODS, configure
 from impasto.methods.gatys import Gatys
-from impasto.pipeline.stylizer import details_method
+from impasto.pipeline.start_methods import details_method
 from impasto.samples import resolve
 
 ROOT = Path(__file__).parents[2]
