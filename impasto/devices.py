@@ -193,6 +193,9 @@ def peak_memory_mib(device: torch.device) -> float:
     """Return the peak memory in MiB: allocated memory of a CUDA device, else resident memory of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    # Linux keeps the peak of the parent process in `ru_maxrss` of a new program, so the process's own is read.
+    with suppress(OSError):
+        return _field("/proc/self/status", "VmHWM") / 2**20
     try:
         import resource
     except ImportError:  # Windows

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import PIL.Image
 import pytest
@@ -101,6 +102,7 @@ def test_a_record_in_stdin_is_read_from_a_closed_file(folder: Path, monkeypatch:
 
 def test_a_record_is_json_where_the_system_does_not_tell_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    monkeypatch.setattr("impasto.devices._field", Mock(side_effect=OSError))
     assert main(["stylize", NAME, "mosaic", "--method", "micro", "--size", "32", "-o", "out.png"]) == 0
     record = json.loads(Path("out.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert record["peak_memory_mib"] is None
