@@ -24,7 +24,7 @@ CODE_MIB = 100
 """Memory of code that the first operations load or compile, in MiB."""
 LARGEST_COST = 2**15
 """Bytes per pixel of the output and of the styles that no method needs. What would fit even so is not counted."""
-LARGEST_ONE_PASS_COST = 2**12
+LARGEST_ONE_PASS_COST = 5 * 2**10
 """The same for a method that computes its output in one pass: previews are not counted, which would take longer."""
 TILE = 512
 """Side in pixels of the tiles that are proposed where they are larger, or disabled."""

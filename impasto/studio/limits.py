@@ -16,8 +16,8 @@ from impasto.training.adapt import AdaptSettings
 from impasto.types import Image
 from impasto.weights import MANIFEST, find
 
-QUICK_BYTES_PER_PIXEL = 8192
-"""More memory per output pixel than any method needs: an output that would fit even so is not counted."""
+QUICK_BYTES_PER_PIXEL = 12 * 2**10
+"""More memory per output pixel than any method needs in fp32: an output that would fit even so is not counted."""
 MEMORY_FRACTION = 0.8
 """Largest fraction of the memory of the machine that one output may need."""
 

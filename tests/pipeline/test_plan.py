@@ -73,13 +73,13 @@ def test_every_method_has_a_plan_with_the_stages_of_its_run(method: str) -> None
 @pytest.mark.parametrize("method", ["micro", "adain", "wct", "johnson"])
 def test_an_image_of_one_pass_is_not_counted_where_memory_is_free(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda device: 8 * 1024 * memory.MIB)
-    run = METHODS[method](configure(method, {"size": 64}))
+    run = METHODS[method](configure(method, {"size": 64, "precision": "fp32"}))
     subject = single_region(noise(1, 3, 64, 48), [noise(1, 3, 64, 48, seed=1)])
     counted = count_trial(run, subject, PEAK_STEPS)
     assert counted is not None
     assert counted.peak < memory._largest_cost(run, subject)
     monkeypatch.delattr(memory, "count_trial")
-    preview = METHODS[method](configure(method, {"size": 768}))
+    preview = METHODS[method](configure(method, {"size": 768, "precision": "fp32"}))
     memory.check_memory(method, preview, single_region(noise(1, 3, 96, 64), [noise(1, 3, 64, 64)]))
 
 

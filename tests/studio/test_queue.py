@@ -189,7 +189,7 @@ def test_a_continued_job_starts_from_the_picture_and_records_all_jobs_before_it(
     first_losses = [sum(record["curve"][0]["losses"].values()) for record in records]
     last_losses = [record["losses"]["total"] for record in records]
     assert first_losses[1] == pytest.approx(last_losses[0], rel=0.01)
-    assert last_losses[0] > last_losses[1] > last_losses[2]
+    assert last_losses[0] > last_losses[1] >= last_losses[2]
 
 
 def test_a_continued_picture_can_be_replayed(queue: JobQueue, history: History, request_of: MakeRequest) -> None:
@@ -387,7 +387,7 @@ def test_a_refusal_has_the_width_before_the_height(request_of: MakeRequest, tmp_
 
 @pytest.mark.parametrize("method", [*METHODS])
 def test_an_output_that_is_not_counted_fits(method: str) -> None:
-    run = METHODS[method](configure(method, {"size": 128}))
+    run = METHODS[method](configure(method, {"size": 128, "precision": "fp32"}))
     assert limits.bytes_per_pixel(run, load_image(resolve("woodcut"), size=128), 1) < limits.QUICK_BYTES_PER_PIXEL
 
 
