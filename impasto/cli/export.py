@@ -21,8 +21,8 @@ def export(arguments: list[str]) -> int:
         "models",
         nargs="*",
         metavar="MODEL",
-        help="`micro` (default with --web), `adain`, `johnson-STYLE` for a style that has a trained network, or a file "
-        "of `impasto adapt`.",
+        help="`micro` (default with --web), `adain`, `micro-STYLE` or `johnson-STYLE` for a style that has a trained "
+        "network, or a file of `impasto adapt`.",
     )
     parser.add_argument("-o", "--output", metavar="PATH", help="The .onnx file or the folder to write (required).")
     _add_web_flags(parser)

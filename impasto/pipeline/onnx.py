@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from impasto.devices import torch_defaults
 from impasto.files import check_replaceable, check_writable, clean_up_on_error, write_atomically
+from impasto.images import fit, resize
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
 from impasto.networks.adapted_styles import adapted_styles
 from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, coarse_noise, enlarge_noise
 from impasto.networks.johnson_styles import StyleModel, find_style_models, load_johnson
+from impasto.networks.sample_networks import sample_networks
 from impasto.networks.statistics import measure_untiled
 from impasto.types import Image
 
@@ -29,25 +31,28 @@ ANY_STYLE = ("adain", "micro")
 """Methods whose network takes a style image. `wct` is missing because ONNX has no eigenvalue decomposition."""
 MIN_SIDE, MAX_SIDE = 16, 32768
 """Limits of the height and width of the inputs of an exported model, in pixels."""
+STYLE_SIZE = 512
+"""Longer side in pixels of the style image whose code is part of a model for one style."""
 MIN_HALF = 256
 """Values of the smallest tensor that is stored in fp16."""
 
 
 def models() -> list[str]:
-    """Return the names of the models: `micro`, `adain`, and `johnson-STYLE` for every style with a network."""
-    return [*ANY_STYLE, *(f"johnson-{name}" for name in _johnson_models())]
+    """Return the names of the models: `micro`, `adain`, and `micro-STYLE` or `johnson-STYLE` for their styles."""
+    names = [*(f"micro-{name}" for name in sample_networks()), *(f"johnson-{name}" for name in _johnson_models())]
+    return [*ANY_STYLE, *names]
 
 
 @torch_defaults()
 def export(model: str, file: Path) -> Path:
     """Write a model as an ONNX file, complete or not at all.
 
-    The inputs are `content` and, except for johnson, `style`: float32 `(1, 3, H, W)`, sRGB-encoded RGB in [0, 1], each
-    of any size of at least 16 pixels per side; and, except for johnson, `strength`: a float32 scalar, 0 to 100, where
-    50 is the style as trained. The output `stylized` has the size of the content.
+    The inputs are `content` and, for a network for any style, `style`: float32 `(1, 3, H, W)`, sRGB-encoded RGB in
+    [0, 1], each of any size of at least 16 pixels per side; and, except for johnson, `strength`: a float32 scalar, 0 to
+    100, where 50 is the style as trained. The output `stylized` has the size of the content.
 
     Args:
-        model: a name from `models`, or a weights file of `impasto adapt` for one style, which needs no input `style`.
+        model: a name from `models`, or a weights file of `impasto adapt` for one style.
         file: path with the suffix `.onnx`, which is returned.
 
     Raises:
@@ -56,7 +61,7 @@ def export(model: str, file: Path) -> Path:
     check_replaceable(file)
     if file.suffix != ".onnx":
         raise ValueError(f"output: a model is written as .onnx, not {file.suffix or file.name!r}")
-    if model not in models() and not is_weights(model):
+    if model not in models() and weights_file(model) is None:
         choices = f"choose from {', '.join(models())}, or give a file of `impasto adapt`"
         raise ValueError(f"unknown model {model!r}; {choices}")
     try:
@@ -188,16 +193,22 @@ def onnx_model(model: str) -> tuple[nn.Module, list[str]]:
     Raises:
         ValueError: in one line, for a weights file that cannot be read or was not adapted to one style.
     """
-    if is_weights(model):
-        return _fixed_style_model(Path(model)).eval(), ["content", "strength"]
+    if (file := weights_file(model)) is not None:
+        return _fixed_style_model(file).eval(), ["content", "strength"]
     if model in ANY_STYLE:
         return AnyStyleModel(code_model(model)).eval(), ["content", "style", "strength"]
     return OneStyleModel(load_johnson(_johnson_models()[model.removeprefix("johnson-")])).eval(), ["content"]
 
 
-def is_weights(model: str) -> bool:
-    """Return whether the name of a model is that of a weights file."""
-    return Path(model).suffix == ".safetensors"
+def weights_file(model: str) -> Path | None:
+    """Return the weights file of a network of `micro` for certain styles; None where `model` is another name.
+
+    >>> weights_file("my-style.safetensors").name, weights_file("micro-mosaic").name, weights_file("micro")
+    ('my-style.safetensors', 'micro-mosaic.safetensors', None)
+    """
+    if Path(model).suffix == ".safetensors":
+        return Path(model)
+    return sample_networks().get(model.removeprefix("micro-")) if model.startswith("micro-") else None
 
 
 @torch.no_grad()
@@ -206,8 +217,10 @@ def _fixed_style_model(weights: Path) -> FixedStyleModel:
     if len(styles) != 1:
         names = f"{len(styles)} styles" if styles else "any style"
         raise ValueError(f"{str(weights)!r} is a network for {names}; adapt one to one style with `impasto adapt`")
-    model = code_model("micro", weights)
-    return FixedStyleModel(AdaptedModel(model), model.encoder(styles[0].image))
+    model, style = code_model("micro", weights), styles[0].image
+    if max(style.shape[-2:]) > STYLE_SIZE:  # that of a sample; `impasto adapt` stores reduced images
+        style = resize(style, fit((style.shape[-2], style.shape[-1]), STYLE_SIZE))
+    return FixedStyleModel(AdaptedModel(model), model.encoder(style))
 
 
 def code_model(model: str, weights: Path | None = None) -> CodeModel:

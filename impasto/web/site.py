@@ -15,7 +15,7 @@ from impasto.devices import torch_defaults
 from impasto.files import check_unused, clean_up_on_error, write_atomically
 from impasto.images import encode_image, fit, load_image, resize
 from impasto.networks.adapted_styles import AdaptedStyle, adapted_styles
-from impasto.pipeline.onnx import AdaptedModel, CodeModel, code_model, is_weights, models, onnx_bytes, onnx_model
+from impasto.pipeline.onnx import AdaptedModel, CodeModel, code_model, models, onnx_bytes, onnx_model, weights_file
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Image
 from impasto.web.runtime import VERSION, runtime_files
@@ -56,7 +56,7 @@ def export_site(
 
     Args:
         folder: the folder; created if it is missing. An earlier export in it is replaced, and other files remain.
-        model: `micro`, which takes any style, `johnson-STYLE`, or a weights file of `micro` or of `impasto adapt`.
+        model: `micro` for any style, `micro-STYLE`, `johnson-STYLE`, or a weights file of `micro` or `impasto adapt`.
         styles: files or sample names of styles, shown before the bundled ones; for a network that takes any style.
         weights: weights file, as for `model`, where that is `micro`; None is the bundled one.
         runtime: folder with the files of onnxruntime-web; None downloads them once into the cache.
@@ -87,11 +87,12 @@ def export_site(
 
 def _model_and_weights(model: str, weights: Path | None) -> tuple[str, Path | None]:
     """Return `micro` and a file of weights where the model is one; raise `ValueError` where two files are given."""
-    if not is_weights(model):
+    file = weights_file(model)
+    if file is None:
         return model, weights
     if weights is not None:
         raise ValueError(f"two files of weights are given, {model!r} and {str(weights)!r}; give one of them")
-    return "micro", Path(model)
+    return "micro", file
 
 
 def _own_styles(model: str, styles: Sequence[str], weights: Path | None) -> tuple[AdaptedStyle, ...]:

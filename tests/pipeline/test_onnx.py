@@ -45,6 +45,17 @@ def test_the_exported_network_gives_the_output_of_the_method(model: str) -> None
             assert (network(*inputs.values()) - output).abs().max() < 1e-4
 
 
+def test_the_network_of_a_sample_style_gives_the_output_of_the_method() -> None:
+    network, names = onnx_model("micro-mosaic")
+    assert names == ["content", "strength"]
+    settings = {"size": 512, "tile": 0, "precision": "fp32", "device": "cpu"}  # the size of the style
+    content = load_image(resolve("woodcut"), size=512)
+    for strength in (20.0, 80.0):
+        output = impasto.stylize(content, "mosaic", "micro", strength=strength, **settings).image
+        with torch.no_grad():
+            assert (network(content, torch.tensor(strength)) - output).abs().max() < 1e-4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_an_exported_model_gives_the_output_of_the_method_at_sizes_and_strengths_that_were_not_traced(
@@ -92,7 +103,7 @@ def network_in_a_cycle(network: Any, *_: object) -> bytes:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["export", "wct", "-o", "m.onnx"], "unknown model 'wct'; choose from adain, micro, johnson-"),
+        (["export", "wct", "-o", "m.onnx"], "unknown model 'wct'; choose from adain, micro, micro-"),
         (["export", "micro", "-o", "m.pt"], "a model is written as .onnx"),
         (["export", "micro"], "the output is missing; give -o FILE.onnx"),
         (["export", "-o", "m.onnx"], "give one MODEL of"),

@@ -173,7 +173,7 @@ def test_an_adapted_network_of_a_page_gives_the_output_of_the_method_at_sizes_an
     ("words", "message"),
     [
         (["export", "--web"], "the output is missing; give -o FILE.onnx, or with --web -o FOLDER"),
-        (["export", "wct", "--web", "-o", "site"], "the page runs micro, johnson-"),
+        (["export", "wct", "--web", "-o", "site"], "the page runs micro, micro-"),
         (["export", "johnson-mosaic", "--web", "-o", "site", "--style", "woodcut"], "johnson-mosaic has one style"),
         (["export", "--web", "-o", "site", "--runtime", "empty"], "'empty' does not contain ort.wasm.bundle.min.mjs"),
         (["export", "--web", "-o", "site"], "IMPASTO_OFFLINE is set, and onnxruntime-web-"),
