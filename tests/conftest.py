@@ -19,6 +19,7 @@ from impasto.weights import MANIFEST
 
 if sys.__stdin__ is None:  # it is closed, and what replaces it in pytest has no encoding then
     sys.__stdin__ = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell script that starts `make test &` ignores it
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` ignores it, and commands respect that
 
