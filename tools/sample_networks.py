@@ -28,7 +28,7 @@ STEPS = 150
 """Training steps for each style."""
 CONTENT_WEIGHT = 0.1
 """Weight of the content loss where `CONTENT_WEIGHTS` has no other one."""
-CONTENT_WEIGHTS = {"brushstrokes": 0.2}
+CONTENT_WEIGHTS = {"brushstrokes": 0.2, "cubist": 0.2, "geometric": 0.2, "inkwash": 0.25, "ukiyoe": 0.15}
 """Weight of the content loss by the name of the style."""
 
 

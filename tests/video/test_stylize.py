@@ -29,7 +29,7 @@ from impasto.video.motion import FlowEstimator, warp
 
 GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "frame_steps": 5, "loss_scales": 1}
 CASES: dict[str, dict[str, Any]] = {
-    "micro": {"method": "micro"},
+    "micro": {"method": "micro", "weights": "micro"},
     "gatys": GATYS,
     "three passes, long term and luminance": {
         **GATYS,
