@@ -23,6 +23,8 @@ from impasto.types import Image
 
 KEY = "styles"
 """Name of the entry in the metadata."""
+STYLE_SIZE = 512
+"""Longer side of the style image during the training, in pixels; an exported network has the code of this size."""
 
 
 class StyleImage(io.BytesIO):

@@ -20,7 +20,7 @@ from impasto.images import fit, resize
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import Code, Network
 from impasto.methods.johnson import JohnsonMethod
-from impasto.networks.adapted_styles import adapted_styles
+from impasto.networks.adapted_styles import STYLE_SIZE, adapted_styles
 from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, coarse_noise, enlarge_noise
 from impasto.networks.johnson_styles import StyleModel, find_style_models, load_johnson
 from impasto.networks.sample_networks import sample_networks
@@ -31,8 +31,6 @@ ANY_STYLE = ("adain", "micro")
 """Methods whose network takes a style image. `wct` is missing because ONNX has no eigenvalue decomposition."""
 MIN_SIDE, MAX_SIDE = 16, 32768
 """Limits of the height and width of the inputs of an exported model, in pixels."""
-STYLE_SIZE = 512
-"""Longer side in pixels of the style image whose code is part of a model for one style."""
 MIN_HALF = 256
 """Values of the smallest tensor that is stored in fp16."""
 

@@ -30,7 +30,7 @@ from impasto.devices import pick_device, pick_dtype, torch_defaults
 from impasto.files import check_replaceable, check_writable, same_file
 from impasto.images import MIN_SIDE, Source, fit, open_picture, resize
 from impasto.methods.micro import MicroMethod
-from impasto.networks.adapted_styles import AdaptedStyle, adapted_styles, encode_style, styles_metadata
+from impasto.networks.adapted_styles import STYLE_SIZE, AdaptedStyle, adapted_styles, encode_style, styles_metadata
 from impasto.networks.input_noise import input_noise
 from impasto.networks.micro import Code, Micro
 from impasto.networks.weights_io import load_weights, save_weights
@@ -43,8 +43,6 @@ from impasto.training.scaled_loss import ScaledLoss
 from impasto.types import Image, Step
 from impasto.weights import sha256_of
 
-STYLE_SIZE = 512
-"""Longer side of the style image during the training, in pixels."""
 CODE_SIZES = (384, 512, 768)
 """Longer sides for which the network is trained to receive the code of the style, in pixels."""
 TYPICAL_CONTENTS = 16
