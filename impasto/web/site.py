@@ -15,6 +15,7 @@ from impasto.devices import torch_defaults
 from impasto.files import check_unused, clean_up_on_error, write_atomically
 from impasto.images import encode_image, fit, load_image, resize
 from impasto.networks.adapted_styles import AdaptedStyle, adapted_styles
+from impasto.networks.sample_networks import sample_networks
 from impasto.pipeline.onnx import AdaptedModel, CodeModel, code_model, models, onnx_bytes, onnx_model, weights_file
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Image
@@ -77,7 +78,7 @@ def export_site(
         network, entries = _with_codes(adapted, styles, weights, sizes) if model == "micro" else _one_style(model)
         samples, photographs = _samples()
         index = {"sizes": [*sizes], "any_style": any_style, "styles": entries, "samples": photographs}
-        licenses = _licenses(list(samples), has_bundled_styles=any_style or model != "micro")
+        licenses = _licenses(list(samples), has_bundled_styles=_has_bundled_styles(adapted, weights))
         texts = {INDEX: json.dumps(index).encode(), "licenses.txt": licenses.encode()}
         _write(folder, _page_files() | runtime_data | network | samples | texts)
     finally:
@@ -115,6 +116,11 @@ def _own_styles(model: str, styles: Sequence[str], weights: Path | None) -> tupl
         names = ", ".join(style.name for style in own)
         raise ValueError(f"{str(weights)!r} was adapted to {names}; leave --style out, or choose micro for any style")
     return own
+
+
+def _has_bundled_styles(adapted: Sequence[AdaptedStyle], weights: Path | None) -> bool:
+    """Return whether the page shows sample styles: all, or the one of a bundled network."""
+    return not adapted or weights in sample_networks().values()
 
 
 def _check_folder(folder: Path, names: Iterable[str]) -> None:

@@ -111,6 +111,14 @@ def test_the_page_of_an_adapted_network_has_its_styles_and_no_encoder(adapted_si
     assert "bundled styles" not in (adapted_site / "licenses.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_the_page_of_a_sample_style_names_the_license_of_its_picture(runtime: Path, tmp_path: Path) -> None:
+    export_site(tmp_path, "micro-woodcut", runtime=runtime, sizes=(64,))
+    index = json.loads((tmp_path / "site.json").read_text(encoding="utf-8"))
+    assert [style["label"] for style in index["styles"]] == ["Woodcut"]
+    assert "and the bundled styles: MIT" in (tmp_path / "licenses.txt").read_text(encoding="utf-8")
+
+
 def test_an_adapted_network_takes_no_other_style(adapted: Path, runtime: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"own.safetensors' was adapted to my_mosaic; leave --style out"):
         export_site(tmp_path / "site", str(adapted), styles=["woodcut"], runtime=runtime)
