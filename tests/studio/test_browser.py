@@ -667,6 +667,7 @@ def test_the_settings_of_a_picture_of_impasto_are_used_when_it_is_dropped(visit:
 def test_techniques_are_compared_in_a_table_that_survives_a_reload(visit: Visit) -> None:
     page = visit.page
     page.locator("nav [data-tab=compare]").click()
+    page.locator("[name=compare-method]").first.wait_for()  # `all` does not wait
     for box in page.locator("[name=compare-method]").all():
         box.set_checked(box.get_attribute("value") in ("gatys", "micro"))
     for name, value in {"strengths": "30 70", "size": "64"}.items():
