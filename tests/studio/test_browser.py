@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -185,6 +185,14 @@ def visit(desktop: Visit, studio: Studio) -> Iterator[Visit]:
     for key in [*studio.service.queue._jobs]:
         studio.service.queue.stop(key)
     desktop.check()
+
+
+def choose_techniques(page: Any, methods: Sequence[str]) -> None:
+    """Check the boxes of the techniques that are compared, and no others."""
+    boxes = page.locator("[name=compare-method]")
+    boxes.first.wait_for()  # `all` does not wait
+    for box in boxes.all():
+        box.set_checked(box.get_attribute("value") in methods)
 
 
 def newest_record(studio: Studio) -> dict[str, Any]:
@@ -667,9 +675,7 @@ def test_the_settings_of_a_picture_of_impasto_are_used_when_it_is_dropped(visit:
 def test_techniques_are_compared_in_a_table_that_survives_a_reload(visit: Visit) -> None:
     page = visit.page
     page.locator("nav [data-tab=compare]").click()
-    page.locator("[name=compare-method]").first.wait_for()  # `all` does not wait
-    for box in page.locator("[name=compare-method]").all():
-        box.set_checked(box.get_attribute("value") in ("gatys", "micro"))
+    choose_techniques(page, ("gatys", "micro"))
     for name, value in {"strengths": "30 70", "size": "64"}.items():
         page.locator(f"#compare-{name}").fill(value)
     page.locator("#compare-quality").select_option(label="Draft")
@@ -692,8 +698,7 @@ def test_techniques_are_compared_in_a_table_that_survives_a_reload(visit: Visit)
 def test_a_comparison_is_stopped(visit: Visit, studio: Studio) -> None:
     page = visit.page
     page.locator("nav [data-tab=compare]").click()
-    for box in page.locator("[name=compare-method]").all():
-        box.set_checked(box.get_attribute("value") == "gatys")
+    choose_techniques(page, ("gatys",))
     for name, value in {"strengths": "30 70", "size": "1024"}.items():
         page.locator(f"#compare-{name}").fill(value)
     page.locator("#compare-quality").select_option(label="Best")
@@ -1153,8 +1158,7 @@ class Session:
         """Compare two techniques."""
         page = self.page
         page.locator("nav [data-tab=compare]").click()
-        for box in page.locator("[name=compare-method]").all():
-            box.set_checked(box.get_attribute("value") in ("gatys", "micro"))
+        choose_techniques(page, ("gatys", "micro"))
         page.locator("#compare-size").fill("64")
         page.locator("#compare-quality").select_option(label="Draft")
         page.locator("#compare-start").click()
