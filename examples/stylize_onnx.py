@@ -8,7 +8,7 @@ import argparse
 
 import numpy
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name in ("model", "content", "style", "output"):
@@ -20,15 +20,18 @@ options = parser.parse_args()
 
 def load(path: str) -> numpy.ndarray:
     """Return an image as float32 `(1, 3, H, W)` in [0, 1]."""
-    picture = Image.open(path).convert("RGB")
+    picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     factor = options.size / max(picture.size)
     picture = picture.resize([round(side * factor) for side in picture.size], Image.Resampling.LANCZOS)
     return (numpy.asarray(picture, numpy.float32) / 255).transpose(2, 0, 1)[None]
 
 
+session = onnxruntime.InferenceSession(options.model)
+names = [each.name for each in session.get_inputs()]
 inputs = {"content": load(options.content)}
-if options.style != "-":
+if "style" in names:
     inputs["style"] = load(options.style)
+if "strength" in names:
     inputs["strength"] = numpy.array(options.strength, numpy.float32)
-(stylized,) = onnxruntime.InferenceSession(options.model).run(None, inputs)
+(stylized,) = session.run(None, inputs)
 Image.fromarray((stylized[0].transpose(1, 2, 0) * 255).round().astype(numpy.uint8)).save(options.output)
