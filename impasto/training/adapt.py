@@ -66,7 +66,8 @@ class AdaptSettings:
     steps: Annotated[int, Ge(1), Le(1_000_000)] = 150
     """Training steps for each style."""
     seconds: Annotated[float, Gt(0)] | None = None
-    """End the training, with its schedule, after this time if that is earlier; the weights then depend on the speed."""
+    """End the training, with its schedule, after this time if that is earlier, without the preparation before the first
+    step, which takes some seconds. The weights then depend on the speed."""
     content_weight: Annotated[float, Ge(0)] = 0.08
     """Weight of the content loss; a larger one keeps more of the content image."""
     color_weight: Annotated[float, Ge(0)] = 20.0
@@ -140,7 +141,7 @@ def adapt(
         styles = open_styles(style)
         adaptation = Adaptation(config, styles, photos)
         check_writable(file)
-        stopped = adaptation.train(on_step, began)
+        stopped = adaptation.train(on_step)
         save_weights(adaptation.averaged.cpu(), file, adaptation.metadata())
     names = tuple(each.name for each in styles)
     seconds = time.perf_counter() - began
@@ -262,17 +263,17 @@ class Adaptation:
         self._codes = [[self._code(image, size) for size in CODE_SIZES] for image in images]
         self._history: list[dict[str, float]] = []
 
-    def train(self, on_step: OnStep | None, began: float) -> Literal["finished", "seconds", "cancelled"]:
+    def train(self, on_step: OnStep | None) -> Literal["finished", "seconds", "cancelled"]:
         """Train to the last step, the time limit or a stop by the listener.
 
         Args:
             on_step: called with every step.
-            began: value of `time.perf_counter` from which the seconds count.
 
         Raises:
             ValueError: if the loss is not finite.
         """
         total, limit = self.config.steps * len(self.styles), self.config.seconds or math.inf
+        began = time.perf_counter()
         while True:
             elapsed = time.perf_counter() - began
             self._train_step(max(self.step / total, elapsed / limit))

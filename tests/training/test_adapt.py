@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ from impasto.training.content_crops import ContentCrops, photo_contents
 from impasto.training.drawn_contents import draw_content
 from impasto.training.scaled_loss import ScaledLoss
 
+adapt_module = sys.modules["impasto.training.adapt"]  # the package has a function of this name
 FAST = {"device": "cpu", "precision": "fp32", "backbone": "tiny", "crop": 96}
 SMALL = {"method": "micro", "device": "cpu", "precision": "fp32", "size": 64}
 
@@ -82,7 +85,7 @@ def test_training_reduces_the_style_loss_on_one_crop(monkeypatch: pytest.MonkeyP
     crop = draw_content(96, torch.Generator().manual_seed(0))
     monkeypatch.setattr(ContentCrops, "batch", lambda *_: crop)
     styles: list[float] = []
-    adaptation.train(lambda step: styles.append(step.losses["style"]), 0.0)
+    adaptation.train(lambda step: styles.append(step.losses["style"]))
     assert min(styles[-3:]) < 0.8 * styles[0]
 
 
@@ -97,7 +100,7 @@ def test_the_color_weight_keeps_the_coarse_colors_of_the_initial_network(monkeyp
         code = adaptation.averaged.encode(styles[0].image[..., :128, :128])
         before = F.avg_pool2d(adaptation.averaged(crop, code), 16)
         with torch.enable_grad():
-            adaptation.train(None, 0.0)
+            adaptation.train(None)
         changes.append((F.avg_pool2d(adaptation.averaged(crop, code), 16) - before).square().mean().item())
     assert changes[1] < 0.5 * changes[0]
 
@@ -112,6 +115,20 @@ def test_a_stop_by_the_listener_writes_the_weights_so_far(tmp_path: Path) -> Non
 def test_the_time_limit_ends_the_training(tmp_path: Path) -> None:
     adapted = impasto.adapt("mosaic", tmp_path / "a.safetensors", steps=10_000, seconds=0.01, **FAST)
     assert (adapted.steps, adapted.stopped) == (1, "seconds")
+
+
+def test_the_preparation_is_no_part_of_the_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The learning rate decreases to 0 at the limit: a network that took so long to prepare would not change at all."""
+    opened = adapt_module.open_styles
+
+    def slow(style: object) -> object:
+        time.sleep(1.2)
+        return opened(style)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(adapt_module, "open_styles", slow)
+    adapt("mosaic", tmp_path / "a.safetensors", steps=3, seconds=1.0, **FAST)
+    before, after = load_file(MicroMethod.bundled), load_file(tmp_path / "a.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_several_styles_are_trained_in_turn_and_described_in_the_file(tmp_path: Path) -> None:
