@@ -29,11 +29,11 @@ from impasto.config import SETTINGS, Device, File, Precision, check_settings, se
 from impasto.devices import pick_device, pick_dtype, torch_defaults
 from impasto.files import check_replaceable, check_writable, same_file
 from impasto.images import MIN_SIDE, Source, fit, open_picture, resize
-from impasto.methods.micro import MicroMethod
+from impasto.methods.micro import ANY_STYLE, MicroConfig, MicroMethod
 from impasto.networks.adapted_styles import STYLE_SIZE, AdaptedStyle, adapted_styles, encode_style, styles_metadata
 from impasto.networks.input_noise import input_noise
 from impasto.networks.micro import Code, Micro
-from impasto.networks.weights_io import load_weights, save_weights
+from impasto.networks.weights_io import save_weights
 from impasto.samples import resolve
 from impasto.training.augmentation import random_shift
 from impasto.training.content_crops import ContentCrops, photo_contents, sample_contents
@@ -81,7 +81,8 @@ class AdaptSettings:
     backbone: str = "lite"
     """Loss network; `impasto backbones` lists the choices."""
     initial_weights: File | None = None
-    """Weights of `micro` to start from. Default: the file bundled with impasto."""
+    """Weights file of `micro` to start from, or the name of a sample style for its network. Default: the network for
+    any style."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of the random numbers: the same seed with one thread on the same machine gives the same file."""
     device: Device = "auto"
@@ -240,9 +241,8 @@ class Adaptation:
         self._device = pick_device(config.device)
         self._dtype = pick_dtype(config.precision, self._device)
         self._generator = torch.Generator().manual_seed(config.seed)
-        self._source = Path(config.initial_weights or MicroMethod.bundled)
-        network = Micro()
-        load_weights(network, self._source)
+        start = MicroConfig(weights=config.initial_weights or ANY_STYLE, device="cpu")
+        self._source, network = MicroMethod.weights(start), MicroMethod(start).network
         network.style_encoder.requires_grad_(False)  # the codes of the styles are constants
         self._network = network.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self._network).requires_grad_(False)

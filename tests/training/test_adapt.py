@@ -18,7 +18,7 @@ import impasto
 from impasto.backbones import load_backbone
 from impasto.cli import main
 from impasto.images import save_image
-from impasto.methods.micro import MicroMethod
+from impasto.methods.micro import MicroConfig, MicroMethod
 from impasto.networks.adapted_styles import adapted_styles, encode_style, styles_metadata
 from impasto.networks.micro import Micro
 from impasto.networks.weights_io import load_weights, read_metadata, save_weights
@@ -77,6 +77,17 @@ def test_the_style_encoder_keeps_its_weights_and_all_others_change(tmp_path: Pat
     assert before.keys() == after.keys()
     same = {name for name in before if name.endswith("weight") and torch.equal(before[name], after[name])}
     assert same == {name for name in before if name.startswith("style_encoder") and name.endswith("weight")}
+
+
+def test_a_training_can_start_from_the_network_of_a_sample_style(tmp_path: Path) -> None:
+    """The file of such a network has only a part of the tensors; the style encoder is that of `micro`."""
+    network = MicroMethod(MicroConfig(weights="mosaic", device="cpu")).network
+    config = AdaptSettings(initial_weights="mosaic", steps=1, **FAST)  # type: ignore[arg-type]
+    adaptation = Adaptation(config, open_styles("woodcut"), None)
+    weights = adaptation.averaged.state_dict()
+    assert all(torch.equal(weights[name], weight) for name, weight in network.state_dict().items())
+    adaptation.train(None)
+    assert json.loads(adaptation.metadata()["source"])["name"] == "micro-mosaic.safetensors"
 
 
 def test_training_reduces_the_style_loss_on_one_crop(monkeypatch: pytest.MonkeyPatch) -> None:
