@@ -49,6 +49,9 @@ TYPICAL_CONTENTS = 16
 """Number of crops whose style loss is the unit of the style loss."""
 BORDER = 32
 """Pixels of a crop that the loss network does not receive, at random sides; else the network learns to draw a frame."""
+PIECE = 256
+"""Side in pixels of the random piece of the rest whose content and texture are compared at the own size. The large
+forms, at a half and at a quarter of the size, are those of the whole rest."""
 CHECKERBOARD_WEIGHT = 500.0
 MAX_GRADIENT = 1.0
 AVERAGE_DECAY = 0.97
@@ -63,7 +66,7 @@ OnStep = Callable[[Step], object]
 class AdaptSettings:
     """Settings of an adaptation."""
 
-    steps: Annotated[int, Ge(1), Le(1_000_000)] = 150
+    steps: Annotated[int, Ge(1), Le(1_000_000)] = 120
     """Training steps for each style."""
     seconds: Annotated[float, Gt(0)] | None = None
     """End the training, with its schedule, after this time if that is earlier, without the preparation before the first
@@ -347,10 +350,11 @@ class Adaptation:
             outputs = self._network(noisy, codes)
             with torch.no_grad():
                 initial = self._initial(noisy, codes).clamp_(0, 1)
-        offsets = torch.full((config.batch,), seed)
-        shifted_outputs, shifted_contents = random_shift([outputs, contents], offsets, BORDER)
+        seeds = torch.full((config.batch,), seed)
+        inner = random_shift([outputs, contents], seeds, BORDER)
+        pieces = random_shift(inner, seeds + 2, max(0, config.crop - BORDER - PIECE))
         return {
-            **self._losses[index](shifted_contents, shifted_outputs),
+            **self._losses[index](inner[0], *pieces),
             "color": config.color_weight * F.avg_pool2d(outputs - initial, COLOR_BLOCK).square().mean(),
             "checkerboard": CHECKERBOARD_WEIGHT * checkerboard(outputs),
         }

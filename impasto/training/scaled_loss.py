@@ -46,8 +46,14 @@ class ScaledLoss:
         self._targets = [self._moments_of_image(reduced(style, k)) for k in scales]
         self._units = [self._usual_distances(reduced(contents, k), k) for k in scales]
 
-    def __call__(self, contents: Image, outputs: Image) -> dict[str, Tensor]:
-        """Return the weighted terms of outputs for their content images, `(B, 3, S, S)` each.
+    def __call__(self, outputs: Image, pieces: Image, content_pieces: Image) -> dict[str, Tensor]:
+        """Return the weighted terms of outputs for their content images.
+
+        Args:
+            outputs: the outputs `(B, 3, S, S)`, which are compared at a half and at a quarter of their size.
+            pieces: pieces of the outputs `(B, 3, P, P)`, or all of them, which are compared at the own size: texture
+                needs fewer pixels than large forms.
+            content_pieces: the same pieces of the content images.
 
         Returns:
             `content` at the own size; and means over the scales of `style`, the style share, of `layers`, its mean with
@@ -55,8 +61,8 @@ class ScaledLoss:
         """
         network = self._network
         with torch.no_grad():
-            before = network.encode(contents, network.content_layers)
-        after = network.encode(outputs, (*network.style_layers, *network.content_layers))
+            before = network.encode(content_pieces, network.content_layers)
+        after = network.encode(pieces, (*network.style_layers, *network.content_layers))
         content = [(after[layer].float() - before[layer].float()).square().mean() for layer in network.content_layers]
         terms = [self._style_terms(after, 0)]
         for k in range(1, len(SCALE_WEIGHTS)):

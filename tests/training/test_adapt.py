@@ -90,6 +90,22 @@ def test_a_training_can_start_from_the_network_of_a_sample_style(tmp_path: Path)
     assert json.loads(adaptation.metadata()["source"])["name"] == "micro-mosaic.safetensors"
 
 
+def test_texture_is_compared_in_a_piece_and_large_forms_in_the_whole_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapt_module, "PIECE", 48)
+    adaptation = Adaptation(AdaptSettings(**FAST), open_styles("woodcut"), None)  # type: ignore[arg-type]
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(ScaledLoss, "__call__", lambda _, *images: seen.extend(images) or {})
+    places = set()
+    for _ in range(8):
+        seen.clear()
+        adaptation._terms()
+        output, piece, content_piece = seen
+        assert (output.shape[-1], piece.shape[-1], content_piece.shape[-1]) == (64, 48, 48)
+        windows = output.unfold(2, 48, 1).unfold(3, 48, 1)
+        places.add(tuple((windows == piece[:, :, None, None]).all((-2, -1)).all(1)[0].nonzero()[0].tolist()))
+    assert len(places) > 4
+
+
 def test_training_reduces_the_style_loss_on_one_crop(monkeypatch: pytest.MonkeyPatch) -> None:
     config = AdaptSettings(steps=8, lr=0.01, content_weight=0.0, **FAST)  # type: ignore[arg-type]
     adaptation = Adaptation(config, open_styles("mosaic"), None)
@@ -156,7 +172,8 @@ def test_several_styles_are_trained_in_turn_and_described_in_the_file(tmp_path: 
 
 def test_the_loss_is_one_for_usual_contents_and_zero_for_the_style() -> None:
     style, contents = sample("mosaic", 96), draw_content(96, torch.Generator().manual_seed(1))
-    terms, same = (ScaledLoss(load_backbone("tiny"), style, contents, 0.0)(image, image) for image in (contents, style))
+    loss = ScaledLoss(load_backbone("tiny"), style, contents, 0.0)
+    terms, same = (loss(image, image, image) for image in (contents, style))
     assert {name: round(float(terms[name]), 4) for name in ("style", "layers", "moments")} == dict.fromkeys(
         ("style", "layers", "moments"), 1.0
     )
