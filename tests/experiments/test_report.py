@@ -159,13 +159,17 @@ def test_the_sizes_of_a_metric_are_columns_beside_it_from_large_to_small(experim
 def test_the_csv_file_has_a_row_for_every_run(experiment: tuple[Path, list[Run]], page: Page) -> None:
     folder, runs = experiment
     with (folder / "report.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    assert reader.fieldnames is not None
+    assert len(set(reader.fieldnames)) == len(reader.fieldnames)
     assert [row["variant"] for row in rows] == [run.task.variant for run in runs]
     assert [row["status"] for row in rows] == [run.status for run in runs]
     for row, run in zip(rows, runs, strict=True):
         assert json.loads(row["settings"]) == run.task.settings
+        assert (row["content"], row["style"]) == (run.task.content, run.task.style)
         for name, value in run.metrics.items():
-            assert float(row[name]) == value
+            assert float(row[f"metric/{name}"]) == value
         for name, value in run.sanity.get("style_copy", {}).items():
             assert float(row[f"style_copy/{name}"]) == value
 

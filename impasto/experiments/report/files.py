@@ -20,15 +20,18 @@ RESULTS = ("status", "stopped", "error", "picture", "seconds", "steps", "evaluat
 
 
 def as_csv(runs: Sequence[Run]) -> bytes:
-    """Return a CSV file with one row for each run; missing values are empty."""
+    """Return a CSV file with one row for each run; missing values are empty.
+
+    The column of a metric has the prefix `metric/`, because `content` and `style` are the names of the images.
+    """
     metrics = metric_names(runs)
     checks = [(check, name) for check in SANITY for name in metrics if any(check in run.sanity for run in runs)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     losses = [f"{kind}_loss" for kind in KINDS]
     task_columns = ("variant", "method", "content", "style", "seed")
-    sanity = [f"{check}/{name}" for check, name in checks]
-    writer.writerow([*task_columns, *RESULTS, *losses, *metrics, *sanity, "settings", "command"])
+    scores = [*(f"metric/{name}" for name in metrics), *(f"{check}/{name}" for check, name in checks)]
+    writer.writerow([*task_columns, *RESULTS, *losses, *scores, "settings", "command"])
     for run in runs:
         task = run.task
         cells: list[Any] = [task.variant, task.method, task.content, task.style, task.settings.get("seed")]
