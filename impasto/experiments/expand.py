@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +11,13 @@ from impasto.backbones import BACKBONES
 from impasto.experiments.findings import FINDINGS
 from impasto.experiments.run import Task
 from impasto.experiments.schema import DEFAULT_METRICS, Include, Specification, validate
-from impasto.experiments.variants import check_common_settings, resolve_variant, resolve_variants, tasks_of
+from impasto.experiments.variants import (
+    PlannedTask,
+    check_common_settings,
+    resolve_variant,
+    resolve_variants,
+    tasks_of,
+)
 from impasto.experiments.yaml_source import Document, KeyPath, read_document
 from impasto.images import MAX_PIXELS
 from impasto.methods import METHODS
@@ -67,9 +73,9 @@ def experiment_of(document: Document, *, quick: bool = False) -> Experiment:
     check_common_settings(spec)
     variants = list(resolve_variants(spec))
     pairs = list(_pairs(spec))
-    tasks = [task for pair in pairs for variant in variants for task in tasks_of(variant, pair, spec)]
-    tasks += [task for i, include in enumerate(fields.include) for task in _included(include, i, spec)]
-    tasks = list(_without_excluded(tasks, spec))
+    planned = [task for pair in pairs for variant in variants for task in tasks_of(variant, pair, spec)]
+    planned += [task for i, include in enumerate(fields.include) for task in _included(include, i, spec)]
+    tasks = _merged(_without_excluded(planned, spec))
     if not tasks:
         raise spec.error((), "the experiment has no runs; give variants or a product, and pairs or contents and styles")
     _check_unique(tasks, spec)
@@ -144,18 +150,18 @@ def _image(name: str, path: KeyPath, spec: Specification) -> str:
     return name
 
 
-def _included(include: Include, i: int, spec: Specification) -> list[Task]:
+def _included(include: Include, i: int, spec: Specification) -> list[PlannedTask]:
     path = (*spec.paths["include"], i)
     variant = resolve_variant(include, path, (*path, "method"), spec)
     content = _image(include.content, (*path, "content"), spec)
     return tasks_of(variant, (content, _image(include.style, (*path, "style"), spec)), spec)
 
 
-def _without_excluded(tasks: list[Task], spec: Specification) -> Iterator[Task]:
+def _without_excluded(tasks: Sequence[PlannedTask], spec: Specification) -> Iterator[PlannedTask]:
     """Yield the tasks that match no exclusion; an exclusion without a match is an error."""
     used = [False] * len(spec.fields.exclude)
     for task in tasks:
-        matches = [pattern.matches(task, spec.document.folder) for pattern in spec.fields.exclude]
+        matches = [pattern.matches(task.written, spec.document.folder) for pattern in spec.fields.exclude]
         used = [before or now for before, now in zip(used, matches, strict=True)]
         if not any(matches):
             yield task
@@ -163,6 +169,25 @@ def _without_excluded(tasks: list[Task], spec: Specification) -> Iterator[Task]:
     if False in used and not written_for_full_version:
         path = (*spec.paths["exclude"], used.index(False))
         raise spec.error(path, "this pattern excludes nothing: it matches no run; correct or remove it")
+
+
+def _merged(planned: Iterable[PlannedTask]) -> list[Task]:
+    """Return the tasks, where variants that the settings of the quick version made equal have the name of the first.
+
+    Tasks with the same name that are then equal occur once. Equal variants with several names in the file keep them.
+    """
+    first: dict[str, PlannedTask] = {}
+    tasks: dict[tuple[str, str], Task] = {}
+    for each in planned:
+        known = first.setdefault(_method_and_settings(each.task), each)
+        became_equal = _method_and_settings(known.written) != _method_and_settings(each.written)
+        task = replace(each.task, variant=known.task.variant) if became_equal else each.task
+        tasks.setdefault((task.variant, task.key), task)
+    return list(tasks.values())
+
+
+def _method_and_settings(task: Task) -> str:
+    return repr((task.method, sorted((name, value) for name, value in task.settings.items() if name != "seed")))
 
 
 def _check_unique(tasks: Sequence[Task], spec: Specification) -> None:

@@ -25,11 +25,24 @@ class ResolvedVariant:
     """A variant with all its settings and the location in the file of each."""
 
     name: str
+    """Name that the file gives, or one generated from the settings that are used."""
     method: str
     settings: dict[str, Any]
     setting_paths: dict[str, KeyPath]
     path: KeyPath
     seeds: Sequence[int]
+    written_name: str
+    """Name without the settings of the quick version."""
+    written_settings: dict[str, Any]
+    """Settings without those of the quick version."""
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task and its description before the settings of the quick version apply, to which exclusions refer."""
+
+    task: Task
+    written: Task
 
 
 def check_common_settings(spec: Specification) -> None:
@@ -73,7 +86,7 @@ def resolve_variants(spec: Specification) -> Iterator[ResolvedVariant]:
 
 
 def resolve_variant(variant: Variant, path: KeyPath, method_path: KeyPath, spec: Specification) -> ResolvedVariant:
-    """Combine the settings of a variant.
+    """Combine the settings of a variant and name it after those that it gives, with the values that are used.
 
     In increasing precedence: common settings of the file, settings of the variant, settings of the quick version.
     Common settings that the method does not have are dropped.
@@ -97,14 +110,16 @@ def resolve_variant(variant: Variant, path: KeyPath, method_path: KeyPath, spec:
         ((*path, "settings"), variant.settings),
         (("quick", "settings"), {name: value for name, value in spec.overrides.items() if name in available}),
     ]
-    settings = {name: value for _, layer in layers for name, value in layer.items()}
+    (_, common), (_, own), (_, quick) = layers
+    written = {**common, **own}
+    settings = written | quick
     paths: dict[str, KeyPath] = {name: (*location, name) for location, layer in layers for name in layer}
-    text = ", ".join(f"{name} {_as_text(value)}" for name, value in variant.settings.items())
-    name = variant.name or ", ".join(filter(None, [variant.method, text]))
-    return ResolvedVariant(name, variant.method, settings, paths, path, variant.seeds or spec.fields.seeds)
+    names = (_name_of(variant, settings), _name_of(variant, written))
+    seeds = variant.seeds or spec.fields.seeds
+    return ResolvedVariant(names[0], variant.method, settings, paths, path, seeds, names[1], written)
 
 
-def tasks_of(variant: ResolvedVariant, pair: tuple[str, str], spec: Specification) -> list[Task]:
+def tasks_of(variant: ResolvedVariant, pair: tuple[str, str], spec: Specification) -> list[PlannedTask]:
     """Return one task for each seed of a variant.
 
     Settings are taken from the checked configuration, so that equal values such as 1 and 1.0 give the same task key.
@@ -128,7 +143,11 @@ def tasks_of(variant: ResolvedVariant, pair: tuple[str, str], spec: Specificatio
         except ValueError as error:
             raise _located(str(error), variant, spec) from None
         checked = settings_of(config)
-        tasks.append(Task(variant.name, variant.method, {name: checked[name] for name in [*settings, "seed"]}, *pair))
+        used = {name: checked[name] for name in [*settings, "seed"]}
+        written = {name: checked[name] for name in [*variant.written_settings, "seed"]}
+        written |= {name: variant.written_settings[name] for name in spec.overrides if name in written}
+        task = Task(variant.name, variant.method, used, *pair)
+        tasks.append(PlannedTask(task, replace(task, variant=variant.written_name, settings=written)))
     return tasks
 
 
@@ -157,6 +176,12 @@ def _absolute(name: str, value: Any, folder: Path) -> Any:
             return value
         file = start.name
     return str((folder / file).absolute()) if (folder / file).is_file() else value
+
+
+def _name_of(variant: Variant, settings: dict[str, Any]) -> str:
+    """Return the name of a variant: if it has none, the method and the values of the settings that it gives."""
+    texts = [f"{name} {_as_text(settings[name])}" for name in variant.settings]
+    return variant.name or ", ".join([variant.method, *texts])
 
 
 def _as_text(value: Any) -> str:

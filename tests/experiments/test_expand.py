@@ -121,6 +121,42 @@ def test_the_quick_version_replaces_fields_and_its_settings_take_precedence(read
     assert tasks[1].settings == {"size": 32, "backbone": "tiny", "alpha": 0.25, "seed": 0}
 
 
+GRID_OF_STEPS = """\
+name: trial
+settings: {size: 48, backbone: tiny}
+product:
+  methods: [gatys]
+  settings: {optimizer: [adam, lbfgs], steps: [4, 8]}
+exclude: [{settings: {optimizer: adam, steps: 4}}, {variant: "gatys, optimizer adam, steps 8"}]
+pairs: [[woodcut, mosaic]]
+quick: {settings: {steps: 2}}
+"""
+
+
+def test_the_quick_version_names_its_own_settings_and_excludes_by_those_of_the_file(read: Read) -> None:
+    full = [task.variant for task in read(GRID_OF_STEPS).tasks]
+    assert full == ["gatys, optimizer lbfgs, steps 4", "gatys, optimizer lbfgs, steps 8"]
+    (task,) = read(GRID_OF_STEPS, quick=True).tasks
+    assert (task.variant, task.settings["steps"]) == ("gatys, optimizer lbfgs, steps 2", 2)
+    one_excluded = GRID_OF_STEPS.replace(', {variant: "gatys, optimizer adam, steps 8"}', "")
+    assert [task.variant for task in read(one_excluded, quick=True).tasks] == [
+        f"gatys, optimizer {optimizer}, steps 2" for optimizer in ("adam", "lbfgs")
+    ]
+
+
+def test_variants_that_the_quick_version_makes_equal_are_one_with_the_seeds_of_all(read: Read) -> None:
+    variants = """\
+  - {name: few, method: gatys, settings: {steps: 4}}
+  - {name: many, method: gatys, settings: {steps: 8}, seeds: [0, 1]}
+  - {name: few again, method: gatys, settings: {steps: 4}}
+"""
+    text = GRID.replace("  - method: gatys\n", variants) + "quick: {settings: {steps: 2}}\n"
+    cells = [(task.variant, task.settings["seed"]) for task in read(text).tasks]
+    assert cells == [("few", 0), ("many", 0), ("many", 1), ("few again", 0), ("free", 0)]
+    cells = [(task.variant, task.settings["seed"]) for task in read(text, quick=True).tasks]
+    assert cells == [("few", 0), ("few", 1), ("few again", 0), ("free", 0)]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "field", "message"),
     [
