@@ -109,6 +109,36 @@ def test_convergence_reports_the_number_of_steps_and_the_savings(tmp_path: Path)
     assert FINDINGS["convergence"](runs[:1], tmp_path).rows == ()
 
 
+def test_convergence_counts_runs_and_pairs_separately(tmp_path: Path) -> None:
+    runs = []
+    for steps, level in ((4, 0.2), (8, 0.5), (None, 0.49)):
+        save_image(torch.full((1, 3, 32, 32), level), tmp_path / f"{steps}.png")
+        for start, seed in (("noise", 0), ("noise", 1), ("content", 0), ("content", 1)):
+            settings: dict[str, object] = {"start": start, "seed": seed} | ({} if steps is None else {"steps": steps})
+            run = finished_run(str(steps), settings, [1.0] * (steps or 6), f"{steps}.png")
+            runs += [replace(run, task=replace(run.task, content=content)) for content in "abcd"]
+    found = FINDINGS["convergence"](runs, tmp_path)
+    assert "(median of 16 series of runs on 4 pairs; 8)" in found.sentences[0]
+    assert "(16 of 16 runs below 2.3)" in found.sentences[1]
+    assert found.columns[-2:] == ("runs below 2.3", "runs")
+    assert [row[-2:] for row in found.rows] == [(0, 16), (16, 16), (16, 16)]
+
+
+def test_the_interval_of_convergence_is_one_over_pairs(tmp_path: Path) -> None:
+    runs = []
+    for content, level in (("a", 0.2), ("b", 0.4)):
+        for steps, value in ((4, level), (8, 0.5)):
+            save_image(torch.full((1, 3, 32, 32), value), tmp_path / f"{content}{steps}.png")
+            for seed in range(3 if content == "a" else 1):  # the pair with more seeds does not count more
+                run = finished_run(str(steps), {"steps": steps, "seed": seed}, [1.0], f"{content}{steps}.png")
+                runs.append(replace(run, task=replace(run.task, content=content)))
+    row = FINDINGS["convergence"](runs, tmp_path).rows[0]
+    assert isinstance(row[3], float)
+    assert isinstance(row[4], float)
+    assert isinstance(row[5], float)
+    assert row[3] == pytest.approx((row[4] + row[5]) / 2)
+
+
 def test_descent_counts_increases_and_steps_until_the_lowest_loss_is_near(tmp_path: Path) -> None:
     runs = [finished_run("steady", {}, [8, 4, 2, 1]), finished_run("jumpy", {}, [8, 16, 2, 4])]
     steady, jumpy = FINDINGS["descent"](runs, tmp_path).rows

@@ -8,9 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from impasto.experiments.findings.base import Cells, Finding, no_answer, output_image
+from impasto.experiments.findings.base import Cells, Finding, median_over_pairs, no_answer, output_image
 from impasto.experiments.run import Run
-from impasto.experiments.statistics import bootstrap_median
 from impasto.types import Image
 
 VISIBLE = 2.3
@@ -21,7 +20,7 @@ Just noticeable side by side, by Mahy, Van Eycken and Oosterlinck 1994, who meas
 TITLE = "Steps to visual convergence"
 COLUMNS = (
     *("variant", "steps", "seconds", "CIEDE2000 to the longest run", "lower bound", "upper bound"),
-    *("pairs below 2.3", "pairs"),
+    *("runs below 2.3", "runs"),
 )
 Differences = list[tuple[Run, float]]
 
@@ -29,8 +28,9 @@ Differences = list[tuple[Run, float]]
 def convergence(runs: Sequence[Run], folder: Path) -> Finding:
     """Compare each output with the output of the run with most steps of the same pair.
 
-    Runs that differ only in `steps` show the same optimization at different times if the optimizer is deterministic. A
-    run without `steps` ended by the stopping rule. Needs scikit-image.
+    Runs that differ only in `steps` are a series: they show the same optimization at different times if the optimizer
+    is deterministic. A pair has a series for each seed and for each combination of the other settings. A run without
+    `steps` ended by the stopping rule. Needs scikit-image.
 
     Args:
         runs: all runs of the experiment.
@@ -72,8 +72,7 @@ def color_difference(image: Image, other: Image) -> float:
 
 def _row(variant: str, found: Sequence[Differences]) -> Cells:
     own = [(run, value) for differences in found for run, value in differences if run.task.variant == variant]
-    estimate = bootstrap_median([[value] for _, value in own])
-    assert estimate is not None
+    estimate = median_over_pairs(own)
     cost = (median(run.steps or 0 for run, _ in own), median(run.seconds or 0 for run, _ in own))
     below = sum(value < VISIBLE for _, value in own)
     return variant, *cost, estimate.median, estimate.low, estimate.high, float(below), float(len(own))
@@ -88,10 +87,11 @@ def _visual_convergence(found: Sequence[Differences]) -> list[str]:
         converged.append(next(steps for steps, _ in fixed if not visible or steps > max(visible)))
     spread = f"{min(converged)} to {max(converged)}" if min(converged) < max(converged) else f"{converged[0]}"
     last = max(run.task.settings["steps"] for differences in found for run, _ in differences if _has_steps(run))
+    pairs = len({(run.task.content, run.task.style) for differences in found for run, _ in differences})
     return [
         f"The output is visually equal to that of {last} steps (mean CIEDE2000 below {VISIBLE}) from"
-        f" {median(converged):g} steps on, among the numbers of steps that were run (median of {len(found)} pairs;"
-        f" {spread})."
+        f" {median(converged):g} steps on, among the numbers of steps that were run (median of {len(found)} series of"
+        f" runs on {pairs} pair{'' if pairs == 1 else 's'}; {spread})."
     ]
 
 
@@ -103,17 +103,16 @@ def _savings(found: Sequence[Differences]) -> list[str]:
     steps = [run.steps or 0 for run, _, _ in stopped]
     longest = [max(other.task.settings["steps"] for other, _ in group if _has_steps(other)) for _, _, group in stopped]
     saved = median(1 - own / most for own, most in zip(steps, longest, strict=True))
-    difference = bootstrap_median([[value] for _, value, _ in stopped])
-    assert difference is not None
+    difference = median_over_pairs([(run, value) for run, value, _ in stopped])
     return [
         f"The stopping rule ended after {median(steps):g} steps (median; {min(steps)} to {max(steps)}), which saves"
         f" {saved:.0%} of {max(longest)} steps, at a CIEDE2000 difference of {difference.median:.2f} to the longest run"
-        f" ({sum(value < VISIBLE for _, value, _ in stopped)} of {len(stopped)} below {VISIBLE})."
+        f" ({sum(value < VISIBLE for _, value, _ in stopped)} of {len(stopped)} runs below {VISIBLE})."
     ]
 
 
 def _differences(group: Sequence[Run], folder: Path) -> Differences:
-    """Return the color difference of each run of one pair to the run with most steps."""
+    """Return the color difference of each run of one series to the run with most steps."""
     fixed = [run for run in group if _has_steps(run)]
     if not fixed:
         return []
@@ -123,7 +122,7 @@ def _differences(group: Sequence[Run], folder: Path) -> Differences:
 
 
 def _groups(runs: Sequence[Run]) -> list[list[Run]]:
-    """Group runs that differ only in their number of steps."""
+    """Return the series: groups of runs that differ only in their number of steps."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         others = {name: value for name, value in run.task.settings.items() if name != "steps"}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from impasto.experiments.findings.base import Cells, Finding, no_answer
+from impasto.experiments.findings.base import Cells, Finding, median_over_pairs, no_answer
 from impasto.experiments.run import Run
-from impasto.experiments.statistics import Estimate, bootstrap_median
 from impasto.types import Step
 
 NEAR = 1.1
@@ -47,7 +46,7 @@ def descent(runs: Sequence[Run], folder: Path) -> Finding:
 
 
 def _row(variant: str, own: Sequence[tuple[Run, float]]) -> Cells:
-    final = _over_pairs(own, lambda run, lowest: run.curve[-1].loss / lowest)
+    final = median_over_pairs([(run, run.curve[-1].loss / lowest) for run, lowest in own])
     increases = [_increases(run.curve) for run, _ in own]
     fraction = median(len(each) / len(run.curve) for (run, _), each in zip(own, increases, strict=True))
     largest = max((max(each) for each in increases if each), default=1.0)
@@ -67,15 +66,6 @@ def _sentence(row: Sequence[Any]) -> str:
         f" came within 10 % of the lowest loss{when}; {fraction:.1%} of the steps increased the loss, at most by a"
         f" factor of {largest:.3g}."
     )
-
-
-def _over_pairs(own: Sequence[tuple[Run, float]], value: Callable[[Run, float], float]) -> Estimate:
-    groups: dict[tuple[str, str], list[float]] = {}
-    for run, lowest in own:
-        groups.setdefault((run.task.content, run.task.style), []).append(value(run, lowest))
-    found = bootstrap_median(list(groups.values()))
-    assert found is not None
-    return found
 
 
 def _increases(curve: Sequence[Step]) -> list[float]:
