@@ -30,4 +30,5 @@ def find_experiment(name: str) -> Path:
     file = FOLDER / f"{name}.yaml"
     if "/" not in name and file.is_file():
         return file
-    raise ValueError(f"no file {name!r}, and no experiment of that name: choose from {', '.join(bundled())}")
+    problem = f"{name!r} is a folder" if path.is_dir() else f"no file {name!r}"
+    raise ValueError(f"{problem}, and no experiment of that name: choose from {', '.join(bundled())}")

@@ -20,6 +20,7 @@ from impasto.experiments.variants import (
 )
 from impasto.experiments.yaml_source import Document, KeyPath, read_document
 from impasto.images import MAX_PIXELS
+from impasto.images.folders import SUFFIXES
 from impasto.methods import METHODS
 from impasto.methods.base import configure
 from impasto.metrics import METRICS
@@ -141,6 +142,10 @@ def _image(name: str, path: KeyPath, spec: Specification) -> str:
         return str(file.absolute())
     blurred = BLURRED.fullmatch(name)
     if (blurred[1] if blurred else name) not in (*CONTENTS, *STYLES):
+        if file.is_dir():
+            images = sorted(each.name for each in file.glob("*") if each.suffix.lower() in SUFFIXES)
+            example = str(Path(name) / (images or ["photo.jpg"])[0])
+            raise spec.error(path, f"{str(file)!r} is a folder; give the path of an image, such as {example!r}")
         samples = f"contents {', '.join(CONTENTS)}; styles {', '.join(STYLES)}"
         raise spec.error(path, f"no file {str(file)!r} and no sample {name!r}; samples: {samples}")
     try:

@@ -111,6 +111,7 @@ def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
         (["experiment", "run", "grid.yaml"], "the output is missing; give -o FOLDER"),
         (["experiment", "run", "-o", "out"], "give one FILE or NAME, not 0; see impasto experiment run --help"),
         (["experiment", "run", "gone", "-o", "out"], "no file 'gone', and no experiment of that name: choose from "),
+        (["experiment", "run", "..", "-o", "out"], "'..' is a folder, and no experiment of that name: choose from "),
         (["experiment", "run", "grid.yaml", "-o", "out", "--workers", "0"], "--workers: expected a whole number"),
         (["experiment", "run", "grid.yaml", "-o", "grid.yaml"], "the experiment's file 'grid.yaml/experiment.sqlite'"),
         (
@@ -120,6 +121,7 @@ def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
         (["experiment", "lst"], "unknown command 'experiment lst'; did you mean experiment list?"),
         (["compare", "woodcut", "-o", "out"], "give a CONTENT and a STYLE, not 1; see impasto compare --help"),
         (["compare", "woodcut", "gone.png", "-o", "out"], "no sample 'gone.png'; samples: "),
+        (["compare", "..", "mosaic", "-o", "out"], " is a folder; give the path of an image, such as '../photo.jpg'"),
         (["compare", "woodcut", "mosaic", "-o", "out", "--size", "-3"], "--size: "),
         (["compare", "woodcut", "mosaic", "-o", "out", "--methods", "oils"], "unknown method 'oils'; choose from a"),
         (["compare", "woodcut", "mosaic", "-o", "out", "--backbone", "lit"], "--backbone: unknown backbone 'lit'"),

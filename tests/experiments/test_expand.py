@@ -98,6 +98,19 @@ def test_an_image_beside_the_file_takes_precedence_over_a_sample(read: Read, tmp
     assert (task.content, task.style) == (str(tmp_path / "own.png"), "mosaic")
 
 
+def test_a_folder_in_place_of_an_image_is_an_error_with_the_path_of_one_of_its_images(
+    read: Read, tmp_path: Path
+) -> None:
+    folder = tmp_path / "My Photos"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=r"pairs.0.0: '.*/My Photos' is a folder; .* such as 'My Photos/photo.jpg'$"):
+        read(old="[woodcut, mosaic]", new="[My Photos, mosaic]")
+    for name in ("notes.txt", "b.png", "a.JPG"):
+        (folder / name).touch()
+    with pytest.raises(ValueError, match=r"grid.yaml:12: styles.0: .*, such as 'My Photos/a.JPG'$"):
+        read(old="pairs:\n  - [woodcut, mosaic]", new="contents: [woodcut]\n\nstyles: [My Photos]")
+
+
 def test_a_start_image_beside_the_file_is_found_with_and_without_a_tag(read: Read, tmp_path: Path) -> None:
     save_image(torch.rand(1, 3, 32, 32), tmp_path / "own.png")
     for name in ("noise", "micro"):  # a start of this name is not a file, unless it is tagged
