@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from impasto.experiments.run import Task
 from impasto.experiments.yaml_source import Document, KeyPath
@@ -17,6 +18,12 @@ Settings = dict[str, Any]
 DEFAULT_METRICS = ("content", "ssim", "style_share", "frechet")
 """Metrics of an experiment that names none: two of structure and two of style, all fast; `content` and `style_share`
 also at the sizes of `impasto.metrics.reference.SIZES` that are below the largest output."""
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[\w-]+", name):
+        raise ValueError("give a name of letters, digits, _ and -, without spaces")
+    return name
 
 
 class _Fields(BaseModel):
@@ -97,7 +104,8 @@ class GridFields(_Fields):
 class ExperimentFields(GridFields):
     """All fields of an experiment file."""
 
-    name: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    name: Annotated[str, AfterValidator(_check_name)]
+    """Heading of the report and name in MLflow: letters, digits, `_` and `-`."""
     summary: str = ""
     findings: list[str] = []
     """Names of analyses over all runs."""
@@ -171,7 +179,7 @@ def _first_error(error: ValidationError, document: Document) -> ValueError:
         if first["type"] == "missing":
             return document.error(path, f"missing field; the fields here are {names}")
         return document.error(path, f"unknown field; choose from {names}")
-    message = first["msg"]
+    message = first["msg"].removeprefix("Value error, ")
     value = repr(first["input"])[:200]  # aliases make a value of a short file long
     return document.error(path, f"{message[0].lower()}{message[1:]}, not {value}")
 

@@ -176,6 +176,8 @@ def test_variants_that_the_quick_version_makes_equal_are_one_with_the_seeds_of_a
         ("summary", "sumary", 2, "sumary", "unknown field; choose from variants, product"),
         ("    settings:\n", "    setings:\n", 8, "variants.1.setings", "choose from method, settings, name, seeds"),
         ("name: trial\n", "", 1, "name", "missing"),
+        ("name: trial", "name: a trial", 1, "name", "of letters, digits, _ and -, without spaces, not 'a trial'"),
+        ("name: trial", "name: ''", 1, "name", "give a name of letters, digits, _ and -, without spaces, not ''"),
         (
             "method: gatys",
             "method: gaty",
