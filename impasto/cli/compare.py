@@ -17,9 +17,10 @@ def compare(arguments: list[str]) -> int:
     from impasto.experiments.expand import experiment_of
     from impasto.experiments.yaml_source import Document
     from impasto.methods import METHODS
-    from impasto.methods.gatys import GatysConfig
 
-    settings = given_settings(options, GatysConfig)
+    settings = {
+        name: value for method in METHODS for name, value in given_settings(options, METHODS[method].Config).items()
+    }
     content, style = options.pictures
     grid = {
         "name": "compare",
@@ -44,10 +45,12 @@ def _parser(*, show_all: bool) -> CommandParser:
 
     parser = CommandParser(
         "compare",
-        "Stylize one image by several methods, grade the results and write a report. A setting applies to the methods "
-        "that have it.",
+        "Stylize one image by several methods, grade the results and write a report. Each method takes the "
+        "settings that it has; `impasto stylize --method NAME --help-all` lists them.",
         show_all=show_all,
     )
+    if not show_all:
+        parser.epilog = "impasto compare --help-all shows more settings by group."
     parser.add_argument(
         "pictures",
         nargs="*",
@@ -62,6 +65,10 @@ def _parser(*, show_all: bool) -> CommandParser:
         help=f"Methods to compare: {', '.join(METHODS)}. Default: all that take any style image.",
     )
     add_run_flags(parser)
-    names = [*MethodConfig.__dataclass_fields__, "backbone", "steps"]
+    names = [*MethodConfig.__dataclass_fields__, "start", "quality", "steps", "backbone"]
     add_settings(parser, GatysConfig, names=names)
+    for method in METHODS:  # their descriptions and defaults differ between methods
+        others = [name for name in METHODS[method].Config.__dataclass_fields__ if name not in names]
+        add_settings(parser, METHODS[method].Config, names=others, hidden=True)
+        names += others
     return parser

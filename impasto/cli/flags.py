@@ -127,7 +127,9 @@ def add_json(parser: CommandParser, description: str = "Print one JSON object on
     parser.add_argument("--json", action="store_true", help=description)
 
 
-def add_settings(parser: CommandParser, config: type[Any], *, names: Collection[str] | None = None) -> None:
+def add_settings(
+    parser: CommandParser, config: type[Any], *, names: Collection[str] | None = None, hidden: bool = False
+) -> None:
     """Add a flag for every setting of a configuration class; a setting that is not given stays None.
 
     The help shows all settings by group, or those of the tier `main` if `parser.shows_all` is false.
@@ -136,6 +138,7 @@ def add_settings(parser: CommandParser, config: type[Any], *, names: Collection[
         parser: parser of the command.
         config: configuration class of a method or a recipe.
         names: settings to add; by default all.
+        hidden: whether no help shows the settings.
     """
     groups: dict[str, argparse._ArgumentGroup] = {}
     for name, schema in setting_schemas(config).items():
@@ -144,7 +147,7 @@ def add_settings(parser: CommandParser, config: type[Any], *, names: Collection[
         title = schema["group"] if parser.shows_all else "main settings"
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
-        is_shown = parser.shows_all or schema["tier"] == "main"
+        is_shown = not hidden and (parser.shows_all or schema["tier"] == "main")
         options = _value_options(schema)
         options["help"] = _setting_help(schema, with_limits=parser.shows_all) if is_shown else argparse.SUPPRESS
         groups[title].add_argument(f"--{name.replace('_', '-')}", **options)

@@ -96,6 +96,19 @@ def test_compare_runs_every_method_that_is_given(run: Run) -> None:
     store.close()
 
 
+def test_compare_accepts_every_setting_and_applies_it_to_the_methods_that_have_it(run: Run) -> None:
+    words = "woodcut mosaic -o out --methods gatys nnst gpdm --size 48 --backbone tiny --quality draft --start noise"
+    more = "--optimizer adam --content-weight 2 --alpha 0.5"
+    assert run("compare", *words.split(), *more.split())[0] == 0
+    store = Store("out")
+    gatys, nnst, gpdm = (each.task.settings for each in store.runs())
+    store.close()
+    shared = {"size": 48, "quality": "draft", "start": "noise", "optimizer": "adam", "seed": 0}
+    assert gatys == shared | {"backbone": "tiny", "content_weight": 2}
+    assert nnst == shared | {"backbone": "tiny", "alpha": 0.5}
+    assert gpdm == shared
+
+
 def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
     summary = json.loads(run("experiment", "run", "grid.yaml", "-o", "out", "--json")[1])
     page = Path("out/report.html")
@@ -126,6 +139,12 @@ def test_run_and_report_and_compare_write_the_report(run: Run) -> None:
         (["compare", "woodcut", "mosaic", "-o", "out", "--methods", "oils"], "unknown method 'oils'; choose from a"),
         (["compare", "woodcut", "mosaic", "-o", "out", "--backbone", "lit"], "--backbone: unknown backbone 'lit'"),
         (["compare", "woodcut", "mosaic", "-o", "out", "--seed", "x"], "--seed: "),
+        (["compare", "woodcut", "mosaic", "-o", "out", "--alpha", "2"], "--alpha: input should be less than or equal"),
+        (
+            ["compare", "woodcut", "mosaic", "-o", "out", "--methods", "gatys", "micro", "--alpha", "1"],
+            "--alpha: no method here has this setting; choose from size",
+        ),
+        (["compare", "woodcut", "mosaic", "-o", "out", "--colour", "style"], "flag --colour; did you mean --color?"),
     ],
 )
 def test_an_error_is_one_line_and_leaves_no_file(run: Run, words: list[str], message: str) -> None:
