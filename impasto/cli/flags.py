@@ -10,11 +10,13 @@ import argparse
 import difflib
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from impasto.cli.commands import COMMANDS
 from impasto.cli.streams import STANDARD
 from impasto.config import names_files, setting_schemas
+from impasto.registry import Registry
 
 NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
@@ -45,6 +47,9 @@ class CommandParser(argparse.ArgumentParser):
             line about `--help-all`. The flags that are not shown are accepted.
         standard: names of the arguments that may be `-`, which is stdin or stdout; for the others it is an error.
     """
+
+    why_missing: Callable[[str], str] = staticmethod(lambda setting: "")
+    """Returns why the command has no flag for a setting; empty for a word that is not the name of a setting."""
 
     def __init__(
         self,
@@ -92,7 +97,7 @@ class CommandParser(argparse.ArgumentParser):
             raise ValueError(f"{error.argument_name}: {error.message}; see {self.prog} --help") from None
         for word in unknown:
             if word.startswith("-") and len(word) > 1:
-                raise ValueError(f"unknown flag {word}{self._suggestion(word)}; see {self.prog} --help")
+                raise ValueError(f"{self._explain_unknown(word)}; see {self.prog} --help")
         if unknown:
             raise ValueError(f"unexpected argument {unknown[0]!r}; see {self.prog} --help")
         self._check_values(options)
@@ -113,13 +118,16 @@ class CommandParser(argparse.ArgumentParser):
                 text = "- (stdin or stdout) is not supported here; give a name, and ./- for a file or folder named -"
                 raise ValueError(f"{name}: {text}")
 
-    def _suggestion(self, word: str) -> str:
+    def _explain_unknown(self, word: str) -> str:
+        """Return the error message for an unknown flag."""
         flag = word.partition("=")[0].replace("_", "-")
         synonym = next((own for own, words in SYNONYMS.items() if flag.removeprefix("--") in words), "")
         if synonym in self._option_string_actions:
-            return f"; did you mean {synonym}?"
+            return f"unknown flag {word}; did you mean {synonym}?"
+        if why := self.why_missing((synonym or flag).removeprefix("--").replace("-", "_")):
+            return why
         close = difflib.get_close_matches(flag, list(self._option_string_actions), n=1)
-        return f"; did you mean {close[0]}?" if close else ""
+        return f"unknown flag {word}; did you mean {close[0]}?" if close else f"unknown flag {word}"
 
 
 def add_json(parser: CommandParser, description: str = "Print one JSON object on the last line of stdout.") -> None:
@@ -151,6 +159,23 @@ def add_settings(
         options = _value_options(schema)
         options["help"] = _setting_help(schema, with_limits=parser.shows_all) if is_shown else argparse.SUPPRESS
         groups[title].add_argument(f"--{name.replace('_', '-')}", **options)
+
+
+def add_part_settings(
+    parser: CommandParser, parts: Registry[Any], part: str, choice: str, *, without: Collection[str] = ()
+) -> None:
+    """Add a flag for every setting of a method or a recipe; a setting of another one is an error that says so.
+
+    Args:
+        parser: parser of the command.
+        parts: all methods or all recipes.
+        part: name of the one whose settings are added.
+        choice: words before its name in the command, such as `--method`.
+        without: settings that the command does not have.
+    """
+    config = parts[part].Config
+    add_settings(parser, config, names=[name for name in config.__dataclass_fields__ if name not in without])
+    parser.why_missing = partial(_why_missing, parts, part, choice, without)
 
 
 def given_settings(options: argparse.Namespace, config: type[Any]) -> dict[str, Any]:
@@ -197,6 +222,17 @@ class _HelpFormatter(argparse.HelpFormatter):
     def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
         text = super()._format_args(action, default_metavar)
         return f"{action.metavar} ..." if action.nargs == "+" else text
+
+
+def _why_missing(parts: Registry[Any], part: str, choice: str, without: Collection[str], setting: str) -> str:
+    """Return the error message for a setting that the command or the part does not have; empty for other words."""
+    if setting in without:
+        return f"--{setting.replace('_', '-')}: it is not a setting of this command; leave it out"
+    *others, last = ["", *(name for name in parts if setting in parts[name].Config.__dataclass_fields__)]
+    if not last:
+        return ""
+    names = f"{', '.join(others[1:])} or {last}" if others[1:] else last
+    return f"{parts.name} {part!r} has no setting {setting!r}; use {choice} {names}"
 
 
 def _value_options(schema: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import impasto.pipeline.stylizer
 from impasto.allocator import keep_freed_memory
 from impasto.cli.dry_run import print_plan
-from impasto.cli.flags import CommandParser, add_settings, given_settings, named_as_flag
+from impasto.cli.flags import CommandParser, add_part_settings, given_settings, named_as_flag
 from impasto.cli.folders import add_folder_outputs, check_single, is_folder, stylize_folder
 from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import STANDARD, open_inputs
@@ -109,7 +109,7 @@ def stylize_parser(method: str, *, show_all: bool = False) -> CommandParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="Print sizes, steps, expected time and memory, and write nothing."
     )
-    add_settings(parser, METHODS[method].Config)
+    add_part_settings(parser, METHODS, method, "--method")
     return parser
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import impasto.training
-from impasto.cli.flags import CommandParser, add_json, add_settings, given_settings, named_as_flag, number_between
+from impasto.cli.flags import (
+    CommandParser,
+    add_json,
+    add_part_settings,
+    add_settings,
+    given_settings,
+    named_as_flag,
+    number_between,
+)
 from impasto.cli.interrupts import Interrupts, exit_status
 from impasto.cli.progress import Bar
 from impasto.files import clean_up_on_error
@@ -72,7 +80,10 @@ def _parser(recipe: str | None) -> CommandParser:
         help="Seconds between two checkpoints (default: 60).",
     )
     add_json(parser)
-    add_settings(parser, TrainingConfig if recipe is None else RECIPES[recipe].Config)
+    if recipe is None:
+        add_settings(parser, TrainingConfig)
+    else:
+        add_part_settings(parser, RECIPES, recipe, "impasto train")
     return parser
 
 

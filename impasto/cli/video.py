@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from impasto.allocator import keep_freed_memory
-from impasto.cli.flags import CommandParser, add_json, add_settings, given_settings, named_as_flag
+from impasto.cli.flags import CommandParser, add_json, add_part_settings, add_settings, given_settings, named_as_flag
 from impasto.cli.interrupts import Interrupts
 from impasto.cli.progress import Bar, Preview, plural
 from impasto.cli.stylize import chosen_method, has_own_styles
 from impasto.cli.workers import add_worker_flags, chosen_runner
-from impasto.config import setting_schemas
 from impasto.files import same_file
 from impasto.images import check_output
 from impasto.methods import METHODS
@@ -134,6 +133,5 @@ def _parser(method: str, *, show_all: bool) -> CommandParser:
     )
     add_worker_flags(parser, "stylize shots", advanced=True)
     add_settings(parser, VideoSettings)
-    config = METHODS[method].Config
-    add_settings(parser, config, names=[name for name in setting_schemas(config) if name not in NOT_FOR_CLIPS])
+    add_part_settings(parser, METHODS, method, "--method", without=NOT_FOR_CLIPS)
     return parser

@@ -135,6 +135,36 @@ def test_the_name_of_a_flag_in_other_programs_suggests_our_own(flag: str, sugges
         parser.parse([flag, "1"])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["stylize", "a", "b", "--weights", "own"],
+            "method 'gatys' has no setting 'weights'; use --method adain, johns",
+        ),
+        (
+            ["stylize", "--method", "gatys", "a", "--patch-size=3"],
+            "'gatys' has no setting 'patch_size'; use --method gpdm",
+        ),
+        (["video", "a", "b", "--steps", "5"], "method 'micro' has no setting 'steps'; use --method bures, gatys, gpdm"),
+        (["video", "a", "b", "--iterations", "5"], "method 'micro' has no setting 'steps'; use --method bures, gatys"),
+        (["video", "a", "b", "--preset", "paper"], "--preset: it is not a setting of this command; leave it out"),
+        (
+            ["train", "adain", "--style_size", "3"],
+            "'adain' has no setting 'style_size'; use impasto train johnson; see",
+        ),
+    ],
+)
+def test_a_setting_of_another_method_or_recipe_names_those_that_have_it(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    """It was an unknown flag, with the most similar flag as the suggestion."""
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.endswith("--help\n")
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "stylize --help-all"])
 def test_the_help_is_legible_in_a_terminal_of_20_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
