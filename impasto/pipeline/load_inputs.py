@@ -50,6 +50,11 @@ def open_input(role: Any, source: Source, max_pixels: int, longer_side: int | No
     return picture, Input(role, path, picture.name, picture.sha256)
 
 
+def sources_of(given: Any) -> tuple[Source, ...]:
+    """Return the sources of a setting that is one of them, several, or None."""
+    return tuple(given) if isinstance(given, list | tuple) else () if given is None else (given,)
+
+
 def split_pictures(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[Source, ...]]]:
     """Replace pictures in memory among the settings by a name, because settings are texts and numbers.
 
@@ -61,8 +66,7 @@ def split_pictures(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     """
     named, pictures = dict(settings), {}
     for role in ("start", "mask", "style_mask"):
-        given = settings.get(role)
-        sources = tuple(given) if isinstance(given, list | tuple) else () if given is None else (given,)
+        sources = sources_of(settings.get(role))
         if any(isinstance(each, np.ndarray | Tensor | PIL.Image.Image) or hasattr(each, "read") for each in sources):
             pictures[role] = sources
             names = [each if isinstance(each, str | os.PathLike) else IN_MEMORY for each in sources]
@@ -84,13 +88,14 @@ def open_masks(
     files: Mapping[str, Sequence[Source]], max_pixels: int
 ) -> tuple[list[Picture], list[Picture], list[Input]]:
     """Return the masks of the content, those of the styles, and the entries of all. Raises `ValueError`."""
-    masks = [_open_mask("mask", file, max_pixels) for file in files["mask"]]
-    style_masks = [_open_mask("style_mask", file, max_pixels) for file in files["style_mask"]]
+    masks = [open_mask("mask", file, max_pixels) for file in files["mask"]]
+    style_masks = [open_mask("style_mask", file, max_pixels) for file in files["style_mask"]]
     entries = [entry for _, entry in (*masks, *style_masks)]
     return [mask for mask, _ in masks], [mask for mask, _ in style_masks], entries
 
 
-def _open_mask(role: Any, file: Source, max_pixels: int) -> tuple[Picture, Input]:
+def open_mask(role: Any, file: Source, max_pixels: int) -> tuple[Picture, Input]:
+    """Return a mask and its entry in the record. Raises `ValueError` as `open_picture` does."""
     try:
         mask = open_picture(file, max_pixels=max_pixels)
     except ValueError as error:

@@ -15,6 +15,7 @@ from impasto.images import blur, quantize, resize
 from impasto.methods import METHODS, Method, configure
 from impasto.methods.feed_forward import FeedForward, Pass, Passes
 from impasto.optim.schedule import PixelConfig
+from impasto.pipeline.load_inputs import split_pictures
 from impasto.pipeline.stylizer import Stylizer
 from impasto.regions.subject import Anchor, Subject
 from impasto.types import Image, Step
@@ -257,7 +258,8 @@ def frame_stylizer(
         return OnePassFrames(first, settings, colors)
     assert isinstance(first.config, PixelConfig)
     steps = settings.frame_steps or FRAME_STEPS[first.config.quality]
-    kept = {name: value for name, value in method_settings.items() if name not in ("tolerance", "coarsest")}
+    named, _ = split_pictures(method_settings)
+    kept = {name: value for name, value in named.items() if name not in ("tolerance", "coarsest")}
     config = configure(method, {**kept, "size": size, "sizes": (size,), "steps": steps})
     return OptimizedFrames(first, config, settings, on_iteration, colors)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from impasto.images import Picture
+from impasto.pipeline.load_inputs import sources_of
 from impasto.regions.label_map import LabelMap, merge_colors, read_label_map
 from impasto.video.animation import ANIMATED, is_animated
 from impasto.video.clip import Clip, open_clip
@@ -43,13 +44,13 @@ def open_mask_clips(mask: Any, clip: Clip) -> MaskClips:
     """Open the masks of a clip that are clips themselves.
 
     Args:
-        mask: the setting `mask`.
+        mask: the setting `mask`; pictures in memory are images.
         clip: the clip that is stylized; the same part of the masks is read, at the same frame rate.
 
     Raises:
         ValueError: in one line, if only some of them are clips, or one of them cannot be read or has other proportions.
     """
-    given = [mask] if isinstance(mask, str | os.PathLike) else list(mask or ())
+    given = sources_of(mask)
     files = [Path(os.fsdecode(each)) for each in given if isinstance(each, str | os.PathLike)]
     try:
         moving = [file for file in files if _is_clip(file)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +16,8 @@ import torch
 
 from impasto.config import MethodConfig, settings_of
 from impasto.files import write_atomically
+from impasto.images import MAX_PIXELS, Source
+from impasto.pipeline.load_inputs import open_mask
 from impasto.pipeline.records import check_record_path, record_path
 from impasto.pipeline.result import Input
 from impasto.video.clip import Clip
@@ -69,6 +73,7 @@ def description(
     config: MethodConfig,
     video: VideoSettings,
     shape: tuple[int, int],
+    masks: Mapping[str, Sequence[Source]],
 ) -> dict[str, Any]:
     """Return everything that determines the frames of a stylized clip, as JSON values.
 
@@ -79,9 +84,10 @@ def description(
         config: settings of the method.
         video: settings of the clip.
         shape: height and width of the frames.
+        masks: files or pictures in memory of the settings `mask` and `style_mask`, by the name of the setting.
     """
     ignored = ("device",)
-    masks = [_entry("mask", file) for file in config.mask] + [_entry("style_mask", file) for file in config.style_mask]
+    entries = [_entry(role, each) for role in ("mask", "style_mask") for each in masks[role]]
     return {
         "method": method,
         "size": list(shape),
@@ -89,7 +95,7 @@ def description(
         "video": settings_of(video),
         "inputs": [
             asdict(Input("content", str(clip.path.absolute()), clip.path.name, _digest(clip.path))),
-            *map(asdict, (*styles, *masks)),
+            *map(asdict, (*styles, *entries)),
         ],
         "versions": {"impasto": version("impasto"), "torch": torch.__version__, "python": platform.python_version()},
     }
@@ -113,8 +119,12 @@ def save_record(result: VideoResult) -> None:
     write_atomically(record_path(result.output), json.dumps(record, indent=1).encode())
 
 
-def _entry(role: Literal["mask", "style_mask"], file: str) -> Input:
-    return Input(role, str(Path(file).absolute()), Path(file).name, _digest(Path(file)))
+def _entry(role: Any, source: Source) -> Input:
+    """Return the entry of a mask: a clip, an image file or a picture in memory."""
+    if not isinstance(source, str | os.PathLike):
+        return open_mask(role, source, MAX_PIXELS)[1]
+    file = Path(os.fsdecode(source))
+    return Input(role, str(file.absolute()), file.name, _digest(file))
 
 
 def _digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from impasto.config import check_settings
 from impasto.executors import Executor, IsStopped, Runners, executor_of
 from impasto.images import MIN_SIDE, Source, fit
 from impasto.methods import METHODS, configure
+from impasto.pipeline.load_inputs import split_pictures
 from impasto.pipeline.run import OnStep
 from impasto.types import Step
 from impasto.video.clip import Clip, Frame, open_clip
@@ -66,7 +67,7 @@ def stylize_video(
         restart: discard finished frames of other inputs or settings, which are an error otherwise.
         workers: number of shots at a time, each in a process of its own.
         runner: where the workers run, as for `FolderOptions`.
-        settings: fields of `VideoSettings`, and the settings of the method.
+        settings: fields of `VideoSettings`, and those of the method; masks may be clips, too, or pictures in memory.
 
     Raises:
         ValueError: in one line, for a mistake that the caller can correct.
@@ -108,7 +109,9 @@ class _Job:
         check_clip_output(output)
         check_video_record(output)
         self._output, self._method, self._video = output, method, video
-        self._config = configure(method, settings)
+        named, pictures = split_pictures(settings)
+        self._config = configure(method, named)
+        self._inputs = {**METHODS[method].inputs(self._config), **pictures}
         self._shape = _final_shape(self._clip, METHODS[method].final_size(self._config), output)
         self._masks = masks.clips
         self._frames = frame_stylizer(style, method, video, self._shape, settings, on_step, masks.colors)
@@ -124,8 +127,8 @@ class _Job:
     ) -> VideoResult:
         """Stylize all frames that are not finished, and write the output."""
         began = time.perf_counter()
-        facts = description(self._clip, self._frames.styles, self._method, self._config, self._video, self._shape)
-        passes = self._frames.passes
+        styles, passes = self._frames.styles, self._frames.passes
+        facts = description(self._clip, styles, self._method, self._config, self._video, self._shape, self._inputs)
         try:
             found = self._checked(is_stopped)
         except StoppedError:

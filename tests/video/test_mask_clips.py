@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from moving_window import SIZE, window_frames
 from small_clip import write_video
@@ -167,6 +169,46 @@ def test_a_mask_that_does_not_fit_gives_one_line(
     with pytest.raises(ValueError, match=text):
         impasto.stylize_video(clip, "mosaic", tmp_path / "out.mp4", size=96, mask=str(mask), outside="keep")
     assert [path.name for path in tmp_path.iterdir()] == ["mask.mkv"]
+
+
+@pytest.mark.parametrize("settings", [{}, GATYS], ids=["micro", "gatys"])
+def test_masks_in_memory_give_the_output_of_their_files(clip: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    """They raised a `ValueError` of NumPy or pydantic."""
+    levels = mask_frames()[0]
+    file, style_file = tmp_path / "mask.png", tmp_path / "halves.png"
+    impasto.save_image(impasto.load_image(levels), file)
+    style_map = impasto.load_image(np.repeat(np.uint8([[[0] * 3, [255] * 3]]), 38, 0).repeat(24, 1))
+    impasto.save_image(style_map, style_file)
+    call: dict[str, Any] = {"style": "mosaic", "duration": 0.08, **settings}
+    kept = frames_of(clip, tmp_path / "kept.mkv", mask=file, outside="keep", **call)
+    for mask in (levels, [PIL.Image.fromarray(levels)], impasto.load_image(levels)):
+        output = frames_of(clip, tmp_path / "out.mkv", mask=mask, outside="keep", **call)
+        assert all((a == b).all() for a, b in zip(output, kept, strict=True))
+    guided = frames_of(clip, tmp_path / "guided.mkv", mask=file, style_mask=style_file, **call)
+    output = frames_of(clip, tmp_path / "out.mkv", mask=[levels], style_mask=style_map, **call)
+    assert all((a == b).all() for a, b in zip(output, guided, strict=True))
+    entries = json.loads((tmp_path / "out.json").read_text())["inputs"][2:]
+    assert [(each["role"], each["path"], each["name"]) for each in entries] == [
+        ("mask", None, "array"),
+        ("style_mask", None, "tensor"),
+    ]
+
+
+def test_a_run_with_a_mask_in_memory_continues_with_the_same_mask_only(clip: Path, tmp_path: Path) -> None:
+    call: dict[str, Any] = {"clip": clip, "style": "mosaic", "output": tmp_path / "out.mkv", "size": 96}
+    call["outside"] = "keep"
+    first, second = mask_frames()[:2]
+    impasto.stylize_video(**call, mask=first, on_frame=lambda step: step.index < 2)
+    with pytest.raises(ValueError, match=r"restart: 2 frames in .* were stylized with another"):
+        impasto.stylize_video(**call, mask=second)
+    assert impasto.stylize_video(**call, mask=first.copy(), workers=2).resumed == 2
+
+
+def test_a_wrong_mask_in_memory_gives_one_line(clip: Path, tmp_path: Path) -> None:
+    for mask, text in ((np.ones((5, 6, 7)), "mask: .*shape"), ([np.ones((64, 96)), str(clip)], "mask: some masks are")):
+        with pytest.raises(ValueError, match=f"^{text}"):
+            impasto.stylize_video(clip, ["mosaic", "inkwash"], tmp_path / "out.mkv", size=96, mask=mask)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_clips_and_images_are_not_mixed(clip: Path, tmp_path: Path) -> None:
