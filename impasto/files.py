@@ -61,6 +61,13 @@ def replaced_file(path: str | Path, *, part: str | None = None) -> Iterator[Bina
             temporary.unlink(missing_ok=True)
 
 
+def output_path(output: str | os.PathLike[str]) -> Path:
+    """Return the path of an output; raise `ValueError` if none is given: an empty one would be the current folder."""
+    if not os.fsdecode(output):
+        raise ValueError("output: it is missing; give the file or the folder that is written")
+    return Path(os.fsdecode(output))
+
+
 def check_writable(path: str | Path) -> None:
     """Check that a file can be written, by creating its folder and a temporary file in it.
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from impasto.devices import memory_in_use_mib, pick_device, reset_peak_memory
 from impasto.executors import Executor, IsStopped, Runners, executor_of
-from impasto.files import check_shared, check_writable, clean_up_on_error, shared_marker
+from impasto.files import check_shared, check_writable, clean_up_on_error, output_path, shared_marker
 from impasto.images import MAX_PIXELS, Bits, Source, read_size
 from impasto.pipeline.folder_plan import SUFFIX, FolderTask, finished_record, folder_tasks
 from impasto.pipeline.plan import Plan
@@ -44,8 +44,8 @@ DIED = "two processes died while they stylized this picture; there may be too li
 
 def stylize_folder(
     content: str | os.PathLike[str],
-    style: Source | Sequence[Source],
-    output: str | os.PathLike[str],
+    style: Source | Sequence[Source] = (),
+    output: str | os.PathLike[str] = "",
     method: str = "gatys",
     *,
     suffix: str = SUFFIX,
@@ -60,7 +60,7 @@ def stylize_folder(
     Args:
         content: folder of content images; hidden files and folders are left out.
         style: style images, as for `stylize`.
-        output: folder of the outputs and their records, created if missing; may be inside `content`.
+        output: folder of the outputs and their records, created if missing; may be inside `content`. Required.
         method: name of a method.
         suffix: format of the outputs.
         overwrite: whether to replace files that are not outputs of the same inputs and settings.
@@ -76,7 +76,7 @@ def stylize_folder(
     """
     run, settings = FolderOptions.split(options)
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = folder_tasks(content, output, stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
+    tasks = folder_tasks(content, output_path(output), stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
     return run.carry_out(tasks, stylizer)
 
 
@@ -207,8 +207,8 @@ def _seconds_of_all(seconds: Sequence[float], workers: int) -> float:
 
 def plan_folder(
     content: str | os.PathLike[str],
-    style: Source | Sequence[Source],
-    output: str | os.PathLike[str],
+    style: Source | Sequence[Source] = (),
+    output: str | os.PathLike[str] = "",
     method: str = "gatys",
     *,
     suffix: str = SUFFIX,
@@ -225,7 +225,7 @@ def plan_folder(
     """
     run, settings = FolderOptions.split(options)
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = folder_tasks(content, output, stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
+    tasks = folder_tasks(content, output_path(output), stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
     return plan_tasks(tasks, stylizer, executor_of(run.runner, run.workers), run.workers)
 
 

@@ -16,6 +16,7 @@ import torch
 
 from impasto.config import check_settings
 from impasto.executors import Executor, IsStopped, Runners, executor_of
+from impasto.files import output_path
 from impasto.images import MIN_SIDE, Source, fit
 from impasto.methods import METHODS, configure
 from impasto.pipeline.load_inputs import split_pictures
@@ -39,8 +40,8 @@ DEFAULT_METHOD = "micro"
 
 def stylize_video(
     clip: str | os.PathLike[str],
-    style: Source | Sequence[Source],
-    output: str | os.PathLike[str],
+    style: Source | Sequence[Source] = (),
+    output: str | os.PathLike[str] = "",
     method: str = DEFAULT_METHOD,
     *,
     on_frame: OnStep | None = None,
@@ -59,7 +60,7 @@ def stylize_video(
     Args:
         clip: a clip, as for `open_clip`.
         style: style images, as for `stylize`.
-        output: file or folder of the output, as for `write_clip`.
+        output: file or folder of the output, as for `write_clip`; required.
         method: name of a method.
         on_frame: called with a `Step` and the image after every frame; returning False stops the run.
         on_step: called with every step of an optimizing method, without workers only.
@@ -75,20 +76,20 @@ def stylize_video(
     video, settings = _split_settings(method, settings)
     if (executor := executor_of(runner, workers)) is not None and on_step is not None:
         raise ValueError("on_step: workers cannot call it; give one worker, or use on_frame")
-    job = _Job(clip, style, Path(os.fsdecode(output)), method, video, settings, on_step)
+    job = _Job(clip, style, output_path(output), method, video, settings, on_step)
     return job.run(on_frame, is_stopped, executor, workers, restart=restart)
 
 
 def check_video(
     clip: str | os.PathLike[str],
-    style: Source | Sequence[Source],
-    output: str | os.PathLike[str],
+    style: Source | Sequence[Source] = (),
+    output: str | os.PathLike[str] = "",
     method: str = DEFAULT_METHOD,
     **settings: Any,
 ) -> None:
     """Check everything that `stylize_video` checks before the first frame; arguments and errors as there."""
     video, settings = _split_settings(method, settings)
-    _Job(clip, style, Path(os.fsdecode(output)), method, video, settings, None)
+    _Job(clip, style, output_path(output), method, video, settings, None)
 
 
 class _Job:

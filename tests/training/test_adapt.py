@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -282,6 +283,20 @@ def test_a_picture_without_a_style_image_is_replayed_bit_for_bit(weights: Path, 
     result = impasto.stylize("woodcut", weights=weights, **SMALL)
     result.save(tmp_path / "a.png")
     assert torch.equal(impasto.replay(tmp_path / "a.png").image, result.image)
+
+
+def test_a_clip_and_a_folder_need_no_style_image_either(weights: Path, tmp_path: Path) -> None:
+    """The style was a required argument."""
+    photos = write_pictures(tmp_path / "photos", 1)
+    settings: dict[str, Any] = {"method": "micro", "weights": weights, "size": 48}
+    (result,) = impasto.stylize_folder(photos, output=tmp_path / "out", **settings)
+    assert result.status == "stylized"
+    assert impasto.plan_folder(photos, output=tmp_path / "out", **settings).skipped == 1
+    assert impasto.stylize_video(photos, output=tmp_path / "out.gif", **settings).frames == 1
+    with pytest.raises(ValueError, match=r"^output: it is missing; give the file or the folder"):
+        impasto.stylize_video(photos, **settings)
+    with pytest.raises(ValueError, match=r"^style: no style image is given"):
+        impasto.stylize_video(photos, output=tmp_path / "none.gif", size=48)
 
 
 def test_a_style_from_memory_is_not_replaced_by_that_of_the_weights(weights: Path, tmp_path: Path) -> None:
