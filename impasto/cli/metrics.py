@@ -12,11 +12,12 @@ from impasto.backbones import BACKBONES
 from impasto.cli.flags import CommandParser, add_json
 from impasto.cli.streams import open_inputs
 from impasto.cli.tables import print_rows
+from impasto.images.decoding import CLIP_SUFFIXES
 from impasto.metrics import METRICS, PIXELS
 from impasto.metrics.evaluate import evaluate_with_baselines
 from impasto.metrics.reference import compared_layers
 
-CLIP_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".apng", ".gif"))
+ANIMATED_SUFFIXES = frozenset((".apng", ".gif"))
 METRICS_HELP = (
     "Metrics to compute; NAME@SIZE, such as style_share@256, first reduces all images to SIZE pixels. Default: all "
     "metrics, and content and style_share also at those of 512, 256 and 128 pixels that are smaller than the output."
@@ -85,7 +86,7 @@ def clip_metrics(options: argparse.Namespace) -> int:
 
 def is_clip(output: str) -> bool:
     """Return whether an output is a clip: a folder of frames, or a file with the suffix of a video."""
-    return os.path.isdir(output) or os.path.splitext(output)[1].lower() in CLIP_SUFFIXES
+    return os.path.isdir(output) or os.path.splitext(output)[1].lower() in CLIP_SUFFIXES | ANIMATED_SUFFIXES
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

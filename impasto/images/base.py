@@ -171,6 +171,8 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
         if Path(path).exists() and not Path(path).is_file():
             raise ValueError(f"{name}: it is not a regular file; give {decoding.READABLE} file")
         with open(path, "rb") as file:
+            if Path(path).suffix.lower() in decoding.CLIP_SUFFIXES and not decoding.is_image(Path(path)):
+                raise ValueError(f"{name}: it is a clip; give an image, or stylize the clip with `impasto video`")
             yield file
     except OSError as error:
         text = f"it cannot be read: {reason(error)}"

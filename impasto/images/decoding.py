@@ -23,6 +23,10 @@ from impasto.images.metadata import Metadata, read_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")
 READABLE = "a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF"
+CLIP_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv", ".y4m")
+)
+"""Suffixes of video files, which are not images."""
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of a TIFF and of a BigTIFF in both byte orders."""

@@ -6,12 +6,16 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from impasto.images import Source
+from impasto.images.folders import SUFFIXES
 from impasto.metrics.evaluate import evaluate_with_baselines
+from impasto.samples import CONTENTS, STYLES
+from impasto.video.animation import ANIMATED, is_animated
 from impasto.video.clip import Clip, open_clip
 from impasto.video.motion import FlowEstimator, Motion, warp
 from impasto.video.shots import Scan, scan
@@ -35,7 +39,7 @@ def grade_clip(
     output: str | os.PathLike[str],
     *,
     gaps: Sequence[int] = GAPS,
-    metrics: Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     **choice: Any,
 ) -> ClipGrades:
     """Return the grades of a stylized clip.
@@ -49,16 +53,16 @@ def grade_clip(
         style: the style image.
         output: the stylized clip, with the same number of frames.
         gaps: distances of the frames that are compared.
-        metrics: metrics of images, such as `style_share`, whose mean over up to 8 frames is added.
+        metrics: one or several metrics of images, such as `style_share`, whose mean over up to 8 frames is added.
         choice: other arguments of `impasto.metrics.evaluate.evaluate`.
 
     Returns:
         The values for `"output"` and for `"identity"`; NaN where no two frames can be compared.
 
     Raises:
-        ValueError: if a clip cannot be read, or the clips have different numbers of frames.
+        ValueError: if a clip cannot be read or is a picture, or the clips have different numbers of frames.
     """
-    before, after = open_clip(content), open_clip(output)
+    before, after = _open_input(content, output), open_clip(output)
     found = scan(before)
     grades: ClipGrades = {"output": {}, "identity": {}}
     errors = warp_errors(before, after, found, gaps)
@@ -69,6 +73,18 @@ def grade_clip(
         for role, means in _image_metrics(before, style, after, found.count, metrics, choice).items():
             grades[role] |= means
     return grades
+
+
+def _open_input(content: str | os.PathLike[str], output: str | os.PathLike[str]) -> Clip:
+    """Open the input; raise `ValueError` if it is a picture: the output that belongs to it is one, too."""
+    file = Path(os.fsdecode(content))
+    is_animation = file.suffix.lower() in ANIMATED and is_animated(file)
+    is_picture = file.suffix.lower() in SUFFIXES and not file.is_dir() and not is_animation
+    if is_picture or (not file.exists() and str(file) in {*STYLES, *CONTENTS}):
+        kind = "folder" if Path(output).is_dir() else "clip"
+        text = f"the content {str(file)!r} is an image, but the output {os.fsdecode(output)!r} is a {kind}"
+        raise ValueError(f"{text}; give the image that was stylized from it, or a clip as content")
+    return open_clip(file)
 
 
 def warp_errors(before: Clip, after: Clip, found: Scan, gaps: Sequence[int]) -> dict[int, tuple[float, float]]:
@@ -128,7 +144,7 @@ def _mean(values: Sequence[tuple[float, float]], column: int) -> float:
 
 
 def _image_metrics(
-    before: Clip, style: Source, after: Clip, count: int, metrics: Sequence[str], choice: dict[str, Any]
+    before: Clip, style: Source, after: Clip, count: int, metrics: str | Sequence[str], choice: dict[str, Any]
 ) -> ClipGrades:
     """Return the means of metrics of images over frames that are spread over the clip."""
     wanted = {round(i * (count - 1) / max(1, min(count, GRADED_FRAMES) - 1)) for i in range(min(count, GRADED_FRAMES))}

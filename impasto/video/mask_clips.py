@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 
 from impasto.images import Picture
+from impasto.images.decoding import CLIP_SUFFIXES
 from impasto.pipeline.load_inputs import sources_of
 from impasto.regions.label_map import LabelMap, merge_colors, read_label_map
 from impasto.video.animation import ANIMATED, is_animated
 from impasto.video.clip import Clip, open_clip
 from impasto.video.source import frame_image, until_stopped
 
-SUFFIXES = frozenset(
-    (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv", ".y4m")
-)
-"""Suffixes of files that are clips."""
 SAMPLES = 16
 """Largest number of frames, spread over a label map that is a clip, whose colors are its regions."""
 PROPORTIONS = 0.01
@@ -102,7 +99,7 @@ def check_mask_times(
 def _is_clip(file: Path) -> bool:
     """Return whether a mask is a clip; a missing file is reported later."""
     suffix = file.suffix.lower()
-    return file.is_dir() or suffix in SUFFIXES or (suffix in ANIMATED and is_animated(file))
+    return file.is_dir() or suffix in CLIP_SUFFIXES or (suffix in ANIMATED and is_animated(file))
 
 
 def _check_proportions(mask: Clip, clip: Clip) -> None:

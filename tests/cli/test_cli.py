@@ -291,6 +291,7 @@ def make_bad_files(folder: Path) -> None:
     huge = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
     (folder / "huge.png").write_bytes(huge)
     (folder / "holiday").mkdir()
+    (folder / "clip.mp4").write_bytes(b"\0\0\0 ftypisom")
     (folder / "corrupt.json").write_text('{"method": "gatys", ')
     (folder / "list.json").write_text("[]")
     (folder / "strange.json").write_text('{"method": 1, "settings": [], "inputs": 3, "steps": 1, "stopped": "steps"}')
@@ -360,6 +361,7 @@ USER_ERRORS = {
     "start broken": [*STYLIZE, "--start", "truncated.png"],
     "seed": [*STYLIZE, "--seed", "-3"],
     "curves suffix": [*STYLIZE, "--curves", "c.pdf"],
+    "content is a clip": ["stylize", "clip.mp4", "style.png", "-o", "out.png"],
     "curves over the record": [*STYLIZE, "--curves", "out.json"],
     "preview suffix": [*STYLIZE, "--preview", "p.xyz"],
     "preview over the output": [*STYLIZE, "--preview", "out.png"],
@@ -431,6 +433,7 @@ def test_a_user_error_is_one_line_and_leaves_no_files(run: Run, folder: Path, wo
         ("output is the mask", "other.png is an input and would be overwritten"),
         ("output is the start", "other.png is an input and would be overwritten"),
         ("output empty", "--output: the value is empty; give a name or a number, or leave it out"),
+        ("content is a clip", "'clip.mp4': it is a clip; give an image, or stylize the clip with `impasto video`"),
         ("output is here", "cannot write '.': it is a folder; add a file name"),
         ("compare into nothing", "--output: the value is empty"),
         ("content empty", "CONTENT STYLE: the value is empty"),

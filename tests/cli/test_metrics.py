@@ -26,6 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.chdir(tmp_path / "here")
     save_image(torch.rand(1, 3, 51, 64, generator=torch.Generator().manual_seed(0)), "out.png")
     save_image(torch.zeros(1, 3, 8, 64), "thread.png")
+    Path("a.mp4").write_bytes(b"\0\0\0 ftypisom")
     Path("text.png").write_text("this is not an image", encoding="utf-8")
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -110,6 +111,12 @@ USER_ERRORS = {
     "no size": (["woodcut", "mosaic", "out.png", "--metrics", "ssim@"], "the size must be a positive integer, not ''"),
     "size too large": (["woodcut", "mosaic", "out.png", "--metrics", "ssim@99"], "the output is only 64x51 pixels"),
     "unknown device": (["woodcut", "mosaic", "out.png", "--device", "toaster"], "device: unknown device 'toaster'"),
+    "output is a folder": (["a.png", "mosaic", "."], "the content 'a.png' is an image, but the output '.' is a folder"),
+    "output is a clip": (
+        ["woodcut", "mosaic", "a.gif"],
+        "the content 'woodcut' is an image, but",
+    ),
+    "content is a clip": (["a.mp4", "mosaic", "out.png"], "'a.mp4': it is a clip; give an image"),
     "unknown flag": (["woodcut", "mosaic", "out.png", "--layer", "relu1_1"], "unknown flag --layer"),
 }
 
