@@ -62,6 +62,8 @@ class Matching(PixelMethod):
         super().__init__(config)
         if config.steps is not None and config.tolerance is not None:
             raise ValueError("tolerance: it stops a run without a number of steps; give tolerance or steps")
+        if config.style_mix_fine and config.mask and not config.style_mask:
+            raise ValueError("style_mix_fine: each region has its own style; weight the regions with region_strength")
         _check_strength(config)
         for name in loss_networks(config):
             content_layers, style_layers = layers_of(config, BACKBONES[name])

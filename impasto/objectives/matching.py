@@ -120,8 +120,14 @@ def layer_fractions(weights: Sequence[float], count: int) -> list[float]:
     return [weight / sum(weights) for weight in weights] if weights else [1 / count] * count
 
 
-def layer_mixes(coarse: Sequence[float], fine: Sequence[float], count: int) -> list[list[float]]:
+def layer_mixes(coarse: Sequence[float], fine: Sequence[float], count: int, region: str = "") -> list[list[float]]:
     """Return the weights of the styles at each of `count` layers, from `fine` at the first to `coarse` at the last.
+
+    Args:
+        coarse: weights of the styles of a region.
+        fine: the same at the first layer; empty for `coarse`.
+        count: number of layers.
+        region: name of the region for error messages, where there are several.
 
     Raises:
         ValueError: if `fine` has another number of weights than there are styles, or only zeros.
@@ -132,9 +138,8 @@ def layer_mixes(coarse: Sequence[float], fine: Sequence[float], count: int) -> l
     if not fine:
         return [list(coarse)] * count
     if len(fine) != len(coarse) or not sum(fine) > 0:
-        raise ValueError(
-            f"style_mix_fine: {len(fine)} weights, but {len(coarse)} style image(s); give one an image, one above 0"
-        )
+        styles = f"{len(coarse)} style image(s)" + (f" in {region}" if region else "")
+        raise ValueError(f"style_mix_fine: {len(fine)} weights, but {styles}; give one an image, one above 0")
     first = [weight / sum(fine) for weight in fine]
     depths = [i / max(count - 1, 1) for i in range(count)]
     return [[(1 - depth) * f + depth * c for f, c in zip(first, coarse, strict=True)] for depth in depths]
@@ -151,7 +156,8 @@ def _style_terms(
     for region in subject.regions:
         styles = [_style_statistics(backbone, style, loss, layers) for style in region.styles]
         where = _guides(backbone, subject.content, region.support, layers)
-        mixes = layer_mixes([style.weight for style in region.styles], settings.style_mix_fine, len(layers))
+        weights = [style.weight for style in region.styles]
+        mixes = layer_mixes(weights, settings.style_mix_fine, len(layers), region.name)
         suffix = f"/{region.name}" if region.name else ""
         for i, layer in enumerate(layers):
             weight = fractions[i] * region.strength * region.area

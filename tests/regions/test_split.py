@@ -324,13 +324,13 @@ def test_a_result_with_masks_is_replayed_from_its_record(folder: Path, tmp_path:
     path = result.save(tmp_path / "out.png")
     assert torch.equal(impasto.replay(path).image, result.image)
     (folder / "colors.jpg").rename("moved.jpg")
-    with pytest.raises(ValueError, match=r"the mask '.*colors.jpg' is missing; .* as --mask$"):
+    with pytest.raises(ValueError, match=r"^masks: '.*colors.jpg' is missing; give its new path$"):
         impasto.replay(path)
-    assert torch.equal(impasto.replay(path, masks=["moved.jpg"]).image, result.image)
-    with pytest.raises(ValueError, match=r"the mask 'halves.png' has changed since the record"):
+    assert torch.equal(impasto.replay(path, masks="moved.jpg").image, result.image)
+    with pytest.raises(ValueError, match=r"^masks: 'halves.png' has changed since the record"):
         impasto.replay(path, masks=["halves.png"])
     (folder / "colors two.png").rename("elsewhere.png")
-    with pytest.raises(ValueError, match=r"the style_mask .* as --style-mask$"):
+    with pytest.raises(ValueError, match=r"^style_masks: .* is missing"):
         impasto.replay(path, masks=["moved.jpg"])
     maps = ["colors one.jpg", "elsewhere.png"]
     assert torch.equal(impasto.replay(path, masks=["moved.jpg"], style_masks=maps).image, result.image)
@@ -400,6 +400,15 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
         "style_mask: it does not contain the color #c",
     ),
     "mix": ({"mask": "halves.png", "style_mix": (1, 2)}, "style_mix: each region has its own style"),
+    "mix fine": ({"mask": "halves.png", "style_mix_fine": (0, 1)}, "style_mix_fine: each region has its own style"),
+    "mix fine of a region": (
+        {
+            "mask": "colors.jpg",
+            "style_mask": ("colors one.jpg", "green two.png"),
+            "style_mix_fine": (0, 1),
+        },
+        "style_mix_fine: 2 weights, but 1 style image(s) in region1",
+    ),
     "number": ({"mask": 3}, "mask.0: input should be a valid string, not 3"),
 }
 
