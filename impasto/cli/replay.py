@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import impasto.pipeline.replay
-from impasto.cli.flags import CommandParser
+from impasto.cli.flags import CommandParser, named_as_flag
 from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
 from impasto.cli.streams import open_inputs
 from impasto.pipeline.records import load_record
+from impasto.pipeline.replay import ARGUMENTS
 from impasto.pipeline.result import Result
 from impasto.pipeline.run import OnStep
 
@@ -24,8 +25,18 @@ def replay(arguments: list[str]) -> int:
     if len(options.pictures) != 1:
         raise ValueError(f"give one PICTURE, not {len(options.pictures)}; see impasto replay --help")
 
-    with _picture_file(options.pictures[0]) as picture:
-        return _replay(picture, options)
+    try:
+        with _picture_file(options.pictures[0]) as picture:
+            return _replay(picture, options)
+    except ValueError as error:
+        raise ValueError(_named_as_flag(str(error))) from error
+
+
+def _named_as_flag(message: str) -> str:
+    """Return an error message with the flag of an input in place of the argument of `impasto.replay`."""
+    argument, separator, text = message.partition(": ")
+    roles = {name: role for role, name in ARGUMENTS.items()}
+    return named_as_flag(f"{roles.get(argument, argument)}{separator}{text}", [*ARGUMENTS])
 
 
 def _replay(picture: str, options: argparse.Namespace) -> int:

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from impasto.images import MAX_PIXELS, MIN_SIDE, open_picture
+from impasto.images import MAX_PIXELS, MIN_SIDE, Source, open_picture
 from impasto.methods import METHODS, configure
+from impasto.pipeline.load_inputs import sources_of
 from impasto.pipeline.records import ROLES, load_record
 from impasto.pipeline.result import Result
 from impasto.pipeline.run import OnStep
@@ -18,15 +19,18 @@ from impasto.pipeline.stylizer import stylize
 from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Step
 
+ARGUMENTS = dict(zip(ROLES, ("content", "start", "styles", "masks", "style_masks"), strict=True))
+"""Arguments of `replay` for the inputs of each role."""
+
 
 def replay(
     picture: str | os.PathLike[str],
     *,
-    content: str | Path | None = None,
-    start: str | Path | None = None,
-    styles: Sequence[str | Path] = (),
-    masks: Sequence[str | Path] = (),
-    style_masks: Sequence[str | Path] = (),
+    content: Source | None = None,
+    start: Source | None = None,
+    styles: Source | Sequence[Source] = (),
+    masks: Source | Sequence[Source] = (),
+    style_masks: Source | Sequence[Source] = (),
     device: str | None = None,
     on_step: OnStep | None = None,
     output: str | Path | None = None,
@@ -37,11 +41,11 @@ def replay(
 
     Args:
         picture: an output with its record inside or beside it, or the record.
-        content: new path of the content image, if it was moved.
-        start: new path of the start image, if it was moved.
-        styles: new paths of the style images, if they were moved.
-        masks: new paths of the masks, if they were moved.
-        style_masks: new paths of the masks of the style images, if they were moved.
+        content: new path of the content image if it was moved, or the picture if it was in memory, as for `stylize`.
+        start: the same for the start image.
+        styles: the same for the style images, one or several.
+        masks: the same for the masks.
+        style_masks: the same for the masks of the style images.
         device: name of the device, in place of the recorded one.
         on_step: called with every step; returning False stops and keeps the best image.
         output: as for `stylize`.
@@ -49,13 +53,13 @@ def replay(
         max_pixels: largest number of pixels of an input.
 
     Raises:
-        ValueError: if the record or an input is missing, or an input has changed.
+        ValueError: if the record is missing or, after the name of its argument, an input is missing or has changed.
     """
     record = _record(Path(picture))
-    paths = _input_paths(record, ([content], [start], styles, masks, style_masks), max_pixels)
-    settings = {**_used_settings(record), **_file_settings(paths), **({"device": device} if device else {})}
+    inputs = _inputs(record, [sources_of(each) for each in (content, start, styles, masks, style_masks)], max_pixels)
+    settings = {**_used_settings(record), **_file_settings(inputs), **({"device": device} if device else {})}
     settings |= {"output": output, "checkpoint": checkpoint, "max_pixels": max_pixels}
-    (source,), others, method = paths["content"], paths["style"], record["method"]
+    (source,), others, method = inputs["content"], inputs["style"], record["method"]
     result = stylize(source, others, method, on_step=partial(_until, record, on_step), **settings)
     _warn_of_other_weights(record, result)
     return result
@@ -104,43 +108,46 @@ def _used_settings(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in unused}
 
 
-def _file_settings(paths: Mapping[str, Sequence[str | Path]]) -> dict[str, Any]:
-    """Return the settings that name files: absolute paths, which are never read as the name of a method, or samples."""
-    names = {role: [str(path.absolute()) if isinstance(path, Path) else path for path in paths[role]] for role in ROLES}
+def _file_settings(inputs: Mapping[str, Sequence[Source]]) -> dict[str, Any]:
+    """Return the settings that are inputs: absolute paths, which never name a method, samples or pictures."""
+    names = {
+        role: [str(each.absolute()) if isinstance(each, Path) else each for each in inputs[role]] for role in ROLES
+    }
     masks = {role: names[role] for role in ("mask", "style_mask") if names[role]}
     return {**masks, **({"start": names["start"][0]} if names["start"] else {})}
 
 
-def _input_paths(
-    record: dict[str, Any], moved: Sequence[Sequence[str | Path | None]], max_pixels: int
-) -> dict[str, list[str | Path]]:
-    """Return the paths of the inputs by role, in the order of the record.
+def _inputs(record: dict[str, Any], given: Sequence[Sequence[Source]], max_pixels: int) -> dict[str, list[Source]]:
+    """Return the inputs by role, in the order of the record.
 
-    Those of `moved`, which has the order of `ROLES`, replace the first ones of their role.
+    Those of `given`, which has the order of `ROLES`, replace the first ones of their role.
     """
-    paths: dict[str, list[str | Path]] = {role: [] for role in ROLES}
+    inputs: dict[str, list[Source]] = {role: [] for role in ROLES}
     for entry in _given_inputs(record):
-        done, others = paths[entry["role"]], moved[ROLES.index(entry["role"])]
-        new = others[len(done)] if len(done) < len(others) else None
-        done.append(_checked_path(entry, entry["path"] if new is None else new, max_pixels))
-    return paths
+        done, others = inputs[entry["role"]], given[ROLES.index(entry["role"])]
+        done.append(_checked(entry, others[len(done)] if len(done) < len(others) else entry["path"], max_pixels))
+    return inputs
 
 
-def _checked_path(entry: dict[str, Any], path: str | Path | None, max_pixels: int) -> str | Path:
-    """Return the path of an input after a comparison of its hash with the record."""
-    role = entry["role"]
-    flag = f"--{role.replace('_', '-')}"
-    if path is None:
-        raise ValueError(f"the {role} was a picture in memory ({entry['name']}); save it and give its path as {flag}")
-    try:
-        file = resolve(path)
-    except ValueError:
-        raise ValueError(f"the {role} {str(path)!r} is missing; give its new path as {flag}") from None
-    digest = open_picture(file, max_pixels=max_pixels, longer_side=MIN_SIDE).sha256  # its pixels are not needed here
-    if entry["path"] is not None and digest != entry["sha256"]:  # a picture in memory has the hash of its pixels
-        raise ValueError(f"the {role} {str(path)!r} has changed since the record; give the original as {flag}")
-    is_sample = str(path) in {*STYLES, *CONTENTS}
-    return path if is_sample else file
+def _checked(entry: dict[str, Any], source: Source | None, max_pixels: int) -> Source:
+    """Return an input after a comparison of its hash with the record: the path of a file, a sample, or a picture."""
+    argument = ARGUMENTS[entry["role"]]
+    if source is None:
+        raise ValueError(f"{argument}: it was a picture in memory ({entry['name']}), not a file; give this picture")
+    name, file = "the picture", source
+    if isinstance(source, str | os.PathLike):
+        name = repr(os.fsdecode(source))
+        try:
+            file = resolve(source)
+        except ValueError:
+            raise ValueError(f"{argument}: {name} is missing; give its new path") from None
+    picture = open_picture(file, max_pixels=max_pixels, longer_side=MIN_SIDE)  # its pixels are not needed here
+    is_file = isinstance(file, Path)
+    is_hashed_alike = is_file if entry["path"] is not None else picture.name == entry["name"]
+    if is_hashed_alike and picture.sha256 != entry["sha256"]:
+        raise ValueError(f"{argument}: {name} has changed since the record; give the original")
+    is_sample = is_file and str(source) in {*STYLES, *CONTENTS}
+    return source if is_sample else file
 
 
 def _warn_of_other_weights(record: dict[str, Any], result: Result) -> None:

@@ -221,7 +221,9 @@ def test_replay_finds_masks_that_were_moved(run: Run, folder: Path) -> None:
     assert run("replay", "a.png", "-o", "b.png")[0] == 0
     (folder / "map.png").rename("m.png")
     (folder / "style map.png").rename("s.png")
-    assert run("replay", "a.png", "-o", "c.png")[2].endswith("is missing; give its new path as --mask\n")
+    error = run("replay", "a.png", "-o", "c.png")[2]
+    assert error.startswith("impasto: --mask: ")
+    assert error.endswith("is missing; give its new path\n")
     assert run("replay", "a.png", "-o", "c.png", "--mask", "m.png", "--style-mask", "s.png")[0] == 0
     assert (pixels("a.png") == pixels("b.png")).all()
     assert (pixels("a.png") == pixels("c.png")).all()
@@ -239,7 +241,9 @@ def test_replay_finds_inputs_that_were_moved(run: Run, folder: Path) -> None:
 def test_replay_finds_a_start_image_that_was_moved(run: Run, folder: Path) -> None:
     run("stylize", "content.png", "style.png", "-o", "a.png", "--start", "other.png", *QUICK)
     (folder / "other.png").rename("micro")  # the name of a method
-    assert run("replay", "a.png", "-o", "b.png")[2].endswith("is missing; give its new path as --start\n")
+    error = run("replay", "a.png", "-o", "b.png")[2]
+    assert error.startswith("impasto: --start: ")
+    assert error.endswith("is missing; give its new path\n")
     assert run("replay", "a.png", "-o", "b.png", "--start", "micro")[0] == 0
     assert (pixels("a.png") == pixels("b.png")).all()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ import impasto
 from impasto.images import load_image, open_picture
 from impasto.metrics.evaluate import evaluate
 from impasto.pipeline.result import Result
+from impasto.samples import resolve
 
 TINY: dict[str, Any] = {"backbone": "tiny", "size": 32, "steps": 2}
 KINDS = ("text", "path", "os_path", "open_file", "stream", "pipe", "pil", "array", "floats", "uint16", "tensor")
@@ -144,9 +146,27 @@ def test_a_picture_as_another_setting_is_an_error_of_one_line(setting: str) -> N
 def test_a_replay_asks_for_a_start_that_was_a_picture_in_memory(file: Path, tmp_path: Path) -> None:
     result = impasto.stylize(file, "mosaic", start=load_image(file), **TINY)
     result.save(tmp_path / "out.png")
-    with pytest.raises(ValueError, match="the start was a picture in memory"):
+    with pytest.raises(ValueError, match=r"^start: it was a picture in memory"):
         impasto.replay(tmp_path / "out.png")
     assert torch.equal(impasto.replay(tmp_path / "out.png", start=file).image, result.image)
+
+
+def test_a_replay_takes_the_pictures_that_were_in_memory(file: Path, tmp_path: Path) -> None:
+    """It asked for the flag of a path, and an array as content was a TypeError."""
+    content, style = np.array(PIL.Image.open(file)), PIL.Image.open(resolve("mosaic"))
+    mask = np.zeros(content.shape[:2])
+    mask[:, mask.shape[1] // 2 :] = 1
+    given: dict[str, Any] = {"content": content, "styles": style, "masks": mask}
+    result = impasto.stylize(content, style, mask=mask, outside="keep", **TINY)
+    result.save(tmp_path / "out.png")
+    assert torch.equal(impasto.replay(tmp_path / "out.png", **given).image, result.image)
+    for name, picture in given.items():
+        others = {other: given[other] for other in given if other != name}
+        with pytest.raises(ValueError, match=f"^{name}: it was a picture in memory .*; give this picture$"):
+            impasto.replay(tmp_path / "out.png", **others)
+        changed = PIL.ImageOps.mirror(picture) if name == "styles" else picture[::-1, ::-1].copy()
+        with pytest.raises(ValueError, match=f"^{name}: the picture has changed since the record; give the original$"):
+            impasto.replay(tmp_path / "out.png", **others, **{name: changed})
 
 
 def test_a_path_of_any_kind_names_an_output_and_a_folder(file: Path, tmp_path: Path) -> None:
