@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -36,6 +36,15 @@ Colors = Literal["style", "luminance", "moments", "histogram"]
 def _names(files: Any) -> Any:
     """Return one file or several as a tuple."""
     return tuple(files) if isinstance(files, list | tuple) else (files,)
+
+
+def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple; a single name is not a sequence of letters.
+
+    >>> names_of("ssim"), names_of(["ssim", "content"])
+    (('ssim',), ('ssim', 'content'))
+    """
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _path(file: Any) -> Any:

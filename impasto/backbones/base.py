@@ -34,6 +34,7 @@ from impasto.backbones.tiling import (
     tiled_statistics,
     whole_features,
 )
+from impasto.config import names_of
 from impasto.devices import CPU, torch_defaults
 from impasto.registry import Registry
 from impasto.types import Features, Image
@@ -78,12 +79,12 @@ class Backbone(ABC):
     @abstractmethod
     def __init__(self, *, pooling: Pooling, device: torch.device, dtype: torch.dtype) -> None: ...
 
-    def encode(self, image: Image, layers: Sequence[str]) -> Features:
+    def encode(self, image: Image, layers: str | Sequence[str]) -> Features:
         """Compute the features of an image.
 
         Args:
             image: `(B, 3, H, W)` in [0, 1].
-            layers: names of the layers; nothing deeper than the deepest of them is computed.
+            layers: one or several names of layers; nothing deeper than the deepest of them is computed.
 
         Returns:
             The features `(B, C, h, w)` of each layer, and the image as `"image"`.
@@ -91,7 +92,7 @@ class Backbone(ABC):
         Raises:
             ValueError: for a layer that the network does not have, or an image too small for a layer.
         """
-        names = [name for name in dict.fromkeys(layers) if name != "image"]
+        names = [name for name in dict.fromkeys(names_of(layers)) if name != "image"]
         self.check_layers(names)
         if not names:
             return {"image": image}

@@ -18,8 +18,8 @@ def evaluate(
     output: Source,
     *,
     backbone: Backbone | str = "vgg19-caffe",
-    layers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
+    layers: str | Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     device: str | torch.device = "cpu",
 ) -> dict[str, float]:
     """Return the value of each metric for a stylized image, rounded to 8 bits per channel as in a file.
@@ -36,9 +36,9 @@ def evaluate(
         style: the style image, as `content`.
         output: the stylized image, as `content` except for the name of a sample.
         backbone: the evaluation network: a name, or a loaded backbone on `device`.
-        layers: layers that every metric compares in place of its own, unless it compares pixels.
-        metrics: names of the metrics to compute, with a size or without. By default, all at the size of the output, and
-            `content` and `style_share` also at those of 512, 256 and 128 pixels that are smaller.
+        layers: layers that every metric compares in place of its own, unless it compares pixels; one name or several.
+        metrics: names of metrics to compute, one or several, with a size or without. By default, all at the size of the
+            output, and `content` and `style_share` also at those of 512, 256 and 128 pixels that are smaller.
         device: device of the network; the comparisons run on the CPU.
 
     Returns:
@@ -60,8 +60,8 @@ def evaluate_with_baselines(
     output: Source,
     *,
     backbone: Backbone | str = "vgg19-caffe",
-    layers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
+    layers: str | Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     device: str | torch.device = "cpu",
 ) -> dict[str, dict[str, float]]:
     """Evaluate a stylized image and the baselines; arguments and errors are those of `evaluate`.
@@ -80,8 +80,8 @@ def _evaluate(
     style: Source,
     output: Source,
     backbone: Backbone | str,
-    layers: Sequence[str],
-    metrics: Sequence[str],
+    layers: str | Sequence[str],
+    metrics: str | Sequence[str],
     device: str | torch.device,
     *,
     baselines: bool,

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 
 from impasto.backbones import BACKBONES, Backbone, load_backbone
+from impasto.config import names_of
 from impasto.devices import pick_device, torch_defaults
 from impasto.images import MIN_SIDE, Source, fit, load_image, quantize, resize
 from impasto.metrics.base import METRICS, PIXELS, MetricInputs, split_size
@@ -125,8 +126,8 @@ def load_reference(
     shape: Shape,
     *,
     backbone: Backbone | str = "vgg19-caffe",
-    layers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
+    layers: str | Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     device: str | torch.device = "cpu",
     leave_out: bool = False,
 ) -> Reference:
@@ -138,7 +139,7 @@ def load_reference(
     Returns:
         A reference, whose values are those of `evaluate`.
     """
-    longer_side = max(shape)
+    layers, metrics, longer_side = names_of(layers), names_of(metrics), max(shape)
     network = BACKBONES[backbone] if isinstance(backbone, str) else type(backbone)
     layers_of = compared_layers(network, layers, metrics or with_sizes(tuple(METRICS), longer_side))
     torch_device = pick_device(device)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from impasto.config import names_of
 from impasto.devices import torch_defaults
 from impasto.files import check_unused, clean_up_on_error, write_atomically
 from impasto.images import encode_image, fit, load_image, resize
@@ -48,7 +49,7 @@ def export_site(
     folder: Path,
     model: str = "micro",
     *,
-    styles: Sequence[str] = (),
+    styles: str | Sequence[str] = (),
     weights: Path | None = None,
     runtime: Path | None = None,
     sizes: Sequence[int] = SIZES,
@@ -58,7 +59,7 @@ def export_site(
     Args:
         folder: the folder; created if it is missing. An earlier export in it is replaced, and other files remain.
         model: `micro` for any style, `micro-STYLE`, `johnson-STYLE`, or a weights file of `micro` or `impasto adapt`.
-        styles: files or sample names of styles, shown before the bundled ones; for a network that takes any style.
+        styles: one or several files or names of samples, shown before the bundled ones; for a network of any style.
         weights: weights file, as for `model`, where that is `micro`; None is the bundled one.
         runtime: folder with the files of onnxruntime-web; None downloads them once into the cache.
         sizes: longer sides of the output that the page offers, in pixels.
@@ -70,7 +71,7 @@ def export_site(
         ValueError: in one line, for a wrong model, style, weights file or folder, or a missing runtime or extra.
     """
     _check_folder(folder, ["index.html", INDEX])
-    model, weights = _model_and_weights(model, weights)
+    styles, (model, weights) = names_of(styles), _model_and_weights(model, weights)
     adapted = _own_styles(model, styles, weights)
     any_style = model == "micro" and not adapted
     try:

@@ -377,6 +377,13 @@ def test_chosen_layers_replace_the_layers_of_every_metric_but_not_pixels(
     assert all((usual[name] == other[name]) == (name in ON_PIXELS) for name in ("content", "cfsd", *ON_PIXELS))
 
 
+def test_a_single_name_is_not_a_sequence_of_letters(tiny: Backbone, content: Tensor, style: Tensor) -> None:
+    """It was an unknown metric of one letter."""
+    one = evaluate(content, style, content, backbone=tiny, metrics="content", layers="relu1_1")
+    assert one == evaluate(content, style, content, backbone=tiny, metrics=["content"], layers=["relu1_1"])
+    assert torch.equal(tiny.encode(content, "relu1_1")["relu1_1"], tiny.encode(content, ["relu1_1"])["relu1_1"])
+
+
 def test_four_metrics_measure_structure_and_only_ssim_is_better_when_higher() -> None:
     assert STRUCTURE == ["cfsd", "content", "gatys_content", "ssim"]
     assert [name for name in EVERY if not METRICS[name].lower_is_better] == ["ssim"]
