@@ -18,6 +18,8 @@ from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
 from impasto.files import check_replaceable, clean_up_on_error, same_file
 from impasto.images import MAX_PIXELS, check_format, check_output
+from impasto.methods import METHODS
+from impasto.methods.feed_forward import FeedForward
 from impasto.pipeline.checkpoint import checkpoint_path, remove_checkpoint
 from impasto.pipeline.folder_plan import SUFFIX
 from impasto.pipeline.records import check_record_path, record_path
@@ -105,6 +107,12 @@ def stylize_to_file(
         _save_others(result, options)
         _report(result, options)
     return interrupts.status
+
+
+def check_losses(options: argparse.Namespace, method: str) -> None:
+    """Raise `ValueError` if a loss curve is wanted of a method that has no losses."""
+    if options.curves is not None and issubclass(METHODS[method], FeedForward):
+        raise ValueError(f"--curves: {method} is a single pass of a network without losses; leave --curves out")
 
 
 def summary_line(output: str, record: dict[str, Any]) -> str:

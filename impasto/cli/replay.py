@@ -10,7 +10,7 @@ from pathlib import Path
 
 import impasto.pipeline.replay
 from impasto.cli.flags import CommandParser, named_as_flag
-from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
+from impasto.cli.outputs import add_outputs, check_losses, shown_output, stylize_to_file
 from impasto.cli.streams import open_inputs
 from impasto.pipeline.records import load_record
 from impasto.pipeline.replay import ARGUMENTS
@@ -57,8 +57,10 @@ def _replay(picture: str, options: argparse.Namespace) -> int:
             max_pixels=options.max_pixels,
         )
 
+    record = load_record(picture)
+    check_losses(options, record["method"])
     given = [picture, options.content or "", options.start or ""]
-    recorded = [str(entry["path"] or "") for entry in load_record(picture)["inputs"]]
+    recorded = [str(entry["path"] or "") for entry in record["inputs"]]
     inputs = [*given, *options.style, *options.mask, *options.style_mask, *recorded]
     return stylize_to_file(run, options, inputs, title="replay")
 

@@ -13,7 +13,7 @@ from impasto.allocator import keep_freed_memory
 from impasto.cli.dry_run import print_plan
 from impasto.cli.flags import CommandParser, add_part_settings, given_settings, named_as_flag
 from impasto.cli.folders import add_folder_outputs, check_single, is_folder, stylize_folder
-from impasto.cli.outputs import add_outputs, shown_output, stylize_to_file
+from impasto.cli.outputs import add_outputs, check_losses, shown_output, stylize_to_file
 from impasto.cli.streams import STANDARD, open_inputs
 from impasto.cli.workers import chosen_runner
 from impasto.images import Source
@@ -56,10 +56,10 @@ def stylize(arguments: list[str]) -> int:
             return stylize_folder(options, content, styles, settings)
         if options.dry_run:
             (content, *styles), opened = _open_stdin(options.pictures, settings)
-            output = shown_output(options)
-            print_plan(content, styles, method, as_json=options.json, output=output, **shared, **opened)
+            print_plan(content, styles, method, as_json=options.json, output=shown_output(options), **shared, **opened)
             return 0
         check_single(options)
+        check_losses(options, method)
         files = METHODS[method].inputs(configure(method, settings))
         inputs = [*options.pictures, *(file for each in files.values() for file in each)]
         return stylize_to_file(run, options, inputs, title=method)
