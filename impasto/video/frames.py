@@ -21,7 +21,7 @@ from impasto.regions.outside import blend_outside, cover_of
 from impasto.regions.split import region_areas
 from impasto.regions.subject import Region, Subject
 from impasto.types import Image, Losses
-from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes
+from impasto.video.keyframes import Keyframe, mix_at, mixed, parse_keyframes, warn_of_late
 from impasto.video.motion import FlowEstimator, Motion, Preset, matched, to_gray, warp
 from impasto.video.settings import VideoSettings
 from impasto.video.source import frame_image
@@ -114,6 +114,10 @@ class FrameStylizer(ABC):
         """Raise `ValueError` if the masks do not match the styles or a frame of the clip."""
         if self._stylizer.config.mask:
             self._prepared(content)
+
+    def warn_of_late_keyframes(self, last: float) -> None:
+        """Warn of keyframes without effect, given the time of the last frame in seconds."""
+        warn_of_late(self._keyframes, last)
 
     def begin_shot(self, samples: Sequence[Content]) -> None:
         """Prepare for a new shot: regions, and styles in its colors.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from impasto.regions.subject import Subject
 
@@ -44,6 +46,20 @@ def parse_keyframes(texts: Sequence[str], styles: int) -> tuple[Keyframe, ...]:
     if len({each.seconds for each in ordered}) < len(ordered):
         raise ValueError(f"keyframe: two of {', '.join(texts)} have the same time; give different times")
     return ordered
+
+
+def warn_of_late(keyframes: Sequence[Keyframe], last: float) -> None:
+    """Warn of the first keyframe whose style never appears. A trial with a short part of a clip may have such ones.
+
+    Args:
+        keyframes: sorted by time.
+        last: time of the last frame of the output, in seconds.
+    """
+    for before, each in pairwise(keyframes):
+        if before.seconds >= last:
+            text = f"keyframe: {each.seconds:g}:{each.style + 1} never applies, as the last frame is at {last:.3g} s"
+            warnings.warn(f"{text}; times count from the start of the output, not of the file", stacklevel=2)
+            return
 
 
 def mix_at(keyframes: Sequence[Keyframe], seconds: float, styles: int) -> list[float]:

@@ -37,7 +37,7 @@ class KeyframeSettings(ClipSettings):
     """Clip."""
 
     keyframe: Annotated[tuple[str, ...], MAIN] = ()
-    """Times in seconds and the number of the style that applies then, such as 0:1 4.5:2; between, styles mix."""
+    """Seconds from the start of the output and the number of the style, such as 0:1 4.5:2; between, styles mix."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)

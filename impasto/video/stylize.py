@@ -153,8 +153,9 @@ class _Job:
         return result
 
     def _checked(self, is_stopped: IsStopped) -> Scan:
-        """Read the clip, and check its masks; raise `StoppedError` after a stop."""
+        """Read the clip, check its masks and warn of late keyframes; raise `StoppedError` after a stop."""
         found = scan(self._clip, is_stopped=is_stopped)
+        self._frames.warn_of_late_keyframes(float(found.times[-1]))
         check_mask_times(self._masks, found.times, is_stopped)
         self._frames.check_masks(next(read_contents(self._clip, self._shape, self._masks)))
         return found

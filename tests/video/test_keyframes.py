@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def test_the_weights_are_linear_between_keyframes_and_constant_outside() -> None
     assert mix_at(keyframes, 4.75, 3) == [0, 0.75, 0.25]
     assert mix_at(keyframes, 6, 3) == [0, 1, 0]
     assert mix_at(parse_keyframes(["1:2"], 2), 0, 2) == [0, 1]
+
+
+def test_a_keyframe_after_the_end_of_the_output_gives_a_warning(clip: Path, tmp_path: Path) -> None:
+    part = {**MICRO, "start": 0.04, "duration": 0.08}
+    with pytest.warns(UserWarning, match="0.08:2 never applies, as the last frame is at 0.04 s"):
+        impasto.stylize_video(clip, STYLES, tmp_path / "out.mkv", keyframe=["0.04:1", "0.08:2"], **part)
+    with warnings.catch_warnings(action="error"):
+        impasto.stylize_video(clip, STYLES, tmp_path / "two.mkv", keyframe=["0:1", "0.08:2"], **part)
 
 
 @pytest.mark.parametrize(
