@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,23 @@ Losses: TypeAlias = dict[str, float]
 
 State: TypeAlias = dict[str, Any]
 """What a run needs to continue after an interruption: tensors, plain values, and lists and dictionaries of them."""
+
+
+Event = TypeVar("Event")
+"""What a listener receives: a step of a run, or the result of a picture."""
+
+
+def is_stopped_by(listener: Callable[[Event], object] | None, event: Event) -> bool:
+    """Call a listener, if there is one, and return whether it stops the run.
+
+    Every false value except None does, because comparisons of NumPy and PyTorch return booleans of their own.
+
+    >>> is_stopped_by(lambda step: step > 1, 1), is_stopped_by(print, "step"), is_stopped_by(None, "step")
+    step
+    (True, False, False)
+    """
+    answer = None if listener is None else listener(event)
+    return answer is not None and not answer
 
 
 def losses_by_kind(losses: Losses) -> Losses:

@@ -21,7 +21,7 @@ from impasto.pipeline.plan import Plan
 from impasto.pipeline.records import load_record, record_path
 from impasto.pipeline.run import OnStep
 from impasto.pipeline.stylizer import Stylizer
-from impasto.types import Step
+from impasto.types import Step, is_stopped_by
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class FolderOptions:
         with closing(results):
             for result in results:
                 done.append(result)
-                if self.on_picture is not None and self.on_picture(result) is False:
+                if is_stopped_by(self.on_picture, result):
                     break
         return done
 

@@ -17,7 +17,7 @@ from impasto.pipeline.result import Result
 from impasto.pipeline.run import OnStep
 from impasto.pipeline.stylizer import stylize
 from impasto.samples import CONTENTS, STYLES, resolve
-from impasto.types import Step
+from impasto.types import Step, is_stopped_by
 
 ARGUMENTS = dict(zip(ROLES, ("content", "start", "styles", "masks", "style_masks"), strict=True))
 """Arguments of `replay` for the inputs of each role."""
@@ -83,8 +83,7 @@ def _record(picture: Path) -> dict[str, Any]:
 def _until(record: dict[str, Any], on_step: OnStep | None, step: Step) -> bool:
     """Pass a step on, and return whether the run of the record continued after it."""
     last = record["steps"] if record["stopped"] == "cancelled" else None
-    proceed = on_step is None or on_step(step) is not False
-    return proceed and step.index != last
+    return not is_stopped_by(on_step, step) and step.index != last
 
 
 def _given_inputs(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from impasto.optim.descent import DivergedError
 from impasto.pipeline.checkpoint import Checkpoint
 from impasto.pipeline.result import Stopped
-from impasto.types import Step
+from impasto.types import Step, is_stopped_by
 
 OnStep = Callable[[Step], object]
 """Called with every step; returning False stops the run and keeps the best image so far."""
@@ -42,7 +42,7 @@ def run_to_end(
                 continue  # the best step of the interrupted run
             done.append(step.without_image())
             stopped = "steps" if step.index == step.total else "converged"
-            if on_step is not None and on_step(step) is False:
+            if is_stopped_by(on_step, step):
                 stopped = "cancelled"
                 break
             if checkpoint is not None:

@@ -40,7 +40,7 @@ from impasto.training.content_crops import ContentCrops, photo_contents, sample_
 from impasto.training.loop import update_average
 from impasto.training.recipes.micro import checkerboard
 from impasto.training.scaled_loss import ScaledLoss
-from impasto.types import Image, Step
+from impasto.types import Image, Step, is_stopped_by
 from impasto.weights import sha256_of
 
 CODE_SIZES = (384, 512, 768)
@@ -284,7 +284,7 @@ class Adaptation:
             elapsed = time.perf_counter() - began
             expected = math.ceil(min(total, self.step * max(1.0, limit / elapsed)))  # steps until the time limit
             step = Step(self.step, self._history[-1], elapsed, evaluations=self.step, total=expected)
-            if on_step is not None and on_step(step) is False and self.step < total:
+            if is_stopped_by(on_step, step) and self.step < total:
                 return "cancelled"
             if self.step == total or elapsed >= limit:
                 return "finished" if self.step == total else "seconds"

@@ -16,11 +16,11 @@ from impasto.training.checkpoint import write_checkpoint
 from impasto.training.datasets import Dataset
 from impasto.training.loop import NotFiniteError, TrainingRun
 from impasto.training.snapshots import Snapshots
-from impasto.types import Step
+from impasto.types import Step, is_stopped_by
 
 Stopped = Literal["finished", "minutes", "cancelled"]
 """Why a session ended: all steps done, time limit reached, or stopped by the listener."""
-OnStep = Callable[[Step], bool | None]
+OnStep = Callable[[Step], object]
 """Called with every step of a training; returning False stops it."""
 
 
@@ -55,7 +55,7 @@ class TrainingSession:
         try:
             for index in run.train(data):
                 step = Step(index, run.losses, run.seconds, evaluations=index, total=run.config.steps)
-                is_cancelled = on_step is not None and on_step(step) is False
+                is_cancelled = is_stopped_by(on_step, step)
                 is_late = minutes is not None and time.monotonic() - began >= 60 * minutes
                 stop = run.processes.maximum(2 if is_cancelled else int(is_late), run.device)
                 if stop or index == step.total:

@@ -21,7 +21,7 @@ from impasto.images import MIN_SIDE, Source, fit
 from impasto.methods import METHODS, configure
 from impasto.pipeline.load_inputs import split_pictures
 from impasto.pipeline.run import OnStep
-from impasto.types import Step
+from impasto.types import Step, is_stopped_by
 from impasto.video.clip import Clip, Frame, open_clip
 from impasto.video.encoding import FORMATS
 from impasto.video.frame_stylizers import frame_stylizer
@@ -142,7 +142,7 @@ class _Job:
         for report in self._reports(found, work, executor, workers, ends):
             result = replace(result, frames=result.frames + 1, seconds=time.perf_counter() - began)
             step = _step(result, report, self._shape, work)
-            if on_frame is not None and on_frame(step) is False:
+            if is_stopped_by(on_frame, step):
                 stopped.set()
         if work.done < total:
             return replace(result, frames=work.done, stopped="cancelled")

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
@@ -126,8 +127,20 @@ def test_a_run_stopped_at_a_coarser_size_has_the_requested_size() -> None:
     assert result.image.shape[-1] == 64
 
 
-def test_only_returning_false_stops() -> None:
-    assert stylize_quickly(on_step=lambda step: 0).stopped == "steps"
+@pytest.mark.parametrize("value", [False, np.False_, torch.tensor(False)])
+def test_every_false_value_of_a_listener_stops(value: object) -> None:
+    result = stylize_quickly(on_step=lambda step: value)
+    assert (result.stopped, result.steps) == ("cancelled", 1)
+
+
+@pytest.mark.parametrize("value", [None, True, np.True_, torch.tensor(True)])
+def test_none_and_every_true_value_of_a_listener_do_not_stop(value: object) -> None:
+    assert stylize_quickly(on_step=lambda step: value).stopped == "steps"
+
+
+def test_a_replay_stops_at_a_boolean_of_numpy(tmp_path: Path) -> None:
+    picture = stylize_quickly("woodcut", "mosaic").save(tmp_path / "out.png")
+    assert impasto.replay(picture, on_step=lambda step: np.less(step.index, 2)).steps == 2
 
 
 def test_a_style_of_weight_0_has_no_effect_and_equal_weights_are_the_default() -> None:

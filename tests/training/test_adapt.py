@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -135,7 +136,7 @@ def test_the_color_weight_keeps_the_coarse_colors_of_the_initial_network(monkeyp
 
 def test_a_stop_by_the_listener_writes_the_weights_so_far(tmp_path: Path) -> None:
     file = tmp_path / "a.safetensors"
-    adapted = impasto.adapt("mosaic", file, steps=50, on_step=lambda step: step.index < 2, **FAST)
+    adapted = impasto.adapt("mosaic", file, steps=50, on_step=lambda step: np.less(step.index, 2), **FAST)
     assert (adapted.steps, adapted.stopped) == (2, "cancelled")
     assert read_metadata(file)["steps"] == "2"
 

@@ -70,7 +70,8 @@ def train_small(output: Path, **settings: Any) -> Trained:
 
 
 def stop_at(step: int) -> impasto.training.OnStep:
-    return lambda each: each.index < step
+    """Return a listener that stops with a boolean of NumPy."""
+    return lambda each: np.less(each.index, step)
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:

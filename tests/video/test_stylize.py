@@ -171,7 +171,7 @@ def test_a_run_that_is_stopped_at_any_frame_continues_to_the_same_output(
     for last in (1, total - 2):
         output = tmp_path / f"out{last}.mkv"
         call: dict[str, Any] = {"clip": window, "style": "woodcut", "output": output, "size": 96, **CASES[case]}
-        result = impasto.stylize_video(**call, on_frame=lambda step, last=last: step.index < last)
+        result = impasto.stylize_video(**call, on_frame=lambda step, last=last: np.less(step.index, last))
         assert (result.stopped, result.frames, output.exists()) == ("cancelled", last, False)
         result = impasto.stylize_video(**call)
         assert (result.resumed, result.frames, result.total, result.stopped) == (last, total, total, "steps")
