@@ -48,7 +48,8 @@ UTF16 = b"UNICODE\0"
 BYTE, TEXT, SHORT, LONG, FRACTION = 1, 2, 3, 4, 5
 MAX_MAIN, MAX_PHOTO, MAX_LOCATION = 28_000, 28_000, 8_000
 """Bytes that are kept of each directory: all EXIF data of a JPEG must have less than 2**16."""
-MAX_DPI = 65535
+MIN_DPI, MAX_DPI = 3, 65535
+"""Limits of a resolution. Pillow reports one pixel per inch, or per centimeter, for a TIFF that has none."""
 MAX_TIFF = 2**32
 """Bytes of a TIFF with offsets of 32 bits."""
 
@@ -244,7 +245,7 @@ def _checked(dpi: Any) -> tuple[float, float] | None:
         x, y = (float(each) for each in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if 1 <= x <= MAX_DPI and 1 <= y <= MAX_DPI else None
+    return (x, y) if all(MIN_DPI <= each <= MAX_DPI for each in (x, y)) else None
 
 
 def _directories(metadata: Metadata, shape: tuple[int, int], start: int, stored: Mapping[int, bytes]) -> bytes:

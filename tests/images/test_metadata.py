@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 
 import impasto
 from impasto.cli import main
-from impasto.images import encode_image, open_picture
+from impasto.images import encode_image, open_picture, strips
 from impasto.images.metadata import NO_METADATA, Metadata, exif_block, read_metadata
 from impasto.studio.history import History, new_key
 from impasto.studio.portable import portable_png
 
 ARTIST, COPYRIGHT, DATE, ORIENTATION, SOFTWARE = 0x013B, 0x8298, 0x0132, 0x0112, 0x0131
 EXPOSURE, TAKEN, MAKER_NOTE, COLOR_SPACE, WIDTH, HEIGHT = 0x829A, 0x9003, 0x927C, 0xA001, 0xA002, 0xA003
+X_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x0128
 PHOTO, LOCATION, THUMBNAIL = 0x8769, 0x8825, 0x0201
 TEXTS = {ARTIST: "José Ñandú", COPYRIGHT: "© 2026 Žižek", DATE: "2026:05:06 07:08:09"}
 FAST = {"backbone": "tiny", "size": 32, "steps": 1}
@@ -168,6 +169,34 @@ def test_a_scan_keeps_its_resolution_and_loses_no_pixel_description(tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize("is_large", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"big_tiff": True},
+        {"tiffinfo": {RESOLUTION_UNIT: 2}},
+        {"tiffinfo": {RESOLUTION_UNIT: 3}},
+        {"tiffinfo": {X_RESOLUTION: 300.0}},
+        {"dpi": (1, 1)},
+    ],
+)
+def test_a_tiff_without_a_resolution_gives_an_output_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], *, is_large: bool
+) -> None:
+    if is_large:  # for the reader of strips
+        monkeypatch.setattr(strips, "REDUCED_PIXELS", 0)
+    path = tmp_path / "scan.tif"
+    PIL.Image.new("RGB", (60, 40)).save(path, **options)
+    with PIL.Image.open(path) as file:
+        assert open_picture(file).metadata.dpi is None
+    picture = open_picture(path, longer_side=32)
+    found = tags(encode_image(picture.image, ".png", metadata=picture.metadata))
+    assert found["dpi"] is None
+    found = tags(encode_image(picture.image, ".tif", metadata=picture.metadata))
+    assert X_RESOLUTION not in found["main"]
+
+
 def test_a_png_of_imagemagick_has_its_exif_data_in_a_text() -> None:
     block = exif().hex()
     lines = "\n".join(block[i : i + 72] for i in range(0, len(block), 72))
@@ -211,7 +240,7 @@ def test_a_comment_of_nothing_but_prefixes_is_read() -> None:
     assert len(read_metadata({"exif": block}).main) == 1
 
 
-@pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (1e9, 1e9), "72 dpi", None, (72,)])
+@pytest.mark.parametrize("dpi", [(0, 0), (1, 1), (300, 1), (72, float("nan")), (1e9, 1e9), "72 dpi", None, (72,)])
 def test_an_unusable_resolution_is_ignored(dpi: Any) -> None:
     assert read_metadata({"dpi": dpi}) == Metadata()
 
