@@ -30,19 +30,22 @@ def print_plan(content: Source, styles: Sequence[Source], method: str, *, as_jso
 
 def print_folder_plan(
     tasks: Sequence[FolderTask], stylizer: Stylizer, executor: Executor | None, workers: int, *, as_json: bool
-) -> None:
+) -> int:
     """Print the prediction for the images of a folder; arguments as for `plan_tasks`.
+
+    Returns:
+        The exit status, which is that of the run if one of the images was found to fail.
 
     Raises:
         ValueError: after the prediction, if the largest image does not fit into the memory.
     """
     found = plan_tasks(tasks, stylizer, executor, workers)
     print(json.dumps(found.to_json()) if as_json else "\n".join(_folder_lines(found)))
-    if found.largest is None:
-        return
-    if found.largest.problem is not None and _gain_memory(executor, workers, found.largest.device):
-        raise ValueError(f"{found.largest.problem}, or give fewer --workers, which share the memory")
-    _check(found.largest)
+    if found.largest is not None:
+        if found.largest.problem is not None and _gain_memory(executor, workers, found.largest.device):
+            raise ValueError(f"{found.largest.problem}, or give fewer --workers, which share the memory")
+        _check(found.largest)
+    return 2 if found.errors else 0
 
 
 def _gain_memory(executor: Executor | None, workers: int, device: str) -> bool:
@@ -82,8 +85,10 @@ def _lines(found: Plan) -> list[str]:
 
 
 def _folder_lines(found: FolderPlan) -> list[str]:
-    left = found.pictures - found.skipped
+    left = found.pictures - found.skipped - len(found.errors)
     lines = [f"{plural(found.pictures, 'picture')}, {found.skipped} of them already stylized"]
+    if found.errors:
+        lines += [f"{len(found.errors)} cannot be stylized:", *(f"  {error}" for error in found.errors)]
     if found.largest is not None:
         lines += [f"{left} to stylize{_by_workers(found)}; the largest one:", *_lines(found.largest)]
     return lines

@@ -73,8 +73,7 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
     if options.dry_run:
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
         tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
-        print_folder_plan(tasks, stylizer, executor, options.workers, as_json=options.json)
-        return 0
+        return print_folder_plan(tasks, stylizer, executor, options.workers, as_json=options.json)
     tally = _Tally()
     with Interrupts() as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)

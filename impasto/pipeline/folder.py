@@ -6,7 +6,7 @@ import heapq
 import math
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -143,9 +143,12 @@ class FolderPlan:
     """Expected seconds for the others; None where the number of steps is not known."""
     memory_mib: float | None
     """Expected peak memory of all processes on all machines, or of the GPUs; None where it cannot be counted, and where
-    all outputs exist."""
+    no picture is left."""
     largest: Plan | None
-    """Prediction for the one with the largest output, in one of the processes; None where all outputs exist."""
+    """Prediction for the one with the largest output, in one of the processes; None where no picture is left."""
+    errors: tuple[str, ...] = ()
+    """One line for each picture that was found to fail: the headers of all pictures are read, but only pictures that
+    may have the largest output are decoded."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the prediction as JSON values."""
@@ -156,6 +159,7 @@ class FolderPlan:
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "peak_memory_mib": None if self.memory_mib is None else round(self.memory_mib, 3),
             "largest": None if self.largest is None else self.largest.to_json(),
+            "errors": list(self.errors),
         }
 
 
@@ -169,28 +173,50 @@ def plan_tasks(
         stylizer: method, settings and style images.
         executor: where the workers run; None for this process.
         workers: number of workers.
+
+    Raises:
+        ValueError: for a setting that turns out to be wrong with the first picture.
     """
-    pixels: dict[Path, int] = {}
-    outputs = {task.content: task.output for task in tasks}
-    for task in tasks:
-        if not task.is_finished:
-            with suppress(ValueError, OSError):  # the run reports it
-                pixels[task.content] = math.prod(stylizer.output_shape(read_size(task.content, stylizer.max_pixels)))
-    skipped = sum(task.is_finished for task in tasks)
-    if not pixels:
-        return FolderPlan(len(tasks), skipped, 0, 0.0, None, None)
-    largest = max(pixels, key=lambda file: pixels[file])
+    waiting = [task for task in tasks if not task.is_finished]
+    skipped = len(tasks) - len(waiting)
     device = pick_device(stylizer.config.device)
     capacity = None if executor is None else executor.capacity(workers, device.type)
     with nullcontext() if capacity is None else capacity.applied():
-        plan = stylizer.plan(largest, output=outputs[largest])
+        plan, pixels, errors = _plan_of_largest(waiting, stylizer)
+    if plan is None:
+        return FolderPlan(len(tasks), skipped, 0, 0.0, None, None, errors)
     seconds, memory, workers = plan.seconds, plan.memory_mib, min(workers, len(pixels))
     if seconds is not None:
-        each = [seconds * number / pixels[largest] for number in pixels.values()]
+        each = [seconds * number / max(pixels) for number in pixels]
         seconds = _seconds_of_all(each, 1 if capacity is None else capacity.parallel)
     if memory is not None and capacity is not None:
         memory = memory_in_use_mib(device) + workers * memory
-    return FolderPlan(len(tasks), skipped, workers, seconds, memory, plan)
+    return FolderPlan(len(tasks), skipped, workers, seconds, memory, plan, errors)
+
+
+def _plan_of_largest(tasks: Sequence[FolderTask], stylizer: Stylizer) -> tuple[Plan | None, list[int], tuple[str, ...]]:
+    """Return the prediction for the largest output, if there is one, with the pixels of all outputs.
+
+    A picture that fails does not count, and the next largest one is predicted; a line for each is returned, too.
+    """
+    pixels: dict[FolderTask, int] = {}
+    errors: dict[FolderTask, str] = {}
+    for task in tasks:
+        try:
+            pixels[task] = math.prod(stylizer.output_shape(read_size(task.content, stylizer.max_pixels)))
+        except (ValueError, OSError) as error:
+            errors[task] = _error_line(task, error)
+    plan = None
+    for task in sorted(pixels, key=lambda task: pixels[task], reverse=True):
+        try:
+            plan = stylizer.plan(task.content, output=task.output)
+            break
+        except (ValueError, OSError) as error:
+            if _names_a_setting(error, stylizer):
+                raise
+            errors[task] = _error_line(task, error)
+            del pixels[task]
+    return plan, [*pixels.values()], tuple(errors[task] for task in tasks if task in errors)
 
 
 def _seconds_of_all(seconds: Sequence[float], workers: int) -> float:
@@ -396,10 +422,15 @@ def _names_a_setting(error: Exception, stylizer: Stylizer) -> bool:
 
 def _failure(task: FolderTask, error: Exception) -> FolderResult:
     """Return the result of a task that failed, with one line."""
+    return FolderResult(task.content, task.output, "failed", error=_error_line(task, error))
+
+
+def _error_line(task: FolderTask, error: Exception) -> str:
+    """Return the error of a task as one line that names the content image."""
     text = " ".join(str(error).split())[:500]
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
     name = "" if str(task.content) in text else f"{str(task.content)!r}: "
-    return FolderResult(task.content, task.output, "failed", error=f"{name}{kind}{text}")
+    return f"{name}{kind}{text}"
 
 
 def _stylize(

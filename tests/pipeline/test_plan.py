@@ -268,8 +268,43 @@ def test_dry_run_of_a_folder_counts_what_is_left_to_do(tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main([*words, "--dry-run", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
-    nothing = {"workers": 0, "seconds": 0.0, "peak_memory_mib": None, "largest": None}
+    nothing = {"workers": 0, "seconds": 0.0, "peak_memory_mib": None, "largest": None, "errors": []}
     assert values == {"pictures": 3, "skipped": 3, **nothing}
+
+
+def test_dry_run_of_a_folder_names_corrupt_pictures_and_plans_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, width in (("a", 40), ("b", 60), ("c", 80)):
+        save_image(noise(3, 40, width), photos / f"{name}.png")
+    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:-500])  # the largest one, with a correct header
+    (photos / "d.png").write_bytes(b"no picture")
+    words = ["stylize", str(photos), "mosaic", "-o", str(tmp_path / "out"), "--backbone", "tiny", "--size", "0"]
+    words += ["--steps", "3", "--dry-run"]
+    assert main([*words, "--json"]) == 2
+    values = json.loads(capsys.readouterr().out)
+    assert (values["pictures"], values["skipped"], values["largest"]["size"]) == (4, 0, [40, 60])
+    assert [error.partition(": ")[0] for error in values["errors"]] == [repr(str(photos / f"{n}.png")) for n in "cd"]
+    assert main(words) == 2
+    text = capsys.readouterr().out
+    assert text.startswith("4 pictures, 0 of them already stylized\n2 cannot be stylized:\n")
+    assert f"  {values['errors'][0]}\n  {values['errors'][1]}\n2 to stylize: " in text
+    plan = impasto.plan_folder(photos, "mosaic", tmp_path / "out", backbone="tiny", size=0, steps=3)
+    assert plan.largest is not None
+    assert plan.largest.seconds is not None
+    assert plan.seconds == pytest.approx(plan.largest.seconds * (1 + 40 / 60))
+    for name in "ab":
+        (photos / f"{name}.png").unlink()
+    plan = impasto.plan_folder(photos, "mosaic", tmp_path / "out", backbone="tiny", size=0)
+    assert (plan.pictures, plan.largest, plan.errors) == (2, None, tuple(values["errors"]))
+
+
+def test_a_wrong_setting_is_no_error_of_a_picture(tmp_path: Path) -> None:
+    photos = write_pictures(tmp_path / "photos", 2)
+    with pytest.raises(ValueError, match=r"^tile: "):
+        impasto.plan_folder(photos, "mosaic", tmp_path / "out", **TINY, tile=8)
 
 
 @pytest.mark.parametrize(
