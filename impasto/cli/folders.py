@@ -68,16 +68,16 @@ def stylize_folder(options: argparse.Namespace, folder: str, styles: Sequence[st
         The exit status.
     """
     output = _output(options, folder)
-    choice: dict[str, Any] = {"suffix": options.suffix or SUFFIX, "bits": options.bits}
+    choice: dict[str, Any] = {"suffix": options.suffix or SUFFIX, "overwrite": options.overwrite, **_saving(options)}
     executor = executor_of(chosen_runner(options), options.workers)
     if options.dry_run:
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
-        tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
+        tasks = folder_tasks(folder, output, stylizer, **choice)
         return print_folder_plan(tasks, stylizer, executor, options.workers, as_json=options.json)
     tally = _Tally()
     with Interrupts() as interrupts, clean_up_on_error([Path(output)]):
         stylizer = Stylizer(styles, options.method, max_pixels=options.max_pixels, **settings)
-        tasks = folder_tasks(folder, output, stylizer, overwrite=options.overwrite, **choice)
+        tasks = folder_tasks(folder, output, stylizer, **choice)
         if skipped := sum(task.is_finished for task in tasks):
             _print_message(f"{skipped} of {len(tasks)} pictures are already stylized and are skipped")
         if executor is None:
@@ -139,6 +139,11 @@ def _output(options: argparse.Namespace, folder: str) -> str:
     return str(options.output)
 
 
+def _saving(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `Result.save`."""
+    return {"bits": options.bits, "keep_location": options.keep_location}
+
+
 def _stylize_here(
     tasks: Sequence[FolderTask],
     stylizer: Stylizer,
@@ -154,7 +159,7 @@ def _stylize_here(
         bar(step)
         return not interrupts.requested
 
-    results = stylize_tasks(tasks, stylizer, bits=options.bits, keep_location=options.keep_location, on_step=on_step)
+    results = stylize_tasks(tasks, stylizer, on_step=on_step, **_saving(options))
     with _interruptible(interrupts, tally):
         for i, task in enumerate(tasks, 1):
             if interrupts.requested:
@@ -180,9 +185,8 @@ def _stylize_in_workers(
         stylizer,
         executor,
         workers=options.workers,
-        bits=options.bits,
-        keep_location=options.keep_location,
         is_stopped=lambda: interrupts.requested,
+        **_saving(options),
     )
     interrupts.phase = "running"
     with _interruptible(interrupts, tally), closing(results), Bar(options.method, unit="picture") as bar:

@@ -17,7 +17,7 @@ from impasto.cli.progress import Bar, NumberedImages, Preview, check_numbered_im
 from impasto.cli.streams import STANDARD, check_stdout, write_stdout
 from impasto.curves import check_curves, save_curves
 from impasto.files import check_replaceable, clean_up_on_error, same_file
-from impasto.images import MAX_PIXELS, check_format, check_output
+from impasto.images import MAX_PIXELS, Bits, check_format, check_output
 from impasto.methods import METHODS
 from impasto.methods.feed_forward import FeedForward
 from impasto.pipeline.checkpoint import checkpoint_path, remove_checkpoint
@@ -31,8 +31,13 @@ STOPPED = {"converged": "converged", "steps": "all steps done", "cancelled": "st
 """Why a run ended, for people."""
 
 
-def add_outputs(parser: CommandParser) -> None:
-    """Add the flags of the output files."""
+def add_outputs(parser: CommandParser, *, bits: Bits | None = 8) -> None:
+    """Add the flags of the output files.
+
+    Args:
+        parser: the parser.
+        bits: default of `--bits`; None: that of a record.
+    """
     parser.add_argument(
         "-o",
         "--output",
@@ -50,20 +55,29 @@ def add_outputs(parser: CommandParser) -> None:
         type=number_between(int, 1),
         help="Write the image of every INT-th step beside FILE, as FILE-000010.png for step 10.",
     )
-    parser.add_advanced(
-        "--bits", type=int, choices=(8, 16), default=8, help="Bits per channel of the image; 16 needs .png or .tif."
-    )
-    parser.add_advanced(
-        "--keep-location",
-        action="store_true",
-        help="Keep the GPS position of the content image in the output, with its other EXIF data.",
-    )
+    _add_saving(parser, bits)
     parser.add_advanced(
         "--max-pixels",
         metavar="INT",
         type=number_between(int, 1),
         default=MAX_PIXELS,
         help=f"Refuse images with more pixels (default: {MAX_PIXELS}).",
+    )
+
+
+def _add_saving(parser: CommandParser, bits: Bits | None) -> None:
+    """Add the flags of `Result.save`."""
+    parser.add_advanced(
+        "--bits",
+        type=int,
+        choices=(8, 16),
+        default=bits,
+        help=f"Bits per channel of the image; 16 needs .png or .tif (default: {bits or 'that of the record'}).",
+    )
+    parser.add_advanced(
+        "--keep-location",
+        action="store_true",
+        help="Keep the GPS position of the content image in the output, with its other EXIF data.",
     )
 
 

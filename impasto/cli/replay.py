@@ -12,7 +12,7 @@ import impasto.pipeline.replay
 from impasto.cli.flags import CommandParser, named_as_flag
 from impasto.cli.outputs import add_outputs, check_losses, shown_output, stylize_to_file
 from impasto.cli.streams import open_inputs
-from impasto.pipeline.records import load_record
+from impasto.pipeline.records import load_record, saved_with
 from impasto.pipeline.replay import ARGUMENTS
 from impasto.pipeline.result import Result
 from impasto.pipeline.run import OnStep
@@ -60,6 +60,8 @@ def _replay(picture: str, options: argparse.Namespace) -> int:
     record = load_record(picture)
     check_losses(options, record["method"])
     given = [picture, options.content or "", options.start or ""]
+    if options.bits is None:
+        options.bits, _ = saved_with(record, picture, options.max_pixels)
     recorded = [str(entry["path"] or "") for entry in record["inputs"]]
     inputs = [*given, *options.style, *options.mask, *options.style_mask, *recorded]
     return stylize_to_file(run, options, inputs, title="replay")
@@ -87,7 +89,7 @@ def _parser() -> CommandParser:
         standard=("pictures", "output"),
     )
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="Image written by impasto, or its record.")
-    add_outputs(parser)
+    add_outputs(parser, bits=None)
     parser.add_argument(
         "--device",
         metavar="NAME",

@@ -1,6 +1,15 @@
 """Read, write and resize images."""
 
-from impasto.images.base import MAX_PIXELS, MIN_SIDE, Picture, Source, load_image, open_picture, read_record
+from impasto.images.base import (
+    MAX_PIXELS,
+    MIN_SIDE,
+    Picture,
+    Source,
+    load_image,
+    open_picture,
+    read_depth_and_location,
+    read_record,
+)
 from impasto.images.decoding import read_size
 from impasto.images.encoding import (
     check_format,
@@ -52,6 +61,7 @@ __all__ = [
     "on_device",
     "open_picture",
     "quantize",
+    "read_depth_and_location",
     "read_record",
     "read_size",
     "release_pages",

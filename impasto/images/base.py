@@ -26,7 +26,7 @@ from impasto.images.arrays import array_pixels, levels_to_tensor
 from impasto.images.encoding import RECORD
 from impasto.images.in_files import folder_of_large_images, is_large, is_planned
 from impasto.images.metadata import NO_METADATA, Metadata, read_metadata
-from impasto.images.pixels import as_single_image, check_range, fit, resize
+from impasto.images.pixels import Bits, as_single_image, check_range, fit, resize
 from impasto.images.strips import StripReader
 from impasto.images.transparency import fill_hidden
 from impasto.types import Image
@@ -132,6 +132,23 @@ def read_record(path: str | Path) -> str | None:
     """
     with _opened(path) as file:
         return decoding.read_text(file, repr(str(path)), RECORD, MAX_PIXELS)
+
+
+def read_depth_and_location(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[Bits, bool]:
+    """Return the bits per channel of an image file, and whether its EXIF data have a location; its pixels are not read.
+
+    Args:
+        path: the file.
+        max_pixels: as for `open_picture`.
+
+    Raises:
+        ValueError: as for `open_picture`.
+    """
+    with _opened(path) as file:
+        header = decoding.read_header(file, repr(str(path)), max_pixels)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            metadata = read_metadata(header.info, data)
+    return 16 if decoding.loses_depth(header) else 8, bool(metadata.location)
 
 
 def _open_whole(path: Path, max_pixels: int) -> Picture:

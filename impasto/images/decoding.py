@@ -78,7 +78,7 @@ def read(file: BinaryIO, name: str, max_pixels: int) -> tuple[bytes, Pixels, Met
             PIL.Image.open(io.BytesIO(data), formats=FORMATS).verify()
         # A JPEG XL is already decoded.
         picture = header if header.format == "JXL" else _open(io.BytesIO(data), name, max_pixels)
-        is_deep = _loses_depth(picture)
+        is_deep = loses_depth(picture)
     plugins.warn_of_hdr(picture, name)
     deep = _decode_deep(data, name) if is_deep else None
     pixels = profiles.without_gamma(deep, picture.info) if deep else decode(picture, name, max_pixels)
@@ -264,7 +264,7 @@ def _quiet_pillow(name: str) -> Iterator[None]:
             PngImagePlugin.MAX_TEXT_CHUNK = text_limit
 
 
-def _loses_depth(picture: PIL.ImageFile.ImageFile) -> bool:
+def loses_depth(picture: PIL.ImageFile.ImageFile) -> bool:
     """Return whether Pillow would reduce 16 bits to 8: color with a raw mode such as `RGB;16B`, but not gray."""
     stored = str(picture.tile) if picture.format in ("PNG", "TIFF") else ""
     return ";16" in stored and not picture.mode.startswith("I")

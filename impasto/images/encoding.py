@@ -77,7 +77,8 @@ def check_format(path: str | os.PathLike[str], bits: int = 8) -> None:
     supported = [suffix for suffix, each in _FORMATS.items() if each.deep or not deep]
     what = f"{str(path)!r} with {bits} bits per channel" if deep else repr(str(path))
     if Path(path).suffix.lower() not in supported:
-        raise ValueError(f"cannot write {what}: its suffix must be one of {', '.join(supported)}")
+        remedy = "; or write 8 bits" if deep else ""
+        raise ValueError(f"cannot write {what}: its suffix must be one of {', '.join(supported)}{remedy}")
     if deep and hires.find_vips() is None:
         raise ValueError(f"cannot write {what} without pyvips: {hires.INSTALL}")
 

@@ -55,7 +55,8 @@ def stylize_folder(
 ) -> list[FolderResult]:
     """Stylize every picture of a folder and its subfolders into another folder.
 
-    Outputs that exist with the same inputs and settings are skipped. A picture that fails does not stop the others.
+    Outputs that exist with the same inputs and settings, saved in the same way, are skipped. A picture that fails does
+    not stop the others.
 
     Args:
         content: folder of content images; hidden files and folders are left out.
@@ -63,7 +64,7 @@ def stylize_folder(
         output: folder of the outputs and their records, created if missing; may be inside `content`. Required.
         method: name of a method.
         suffix: format of the outputs.
-        overwrite: whether to replace files that are not outputs of the same inputs and settings.
+        overwrite: whether to replace files that are not outputs of the same inputs and settings, saved in the same way.
         max_pixels: largest number of pixels of an input.
         options: fields of `FolderOptions` (`bits`, `keep_location`, `workers`, `runner`, `on_picture`, `on_step`), and
             settings as for `stylize`, without masks, which belong to one content image.
@@ -76,7 +77,7 @@ def stylize_folder(
     """
     run, settings = FolderOptions.split(options)
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = folder_tasks(content, output_path(output), stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
+    tasks = folder_tasks(content, output_path(output), stylizer, suffix=suffix, overwrite=overwrite, **run.saving)
     return run.carry_out(tasks, stylizer)
 
 
@@ -112,14 +113,18 @@ class FolderOptions:
             name: value for name, value in options.items() if name not in ours
         }
 
+    @property
+    def saving(self) -> dict[str, Any]:
+        """Return the arguments of `Result.save`."""
+        return {"bits": self.bits, "keep_location": self.keep_location}
+
     def carry_out(self, tasks: Sequence[FolderTask], stylizer: Stylizer) -> list[FolderResult]:
         """Stylize the content images; `on_picture` may stop it."""
         executor = executor_of(self.runner, self.workers)
-        saving: dict[str, Any] = {"bits": self.bits, "keep_location": self.keep_location}
         if executor is None:
-            results = stylize_tasks(tasks, stylizer, on_step=self.on_step, **saving)
+            results = stylize_tasks(tasks, stylizer, on_step=self.on_step, **self.saving)
         else:
-            results = stylize_in_workers(tasks, stylizer, executor, workers=self.workers, **saving)
+            results = stylize_in_workers(tasks, stylizer, executor, workers=self.workers, **self.saving)
         done: list[FolderResult] = []
         with closing(results):
             for result in results:
@@ -251,7 +256,7 @@ def plan_folder(
     """
     run, settings = FolderOptions.split(options)
     stylizer = Stylizer(style, method, max_pixels=max_pixels, **settings)
-    tasks = folder_tasks(content, output_path(output), stylizer, suffix=suffix, bits=run.bits, overwrite=overwrite)
+    tasks = folder_tasks(content, output_path(output), stylizer, suffix=suffix, overwrite=overwrite, **run.saving)
     return plan_tasks(tasks, stylizer, executor_of(run.runner, run.workers), run.workers)
 
 
@@ -350,7 +355,7 @@ class FolderWorker:
 
     def __call__(self, task: FolderTask, is_stopped: IsStopped) -> Iterator[_Attempt]:
         """Yield the result of one content image."""
-        record = finished_record(task, self._stylizer)
+        record = finished_record(task, self._stylizer, **self._saving)
         if record is not None:  # by a worker that died before it could report it
             yield _Attempt(FolderResult(task.content, task.output, "stylized", record=record))
         else:
@@ -433,14 +438,12 @@ def _error_line(task: FolderTask, error: Exception) -> str:
     return f"{name}{kind}{text}"
 
 
-def _stylize(
-    task: FolderTask, stylizer: Stylizer, on_step: OnStep | None, *, bits: Bits, keep_location: bool
-) -> dict[str, Any]:
+def _stylize(task: FolderTask, stylizer: Stylizer, on_step: OnStep | None, **saving: Any) -> dict[str, Any]:
     """Stylize and save one content image; return its record."""
     reset_peak_memory()
     result = stylizer.stylize(task.content, on_step=on_step, output=task.output)
     with clean_up_on_error([task.output, record_path(task.output)]):
         record_path(task.output).unlink(missing_ok=True)  # the plan has checked that it may be replaced
         task.output.unlink(missing_ok=True)  # an old output must not appear beside the new record, even for a moment
-        result.save(task.output, bits=bits, keep_location=keep_location)
-    return result.record(curve=False, picture=task.output.name)
+        result.save(task.output, **saving)
+    return result.record(curve=False, picture=task.output.name, **saving)

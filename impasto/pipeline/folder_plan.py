@@ -11,9 +11,9 @@ from typing import Any
 
 from impasto.config import check_settings, settings_of
 from impasto.files import check_replaceable, same_file
-from impasto.images import Bits, check_format
+from impasto.images import Bits, check_format, read_depth_and_location
 from impasto.images.folders import pictures_in
-from impasto.pipeline.records import load_record, record_path
+from impasto.pipeline.records import load_record, record_path, saved_with
 from impasto.pipeline.stylizer import Stylizer
 from impasto.weights import sha256_of
 
@@ -32,7 +32,7 @@ class FolderTask:
     content: Path
     output: Path
     is_finished: bool = False
-    """Whether a complete output exists with the same inputs and settings."""
+    """Whether a complete output exists with the same inputs and settings, saved in the same way."""
 
 
 def folder_tasks(
@@ -42,6 +42,7 @@ def folder_tasks(
     *,
     suffix: str = SUFFIX,
     bits: Bits = 8,
+    keep_location: bool = False,
     overwrite: bool = False,
 ) -> list[FolderTask]:
     """Return one task per content image of a folder.
@@ -52,7 +53,8 @@ def folder_tasks(
         stylizer: method, settings and style images.
         suffix: format of the outputs.
         bits: bits per channel.
-        overwrite: whether to replace files that are not outputs of the same inputs and settings.
+        keep_location: as for `Result.save`.
+        overwrite: whether to replace files that are not outputs of the same inputs and settings, saved in the same way.
 
     Raises:
         ValueError: if the folder has no content image, an output cannot be written, or an output would replace an input
@@ -64,22 +66,21 @@ def folder_tasks(
     files = _content_images(source, target)
     outputs = [target / name for name in output_names([file.relative_to(source) for file in files], suffix)]
     _check_not_an_input(files, outputs, stylizer)
-    tasks, conflicts = _tasks(files, outputs, stylizer)
-    if conflicts and not overwrite:
-        raise ValueError(
-            f"overwrite: {len(conflicts)} of {len(tasks)} outputs would replace another file: {conflicts[0]}; "
-            "allow it, or give another folder"
-        )
-    for task in tasks:
-        if not task.is_finished:
-            check_replaceable(task.output)
+    tasks, conflicts = _tasks(files, outputs, stylizer, bits=bits, keep_location=keep_location)
+    _check_outputs(tasks, conflicts, overwrite=overwrite)
     check_format(outputs[0], bits)
     return tasks
 
 
-def finished_record(task: FolderTask, stylizer: Stylizer) -> dict[str, Any] | None:
-    """Return the record of a complete output that exists with the same inputs and settings, without the curve."""
-    record, _ = _existing_output(task.output, task.content, stylizer, stylizer.weights)
+def finished_record(task: FolderTask, stylizer: Stylizer, **saving: Any) -> dict[str, Any] | None:
+    """Return the record, without the curve, of a complete output that counts as the requested one.
+
+    Args:
+        task: the content image and the output.
+        stylizer: method, settings and style images.
+        saving: arguments of `Result.save`: `bits` and `keep_location`.
+    """
+    record, _ = _existing_output(task.output, task.content, stylizer, stylizer.weights, **saving)
     return None if record is None else {name: value for name, value in record.items() if name != "curve"}
 
 
@@ -138,21 +139,35 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _tasks(files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer) -> tuple[list[FolderTask], list[str]]:
+def _tasks(
+    files: Sequence[Path], outputs: Sequence[Path], stylizer: Stylizer, **saving: Any
+) -> tuple[list[FolderTask], list[str]]:
     """Return the tasks, and a description of every file that an output would replace."""
     tasks, conflicts = [], []
     weights = stylizer.weights  # read here, because without weights every picture would fail separately
     for file, path in zip(files, outputs, strict=True):
-        record, conflict = _existing_output(path, file, stylizer, weights)
+        record, conflict = _existing_output(path, file, stylizer, weights, **saving)
         tasks.append(FolderTask(file, path, record is not None))
         conflicts += [f"{str(path)!r} {conflict}"] if conflict else []
     return tasks, conflicts
 
 
+def _check_outputs(tasks: Sequence[FolderTask], conflicts: Sequence[str], *, overwrite: bool) -> None:
+    """Raise `ValueError` if an output would replace another file without `overwrite`, or cannot be written."""
+    if conflicts and not overwrite:
+        raise ValueError(
+            f"overwrite: {len(conflicts)} of {len(tasks)} outputs would replace another file: {conflicts[0]}; "
+            "allow it, or give another folder"
+        )
+    for task in tasks:
+        if not task.is_finished:
+            check_replaceable(task.output)
+
+
 def _existing_output(
-    output: Path, content: Path, stylizer: Stylizer, weights: dict[str, str]
+    output: Path, content: Path, stylizer: Stylizer, weights: dict[str, str], **saving: Any
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the record of a complete output with the same inputs and settings, or what conflicts with the output."""
+    """Return the record of a complete output that counts as the requested one, or what conflicts with the output."""
     file = output if output.exists() else record_path(output)
     if not file.exists():
         return None, None
@@ -164,7 +179,10 @@ def _existing_output(
         return None, None  # a record is written before its output, so this run was interrupted between the two
     try:
         difference = _difference(record, content, stylizer, weights)
-    except OSError:
+        if difference is None:
+            saved = saved_with(record, output, stylizer.max_pixels)
+            difference = _saving_difference(*saved, content, stylizer.max_pixels, **saving)
+    except (ValueError, OSError):
         return None, None  # the content image cannot be read; the error is reported when it is stylized
     if difference is not None:
         return None, difference
@@ -192,4 +210,15 @@ def _difference(record: dict[str, Any], content: Path, stylizer: Stylizer, weigh
         return "was stylized from another content image"
     if record.get("weights") != weights:
         return "was stylized with other weights"
+    return None
+
+
+def _saving_difference(
+    saved_bits: Bits, kept_location: bool, content: Path, max_pixels: int, *, bits: Bits, keep_location: bool
+) -> str | None:
+    """Return how an existing output was saved otherwise than requested, or None if it was not."""
+    if saved_bits != bits:
+        return f"was saved with {saved_bits} bits per channel"
+    if kept_location != keep_location and read_depth_and_location(content, max_pixels)[1]:
+        return f"was saved {'with' if kept_location else 'without'} the location of its content image"
     return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from impasto.images import read_record
+from impasto.images import MAX_PIXELS, Bits, read_depth_and_location, read_record
 
 ROLES = ("content", "start", "style", "mask", "style_mask")
 FORMAT = 1
@@ -77,6 +78,21 @@ def load_record(picture: str | Path) -> dict[str, Any]:
     return record
 
 
+def saved_with(record: dict[str, Any], picture: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[Bits, bool]:
+    """Return the arguments `bits` and `keep_location` of `Result.save` with which a picture was saved.
+
+    Args:
+        record: its record, which has both, unless an older version of impasto wrote it.
+        picture: the file, which is read for an older record; the defaults are returned if it is not an image.
+        max_pixels: largest number of pixels of the file.
+    """
+    found: tuple[Bits, bool] = (8, False)
+    if "bits" not in record:
+        with suppress(ValueError):
+            found = read_depth_and_location(picture, max_pixels)
+    return record.get("bits", found[0]), record.get("keep_location", found[1])
+
+
 def _owner(file: Path) -> str | None:
     """Return the name of the picture that a record names; None if it names none or cannot be read."""
     try:
@@ -96,6 +112,8 @@ def _has_valid_types(record: dict[str, Any]) -> bool:
         and all(isinstance(entry, dict) and _is_input(entry) for entry in inputs)
         and [entry["role"] for entry in inputs].count("content") == 1
         and all(entry["role"] in ROLES for entry in inputs)
+        and record.get("bits", 8) in (8, 16)
+        and isinstance(record.get("keep_location", False), bool)
     )
 
 

@@ -106,12 +106,16 @@ class Result:
             "precision": self.precision,
         }
 
-    def record(self, *, curve: bool = True, picture: str | None = None) -> dict[str, Any]:
+    def record(
+        self, *, curve: bool = True, picture: str | None = None, bits: Bits = 8, keep_location: bool = False
+    ) -> dict[str, Any]:
         """Return everything but the pixels as JSON values; `impasto.replay` needs nothing else.
 
         Args:
             curve: whether to include the losses of every step.
             picture: name of the file that the image is written to.
+            bits: as for `save`.
+            keep_location: as for `save`.
         """
         record = {
             "format": FORMAT,
@@ -124,6 +128,8 @@ class Result:
             "inputs": [asdict(each) for each in self.inputs],
             "weights": self.weights,
             "versions": self.versions,
+            "bits": bits,
+            "keep_location": keep_location,
         }
         if picture is not None:
             record["picture"] = picture
@@ -156,7 +162,8 @@ class Result:
         with replaced_file(path) as file:
             write_image(file, self.image, path.suffix.lower(), **self._encoding(bits, path.name, keep_location))
             file.flush()  # where the disk is full, an older record stays too
-            write_atomically(record_path(path), self.encode_record(picture=path.name))
+            record = self.encode_record(picture=path.name, bits=bits, keep_location=keep_location)
+            write_atomically(record_path(path), record)
         return path
 
     def encode(
@@ -180,17 +187,19 @@ class Result:
     def _encoding(self, bits: Bits, picture: str | None, keep_location: bool) -> dict[str, Any]:
         """Return the arguments of `encode_image` and of `write_image`; those of `encode`."""
         # ASCII, because the name of a file may not be valid UTF-8
-        record = json.dumps(self.record(curve=False, picture=picture))
+        record = json.dumps(self.record(curve=False, picture=picture, bits=bits, keep_location=keep_location))
         metadata = self.metadata if keep_location else self.metadata.without_location()
         return {"alpha": self.alpha, "bits": bits, "record": record, "metadata": metadata}
 
-    def encode_record(self, *, picture: str) -> bytes:
+    def encode_record(self, *, picture: str, bits: Bits = 8, keep_location: bool = False) -> bytes:
         """Return the content of the record beside an image, a JSON file.
 
         Args:
             picture: name of the file of the image.
+            bits: as for `save`.
+            keep_location: as for `save`.
         """
-        return json.dumps(self.record(picture=picture), indent=1).encode()
+        return json.dumps(self.record(picture=picture, bits=bits, keep_location=keep_location), indent=1).encode()
 
     def to_pil(self) -> PIL.Image.Image:
         """Return the image as an 8-bit image of Pillow, RGBA if it has transparency."""

@@ -167,7 +167,7 @@ def _finer_steps(settings: Mapping[str, Any], size: int) -> int:
     return steps_of_sizes(settings.get("quality", "normal"), [1, size])[-1]
 
 
-def request_from_record(record: Mapping[str, Any], *, bits: Bits = 8) -> StylizeRequest:
+def request_from_record(record: Mapping[str, Any]) -> StylizeRequest:
     """Return the request that computes the picture of a record again, with the settings that are not the defaults."""
     paths: dict[str, list[str]] = {}
     for each in record["inputs"]:
@@ -179,7 +179,7 @@ def request_from_record(record: Mapping[str, Any], *, bits: Bits = 8) -> Stylize
         styles=tuple(paths.get("style", ())),
         method=record["method"],
         settings=settings,
-        bits=bits,
+        bits=record.get("bits", 8),
         stop_at=record["steps"] if record["stopped"] == "cancelled" else None,
     )
 

@@ -37,10 +37,10 @@ def python_script(request: StylizeRequest, picture: Path | None = None) -> str:
     result = impasto.stylize('chelsea', ['mosaic'], 'gatys', size=64)
     result.save('out.png')
     """
-    if request.stop_at is not None and picture is not None:
-        return f"import impasto\n\nresult = impasto.replay({str(picture)!r})\nresult.save('out.png')"
-    settings = "".join(f", {name}={value!r}" for name, value in _given(request.settings).items())
     bits = "" if request.bits == 8 else f", bits={request.bits}"
+    if request.stop_at is not None and picture is not None:
+        return f"import impasto\n\nresult = impasto.replay({str(picture)!r})\nresult.save('out.png'{bits})"
+    settings = "".join(f", {name}={value!r}" for name, value in _given(request.settings).items())
     return (
         "import impasto\n\n"
         f"result = impasto.stylize({request.content!r}, {list(request.styles)!r}, {request.method!r}{settings})\n"

@@ -21,7 +21,7 @@ from support import TIMEOUT
 from impasto.cli import COMMANDS, main
 from impasto.cli.styles import style_sheet
 from impasto.cli.tables import print_rows
-from impasto.images import load_image, save_image
+from impasto.images import load_image, open_picture, read_depth_and_location, save_image
 from impasto.losses import LOSSES
 from impasto.samples import STYLES
 
@@ -198,6 +198,29 @@ def test_a_replay_has_the_same_pixels(run: Run, folder: Path) -> None:
     assert status == 0
     assert set(json.loads(out)) == KEYS
     assert (pixels("a.png") == pixels("b.png")).all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_replay_has_the_bits_per_channel_of_the_record(run: Run, folder: Path, suffix: str) -> None:
+    run("stylize", "content.png", "style.png", "-o", f"a{suffix}", "--bits", "16", *QUICK)
+    assert run("replay", f"a{suffix}", "-o", f"b{suffix}")[0] == 0
+    assert (open_picture(f"a{suffix}").image == open_picture(f"b{suffix}").image).all()
+    assert run("replay", "a.json", "-o", "c.tif")[0] == 0
+    assert run("replay", f"a{suffix}", "-o", "d.png", "--bits", "8")[0] == 0
+    depths = [read_depth_and_location(name)[0] for name in (f"b{suffix}", "c.tif", "d.png")]
+    assert depths == [16, 16, 8]
+    status, _, err = run("replay", f"a{suffix}", "-o", "e.jpg")
+    assert (status, err.endswith("its suffix must be one of .png, .tif, .tiff; or write 8 bits\n")) == (2, True)
+
+
+def test_a_replay_of_an_older_record_has_the_bits_per_channel_of_the_file(run: Run, folder: Path) -> None:
+    run("stylize", "content.png", "style.png", "-o", "a.tif", "--bits", "16", *QUICK)
+    record = json.loads(Path("a.json").read_text(encoding="utf-8"))
+    assert (record.pop("bits"), record.pop("keep_location")) == (16, False)
+    Path("a.json").write_text(json.dumps(record), encoding="utf-8")
+    assert run("replay", "a.tif", "-o", "b.tif")[0] == 0
+    assert run("replay", "a.json", "-o", "c.tif")[0] == 0
+    assert [read_depth_and_location(name)[0] for name in ("b.tif", "c.tif")] == [16, 8]
 
 
 def test_an_output_of_another_device_is_replayed_on_one_that_this_machine_has(run: Run, folder: Path) -> None:

@@ -849,7 +849,7 @@ def test_check_output_refuses_what_cannot_be_written(tmp_path: Path) -> None:
         (tmp_path / "a.psd", 8, "must be one of .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif, .bmp"),
         (tmp_path / "a", 8, "must be one of"),
         ("", 8, "must be one of"),
-        (tmp_path / "a.jpg", 16, "must be one of .png, .tif, .tiff$"),
+        (tmp_path / "a.jpg", 16, "must be one of .png, .tif, .tiff; or write 8 bits$"),
         (tmp_path / "a.png", 12, "8 or 16"),
         (tmp_path / "folder.png", 8, "it is a folder"),
         (tmp_path / "pipe.png", 8, "not a regular file"),

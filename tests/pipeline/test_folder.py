@@ -18,6 +18,7 @@ import impasto
 from impasto.backbones.tiny import Tiny
 from impasto.cli import main
 from impasto.cli.progress import Bar
+from impasto.images import read_depth_and_location, replace_record
 from impasto.pipeline.folder import FolderResult
 from impasto.pipeline.folder_plan import output_names
 from impasto.types import Step
@@ -276,6 +277,67 @@ def test_the_output_of_a_cancelled_run_with_other_settings_is_not_replaced(run: 
     settings = {**SETTINGS, "steps": 7}
     impasto.stylize("photos/a.jpg", "style.png", on_step=lambda step: False, **settings).save("out/a.png")
     assert "'out/a.png' was stylized with another steps" in run(*STYLIZE)[2]
+
+
+def older_record(path: str) -> None:
+    """Remove what older records do not have from the record in and beside an output."""
+    file = Path(path).with_suffix(".json")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    del record["bits"], record["keep_location"]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    if path.endswith(".png"):
+        Path(path).write_bytes(replace_record(Path(path).read_bytes(), json.dumps(record)))
+
+
+def locate(path: str) -> None:
+    """Add a location to a photograph."""
+    exif = PIL.Image.Exif()
+    exif[PIL.ExifTags.IFD.GPSInfo] = {1: "N", 2: (48.0, 8.0, 13.2)}
+    with PIL.Image.open(path) as picture:
+        picture.save(path, exif=exif)
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_outputs_with_other_bits_per_channel_are_replaced_on_request_only(
+    run: Run, suffix: str, *, is_older: bool
+) -> None:
+    words = [*STYLIZE, "--suffix", suffix]
+    outputs = [output.replace(".png", suffix) for output in OUTPUTS]
+    assert run(*words)[0] == 0
+    for bits, other in (("16", "8"), ("8", "16")):
+        if is_older:
+            for output in outputs:
+                older_record(output)
+        status, _, err = run(*words, "--bits", bits)
+        assert (status, f"'out/a{suffix}' was saved with {other} bits per channel" in err) == (2, True)
+        status, _, err = run(*words, "--bits", bits, "--overwrite")
+        assert (status, "skipped" in err) == (0, False)
+        assert [str(read_depth_and_location(output)[0]) for output in outputs] == [bits] * 3
+        assert "3 of 3 pictures are already stylized" in run(*words, "--bits", bits)[2]
+
+
+def test_workers_replace_outputs_with_other_bits_per_channel() -> None:
+    for bits in (8, 16):
+        done = impasto.stylize_folder("photos", "style.png", "out", workers=2, bits=bits, overwrite=True, **SETTINGS)
+        assert {result.status for result in done} == {"stylized"}
+        assert [read_depth_and_location(output)[0] for output in OUTPUTS] == [bits] * 3
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_the_location_counts_for_photographs_that_have_one(run: Run, suffix: str, *, is_older: bool) -> None:
+    locate("photos/a.jpg")
+    words = [*STYLIZE, "--suffix", suffix]
+    assert run(*words)[0] == 0
+    for flags, kept in (["--keep-location"], "without"), ([], "with"):
+        if is_older:
+            older_record(f"out/a{suffix}")
+        err = run(*words, *flags)[2]
+        assert f"1 of 3 outputs would replace another file: 'out/a{suffix}' was saved {kept} the location of" in err
+        assert "2 of 3 pictures are already stylized" in run(*words, *flags, "--overwrite")[2]
+        assert read_depth_and_location(f"out/a{suffix}")[1] == bool(flags)
+        assert "3 of 3 pictures are already stylized" in run(*words, *flags)[2]
 
 
 class UserError(Exception):

@@ -46,6 +46,8 @@ def listed(folder: Path) -> dict[str, bytes]:
         ({"inputs": [{"role": "content", "path": "a", "name": None, "sha256": "0"}]}, "is corrupt"),
         ({"inputs": [{"role": ["content"], "path": "a", "name": "a", "sha256": "0"}]}, "is corrupt"),
         ({"inputs": [{"role": "content", "name": "a", "sha256": "0"}]}, "is corrupt"),
+        ({"bits": 12}, "is corrupt"),
+        ({"keep_location": "yes"}, "is corrupt"),
         ({"format": 2}, "has format 2, and this version of impasto reads 1"),
         ({"format": None}, "has format None"),
     ],

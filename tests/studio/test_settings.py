@@ -91,6 +91,9 @@ def test_a_request_is_restored_from_a_record() -> None:
     used = {**settings, "tile": 0}  # the record has the tiles that were used
     request = request_from_record(record)
     assert request == StylizeRequest(content="woodcut", styles=("mosaic", "inkwash"), settings=used)
+    deep = request_from_record(record | {"bits": 16, "stopped": "cancelled"})
+    assert deep == replace(request, bits=16, stop_at=2)
+    assert python_script(deep, Path("a.png")).endswith("result.save('out.png', bits=16)")
     assert "tile" not in shell_command(request) + python_script(request)  # what a run finds out by itself
     assert "--tile 512" in shell_command(replace(request, settings={"tile": 512}))
 
