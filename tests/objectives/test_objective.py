@@ -47,6 +47,21 @@ def content_terms(tiny: Backbone, weight: float = 1.0) -> list[Term]:
     return match("content", LOSSES["content"](), [tiny.encode(image_of(0), ["relu2_1"])], ["relu2_1"], weight)
 
 
+def test_the_content_features_of_a_large_image_are_stored_in_bf16(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = Objective(tiny, content_terms(tiny))
+    monkeypatch.setattr("impasto.objectives.objective.LARGE", 0)
+    (term,) = content_terms(tiny)
+    assert term.target.dtype is torch.bfloat16
+    image = image_of(2).requires_grad_()
+    losses = [objective(image)["content/relu2_1"] for objective in (exact, Objective(tiny, [term]))]
+    gradients = [torch.autograd.grad(loss, image)[0] for loss in losses]
+    assert losses[1].dtype is gradients[1].dtype is torch.float32
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=1e-3)
+    assert (gradients[1] - gradients[0]).norm() < 0.01 * gradients[0].norm()
+
+
 def test_each_term_is_its_weight_times_its_distance(tiny: Backbone) -> None:
     losses = Objective(tiny, [*content_terms(tiny, 3.0), *gram_terms(tiny, [1], weight=10.0)])(image_of(2))
 
