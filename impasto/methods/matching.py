@@ -128,6 +128,7 @@ class Matching(PixelMethod):
             final_steps=config.polish if len(loss_networks(config)) > 1 else 0,
             tolerance=config.tolerance or TOLERANCE,
         )
+        schedule = schedule.without_grain(subject.detailed_size(config.style_scale))
         return schedule if config.start == "noise" else schedule.from_picture()
 
     def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:

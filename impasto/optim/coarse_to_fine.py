@@ -146,6 +146,7 @@ def _descend(
         history=stage.history,
         pyramid=config.pyramid,
         preconditioned=stage.preconditioned,
+        grid=stage.grid,
         state=state,
     )
 

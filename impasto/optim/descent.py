@@ -105,6 +105,7 @@ def descend(
     history: int = 10,
     pyramid: int = 0,
     preconditioned: bool = False,
+    grid: tuple[int, int] | None = None,
     state: State | None = None,
 ) -> Iterator[Step]:
     """Yield one step per iteration, from `start` `(1, 3, H, W)` on; the image of each is in [0, 1].
@@ -119,15 +120,15 @@ def descend(
         history: number of past steps that L-BFGS keeps.
         pyramid: levels of a Laplacian pyramid that is optimized; below 2 the pixels are.
         preconditioned: let L-BFGS on pixels start with large areas; see `impasto.optim.preconditioner`.
-        state: that of a step of an interrupted run with the same arguments. The best step so far is yielded first,
-            then the step of the state again, and all later ones.
+        grid: height and width of the image that each step of L-BFGS on pixels is an enlargement of; None: each pixel.
+        state: that of a step of such a run, from which it continues: yield the best step, that step, all later ones.
 
     Raises:
         ValueError, DivergedError: if the loss of the start is not finite, or grows at every step length.
     """
     image = start.clamp(0, 1)
     del start  # an image may take hundreds of MB
-    make_update = partial(_make_update, optimizer, history, pyramid, preconditioned)
+    make_update = partial(_make_update, optimizer, history, pyramid, preconditioned, grid)
     descent = _Descent(_Safeguard(image, lr or DEFAULT_LR[optimizer], make_update), Convergence(tolerance=tolerance))
     del image
     if state is not None:
@@ -245,7 +246,13 @@ def _losses_of(objective: LossFunction, device: torch.device, image: Image) -> L
 
 
 def _make_update(
-    optimizer: Optimizer, history: int, pyramid: int, preconditioned: bool, start: Image, lr: float
+    optimizer: Optimizer,
+    history: int,
+    pyramid: int,
+    preconditioned: bool,
+    grid: tuple[int, int] | None,
+    start: Image,
+    lr: float,
 ) -> Update:
     if pyramid > 1:
         levels = Pyramid(start, pyramid)
@@ -253,5 +260,5 @@ def _make_update(
             return PyramidLbfgsUpdate(levels, lr, history)
         return PyramidFirstOrderUpdate(optimizer, levels, lr)
     if optimizer == "lbfgs":
-        return LbfgsUpdate(start, lr, history, preconditioned=preconditioned)
+        return LbfgsUpdate(start, lr, history, preconditioned=preconditioned, grid=grid)
     return FirstOrderUpdate(optimizer, start, lr)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from impasto.optim.first_order import Update, at_active_bound
-from impasto.optim.preconditioner import Preconditioner
+from impasto.optim.preconditioner import LowPass, Preconditioner
 from impasto.optim.pyramid import Pyramid
 from impasto.optim.state import Stateful
 from impasto.types import Image
@@ -45,8 +45,8 @@ class InverseHessian(Stateful):
         history: number of pairs that are stored.
         size: number of variables.
         device: device of the vectors; the small linear systems are solved in float64 on the CPU.
-        precondition: first estimate of the inverse Hessian P up to a factor: a symmetric, positive definite map of
-            vectors `(size,)`. Default: the identity.
+        precondition: first estimate of the inverse Hessian P up to a factor: a symmetric, positive semidefinite map of
+            vectors `(size,)`, which may return them changed in place. Default: the identity.
     """
 
     remembered = ("_pairs", "_step_change", "_change_change", "_rows")
@@ -72,7 +72,8 @@ class InverseHessian(Stateful):
         full = len(self._rows) == len(self._pairs)
         row = self._rows.pop(0) if full else len(self._rows)
         self._rows.append(row)
-        self._pairs[row, 0], self._pairs[row, 1] = step, self._precondition(change)
+        self._pairs[row, 0], self._pairs[row, 1] = step, change
+        self._filter(self._pairs[row, 1])
         used = len(self._rows)
         self._step_change[:used, row], with_changes = self._products(change)
         self._change_change[:used, row] = self._change_change[row, :used] = with_changes
@@ -84,12 +85,12 @@ class InverseHessian(Stateful):
             gradient: any vector.
             out: where the product is stored, which may be `gradient`. Default: a new vector.
         """
-        filtered = self._precondition(gradient)
-        product = torch.empty_like(filtered) if out is None else out
+        product = torch.empty_like(gradient) if out is None else out
         if not self._rows:
-            return product.copy_(filtered)
+            return self._filter(product.copy_(gradient))
         rows = torch.tensor(self._rows)
         by_steps, by_changes = (products[rows] for products in self._products(gradient))
+        self._filter(product.copy_(gradient))
         step_change = self._step_change[rows][:, rows]
         change_change = self._change_change[rows][:, rows]
         curvature = step_change.diagonal()
@@ -103,8 +104,13 @@ class InverseHessian(Stateful):
         factors = weights.flatten().to(gradient)
         for part in self.parts:
             pairs = self._used()[:, part].float()
-            torch.addmv(filtered[part], pairs.mT, factors, beta=scale.item(), out=product[part])
+            product[part].addmv_(pairs.mT, factors, beta=scale.item())
         return product
+
+    def _filter(self, vector: Tensor) -> Tensor:
+        """Replace a vector by P times it, and return it."""
+        filtered = self._precondition(vector)
+        return filtered if filtered is vector else vector.copy_(filtered)
 
     def _products(self, vector: Tensor) -> tuple[Tensor, Tensor]:
         """Return the products of all steps and of P times all changes with a vector, `(used,)`, float64, on the CPU."""
@@ -133,14 +139,25 @@ class LbfgsUpdate(Update):
         lr: step length.
         history: number of pairs that are stored.
         preconditioned: change large areas first, see `impasto.optim.preconditioner`.
+        grid: height and width of the image that each step is an enlargement of, see `LowPass`; None: each pixel.
     """
 
     remembered = ("_hessian", "_last_step", "_last_gradient", "_lr", "_first_step")
 
-    def __init__(self, start: Image, lr: float, history: int, *, preconditioned: bool = False) -> None:
-        precondition = Preconditioner(start) if preconditioned else _same
+    def __init__(
+        self,
+        start: Image,
+        lr: float,
+        history: int,
+        *,
+        preconditioned: bool = False,
+        grid: tuple[int, int] | None = None,
+    ) -> None:
         self._lr = lr
         self._first_step = lr * (FIRST_PRECONDITIONED_STEP if preconditioned else FIRST_STEP)
+        precondition: Callable[[Tensor], Tensor] = Preconditioner(start) if preconditioned else _same
+        if grid is not None:
+            precondition = LowPass(start, grid)
         self._hessian = InverseHessian(history, start.numel(), start.device, precondition)
         self._last_step = self._last_gradient = start.new_empty(0)  # flat; empty before the first step
 

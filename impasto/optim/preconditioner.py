@@ -1,4 +1,4 @@
-"""Scale a gradient by spatial frequency, as a first estimate of the inverse Hessian for L-BFGS."""
+"""Filter a gradient by spatial frequency, as a first estimate of the inverse Hessian for L-BFGS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from impasto.images import bicubic, bicubic_gradient
 from impasto.types import Image
 
 CUTOFF = 1 / 128
@@ -41,6 +42,30 @@ class Preconditioner:
         image = image + (GRAY - 1) * image.mean(1, keepdim=True)
         spectrum = (self._rows @ image @ self._columns.mT) * self._gain
         return (self._rows.mT @ spectrum @ self._columns).view(gradient.shape)
+
+
+class LowPass:
+    """A symmetric linear map of images of one shape whose results are enlarged images of a smaller grid.
+
+    An enlarged style image has no structures finer than its own pixels, and with the map the steps have none either: no
+    grain that a loss network does not see. The map is U Uᵀ, where U is the bicubic enlargement.
+
+    Args:
+        image: any image of that shape, `(1, 3, H, W)`.
+        grid: height and width of the grid.
+    """
+
+    def __init__(self, image: Image, grid: tuple[int, int]) -> None:
+        self._shape, self._grid = image.shape, grid
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        """Map a gradient with the values of an image, in any shape, in place, and return it."""
+        colors = gradient.view(self._shape)
+        for i in range(colors.shape[1]):  # one after the other: each of a large image takes hundreds of MB
+            color = colors[:, i : i + 1]
+            small = bicubic_gradient(color.float(), (1, 1, *self._grid))
+            color.copy_(bicubic(small, (color.shape[-2], color.shape[-1])))
+        return gradient
 
 
 def _cosines(size: int) -> Tensor:

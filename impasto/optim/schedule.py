@@ -30,6 +30,8 @@ FULL_STEPS_SIZE = 1024
 strokes and colors hardly change there any more (docs/measurements/large-pictures.md)."""
 FEWEST = 8
 """Iterations that each of the finer sizes has at least, unless the quality has fewer."""
+GRAINY = 2
+"""Enlargement of all images from which on the output would have grain."""
 FACTOR: dict[Quality, float] = {"draft": 0.1, "normal": 1, "best": 2.5}
 """Factor on the iterations of methods that have their own number of them."""
 
@@ -110,6 +112,8 @@ class Stage:
     """Number of past steps that L-BFGS keeps."""
     preconditioned: bool = False
     """Whether L-BFGS on the pixels changes large areas first, see `impasto.optim.preconditioner`."""
+    grid: tuple[int, int] | None = None
+    """Height and width of the image that each step of L-BFGS on the pixels is an enlargement of; None: each pixel."""
 
 
 @plain_dataclass(frozen=True)
@@ -131,6 +135,20 @@ class Schedule:
             return self
         first = replace(self.stages[0], preconditioned=True)
         return Schedule((first, *self.stages[1:]), keep_details=True)
+
+    def without_grain(self, detailed_size: float) -> Schedule:
+        """Return the schedule with steps that are no finer than the pixels of all images, where they are enlarged.
+
+        The first stage is left as it is: its start may be noise.
+
+        Args:
+            detailed_size: longer side of an output in pixels above which all images are enlarged.
+        """
+        stages = list(self.stages[:1])
+        for stage in self.stages[1:]:
+            is_enlarged = max(stage.shape) >= GRAINY * detailed_size
+            stages.append(replace(stage, grid=fit(stage.shape, round(detailed_size))) if is_enlarged else stage)
+        return replace(self, stages=tuple(stages))
 
     def limited(self, steps: int) -> Schedule:
         """Return the schedule with at most `steps` iterations of each stage, for a trial."""

@@ -119,6 +119,19 @@ class Subject:
         images = [(self.content, 1.0), *styles]
         return min(factor * min(image.shape[-2:]) / max(image.shape[-2:]) for image, factor in images)
 
+    def detailed_size(self, style_scale: float = 1.0) -> float:
+        """Return the longer side of an output in pixels above which all images are enlarged.
+
+        Args:
+            style_scale: size of all style images relative to the content image.
+        """
+        sizes = [float(max(self.content.shape[-2:]))]
+        for region in self.regions:
+            for style in region.styles:
+                scale = style_scale * region.style_scale * _relative_side(style.image, self.content)
+                sizes.append(max(style.image.shape[-2:]) / scale)
+        return max(sizes)
+
     def resized(
         self, shape: tuple[int, int], *, style_scale: float = 1.0, device: torch.device | str = "cpu"
     ) -> Subject:

@@ -159,6 +159,26 @@ def test_details_of_the_start_are_kept_unless_it_is_noise(start: str) -> None:
     assert [stage.preconditioned for stage in schedule.stages] == [is_picture, False]
 
 
+@pytest.mark.parametrize(
+    ("sides", "style_scale", "grids"),
+    [
+        ((100, 100), 1.0, [None, None, (100, 100)]),
+        ((100, 150), 1.0, [None, None, None]),  # the style image has finer details
+        ((150, 100), 1.0, [None, None, None]),  # the content image has
+        ((50, 50), 1.0, [None, (50, 50), (50, 50)]),
+        ((50, 80), 2.0, [None, (50, 50), (50, 50)]),  # the style image is enlarged twice as much
+    ],
+)
+def test_an_output_is_no_finer_than_the_images_where_all_of_them_are_enlarged(
+    sides: tuple[int, int], style_scale: float, grids: list[tuple[int, int] | None]
+) -> None:
+    config = configure("gatys", {"size": 256, "loss_scales": 3, "backbone": "tiny", "style_scale": style_scale})
+    of_content, of_style = (torch.rand(1, 3, side, side) for side in sides)
+    schedule = Gatys(config).schedule(single_region(of_content, [of_style]))
+    assert [max(stage.shape) for stage in schedule.stages] == [64, 128, 256]
+    assert [stage.grid for stage in schedule.stages] == grids
+
+
 def test_the_default_is_a_number_of_steps_by_quality() -> None:
     settings = {"size": 104, "loss_scales": 2, "steps": None}
     assert len(run("gatys", quality="draft", **settings)) == sum(steps_of_sizes("draft", [64, 128]))

@@ -156,6 +156,18 @@ def test_only_the_first_of_several_stages_from_a_picture_is_preconditioned() -> 
     assert stages(size=40) == [False]
 
 
+def test_the_steps_of_enlarged_images_have_no_finer_structures_except_at_the_first_size() -> None:
+    def grids(detailed_size: float, **settings: Any) -> list[tuple[int, int] | None]:
+        config = check_settings(PixelConfig, "a test", {"sizes": [20, 40, 80], **settings})
+        schedule = make_schedule(config, CONTENT).without_grain(detailed_size)
+        return [stage.grid for stage in schedule.from_picture().stages]
+
+    assert grids(20.4) == [None, None, (16, 20)]  # less than twice the size, and more
+    assert grids(20) == [None, (16, 20), (16, 20)]
+    assert grids(10, sizes=[40]) == [None]
+    assert grids(41) == [None] * 3
+
+
 # Start images
 
 

@@ -1,4 +1,4 @@
-"""Test the preconditioner of L-BFGS: its spectrum, its symmetry, and the steps that it saves."""
+"""Test the preconditioners of L-BFGS: their spectra, their symmetry, and the steps that result."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from support import smooth_image
 from torch import Tensor
 
+from impasto.images import bicubic
 from impasto.optim.descent import descend
-from impasto.optim.preconditioner import CUTOFF, GRAY, Preconditioner
+from impasto.optim.preconditioner import CUTOFF, GRAY, LowPass, Preconditioner
 from impasto.types import Image
 
 
@@ -56,3 +57,39 @@ def test_it_saves_steps_where_large_areas_change_and_fine_structures_are_stiff()
         return min(step.loss for step in descend(objective, start, steps=12, preconditioned=preconditioned))
 
     assert loss(preconditioned=True) < 0.5 * loss(preconditioned=False)
+
+
+def enlargements(grid: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    """Return the enlarged images of all units of a grid of one color, one per column."""
+    count = grid[0] * grid[1]
+    units = torch.eye(count, dtype=torch.float64).view(count, 1, *grid)
+    return bicubic(units, shape).view(count, -1).T
+
+
+def test_a_low_pass_is_the_enlargement_times_its_adjoint() -> None:
+    low_pass = LowPass(torch.zeros(1, 3, 9, 14), (3, 5))
+    gradient = torch.rand(1, 3, 9, 14, generator=torch.Generator().manual_seed(1))
+    u = enlargements((3, 5), (9, 14)).float()
+    expected = gradient.view(3, -1) @ u @ u.T
+    in_bf16 = gradient.bfloat16()
+    low_pass(in_bf16)
+    assert torch.allclose(in_bf16.float().view(3, -1), expected, rtol=0.02, atol=0.02)
+    assert torch.allclose(low_pass(gradient.flatten()).view(3, -1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("starts_at_bound", [False, True])
+def test_the_steps_on_a_grid_end_at_the_best_enlarged_image_without_grain(starts_at_bound: bool) -> None:
+    height, width, grid = 24, 32, (6, 8)
+    target = 0.3 + 0.4 * torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(2))
+    start = torch.full_like(target, 0.0 if starts_at_bound else 0.5)
+
+    def objective(image: Image) -> dict[str, Tensor]:
+        return {"distance": (image - target).square().mean()}
+
+    steps = list(descend(objective, start, steps=10, grid=grid))
+    u = enlargements(grid, (height, width)).float()
+    best = torch.linalg.pinv(u) @ (target - start).view(3, -1).T
+    expected = start.view(3, -1).T + u @ best
+    assert torch.allclose(min(steps, key=lambda step: step.loss).image().view(3, -1).T, expected, atol=2e-3)
+    moved = (steps[1].image() - start).view(3, -1).T  # the first step has no finer structures, either
+    assert torch.allclose(u @ (torch.linalg.pinv(u) @ moved), moved, atol=1e-5)
