@@ -18,6 +18,11 @@ COARSE_WEIGHT = 0.5
 MIDDLE = 0.35
 """Factor on the style weight of each loss scale between the coarsest and the output size where there are several: an
 output of 1024 pixels has two, which together would remove more of the content than the one at 512 pixels does."""
+LARGE_OUTPUT = 1024
+"""Longer side of an output in pixels above which the coarse sizes decide the strokes: they have the style weight of an
+output of that size, and a near scale, which takes little of the time there."""
+COARSE_SIZE = 0.25
+"""Largest of these sizes, relative to the output."""
 
 
 class MatchingScales:
@@ -75,7 +80,7 @@ class MatchingScales:
         again: resized from their own size, they would have finer details than an enlarged output can have, and the
         output would become grainy to match them (docs/measurements/lite.md).
         """
-        near_shapes = near_scale_shapes(shape, self._near_scales)
+        near_shapes = self._near_shapes(shape)
         weight = 1 / (1 + len(near_shapes))
         nearby = []
         if near_shapes:
@@ -92,6 +97,17 @@ class MatchingScales:
             scales + [ScaleObjective(each, self._weighted(each), COARSE_WEIGHT) for each in coarser]
         )
 
+    def _near_shapes(self, shape: Shape) -> list[Shape]:
+        """Return the near scales of a stage; one that has strokes has the smaller one, which costs less, unless set."""
+        if self._has_strokes(shape) and self._near_scales == 1:
+            return near_scale_shapes(shape, 3)[1:]
+        return near_scale_shapes(shape, self._near_scales)
+
+    def _has_strokes(self, shape: Shape) -> bool:
+        """Return whether a size decides the strokes of a larger output."""
+        output = max(self._shapes[0])
+        return output > LARGE_OUTPUT and max(shape) <= COARSE_SIZE * output
+
     def _weighted(self, shape: Shape) -> Objective:
         return self._unweighted(shape).weighted(self._weight(shape))
 
@@ -107,7 +123,7 @@ class MatchingScales:
     def _middle_factor(self, shape: Shape) -> float:
         """Return the factor on the style weight of a size below that of the output for the scales between."""
         has_several, is_coarsest = len(self._shapes) > 3, max(shape) <= max(self._shapes[-1])
-        return MIDDLE if has_several and not is_coarsest else 1.0
+        return MIDDLE if has_several and not is_coarsest and not self._has_strokes(shape) else 1.0
 
     def _unweighted(self, shape: Shape, subject: Subject | None = None) -> MatchingObjective:
         """Return the objective of a size with the style weight of the settings; it keeps no images of that size.

@@ -14,6 +14,7 @@ from impasto.config import check_settings
 from impasto.cost import CostCounter, without_values
 from impasto.images import resize
 from impasto.methods.gatys import Gatys, GatysConfig
+from impasto.objectives import matching_scales
 from impasto.objectives.matching import MatchingObjective
 from impasto.objectives.matching_scales import COARSE_WEIGHT, MIDDLE
 from impasto.objectives.multiscale import MultiscaleObjective, ScaleObjective, loss_scale_sizes, near_scale_shapes
@@ -158,6 +159,27 @@ def test_near_scales_are_added_to_loss_scales(near_scales: int) -> None:
     names = run(size=128, loss_scales=2, sizes=[128], near_scales=near_scales)[0].losses
     assert {name.partition("@")[2] for name in names} == {"", "64", "160", "102"} - (
         {"102"} if near_scales == 2 else set()
+    )
+
+
+def test_the_coarse_sizes_of_a_large_output_have_a_near_scale_and_the_weights_of_a_small_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def scales(output: int) -> dict[int, set[str]]:
+        """Return the scales in the loss of each stage."""
+        steps = run(size=output, sizes=[size for size in (128, 256, 512) if size <= output], steps=3)
+        return {max(step.size): {name.partition("@")[2] for name in step.losses} for step in steps}
+
+    assert scales(512) == {128: {""}, 256: {"", "128"}, 512: {"", "256", "128"}}
+    monkeypatch.setattr(matching_scales, "LARGE_OUTPUT", 511)
+    assert scales(512) == {128: {"", "102"}, 256: {"", "128"}, 512: {"", "256", "128"}}
+    assert scales(256) == {128: {""}, 256: {"", "128"}}
+    weighted = run(size=512, loss_scales=4, sizes=[512])[0].losses
+    monkeypatch.setattr(matching_scales, "LARGE_OUTPUT", 512)
+    lowered = run(size=512, loss_scales=4, sizes=[512])[0].losses
+    factors = {name: weighted[name] / lowered[name] for name in weighted if name.startswith("style/relu1_1")}
+    assert factors == pytest.approx(
+        {"style/relu1_1": 1, "style/relu1_1@256": 1, "style/relu1_1@128": 1 / MIDDLE, "style/relu1_1@64": 1}
     )
 
 
