@@ -168,8 +168,9 @@ def test_ctrl_c_keeps_the_states_of_the_pictures_in_progress_and_the_command_rep
     err = capsys.readouterr().err
     assert "of 6 pictures finished; the same command continues" in err.splitlines()[-1]
     stopped = {path.stem: json.loads(path.read_text())["stopped"] for path in Path("out").glob("*.json")}
-    assert 1 <= len(stopped) <= 3
+    assert 1 <= len(stopped) < len(NAMES)
     assert set(stopped.values()) <= {"steps", "cancelled"}
+    assert list(stopped.values()).count("cancelled") <= 2  # one per worker; others may end before the signal arrives
     finished = [name for name, reason in stopped.items() if reason == "steps"]
     monkeypatch.setattr(_Tally, "add", add)
     assert main([*words, "--json"]) == 0
