@@ -121,7 +121,7 @@ def descend(
         pyramid: levels of a Laplacian pyramid that is optimized; below 2 the pixels are.
         preconditioned: let L-BFGS on pixels start with large areas; see `impasto.optim.preconditioner`.
         grid: height and width of the image that each step of L-BFGS on pixels is an enlargement of; None: each pixel.
-        state: that of a step of such a run, from which it continues: yield the best step, that step, all later ones.
+        state: that of a step of an interrupted run with the same arguments; the best step so far and this come first.
 
     Raises:
         ValueError, DivergedError: if the loss of the start is not finite, or grows at every step length.

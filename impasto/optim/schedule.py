@@ -31,7 +31,8 @@ strokes and colors hardly change there any more (docs/measurements/large-picture
 FEWEST = 8
 """Iterations that each of the finer sizes has at least, unless the quality has fewer."""
 GRAINY = 2
-"""Enlargement of all images from which on the output would have grain."""
+"""Enlargement of all images from which on an output of more than 1024 pixels would have grain; a smaller one has none,
+and would only be less sharp."""
 FACTOR: dict[Quality, float] = {"draft": 0.1, "normal": 1, "best": 2.5}
 """Factor on the iterations of methods that have their own number of them."""
 
@@ -139,11 +140,13 @@ class Schedule:
     def without_grain(self, detailed_size: float) -> Schedule:
         """Return the schedule with steps that are no finer than the pixels of all images, where they are enlarged.
 
-        The first stage is left as it is: its start may be noise.
+        The first stage is left as it is, because its start may be noise, and so is an output of up to 1024 pixels.
 
         Args:
             detailed_size: longer side of an output in pixels above which all images are enlarged.
         """
+        if max(self.stages[-1].shape) <= FULL_STEPS_SIZE:
+            return self
         stages = list(self.stages[:1])
         for stage in self.stages[1:]:
             is_enlarged = max(stage.shape) >= GRAINY * detailed_size

@@ -162,20 +162,20 @@ def test_details_of_the_start_are_kept_unless_it_is_noise(start: str) -> None:
 @pytest.mark.parametrize(
     ("sides", "style_scale", "grids"),
     [
-        ((100, 100), 1.0, [None, None, (100, 100)]),
-        ((100, 150), 1.0, [None, None, None]),  # the style image has finer details
-        ((150, 100), 1.0, [None, None, None]),  # the content image has
-        ((50, 50), 1.0, [None, (50, 50), (50, 50)]),
-        ((50, 80), 2.0, [None, (50, 50), (50, 50)]),  # the style image is enlarged twice as much
+        ((800, 800), 1.0, [None, None, (800, 800)]),
+        ((800, 1200), 1.0, [None, None, None]),  # the style image has finer details
+        ((1200, 800), 1.0, [None, None, None]),  # the content image has
+        ((400, 400), 1.0, [None, (400, 400), (400, 400)]),
+        ((400, 640), 2.0, [None, (400, 400), (400, 400)]),  # the style image is enlarged twice as much
     ],
 )
 def test_an_output_is_no_finer_than_the_images_where_all_of_them_are_enlarged(
     sides: tuple[int, int], style_scale: float, grids: list[tuple[int, int] | None]
 ) -> None:
-    config = configure("gatys", {"size": 256, "loss_scales": 3, "backbone": "tiny", "style_scale": style_scale})
+    config = configure("gatys", {"size": 2048, "loss_scales": 3, "backbone": "tiny", "style_scale": style_scale})
     of_content, of_style = (torch.rand(1, 3, side, side) for side in sides)
     schedule = Gatys(config).schedule(single_region(of_content, [of_style]))
-    assert [max(stage.shape) for stage in schedule.stages] == [64, 128, 256]
+    assert [max(stage.shape) for stage in schedule.stages] == [512, 1024, 2048]
     assert [stage.grid for stage in schedule.stages] == grids
 
 

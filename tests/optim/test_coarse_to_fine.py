@@ -157,15 +157,16 @@ def test_only_the_first_of_several_stages_from_a_picture_is_preconditioned() -> 
 
 
 def test_the_steps_of_enlarged_images_have_no_finer_structures_except_at_the_first_size() -> None:
-    def grids(detailed_size: float, **settings: Any) -> list[tuple[int, int] | None]:
-        config = check_settings(PixelConfig, "a test", {"sizes": [20, 40, 80], **settings})
+    def grids(detailed_size: float, *sizes: int) -> list[tuple[int, int] | None]:
+        config = check_settings(PixelConfig, "a test", {"sizes": sizes})
         schedule = make_schedule(config, CONTENT).without_grain(detailed_size)
         return [stage.grid for stage in schedule.from_picture().stages]
 
-    assert grids(20.4) == [None, None, (16, 20)]  # less than twice the size, and more
-    assert grids(20) == [None, (16, 20), (16, 20)]
-    assert grids(10, sizes=[40]) == [None]
-    assert grids(41) == [None] * 3
+    assert grids(300.4, 300, 600, 1200) == [None, None, (240, 300)]  # less than twice the size, and more
+    assert grids(300, 300, 600, 1200) == [None, (240, 300), (240, 300)]
+    assert grids(601, 300, 600, 1200) == [None] * 3
+    assert grids(300, 1200) == [None]
+    assert grids(250, 256, 512, 1024) == [None] * 3  # such an output has no grain
 
 
 # Start images
