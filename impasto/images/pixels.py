@@ -17,6 +17,8 @@ Bits = Literal[8, 16]
 
 STRIP_PIXELS = 2**23
 """Pixels of a strip in which a large image is resized."""
+MAX_GPU_REDUCTION = 16
+"""Largest factor by which a GPU reduces a side at once: at 64, PyTorch fails for lack of shared memory on an H200."""
 
 
 def fit(height_width: tuple[int, int], longer_side: int) -> tuple[int, int]:
@@ -83,8 +85,18 @@ def _spans(length: int, step: int) -> Iterator[tuple[int, int]]:
     return ((first, min(first + step, length)) for first in range(0, length, step))
 
 
+def _reduced_for_gpu(image: Tensor, height_width: tuple[int, int]) -> Tensor:
+    """Return an image that is reduced so far that at most `MAX_GPU_REDUCTION` is left to a smaller size."""
+    sides = [min(a, MAX_GPU_REDUCTION * b) for a, b in zip(image.shape[-2:], height_width, strict=True)]
+    if tuple(sides) == tuple(image.shape[-2:]):
+        return image
+    return bicubic(image, (sides[0], sides[1]))
+
+
 def bicubic(image: Tensor, height_width: tuple[int, int]) -> Tensor:
     """Resize an image `(B, C, H, W)` as `resize` does, without clamping."""
+    if image.device.type != "cpu":
+        image = _reduced_for_gpu(image, height_width)
     return F.interpolate(image, size=height_width, mode="bicubic", align_corners=False, antialias=True)
 
 

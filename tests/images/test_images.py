@@ -36,6 +36,7 @@ from impasto.images import (
     fit,
     load_image,
     open_picture,
+    pixels,
     quantize,
     read_record,
     resize,
@@ -650,6 +651,18 @@ def test_a_reduced_checkerboard_is_gray_without_aliasing() -> None:
     board = (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).float().expand(1, 3, 64, 64)
     small = resize(board, (23, 23))[..., 2:-2, 2:-2]
     assert (small - 0.5).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(("old", "new"), [((96, 1024), (4, 16)), ((4096, 40), (8, 40)), ((64, 64), (4, 200))])
+def test_a_gpu_reduces_a_large_image_in_steps_of_a_limited_factor_with_the_same_result(
+    old: tuple[int, int], new: tuple[int, int]
+) -> None:
+    """PyTorch fails on a GPU above a factor; the steps are computed here on the CPU."""
+    image = torch.linspace(0, 0.7, old[1]) + 0.3 * torch.rand(1, 3, *old, generator=torch.Generator().manual_seed(0))
+    reduced = pixels._reduced_for_gpu(image, new)
+    factors = [before / after for before, after in zip(reduced.shape[-2:], new, strict=True)]
+    assert max(factors) <= pixels.MAX_GPU_REDUCTION
+    assert (pixels.bicubic(reduced, new) - pixels.bicubic(image, new)).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("size", [(20, 30), (37, 51), (90, 140)])
