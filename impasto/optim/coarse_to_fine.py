@@ -13,6 +13,7 @@ from impasto.devices import pick_device
 from impasto.images import resize
 from impasto.optim.anchors import AnchoredObjective
 from impasto.optim.descent import DivergedError, LossFunction, descend
+from impasto.optim.lbfgs import FIRST_STEP, NEAR_FIRST_STEP
 from impasto.optim.schedule import PixelConfig, Schedule, Stage
 from impasto.regions.subject import Subject
 from impasto.types import Image, State, Step
@@ -60,7 +61,8 @@ def coarse_to_fine(
         first = first_image(config, subject, stage.shape, is_finer=done.image is not None)
         start = _start_of_stage(first, done.image, schedule.keep_details).to(device)
         objective = make_objective(subject, stage, start)
-        steps = _descend(config, stage, _anchored(objective, subject, start), start, done.descent)
+        first_step = NEAR_FIRST_STEP if subject.anchors else FIRST_STEP
+        steps = _descend(config, stage, _anchored(objective, subject, start), start, first_step, done.descent)
         del first, start, objective  # the steps keep what they need
         done, best, last = replace(done, descent=None), None, None
         try:
@@ -134,7 +136,7 @@ def _after_stage(stage: int, best: Step | None, last: Step | None) -> _Progress:
 
 
 def _descend(
-    config: PixelConfig, stage: Stage, objective: LossFunction, start: Image, state: State | None
+    config: PixelConfig, stage: Stage, objective: LossFunction, start: Image, first_step: float, state: State | None
 ) -> Iterator[Step]:
     return descend(
         objective,
@@ -147,6 +149,7 @@ def _descend(
         pyramid=config.pyramid,
         preconditioned=stage.preconditioned,
         grid=stage.grid,
+        first_step=first_step,
         state=state,
     )
 

@@ -18,7 +18,7 @@ from impasto.allocator import large_blocks
 from impasto.config import MAIN, SETTINGS
 from impasto.devices import torch_defaults
 from impasto.optim.first_order import FirstOrderUpdate, PyramidFirstOrderUpdate, Update
-from impasto.optim.lbfgs import LbfgsUpdate, PyramidLbfgsUpdate
+from impasto.optim.lbfgs import FIRST_STEP, LbfgsUpdate, PyramidLbfgsUpdate
 from impasto.optim.pyramid import Pyramid
 from impasto.optim.state import Stateful
 from impasto.types import Image, Losses, State, Step
@@ -106,6 +106,7 @@ def descend(
     pyramid: int = 0,
     preconditioned: bool = False,
     grid: tuple[int, int] | None = None,
+    first_step: float = FIRST_STEP,
     state: State | None = None,
 ) -> Iterator[Step]:
     """Yield one step per iteration, from `start` `(1, 3, H, W)` on; the image of each is in [0, 1].
@@ -121,16 +122,15 @@ def descend(
         pyramid: levels of a Laplacian pyramid that is optimized; below 2 the pixels are.
         preconditioned: let L-BFGS on pixels start with large areas; see `impasto.optim.preconditioner`.
         grid: height and width of the image that each step of L-BFGS on pixels is an enlargement of; None: each pixel.
+        first_step: root mean square of the first step of L-BFGS at `lr` 1; `NEAR_FIRST_STEP` near the optimum.
         state: that of a step of an interrupted run with the same arguments; the best step so far and this come first.
 
     Raises:
         ValueError, DivergedError: if the loss of the start is not finite, or grows at every step length.
     """
-    image = start.clamp(0, 1)
+    make_update = partial(_make_update, optimizer, history, pyramid, preconditioned, grid, first_step)
+    descent = _Descent(_Safeguard(start, lr or DEFAULT_LR[optimizer], make_update), Convergence(tolerance=tolerance))
     del start  # an image may take hundreds of MB
-    make_update = partial(_make_update, optimizer, history, pyramid, preconditioned, grid)
-    descent = _Descent(_Safeguard(image, lr or DEFAULT_LR[optimizer], make_update), Convergence(tolerance=tolerance))
-    del image
     if state is not None:
         descent.load_state_dict(state)
     yield from descent.steps(objective, steps, is_resumed=state is not None)
@@ -175,6 +175,7 @@ class _Safeguard(Stateful):
     remembered = ("image", "update", "restarts", "best", "_best_loss", "_floor", "_lr")
 
     def __init__(self, start: Image, lr: float, make_update: Callable[[Image, float], Update]) -> None:
+        start = start.clamp(0, 1)
         self.image, self.update = start, make_update(start, lr)
         self.restarts = 0
         self.best, self._best_loss, self._floor = start, math.inf, -1.0  # a negative floor: nothing is evaluated yet
@@ -251,14 +252,15 @@ def _make_update(
     pyramid: int,
     preconditioned: bool,
     grid: tuple[int, int] | None,
+    first_step: float,
     start: Image,
     lr: float,
 ) -> Update:
     if pyramid > 1:
         levels = Pyramid(start, pyramid)
         if optimizer == "lbfgs":
-            return PyramidLbfgsUpdate(levels, lr, history)
+            return PyramidLbfgsUpdate(levels, lr, history, first_step)
         return PyramidFirstOrderUpdate(optimizer, levels, lr)
     if optimizer == "lbfgs":
-        return LbfgsUpdate(start, lr, history, preconditioned=preconditioned, grid=grid)
+        return LbfgsUpdate(start, lr, history, preconditioned=preconditioned, grid=grid, first_step=first_step)
     return FirstOrderUpdate(optimizer, start, lr)

@@ -20,6 +20,9 @@ from impasto.types import Image
 
 FIRST_STEP = 0.02
 """Root mean square of the first step, in units of the pixel range, times the learning rate."""
+NEAR_FIRST_STEP = 0.005
+"""The same from an image near the optimum, such as the frame before of a clip, which a longer step would lead away
+from it."""
 FIRST_PRECONDITIONED_STEP = 0.06
 """The same with a preconditioner: changes of large areas may be larger."""
 TINY = 1e-30
@@ -140,6 +143,7 @@ class LbfgsUpdate(Update):
         history: number of pairs that are stored.
         preconditioned: change large areas first, see `impasto.optim.preconditioner`.
         grid: height and width of the image that each step is an enlargement of, see `LowPass`; None: each pixel.
+        first_step: root mean square of the first step at `lr` 1, without a preconditioner.
     """
 
     remembered = ("_hessian", "_last_step", "_last_gradient", "_lr", "_first_step")
@@ -152,9 +156,10 @@ class LbfgsUpdate(Update):
         *,
         preconditioned: bool = False,
         grid: tuple[int, int] | None = None,
+        first_step: float = FIRST_STEP,
     ) -> None:
         self._lr = lr
-        self._first_step = lr * (FIRST_PRECONDITIONED_STEP if preconditioned else FIRST_STEP)
+        self._first_step = lr * (FIRST_PRECONDITIONED_STEP if preconditioned else first_step)
         precondition: Callable[[Tensor], Tensor] = Preconditioner(start) if preconditioned else _same
         if grid is not None:
             precondition = LowPass(start, grid)
@@ -226,13 +231,19 @@ class PyramidLbfgsUpdate(Update):
 
     What the bounds cut off a step is subtracted from the levels, so that the curvature is measured along the step that
     was taken.
+
+    Args:
+        pyramid: the levels.
+        lr: step length.
+        history: number of pairs that are stored.
+        first_step: root mean square of the first step at `lr` 1, in pixels.
     """
 
-    remembered = ("_hessian", "_last_step", "_last_gradient", "_lr")
+    remembered = ("_hessian", "_last_step", "_last_gradient", "_lr", "_first_step")
 
-    def __init__(self, pyramid: Pyramid, lr: float, history: int) -> None:
+    def __init__(self, pyramid: Pyramid, lr: float, history: int, first_step: float = FIRST_STEP) -> None:
         zeros = pyramid.zeros()
-        self._pyramid, self._lr = pyramid, lr
+        self._pyramid, self._lr, self._first_step = pyramid, lr, lr * first_step
         self._hessian = InverseHessian(history, zeros.numel(), zeros.device)
         self._last_step = zeros.new_empty(0)  # in levels; empty before the first step
         self._last_gradient = zeros.new_empty(0)  # in pixels
@@ -247,7 +258,7 @@ class PyramidLbfgsUpdate(Update):
             hessian.update(self._last_step, pyramid.gradient(change))
             step = hessian.times(free).mul_(-self._lr)
         else:
-            step = free * (-self._lr * FIRST_STEP / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
+            step = free * (-self._first_step / pyramid.image(free).square().mean().sqrt().clamp_min(TINY))
         change = pyramid.image(step)
         moved = (image + change.masked_fill(at_bound, 0)).clamp_(0, 1)
         self._last_step, self._last_gradient = step + pyramid.levels(moved - image - change), gradient

@@ -22,13 +22,13 @@ from impasto.types import Image, Step
 from impasto.video.details import restore_details
 from impasto.video.frames import Content, Earlier, FrameStylizer, Stylized, counting
 from impasto.video.motion import warp
-from impasto.video.settings import FRAME_STEPS, VideoSettings
+from impasto.video.settings import FIRST_ORDER_FRAME_STEPS, FRAME_STEPS, VideoSettings
 from impasto.video.source import frame_image, frame_pixels
 
 SPREAD = 0.1
 """Difference to the frame before, root mean square in units of the pixel range, whose term is as large as all other
 losses at the end of the first frame of a shot, at a temporal weight of 1."""
-LATER_STEPS = 1 / 3
+LATER_STEPS = 1 / 2
 """Steps of a frame in a pass after the first one, relative to those in the first one."""
 MEETING = 0.5
 """Fraction of the frame before, moved with the clip, in the start of a frame in a pass after the first one."""
@@ -257,7 +257,8 @@ def frame_stylizer(
     if isinstance(first.instance, FeedForward):
         return OnePassFrames(first, settings, colors)
     assert isinstance(first.config, PixelConfig)
-    steps = settings.frame_steps or FRAME_STEPS[first.config.quality]
+    by_quality = FRAME_STEPS if first.config.optimizer == "lbfgs" else FIRST_ORDER_FRAME_STEPS
+    steps = settings.frame_steps or by_quality[first.config.quality]
     named, _ = split_pictures(method_settings)
     kept = {name: value for name, value in named.items() if name not in ("tolerance", "coarsest")}
     config = configure(method, {**kept, "size": size, "sizes": (size,), "steps": steps})

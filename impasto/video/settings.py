@@ -10,8 +10,10 @@ from pydantic.dataclasses import dataclass
 from impasto.config import MAIN, SETTINGS
 from impasto.optim.schedule import Quality
 
-FRAME_STEPS: dict[Quality, int] = {"draft": 10, "normal": 25, "best": 50}
-"""Iterations of a frame that continues the one before."""
+FRAME_STEPS: dict[Quality, int] = {"draft": 5, "normal": 10, "best": 25}
+"""Iterations of L-BFGS for a frame that continues the one before."""
+FIRST_ORDER_FRAME_STEPS: dict[Quality, int] = {"draft": 10, "normal": 25, "best": 50}
+"""The same for Adam and RMSprop, whose first iterations raise the loss of a frame that is nearly optimal."""
 SHORTEST = 1e-6
 """Smallest duration in seconds; times are stored with this exactness."""
 SLOWEST = 0.001
@@ -49,7 +51,8 @@ class VideoSettings(KeyframeSettings):
     temporal_weight: Annotated[float, Ge(0), Le(1e6), MAIN] = 1.0
     """Optimizing methods: weight of the difference to the frame before, moved with the clip."""
     frame_steps: Annotated[Annotated[int, Ge(1), Le(1_000_000)] | None, MAIN] = None
-    """Optimizing methods: steps of a frame after the first of a shot. Default: 25, or 10 or 50 by quality."""
+    """Optimizing methods: steps of a frame after the first of a shot. Default: by quality and optimizer, 10 for
+    L-BFGS and 25 for the others."""
     long_term: Annotated[tuple[Annotated[int, Ge(2), Le(1000)], ...], MAIN] = ()
     """Optimizing methods: compare with the frames this many frames before, too, such as 10 20."""
     passes: Annotated[int, Ge(1), Le(100), MAIN] = 1

@@ -10,6 +10,7 @@ import torch
 from impasto.images import load_image
 from impasto.methods import METHODS, configure
 from impasto.optim.anchors import AnchoredObjective
+from impasto.optim.lbfgs import FIRST_STEP, NEAR_FIRST_STEP
 from impasto.regions.subject import Anchor, single_region
 from impasto.samples import resolve
 from impasto.types import Image, Step
@@ -25,6 +26,25 @@ def last(method: str, anchor: Anchor | None) -> Step:
     subject = replace(single_region(content, [style]), anchors=() if anchor is None else (anchor,))
     *_, step = METHODS[method](configure(method, {**settings, "sizes": (48,)})).run(subject)
     return step
+
+
+def first_step(anchor: Anchor | None, pyramid: int) -> float:
+    """Return the root mean square of the first step of L-BFGS from a start between the bounds."""
+    content, style = (load_image(resolve(name), size=48) for name in ("woodcut", "mosaic"))
+    settings = {"size": 48, "steps": 2, "backbone": "tiny", "pyramid": pyramid, "sizes": (48,)}
+    start = 0.3 + 0.4 * content
+    subject = replace(
+        single_region(content, [style]), start=start, anchors=() if anchor is None else (replace(anchor, image=start),)
+    )
+    before, after = METHODS["gatys"](configure("gatys", settings)).run(subject)
+    return (after.image() - before.image()).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("pyramid", [0, 3])
+def test_a_run_with_an_anchor_begins_with_a_small_step_because_its_start_is_nearly_optimal(pyramid: int) -> None:
+    anchor = Anchor(torch.zeros(1, 3, 1, 1), torch.ones(1, 1, 1, 1), 1.0)
+    assert first_step(None, pyramid) == pytest.approx(FIRST_STEP, rel=0.01)
+    assert first_step(anchor, pyramid) == pytest.approx(NEAR_FIRST_STEP, rel=0.01)
 
 
 def left_half(image: Image) -> torch.Tensor:

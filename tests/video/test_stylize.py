@@ -23,9 +23,10 @@ from impasto.images import blur
 from impasto.types import Step
 from impasto.video import open_clip, shot_worker
 from impasto.video.details import restore_details
-from impasto.video.frame_stylizers import recolored, with_strokes
+from impasto.video.frame_stylizers import OptimizedFrames, frame_stylizer, recolored, with_strokes
 from impasto.video.frames import Content
 from impasto.video.motion import FlowEstimator, warp
+from impasto.video.settings import VideoSettings
 
 GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 12, "frame_steps": 5, "loss_scales": 1}
 CASES: dict[str, dict[str, Any]] = {
@@ -80,6 +81,26 @@ def contrast(frame: np.ndarray) -> float:
     """Standard deviation of what is finer than a blur of a pixel, in 8-bit levels."""
     image = torch.from_numpy(frame.astype(np.float32)).permute(2, 0, 1)[None]
     return float((image - blur(image, 1.0)).std())
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "frame_steps", "steps"),
+    [
+        ("gatys", {}, None, 10),
+        ("gatys", {"quality": "draft"}, None, 5),
+        ("gatys", {"quality": "best"}, None, 25),
+        ("gatys", {"optimizer": "adam"}, None, 25),
+        ("strotss", {}, None, 25),
+        ("strotss", {"quality": "draft"}, None, 10),
+        ("gpdm", {"quality": "best"}, 7, 7),
+    ],
+)
+def test_a_later_frame_takes_fewer_steps_with_lbfgs_than_with_a_first_order_optimizer(
+    method: str, settings: dict[str, Any], frame_steps: int | None, steps: int
+) -> None:
+    frames = frame_stylizer("woodcut", method, VideoSettings(frame_steps=frame_steps), (64, 96), settings)
+    assert isinstance(frames, OptimizedFrames)
+    assert frames._following_config.steps == steps
 
 
 @pytest.mark.parametrize(("method", "least"), [("micro", 1.3), ("gatys", 3.0)])
