@@ -61,9 +61,9 @@ def coarse_to_fine(
         first = first_image(config, subject, stage.shape, is_finer=done.image is not None)
         start = _start_of_stage(first, done.image, schedule.keep_details).to(device)
         objective = make_objective(subject, stage, start)
-        first_step = NEAR_FIRST_STEP if subject.anchors else FIRST_STEP
-        steps = _descend(config, stage, _anchored(objective, subject, start), start, first_step, done.descent)
-        del first, start, objective  # the steps keep what they need
+        anchored = _anchored(objective, subject, start)
+        steps = _descend(config, stage, anchored, start, _first_step(subject), done.descent)
+        del first, start, objective, anchored  # the steps keep what they need
         done, best, last = replace(done, descent=None), None, None
         try:
             for step in steps:
@@ -126,6 +126,20 @@ def _anchored(objective: LossFunction, subject: Subject, start: Image) -> LossFu
     if not subject.anchors:
         return objective
     return AnchoredObjective(objective, subject.anchors, (start.shape[-2], start.shape[-1]), start.device)
+
+
+def _first_step(subject: Subject) -> float:
+    """Return the root mean square of the first step: the more of the regions the anchors cover, the smaller."""
+    if not subject.anchors:
+        return FIRST_STEP
+    shape = subject.content.shape[-2], subject.content.shape[-1]
+    covered, area = torch.zeros(1, 1, *shape), torch.zeros(1, 1, *shape)
+    for anchor in subject.anchors:
+        covered += resize(anchor.mask, shape)
+    for region in subject.regions:
+        area += 1.0 if region.support is None else resize(region.support, shape)
+    fraction = (covered.clamp(0, 1) * area).sum() / area.sum().clamp_min(1)
+    return FIRST_STEP + (NEAR_FIRST_STEP - FIRST_STEP) * fraction.item()
 
 
 def _after_stage(stage: int, best: Step | None, last: Step | None) -> _Progress:

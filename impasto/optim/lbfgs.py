@@ -21,8 +21,8 @@ from impasto.types import Image
 FIRST_STEP = 0.02
 """Root mean square of the first step, in units of the pixel range, times the learning rate."""
 NEAR_FIRST_STEP = 0.005
-"""The same from an image near the optimum, such as the frame before of a clip, which a longer step would lead away
-from it."""
+"""The same from an image near the optimum, such as the frame before of a clip: a longer step would lead away from
+it."""
 FIRST_PRECONDITIONED_STEP = 0.06
 """The same with a preconditioner: changes of large areas may be larger."""
 TINY = 1e-30

@@ -28,14 +28,14 @@ def last(method: str, anchor: Anchor | None) -> Step:
     return step
 
 
-def first_step(anchor: Anchor | None, pyramid: int) -> float:
+def first_step(anchor: Anchor | None, pyramid: int = 0, region: torch.Tensor | None = None) -> float:
     """Return the root mean square of the first step of L-BFGS from a start between the bounds."""
     content, style = (load_image(resolve(name), size=48) for name in ("woodcut", "mosaic"))
     settings = {"size": 48, "steps": 2, "backbone": "tiny", "pyramid": pyramid, "sizes": (48,)}
     start = 0.3 + 0.4 * content
-    subject = replace(
-        single_region(content, [style]), start=start, anchors=() if anchor is None else (replace(anchor, image=start),)
-    )
+    anchors = () if anchor is None else (replace(anchor, image=start),)
+    subject = replace(single_region(content, [style]), start=start, anchors=anchors)
+    subject = replace(subject, regions=tuple(replace(each, mask=region) for each in subject.regions))
     before, after = METHODS["gatys"](configure("gatys", settings)).run(subject)
     return (after.image() - before.image()).square().mean().sqrt().item()
 
@@ -45,6 +45,16 @@ def test_a_run_with_an_anchor_begins_with_a_small_step_because_its_start_is_near
     anchor = Anchor(torch.zeros(1, 3, 1, 1), torch.ones(1, 1, 1, 1), 1.0)
     assert first_step(None, pyramid) == pytest.approx(FIRST_STEP, rel=0.01)
     assert first_step(anchor, pyramid) == pytest.approx(NEAR_FIRST_STEP, rel=0.01)
+
+
+def test_the_first_step_is_longer_the_less_of_the_regions_the_anchors_cover() -> None:
+    """An area that comes into view is far from its optimum."""
+    ones = torch.ones(1, 1, 24, 36)
+    half = left_half(ones)
+    between = (FIRST_STEP + NEAR_FIRST_STEP) / 2
+    assert first_step(Anchor(ones, half, 1.0)) == pytest.approx(between, rel=0.03)
+    assert first_step(Anchor(ones, half, 1.0), region=half) == pytest.approx(NEAR_FIRST_STEP, rel=0.03)
+    assert first_step(Anchor(ones, half, 1.0), region=1 - half) == pytest.approx(FIRST_STEP, rel=0.03)
 
 
 def left_half(image: Image) -> torch.Tensor:

@@ -17,7 +17,7 @@ from impasto.video import open_clip
 from impasto.video.frame_stylizers import OptimizedFrames
 from impasto.video.mask_clips import check_mask_times, open_mask_clips
 
-GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 8, "frame_steps": 10, "loss_scales": 1}
+GATYS: dict[str, Any] = {"method": "gatys", "backbone": "tiny", "steps": 8, "frame_steps": 4, "loss_scales": 1}
 FRAMES = window_frames(4, sprite=False)
 LEFTS = (8, 32, 56)
 """Left side of the white area of each frame of the mask; it is absent in the fourth one."""
