@@ -20,7 +20,7 @@ from impasto.experiments.variants import (
 )
 from impasto.experiments.yaml_source import Document, KeyPath, read_document
 from impasto.images import MAX_PIXELS
-from impasto.images.folders import SUFFIXES
+from impasto.images.folders import SUFFIXES, pictures_in
 from impasto.methods import METHODS
 from impasto.methods.base import configure
 from impasto.metrics import METRICS
@@ -130,9 +130,24 @@ def _pairs(spec: Specification) -> Iterator[tuple[str, str]]:
     for i, (content, style) in enumerate(fields.pairs):
         path = (*paths["pairs"], i)
         yield _image(content, (*path, 0), spec), _image(style, (*path, 1), spec)
-    contents = [_image(each, (*paths["contents"], i), spec) for i, each in enumerate(fields.contents)]
-    styles = [_image(each, (*paths["styles"], i), spec) for i, each in enumerate(fields.styles)]
+    contents = _images(fields.contents, paths["contents"], spec)
+    styles = _images(fields.styles, paths["styles"], spec)
     yield from product(contents, styles)
+
+
+def _images(names: Sequence[str], path: KeyPath, spec: Specification) -> list[str]:
+    """Return the images of a list as `_image` does; a folder stands for all images in it. None occurs twice."""
+    found: list[str] = []
+    for i, name in enumerate(names):
+        folder = spec.document.folder / name
+        if not _is_sample(name) and folder.is_dir():
+            try:
+                found += [str(each.absolute()) for each in pictures_in(folder)]
+            except ValueError as error:
+                raise spec.error((*path, i), str(error)) from None
+        else:
+            found.append(_image(name, (*path, i), spec))
+    return list(dict.fromkeys(found))
 
 
 def _image(name: str, path: KeyPath, spec: Specification) -> str:
@@ -140,8 +155,7 @@ def _image(name: str, path: KeyPath, spec: Specification) -> str:
     file = spec.document.folder / name
     if file.is_file():
         return str(file.absolute())
-    blurred = BLURRED.fullmatch(name)
-    if (blurred[1] if blurred else name) not in (*CONTENTS, *STYLES):
+    if not _is_sample(name):
         if file.is_dir():
             images = sorted(each.name for each in file.glob("*") if each.suffix.lower() in SUFFIXES)
             example = str(Path(name) / (images or ["photo.jpg"])[0])
@@ -153,6 +167,12 @@ def _image(name: str, path: KeyPath, spec: Specification) -> str:
     except ValueError as error:
         raise spec.error(path, str(error)) from None
     return name
+
+
+def _is_sample(name: str) -> bool:
+    """Return whether a name is that of a sample, blurred or not."""
+    blurred = BLURRED.fullmatch(name)
+    return (blurred[1] if blurred else name) in (*CONTENTS, *STYLES)
 
 
 def _included(include: Include, i: int, spec: Specification) -> list[PlannedTask]:

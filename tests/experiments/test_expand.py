@@ -107,8 +107,28 @@ def test_a_folder_in_place_of_an_image_is_an_error_with_the_path_of_one_of_its_i
         read(old="[woodcut, mosaic]", new="[My Photos, mosaic]")
     for name in ("notes.txt", "b.png", "a.JPG"):
         (folder / name).touch()
-    with pytest.raises(ValueError, match=r"grid.yaml:12: styles.0: .*, such as 'My Photos/a.JPG'$"):
-        read(old="pairs:\n  - [woodcut, mosaic]", new="contents: [woodcut]\n\nstyles: [My Photos]")
+    with pytest.raises(ValueError, match=r"grid.yaml:11: pairs.0.1: .*, such as 'My Photos/a.JPG'$"):
+        read(old="[woodcut, mosaic]", new="[woodcut, My Photos]")
+
+
+def test_a_folder_among_contents_or_styles_stands_for_its_images_each_once(read: Read, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for name in ("b.png", "rome/a.png", "a.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        save_image(torch.rand(1, 3, 32, 32), folder / name)
+    (folder / "notes.txt").write_text("no image")
+    grid = "contents: [woodcut, photos, photos/b.png]\nstyles: [photos/rome]"
+    tasks = read(old="pairs:\n  - [woodcut, mosaic]", new=grid).tasks
+    images = [str(folder / name) for name in ("a.png", "b.png", "rome/a.png")]
+    assert list(dict.fromkeys((task.content, task.style) for task in tasks)) == [
+        (content, images[2]) for content in ("woodcut", *images)
+    ]
+
+
+def test_a_folder_without_images_is_an_error_with_its_line(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"grid.yaml:12: styles.0: '.*/empty': it contains no images; give a folder"):
+        read(old="pairs:\n  - [woodcut, mosaic]", new="contents: [woodcut]\n\nstyles: [empty]")
 
 
 def test_a_start_image_beside_the_file_is_found_with_and_without_a_tag(read: Read, tmp_path: Path) -> None:
