@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tools/sample_networks.py [NAME ...] [--photos DIR] [--folder DIR]
 
-Each takes one or two minutes on one core. The files contain the tensors that differ from those of `micro`, the
+Each takes about twelve minutes on one core. The files contain the tensors that differ from those of `micro`, the
 settings, and whether photographs were used. `--photos` selects 100; the bundled files were trained with the 500 of
 BSDS500 and one of each class of ImageNet, which are not part of the project. `python benchmarks/adapt.py --samples`
 grades the networks.
@@ -24,7 +24,7 @@ from impasto.networks.weights_io import read_metadata, read_tensors, save_tensor
 from impasto.samples import STYLES
 from impasto.training.adapt import adapt
 
-STEPS = 150
+STEPS = 1000
 """Training steps for each style."""
 CONTENT_WEIGHT = 0.1
 """Weight of the content loss where `CONTENT_WEIGHTS` has no other one."""
