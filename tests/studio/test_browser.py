@@ -897,7 +897,10 @@ def test_a_dropped_clip_is_painted_found_after_a_reload_and_played(
 def test_a_style_gets_a_fast_network_that_paints_previews_and_pictures(
     visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(style: Path, file: Path, *, on_step: Any, **_: Any) -> Adapted:
+    settings_of_trainings = []
+
+    def train(style: Path, file: Path, *, on_step: Any, **settings: Any) -> Adapted:
+        settings_of_trainings.append(settings)
         steps = 0  # the real training takes a minute
         while on_step(Step(steps + 1, {"style": 0.5}, steps / 100, total=ENDLESS)):
             steps += 1
@@ -918,8 +921,9 @@ def test_a_style_gets_a_fast_network_that_paints_previews_and_pictures(
     page.locator("#fast-status", has_text="loss 0.50").wait_for()
     page.locator("#discard-fast").click()
     page.locator("#make-fast").wait_for()
-    page.locator("#make-fast").click()
+    page.locator("#make-closer").click()
     page.locator("#fast-status", has_text="Training\u2026 0 %").wait_for()
+    assert settings_of_trainings == [{}, {"steps": 1000}]
     visit.goto()  # the training is found again
     page.locator("#keep-fast").click()
     page.locator(".message", has_text="The network for Mosaic is ready").get_by_role(
