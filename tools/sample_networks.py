@@ -4,8 +4,8 @@
 
 Each takes about twelve minutes on one core. The files contain the tensors that differ from those of `micro`, the
 settings, and whether photographs were used. `--photos` selects 100; the bundled files were trained with the 500 of
-BSDS500 and one of each class of ImageNet, which are not part of the project. `python benchmarks/adapt.py --samples`
-grades the networks.
+BSDS500 and one of each class of ImageNet, which are not part of the project. Those of brushstrokes, charcoal, inkwash
+and mosaic are older, of 150 steps. `python benchmarks/adapt.py --samples` grades the networks.
 """
 
 from __future__ import annotations
