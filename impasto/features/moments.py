@@ -44,10 +44,8 @@ def second_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """
     if guide is not None:
         features = features * guide.sqrt().to(features.dtype)
-    if features.dtype is torch.bfloat16:
-        return _SecondMoment.apply(features)  # type: ignore[no-any-return, no-untyped-call]
-    columns = features.flatten(2)  # (B, C, H*W)
-    return columns @ columns.mT / columns.shape[-1]  # (B, C, C)
+    compute = _SecondMomentBF16 if features.dtype is torch.bfloat16 else _SecondMoment
+    return compute.apply(features)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def covariance(moments: Tensor) -> Tensor:
@@ -86,6 +84,33 @@ class _FirstMoment(torch.autograd.Function):
 
 
 class _SecondMoment(torch.autograd.Function):
+    """F Fᵀ/N with one product in each direction, in the memory layout of the features.
+
+    Autograd multiplies twice for the gradient, and copies the features into another layout each time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        rows = _rows(features)  # (B, H*W, C)
+        return rows.mT @ rows / rows.shape[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Return (D + Dᵀ) F / N for the gradient D of the moment."""
+        (features,) = ctx.saved_tensors
+        rows = _rows(features)
+        product = rows @ ((gradients[0] + gradients[0].mT) / rows.shape[1])  # (B, H*W, C)
+        batch, channels, height, width = features.shape
+        return product.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """Return the feature vectors `(B, H*W, C)`; a view in either memory layout."""
+    return features.flatten(2).mT
+
+
+class _SecondMomentBF16(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)

@@ -71,6 +71,24 @@ def test_the_bf16_gradient_agrees_with_float64(shape: tuple[int, ...], layout: t
     assert difference(gradient, true_gradient) < 0.005
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(2, 24, 37, 41), (1, 64, 5, 7)], ids=str)
+def test_the_fp32_gradient_agrees_with_float64_and_is_channels_last(
+    shape: tuple[int, ...], layout: torch.memory_format
+) -> None:
+    maps = features(shape).contiguous(memory_format=layout).requires_grad_()
+    upstream = torch.randn(shape[0], shape[1], shape[1], generator=torch.Generator().manual_seed(3))  # not symmetric
+
+    moment = second_moment(maps)
+    (gradient,) = torch.autograd.grad(moment, maps, upstream)
+    wide = maps.detach().double().requires_grad_()
+    (true_gradient,) = torch.autograd.grad(in_float64(wide), wide, upstream.double())
+
+    assert difference(moment.detach(), in_float64(wide.detach())) < 1e-6
+    assert difference(gradient, true_gradient) < 1e-6
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_the_float64_gradient_agrees_with_finite_differences() -> None:
     maps = features((2, 3, 3, 4)).double().requires_grad_()
     assert torch.autograd.gradcheck(second_moment, maps)
