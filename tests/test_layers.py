@@ -45,10 +45,19 @@ ORDER = [
 # one of the shared files of the folder.
 PARTS = {
     "losses": {"base"},
-    "backbones": {"base", "chain", "normalization", "narrow_vgg", "receptive_field", "tiling", "tile_workers"},
+    "backbones": {
+        "base",
+        "chain",
+        "distilled",
+        "normalization",
+        "narrow_vgg",
+        "receptive_field",
+        "tiling",
+        "tile_workers",
+    },
     "methods": {"base", "optimizing", "matching", "feed_forward", "tiles"},
     "metrics": {"base", "loss_metric", "evaluate", "reference"},
-    "training/recipes": {"base"},
+    "training/recipes": {"base", "distilled"},
 }
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in PACKAGE.rglob("*.py")}
 FOLDERS = {module.split("/")[0] for module in MODULES}

@@ -87,7 +87,11 @@ def test_two_parts_with_one_name_are_refused(shapes) -> None:
 @pytest.mark.parametrize(
     ("registry", "contract", "known"),
     [
-        (BACKBONES, Backbone, {"lite", "tiny", "vgg16", "vgg19", "vgg19-caffe", "squeezenet1_1", "resnet50"}),
+        (
+            BACKBONES,
+            Backbone,
+            {"lite", "lowrank", "tiny", "vgg16", "vgg19", "vgg19-caffe", "squeezenet1_1", "resnet50"},
+        ),
         (LOSSES, FeatureLoss, {"content", "gram", "moments", "total_variation"}),
         (METHODS, Method, {"gatys", "gpdm", "nnst"}),
     ],

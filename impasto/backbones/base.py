@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -66,6 +67,9 @@ class Backbone(ABC):
     """Default layers of the content loss."""
     style_layers: ClassVar[tuple[str, ...]]
     """Default layers of the style loss."""
+    coarse: ClassVar[str | None] = None
+    """Name of the network with the same layers that computes the coarse scales of a loss with several scales, see
+    `impasto.objectives.matching_scales`; None: this one does."""
     output_style: ClassVar[float] = 1.0
     """Factor on the style weight at the output size of a loss with several scales, see
     `impasto.objectives.matching_scales`."""
@@ -240,7 +244,8 @@ class ChainBackbone(Backbone):
                 layers.append(Pool(name))
                 continue
             mean = means[name]
-            layers.append(Convolution(name, raw[name].weight * (input_mean / mean), raw[name].bias / mean))
+            weight, bias = raw[name].weight * (input_mean / mean), raw[name].bias / mean
+            layers.append(replace(raw[name], weight=weight, bias=bias))
             input_mean = mean
         self._mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
         self.chain = Chain(layers, pooling=pooling, device=device, dtype=dtype)
@@ -264,7 +269,7 @@ class ChainBackbone(Backbone):
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of the convolutions, from the image up."""
-        return tuple(len(layer.weight) for layer in self.chain.layers if isinstance(layer, Convolution))
+        return tuple(len(layer.bias) for layer in self.chain.layers if isinstance(layer, Convolution))
 
     def _measured_means(self, raw: dict[str, Convolution]) -> dict[str, float]:
         layers = [raw.get(name, Pool(name)) for name in self.layers]

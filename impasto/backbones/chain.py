@@ -27,11 +27,28 @@ Pooling = Literal["max", "average"]
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """3x3 convolution with stride 1 and zero padding 1, followed by a ReLU."""
+    """3x3 convolution with stride 1 and zero padding 1, followed by a ReLU.
+
+    One of low rank has two 1x1 convolutions as well, which make it R instead of C channels wide (Kim et al.,
+    Compression of deep convolutional neural networks, ICLR 2016, arXiv 1511.06530: a Tucker decomposition).
+    """
 
     name: str
-    weight: Tensor  # (C_out, C_in, 3, 3)
+    weight: Tensor  # (C_out, C_in, 3, 3), or (R_out, R_in, 3, 3)
     bias: Tensor  # (C_out,)
+    reduce: Tensor | None = None  # (R_in, C_in, 1, 1), before the 3x3 convolution
+    expand: Tensor | None = None  # (C_out, R_out, 1, 1), after it
+
+    def kernels(self) -> list[Tensor]:
+        """Return the kernels in the order of their use; the bias and the ReLU follow the last one."""
+        return [kernel for kernel in (self.reduce, self.weight, self.expand) if kernel is not None]
+
+    def __call__(self, x: Tensor, padding: int = 1) -> Tensor:
+        """Return the ReLU of the convolution of `x` with a border of `padding` zeros."""
+        *linear, last = self.kernels()
+        for kernel in linear:
+            x = F.conv2d(x, kernel, padding=padding * (kernel.shape[-1] // 2))
+        return F.relu(F.conv2d(x, last, self.bias, padding=padding * (last.shape[-1] // 2)))
 
 
 @dataclass(frozen=True)
@@ -156,7 +173,7 @@ class Chain:
             elif is_fused:
                 x = self.packed(layer).relu(pad_reflect(x), padding=0)
             else:
-                x = F.relu(F.conv2d(pad_reflect(x), layer.weight, layer.bias))
+                x = layer(pad_reflect(x), padding=0)
         return x
 
     def _layers_up_to(self, names: Sequence[str], pixels: Tensor) -> list[Layer]:
@@ -172,7 +189,7 @@ class Chain:
         activations = {}
         for layer in layers:
             if isinstance(layer, Convolution):
-                x = F.relu(F.conv2d(x, layer.weight, layer.bias, padding=1))
+                x = layer(x)
             else:
                 x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
             if layer.name in names:
@@ -209,7 +226,11 @@ def has_fused_kernels(dtype: torch.dtype) -> bool:
 def _equals_autograd(pooling: Pooling, dtype: torch.dtype) -> bool:
     """Compare the fused kernels with autograd on a chain that uses all of them, at an odd size."""
     weights = [torch.arange(16.0 * below * 9).sin().view(16, below, 3, 3) / 4 for below in (3, 16, 16)]
-    first, second, third = (Convolution(f"relu{i}", each, each.mean((1, 2, 3))) for i, each in enumerate(weights))
+    factor = torch.arange(256.0).cos().view(16, 16, 1, 1) / 4
+    first, second, third = (
+        Convolution(f"relu{i}", each, each.mean((1, 2, 3)), *((factor, factor) if i == 2 else ()))
+        for i, each in enumerate(weights)
+    )
     pixels = torch.arange(3.0 * 9 * 7).cos().view(1, 3, 9, 7).requires_grad_()
     found = []
     for fused in (True, False):
@@ -223,7 +244,29 @@ def _equals_autograd(pooling: Pooling, dtype: torch.dtype) -> bool:
 
 
 class _PackedConvolution:
-    """A convolution's kernel, and the flipped kernel of its gradient, in the memory layout of oneDNN.
+    """The kernels of a convolution in the memory layout of oneDNN."""
+
+    def __init__(self, layer: Convolution) -> None:
+        self._kernels = [_PackedKernel(kernel) for kernel in layer.kernels()]
+        self._bias = layer.bias
+
+    def relu(self, x: Tensor, padding: int = 1) -> Tensor:
+        """Return the ReLU of the convolution of `x` with a border of `padding` zeros."""
+        *linear, last = self._kernels
+        for kernel in linear:
+            x = kernel(x, None, padding, "none")
+        return last(x, self._bias, padding, "relu")
+
+    def input_gradient(self, gradient: Tensor, addend: Tensor | None) -> Tensor:
+        """Return the gradient of the input for that of the output before the ReLU, plus `addend`."""
+        first, *others = self._kernels
+        for kernel in reversed(others):
+            gradient = kernel.input_gradient(gradient, None)
+        return first.input_gradient(gradient, addend)
+
+
+class _PackedKernel:
+    """A kernel, and the flipped kernel of its gradient, in the memory layout of oneDNN.
 
     The layout depends on the size of the maps. A kernel packed for another size would be packed again in every step,
     which takes ten times as long as the convolution of a small image.
@@ -232,37 +275,39 @@ class _PackedConvolution:
     _geometry = ((1, 1), (1, 1), 1)  # stride, dilation, groups
     _max_sizes = 8  # one step uses at most 8 sizes (loss scales); VGG-19 takes 50 MB for each in bf16
 
-    def __init__(self, layer: Convolution) -> None:
-        self._layer = layer
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight
+        self._border = weight.shape[-1] // 2
         self._kernels: dict[torch.Size, Tensor] = {}
         self._flipped: dict[torch.Size, Tensor] = {}
 
-    def relu(self, x: Tensor, padding: int = 1) -> Tensor:
-        """Return the ReLU of the convolution of `x` with a border of `padding` zeros, computed in one pass."""
+    def __call__(self, x: Tensor, bias: Tensor | None, padding: int, activation: str) -> Tensor:
+        """Return the convolution and its activation, computed in one pass; a 1x1 kernel needs no padding."""
         if x.shape not in self._kernels:
-            self._pack(self._kernels, x.shape, self._layer.weight.to(x.device))
+            self._pack(self._kernels, x.shape, self._weight.to(x.device))
         run = torch.ops.mkldnn._convolution_pointwise
-        kernel, bias = self._kernels[x.shape], self._layer.bias
-        return run(x, kernel, bias, (padding, padding), *self._geometry, "relu", [], "")  # type: ignore[no-any-return]
+        sides = (padding * self._border,) * 2
+        kernel = self._kernels[x.shape]
+        return run(x, kernel, bias, sides, *self._geometry, activation, [], "")  # type: ignore[no-any-return]
 
     def input_gradient(self, gradient: Tensor, addend: Tensor | None) -> Tensor:
         """Return the gradient of the input for the gradient of the output, plus `addend`, in one pass."""
         if gradient.shape not in self._flipped:
-            flipped = self._layer.weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, 3, 3)
+            flipped = self._weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, k, k)
             self._pack(self._flipped, gradient.shape, flipped.to(gradient.device))
         run = torch.ops.mkldnn._convolution_pointwise
-        kernel = self._flipped[gradient.shape]
+        kernel, sides = self._flipped[gradient.shape], (self._border,) * 2
         if addend is None:
-            return run(gradient, kernel, None, (1, 1), *self._geometry, "none", [], "")  # type: ignore[no-any-return]
+            return run(gradient, kernel, None, sides, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
         add: tuple[Any, ...] = ("add", 1.0, None, [], None)
-        return run.binary(gradient, addend, kernel, None, (1, 1), *self._geometry, *add)  # type: ignore[no-any-return]
+        return run.binary(gradient, addend, kernel, None, sides, *self._geometry, *add)  # type: ignore[no-any-return]
 
     def _pack(self, packed: dict[torch.Size, Tensor], size: torch.Size, weight: Tensor) -> None:
         """Pack a weight for a size of maps, and delete the oldest packed weight if there are too many."""
         if len(packed) == self._max_sizes:
             del packed[next(iter(packed))]
         pack = torch.ops.mkldnn._reorder_convolution_weight
-        packed[size] = pack(weight, (1, 1), *self._geometry, list(size))
+        packed[size] = pack(weight, (self._border,) * 2, *self._geometry, list(size))
 
 
 class _FusedChain(torch.autograd.Function):
@@ -393,5 +438,9 @@ def _unpool_pairs(gradient: Tensor, x: Tensor, dim: int) -> Tensor:
 def _to(layer: Layer, device: torch.device, dtype: torch.dtype) -> Layer:
     if isinstance(layer, Pool):
         return layer
-    weight = layer.weight.to(device, dtype).contiguous(memory_format=torch.channels_last)
-    return Convolution(layer.name, weight.detach(), layer.bias.to(device, dtype).detach())
+    reduce, weight, expand = (
+        None if each is None else each.to(device, dtype).contiguous(memory_format=torch.channels_last).detach()
+        for each in (layer.reduce, layer.weight, layer.expand)
+    )
+    assert weight is not None
+    return Convolution(layer.name, weight, layer.bias.to(device, dtype).detach(), reduce, expand)

@@ -121,7 +121,8 @@ def _train(recipe: str, options: argparse.Namespace, settings: dict[str, Any]) -
 
 def _report(trained: Trained, options: argparse.Namespace) -> None:
     total = sum(trained.losses.values())
-    figures = f"{trained.steps} of {trained.total} steps in {trained.seconds:.1f} s, loss {total:.4g}"
+    loss = f", loss {total:.4g}" if trained.losses else ""  # none without steps
+    figures = f"{trained.steps} of {trained.total} steps in {trained.seconds:.1f} s{loss}"
     if trained.stopped == "finished":
         _print_message(figures)
     else:

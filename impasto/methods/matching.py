@@ -133,7 +133,8 @@ class Matching(PixelMethod):
 
     def objectives(self, subject: Subject, schedule: Schedule) -> MakeObjective:
         """Return a function that makes the objective of each stage."""
-        scales = [self._scales(backbone, subject) for backbone in self._tiled_networks()]
+        pairs = zip(self._tiled_networks(), self.coarse_networks, strict=True)
+        scales = [self._scales(backbone, coarse, subject) for backbone, coarse in pairs]
 
         def make_objective(subject: Subject, stage: Stage, start: Image) -> MultiscaleObjective:
             return scales[-1 if stage.is_final else 0].objective(stage.shape)
@@ -151,10 +152,11 @@ class Matching(PixelMethod):
         pairs = zip(self.networks, map(self.workers.compute, loads), strict=True)
         return [network.in_tiles(tile, compute) for network, compute in pairs]
 
-    def _scales(self, backbone: Backbone, subject: Subject) -> MatchingScales:
+    def _scales(self, backbone: Backbone, coarse: Backbone | None, subject: Subject) -> MatchingScales:
         config = self.config
         return MatchingScales(
             backbone,
+            coarse,
             subject,
             partial(Subject.resized, style_scale=config.style_scale, device=pick_device(config.device)),
             config,
@@ -174,6 +176,12 @@ class Matching(PixelMethod):
     def networks(self) -> list[Backbone]:
         """Loss networks; the last one is that of the polish steps."""
         return [load_network(self.config, name, self.config.pooling) for name in loss_networks(self.config)]
+
+    @cached_property
+    def coarse_networks(self) -> list[Backbone | None]:
+        """Networks of the coarse loss scales, for each of `networks`; None where it is that one."""
+        names = [BACKBONES[name].coarse for name in loss_networks(self.config)]
+        return [load_network(self.config, name, self.config.pooling) if name else None for name in names]
 
 
 def _check_strength(config: MatchingConfig) -> None:

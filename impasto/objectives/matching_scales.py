@@ -13,6 +13,8 @@ from impasto.regions.subject import Subject
 
 Shape = tuple[int, int]
 
+COARSE = 256
+"""Longer side in pixels of the largest of the coarser loss scales that `Backbone.coarse` computes."""
 COARSE_WEIGHT = 0.5
 """Weight of the objective at each coarser loss scale, relative to that at the output size."""
 MIDDLE = 0.35
@@ -26,7 +28,7 @@ COARSE_SIZE = 0.25
 
 
 class MatchingScales:
-    """The objectives of one run with one network; each size is encoded once.
+    """The objectives of one run with one loss network; each size is encoded once.
 
     The same style weight changes more at a coarser scale, where a layer sees whole objects. So the style weight of a
     coarser scale is the one that balances style and content there, times a factor that was chosen by grade and by eye
@@ -39,6 +41,7 @@ class MatchingScales:
 
     Args:
         backbone: loss network.
+        coarse: network for the coarse scales, with the same layers; None: the loss network.
         subject: images and masks at their own sizes, on the CPU.
         resized: returns a subject at a size, on the device.
         settings: losses, layers and weights.
@@ -52,6 +55,7 @@ class MatchingScales:
     def __init__(
         self,
         backbone: Backbone,
+        coarse: Backbone | None,
         subject: Subject,
         resized: Callable[[Subject, Shape], Subject],
         settings: ObjectiveSettings,
@@ -62,7 +66,8 @@ class MatchingScales:
         style_factor: float = 1.0,
         strength: float | None = None,
     ) -> None:
-        self._backbone, self._subject, self._resized, self._settings = backbone, subject, resized, settings
+        self._backbone, self._coarse = backbone, coarse
+        self._subject, self._resized, self._settings = subject, resized, settings
         self._shapes, self._coarse_style, self._near_scales = shapes, coarse_style, near_scales
         self._is_balanced = strength is not None
         self._objectives: dict[Shape, MatchingObjective] = {}
@@ -87,7 +92,8 @@ class MatchingScales:
             own = self._resized(self._subject, shape)
             self._unweighted(shape, own)
             nearby = [
-                MatchingObjective(self._backbone, self._resized(own, each), self._settings) for each in near_shapes
+                MatchingObjective(self._network(shape), self._resized(own, each), self._settings)
+                for each in near_shapes
             ]
         scales = [ScaleObjective(shape, self._weighted(shape), weight)]
         for each, near in zip(near_shapes, nearby, strict=True):
@@ -134,11 +140,16 @@ class MatchingScales:
         """
         if shape not in self._objectives:
             subject = subject or self._resized(self._subject, shape)
-            objective = MatchingObjective(self._backbone, subject, self._settings)
+            objective = MatchingObjective(self._network(shape), subject, self._settings)
             if self._is_balanced or not self._is_finest(shape):
                 self._balanced[shape] = objective.balanced_style_weight(subject)
             self._objectives[shape] = objective
         return self._objectives[shape]
+
+    def _network(self, shape: Shape) -> Backbone:
+        """Return the loss network of a size."""
+        is_coarse = max(shape) <= COARSE and not self._is_finest(shape)
+        return self._coarse if is_coarse and self._coarse is not None else self._backbone
 
     def _is_finest(self, shape: Shape) -> bool:
         return max(shape) >= max(self._shapes[0])

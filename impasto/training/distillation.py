@@ -1,4 +1,4 @@
-"""Initialize a narrow network from a wide one: select channels and fit each layer in closed form.
+"""Initialize a small network from a wide one: select channels and fit each layer in closed form.
 
 Channel j of the narrow network (student) represents one channel of the wide network (teacher), in the units of the
 teacher. The Gram matrix of the student therefore approximates a block of that of the teacher, and style transfer can
@@ -8,14 +8,15 @@ use the student instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.backbones.chain import Chain, Convolution, Layer
-from impasto.backbones.lite import Lite
-from impasto.backbones.narrow_vgg import LAYERS, RELUS, NarrowVGG
+from impasto.backbones.distilled import DistilledBackbone
+from impasto.backbones.narrow_vgg import LAYERS, RELUS, LowRankConvolution, NarrowVGG
 from impasto.features.moments import second_moment
 
 FIT_POSITIONS = 100_000
@@ -36,14 +37,13 @@ class Student(NarrowVGG):
     scales: Tensor
     """Scale of each layer, which is multiplied into the exported weights."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
-        """Create a network of random weights with the given number of channels per convolution."""
-        super().__init__(widths)
-        for name in RELUS:
-            width = self.convolution(name).out_channels
+    def __init__(self, widths: Sequence[int], ranks: Sequence[tuple[int, int]] = ((0, 0),) * len(RELUS)) -> None:
+        """Create a network of random weights with the given widths and ranks."""
+        super().__init__(widths, ranks)
+        for name, width in zip(RELUS, widths, strict=True):
             self.register_buffer(f"channels_{name}", torch.zeros(width, dtype=torch.long))
             self.register_buffer(f"variance_{name}", torch.ones(width))
-        self.register_buffer("gram_units", torch.ones(len(Lite.style_layers)))
+        self.register_buffer("gram_units", torch.ones(len(DistilledBackbone.style_layers)))
         self.register_buffer("scales", torch.ones(len(RELUS)))
 
     def channels(self, name: str) -> Tensor:
@@ -59,8 +59,8 @@ class Student(NarrowVGG):
         scales, below, layers = dict(zip(RELUS, self.scales.tolist(), strict=True)), 1.0, []
         for layer in self.frozen():
             if isinstance(layer, Convolution):
-                here = scales[layer.name] * (content if layer.name in Lite.content_layers else 1)
-                layer = Convolution(layer.name, layer.weight * (here / below), layer.bias * here)
+                here = scales[layer.name] * (content if layer.name in DistilledBackbone.content_layers else 1)
+                layer = replace(layer, weight=layer.weight * (here / below), bias=layer.bias * here)
                 below = here
             layers.append(layer)
         return layers
@@ -97,7 +97,9 @@ def fit_student(network: Student, teacher: Chain, pixels: Tensor, generator: tor
     """Set the weights of the student, layer by layer from the image up.
 
     Each layer selects channels of the teacher, then fits its convolution by ridge regression from the features of the
-    student below to those channels of the teacher before the ReLU.
+    student below to those channels of the teacher before the ReLU. One of low rank has all channels of the teacher. Its
+    input has the directions that change the output of the teacher most, and its output the directions of the most
+    variance (reduced-rank regression; Zhang et al., Accelerating very deep convolutional networks, arXiv 1505.06798).
 
     Args:
         network: the student; its weights are set.
@@ -107,6 +109,9 @@ def fit_student(network: Student, teacher: Chain, pixels: Tensor, generator: tor
 
     Returns:
         For every layer, the teacher channels that the channels of the student represent.
+
+    Raises:
+        ValueError: for a low rank of the output of a layer, or of its input, that lacks channels of the teacher.
     """
     layers = {layer.name: layer for layer in teacher.layers}
     channels: dict[str, Tensor] = {}
@@ -118,10 +123,14 @@ def fit_student(network: Student, teacher: Chain, pixels: Tensor, generator: tor
             continue
         above = _activate(theirs, layer.weight, layer.bias)
         own = network.convolution(name)
-        channels[name] = torch.tensor(select_channels(_channel_moments(above), own.out_channels))
-        weight, bias = _fit(ours, theirs, layer, channels[name], generator)
-        own.load_state_dict({"weight": weight, "bias": bias})
-        ours = _activate(ours, weight, bias)
+        if isinstance(own, LowRankConvolution):
+            channels[name] = torch.arange(len(layer.bias))
+            ours = _fit_low_rank(own, ours, theirs, layer, generator)
+        else:
+            channels[name] = torch.tensor(select_channels(_channel_moments(above), own.out_channels))
+            weight, bias = _fit(ours, theirs, layer, channels[name], generator)
+            own.load_state_dict({"weight": weight, "bias": bias})
+            ours = _activate(ours, weight, bias)
         theirs = above
     return channels
 
@@ -149,7 +158,7 @@ def measure_units(network: Student, teacher: Chain, pixels: Tensor, channels: di
         network.get_buffer(f"variance_{name}").copy_((variance + variance.mean()) / 2)
         full = torch.cat([part[name].float().var((2, 3)) for part in parts])
         scales[name] = float((full.mean() / block.var((2, 3)).mean()).sqrt())
-        if name in Lite.style_layers:
+        if name in DistilledBackbone.style_layers:
             gram = second_moment(block)
             block_losses.append((gram - gram.flip(0)).square().mean())  # pairs of a photograph and a painting
             gram = torch.cat([second_moment(part[name]) for part in parts])
@@ -176,6 +185,52 @@ def _fit(
     Returns:
         Weight and bias.
     """
+    _, solution = _regression(ours, theirs, layer, channels, generator)
+    weight = solution[:-1].T.reshape(len(channels), -1, 3, 3)
+    return weight.float(), solution[-1].float()
+
+
+def _fit_low_rank(
+    own: LowRankConvolution, ours: Tensor, theirs: Tensor, layer: Convolution, generator: torch.Generator
+) -> Tensor:
+    """Set the weights of a convolution of low rank and return its features; the arguments are those of `_fit`."""
+    if own.expand.out_channels != len(layer.bias):
+        raise ValueError(f"{layer.name} is of low rank and needs all {len(layer.bias)} channels of the teacher")
+    if own.reduce is not None:
+        if ours.shape[1] != layer.weight.shape[1]:
+            raise ValueError(f"{layer.name} has an input of low rank and needs all channels of the layer below")
+        own.reduce.weight.copy_(_input_directions(layer.weight, _channel_moments(ours), own.reduce.out_channels))
+    reduced = ours if own.reduce is None else torch.cat([own.reduce(part) for part in torch.split(ours, CHUNK)])
+    square, solution = _regression(reduced, theirs, layer, torch.arange(len(layer.bias)), generator)
+    mean = square[-1] / square[-1, -1]
+    predicted = solution.T @ (square - torch.outer(mean, square[-1])) @ solution  # (C, C), of the outputs of the fit
+    directions = torch.linalg.eigh(predicted)[1][:, -own.core.out_channels :]  # (C, rank)
+    center = mean[:-1] @ solution[:-1]
+    own.core.weight.copy_((solution[:-1] @ directions).T.reshape(own.core.weight.shape))
+    own.expand.weight.copy_(directions[:, :, None, None])
+    assert own.expand.bias is not None
+    own.expand.bias.copy_(solution[-1] + center - center @ directions @ directions.T)
+    return torch.cat([own(part).relu_() for part in torch.split(ours, CHUNK)])
+
+
+def _input_directions(weight: Tensor, moments: Tensor, rank: int) -> Tensor:
+    """Return the directions of the input, `(rank, C, 1, 1)`, that change the output of a convolution most."""
+    moments = moments.double()
+    energies, axes = torch.linalg.eigh(moments + RIDGE * moments.diagonal().mean() * torch.eye(len(moments)))
+    root, inverse = ((axes * energies**power) @ axes.T for power in (0.5, -0.5))
+    effect = root @ weight.double().transpose(0, 1).flatten(1)  # (C, 9 * C_out)
+    directions = torch.linalg.eigh(effect @ effect.T)[1][:, -rank:]
+    reduction: Tensor = directions.T @ inverse
+    return reduction[:, :, None, None]
+
+
+def _regression(
+    ours: Tensor, theirs: Tensor, layer: Convolution, channels: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the second moments of the patches, `(9*C + 1, 9*C + 1)`, and the solution of the ridge regression.
+
+    The last row is that of the bias; the arguments are those of `_fit`.
+    """
     weight, bias = layer.weight[channels].float(), layer.bias[channels].float()
     side = 9 * ours.shape[1] + 1
     square, mixed = torch.zeros(side, side, dtype=torch.float64), torch.zeros(side, len(channels), dtype=torch.float64)
@@ -190,8 +245,7 @@ def _fit(
         square += (x.T @ x).double()
         mixed += (x.T @ y).double()
     square.diagonal().add_(RIDGE * square.diagonal().mean())
-    solution = torch.linalg.solve(square, mixed).float()  # (9*C + 1, width)
-    return solution[:-1].T.reshape(len(channels), -1, 3, 3), solution[-1]
+    return square, torch.linalg.solve(square, mixed)  # (9*C + 1, width)
 
 
 def _activate(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

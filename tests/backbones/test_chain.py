@@ -28,12 +28,14 @@ from impasto.devices import has_onednn
 CPU = torch.device("cpu")
 NAMES = ("a1", "a2", "pool_a", "b1", "pool_b", "c1", "c2")
 WIDTHS = {"a1": 6, "a2": 8, "b1": 10, "c1": 8, "c2": 6}
-CONVOLUTIONS = {"a1": 1, "a2": 2, "pool_a": 2, "b1": 3, "pool_b": 3, "c1": 4, "c2": 5}
+RANKS = {"b1": (4, 6), "c1": (0, 5)}
+"""Channels of the input and the output of the 3x3 convolutions of low rank."""
+CONVOLUTIONS = {"a1": 1, "a2": 2, "pool_a": 2, "b1": 5, "pool_b": 5, "c1": 7, "c2": 8}
 """Number of convolutions up to and including each layer."""
 
 
 def some_layers() -> list[Layer]:
-    """Return random layers of a narrow chain."""
+    """Return random layers of a narrow chain; two convolutions are of low rank."""
     generator = torch.Generator().manual_seed(1)
     layers: list[Layer] = []
     channels = 3
@@ -42,11 +44,28 @@ def some_layers() -> list[Layer]:
             layers.append(Pool(name))
             continue
         width = WIDTHS[name]
-        weight = torch.randn(width, channels, 3, 3, generator=generator, dtype=torch.float64)
+        rank_in, rank_out = RANKS.get(name, (0, 0))
+
+        def kernel(outputs: int, inputs: int, side: int) -> Tensor:
+            weight = torch.randn(outputs, inputs, side, side, generator=generator, dtype=torch.float64)
+            return weight * (2 / (side * side * inputs)) ** 0.5
+
         bias = 0.1 * torch.randn(width, generator=generator, dtype=torch.float64)
-        layers.append(Convolution(name, weight * (2 / (9 * channels)) ** 0.5, bias))
+        reduce = kernel(rank_in, channels, 1) if rank_in else None
+        expand = kernel(width, rank_out, 1) if rank_out else None
+        layers.append(Convolution(name, kernel(rank_out or width, rank_in or channels, 3), bias, reduce, expand))
         channels = width
     return layers
+
+
+def complete_weight(layer: Convolution) -> Tensor:
+    """Return the weight `(C_out, C_in, 3, 3)` of the one convolution that equals those of low rank."""
+    weight = layer.weight
+    if layer.reduce is not None:
+        weight = torch.einsum("abhw,bc->achw", weight, layer.reduce[:, :, 0, 0])
+    if layer.expand is not None:
+        weight = torch.einsum("dahw,cd->cahw", weight, layer.expand[:, :, 0, 0])
+    return weight
 
 
 def some_chain(dtype: torch.dtype = torch.float32, pooling: Any = "max") -> Chain:
@@ -115,6 +134,18 @@ def test_fused_kernels_equal_autograd_at_any_size(pooling: str, size: tuple[int,
     assert difference(gradient, plain_gradient) < 1e-6
 
 
+def test_a_convolution_of_low_rank_equals_the_product_of_its_kernels() -> None:
+    complete = [
+        Convolution(layer.name, complete_weight(layer), layer.bias) if isinstance(layer, Convolution) else layer
+        for layer in some_layers()
+    ]
+    chain = Chain(complete, pooling="max", device=CPU, dtype=torch.float64)
+    expected, expected_gradient = activations_and_gradient(chain, some_pixels(), list(NAMES))
+    activations, gradient = activations_and_gradient(some_chain(torch.float64), some_pixels(), list(NAMES))
+    assert all(difference(a, e) < 1e-12 for a, e in zip(activations, expected, strict=True))
+    assert difference(gradient, expected_gradient) < 1e-12
+
+
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 0.02)])
 @pytest.mark.parametrize("size", [(13, 18), (4, 5), (4, 4)])
 def test_the_encoder_mirrors_the_borders_of_every_convolution(
@@ -127,7 +158,7 @@ def test_the_encoder_mirrors_the_borders_of_every_convolution(
             x = F.max_pool2d(x, 2)
         else:
             padding = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
-            x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), padding), layer.weight, layer.bias))
+            x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), padding), complete_weight(layer), layer.bias))
     encoded = some_chain(dtype).encode(pixels.requires_grad_(), "c2")
     assert difference(encoded, x) < bound
     assert not encoded.requires_grad

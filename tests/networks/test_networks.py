@@ -38,17 +38,21 @@ def network_of(file: Path) -> nn.Module:
     return nn.ModuleDict({layer: Decoder(layer, widths) for layer in LAYERS})
 
 
+DISTILLED = ("lite", "lowrank")
+"""Loss networks, which derive from VGG-19; tests/backbones and tests/training check them."""
+
+
 @pytest.mark.parametrize("file", BUNDLED, ids=lambda file: file.stem)
 def test_a_bundled_file_names_its_license_recipe_and_settings(file: Path) -> None:
     metadata = read_metadata(file)
-    assert metadata["license"] == ("CC BY 4.0" if file.stem == "lite" else "MIT")
+    assert metadata["license"] == ("CC BY 4.0" if file.stem in DISTILLED else "MIT")
     assert metadata["recipe"] == file.stem.partition("-")[0]
     assert {"settings", "steps", "losses", "pictures", "impasto", "torch"} <= set(metadata)
     settings = json.loads(metadata["settings"])
     check_settings(RECIPES[metadata["recipe"]].Config, metadata["recipe"], settings)  # under their current names
 
 
-@pytest.mark.parametrize("file", [file for file in BUNDLED if file.stem != "lite"], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [file for file in BUNDLED if file.stem not in DISTILLED], ids=lambda file: file.stem)
 def test_a_bundled_file_holds_every_parameter_of_its_network_in_fp16_and_nothing_else(file: Path) -> None:
     network = network_of(file)
     load_weights(network, file)

@@ -196,7 +196,7 @@ def random_teacher(random_weights: Callable[[str], Path], monkeypatch: pytest.Mo
 def test_the_recipe_trains_and_exports_weights_of_the_backbone(
     tmp_path: Path, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.training.recipes.lite.SHEET_STEPS", 3)
+    monkeypatch.setattr("impasto.training.recipes.distilled.SHEET_STEPS", 3)
     trained = train("lite", output=tmp_path / "run", steps=3, warmup=1, **folders, **SMALL)  # type: ignore[arg-type]
     assert set(trained.losses) == {"features", "gram", "stylized/features", "stylized/gram"}
     assert trained.output is not None

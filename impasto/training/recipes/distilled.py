@@ -1,4 +1,4 @@
-"""Distill the bundled backbone `lite` from VGG-19."""
+"""Define what the recipes share that distill a bundled backbone from VGG-19."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from impasto.backbones import load_backbone
 from impasto.backbones.chain import Convolution
-from impasto.backbones.lite import Lite
+from impasto.backbones.distilled import DistilledBackbone
 from impasto.backbones.narrow_vgg import RELUS
 from impasto.backbones.vgg import VGG19Caffe
 from impasto.config import SETTINGS
@@ -32,20 +32,18 @@ from impasto.samples import resolve
 from impasto.training.augmentation import random_degradation, random_zoom
 from impasto.training.datasets import Batch, Dataset
 from impasto.training.distillation import Student, fit_student, measure_units
-from impasto.training.recipes.base import RECIPES, Recipe, TrainingConfig
+from impasto.training.recipes.base import Recipe, TrainingConfig
 from impasto.types import Image
 
-WIDTHS = (*(16, 16), *(32, 64), *(96, 96, 96, 96), *(192, 192, 192, 192), 192)
-CONTENT_SCALE = 1.18
-"""Additional scale of relu4_2, which compensates for the content that is lost where the network misses the style."""
 SHEET, SHEET_STEPS = 192, 60  # longer side in pixels, steps
 SHEET_SAMPLES = ("inkwash", "brushstrokes", "mosaic", "pointillism")
 Width = Annotated[int, Ge(8), Le(512)]
+Rank = Annotated[int, Ge(0), Le(512)]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
-class LiteRecipeConfig(TrainingConfig):
-    """Settings of the recipe `lite`."""
+class DistillationConfig(TrainingConfig):
+    """Settings of a distillation."""
 
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 2400
     """Optimizer steps of the whole training."""
@@ -59,8 +57,12 @@ class LiteRecipeConfig(TrainingConfig):
     """Steps of linear increase of the learning rate; then it decreases to 0 along a cosine."""
     ema: Annotated[float, Ge(0), Lt(1)] = 0.998
     """Decay of the moving average of the weights, which is exported; 0 exports the last weights."""
-    widths: tuple[Width, ...] = WIDTHS
+    widths: tuple[Width, ...] = (64,) * len(RELUS)
     """Channels of the 13 convolutions up to relu5_1; VGG-19 has 64, 128, 256 and twice 512 in its blocks."""
+    ranks_in: tuple[Rank, ...] = (0,) * len(RELUS)
+    """Channels of the input of each 3x3 convolution, which a 1x1 convolution computes; 0: those of the layer below."""
+    ranks_out: tuple[Rank, ...] = (0,) * len(RELUS)
+    """Channels of its output, from which a 1x1 convolution computes those of the layer; 0: no low rank."""
     fit_pictures: Annotated[int, Ge(2), Le(100_000)] = 256
     """Number of images to which the initial weights are fitted, one half of them paintings."""
     feature_weight: Annotated[float, Ge(0)] = 1.0
@@ -75,9 +77,8 @@ class LiteRecipeConfig(TrainingConfig):
     """Steps of L-BFGS for each optimized image; three of its states are used."""
 
 
-@RECIPES.add("lite")
-class LiteRecipe(Recipe):
-    """A narrow VGG-19 for style transfer by optimization, distilled from `vgg19-caffe`.
+class DistillationRecipe(Recipe):
+    """A small VGG-19 for style transfer by optimization, distilled from `vgg19-caffe`.
 
     Each channel represents one channel of the teacher. The initial weights follow in closed form from those of the
     teacher (`impasto.training.distillation`). Then all layers are trained on photographs, paintings, noisy and
@@ -87,19 +88,25 @@ class LiteRecipe(Recipe):
     Reference: a narrow student for style transfer after Wang et al. (Collaborative distillation, CVPR 2020).
     """
 
-    summary = "the small bundled backbone lite, distilled from vgg19-caffe"
-    Config = LiteRecipeConfig
-    config: LiteRecipeConfig
+    config: DistillationConfig
+    backbone: ClassVar[type[DistilledBackbone]]
+    """The backbone that is trained; its name is that of the recipe."""
+    content_scale: ClassVar[float] = 1.0
+    """Additional scale of the content layer in the exported weights."""
 
-    def __init__(self, config: LiteRecipeConfig) -> None:
-        """Check the number of widths.
+    def __init__(self, config: DistillationConfig) -> None:
+        """Check the widths and ranks.
 
         Raises:
-            ValueError: if it is not that of the convolutions.
+            ValueError: if their number is not that of the convolutions, or an input without an output is of low rank.
         """
         super().__init__(config)
-        if len(config.widths) != len(RELUS):
-            raise ValueError(f"widths: give {len(RELUS)}, one per convolution, not {len(config.widths)}")
+        for name in ("widths", "ranks_in", "ranks_out"):
+            if len(given := getattr(config, name)) != len(RELUS):
+                raise ValueError(f"{name}: give {len(RELUS)}, one per convolution, not {len(given)}")
+        for name, rank_in, rank_out in zip(RELUS, config.ranks_in, config.ranks_out, strict=True):
+            if rank_in and not rank_out:
+                raise ValueError(f"ranks_in: {name} has {rank_in}, but no rank of its output; give one in ranks_out")
 
     @cached_property
     def _teacher(self) -> VGG19Caffe:
@@ -114,7 +121,7 @@ class LiteRecipe(Recipe):
 
     def network(self) -> Student:
         """Return a student of random weights."""
-        return Student(self.config.widths)
+        return Student(self.config.widths, list(zip(self.config.ranks_in, self.config.ranks_out, strict=True)))
 
     def prepare(self, data: Dataset) -> Student:
         """Return a student with weights fitted to those of the teacher.
@@ -123,7 +130,8 @@ class LiteRecipe(Recipe):
             ValueError: if photographs or paintings are missing.
         """
         if set(data.files) != {"photo", "painting"}:
-            raise ValueError("lite is trained on photographs and paintings; give both --photos and --paintings")
+            name = self.backbone.bundled.stem
+            raise ValueError(f"{name} is trained on photographs and paintings; give both --photos and --paintings")
         half = math.ceil(self.config.fit_pictures / 2)
         batch = data.batch(0, range(half))
         generator = torch.Generator().manual_seed(self.config.seed)
@@ -177,24 +185,22 @@ class LiteRecipe(Recipe):
         return contact_sheet([[each.cpu() for each in row]], cell=SHEET)
 
     def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
-        """Write `lite.safetensors` with scaled weights in fp16, and the teacher channels in the metadata."""
+        """Write the file of the backbone with scaled weights, and the teacher channels in the metadata."""
         from safetensors.torch import save
 
         assert isinstance(network, Student)
-        state = {
-            f"{layer.name}.{part}": getattr(layer, part).half().contiguous()
-            for layer in network.scaled_layers(CONTENT_SCALE)
-            if isinstance(layer, Convolution)
-            for part in ("weight", "bias")
-        }
+        state: dict[str, Tensor] = {}
+        for layer in network.scaled_layers(self.content_scale):
+            if isinstance(layer, Convolution):
+                state |= self.backbone.stored(layer)
         channels = {name: network.channels(name).tolist() for name in RELUS}
         about = {
             "license": "CC BY 4.0",
             "derived_from": "VGG-19 (Simonyan & Zisserman 2014, arXiv 1409.1556; CC BY 4.0)",
-            "input": f"RGB in [0, 1] minus {Lite.mean}",
+            "input": f"RGB in [0, 1] minus {DistilledBackbone.mean}",
             "teacher_channels": json.dumps(channels, separators=(",", ":")),
         }
-        path = folder / "lite.safetensors"
+        path = folder / self.backbone.bundled.name
         write_atomically(path, save(state, metadata={**about, **metadata}))
         return path
 
@@ -210,7 +216,7 @@ class LiteRecipe(Recipe):
 
     def _objective(self, network: Student, content: Image, style: Image) -> Objective:
         """Return the objective of the method `gatys` with the current network."""
-        backbone = Lite.of(network.scaled_layers(), device=content.device, dtype=self._dtype)
+        backbone = self.backbone.of(network.scaled_layers(), device=content.device, dtype=self._dtype)
         with torch.no_grad():
             content_features = backbone.encode(content, backbone.content_layers)
             style_features = backbone.encode(style, backbone.style_layers)
@@ -238,7 +244,7 @@ class LiteRecipe(Recipe):
             student = network(pixels)
         count = len(images)
         features, grams = images.new_zeros(count), images.new_zeros(count)
-        units = dict(zip(Lite.style_layers, network.gram_units, strict=True))
+        units = dict(zip(DistilledBackbone.style_layers, network.gram_units, strict=True))
         for name in RELUS:
             ours, theirs = student[name].float(), teacher[name][:, network.channels(name)].float()
             variance = network.get_buffer(f"variance_{name}")[:, None, None]
@@ -253,7 +259,7 @@ class LiteRecipe(Recipe):
 
 
 def _normalize(images: Tensor) -> Tensor:
-    return images - torch.tensor(Lite.mean, device=images.device).view(1, 3, 1, 1)
+    return images - torch.tensor(DistilledBackbone.mean, device=images.device).view(1, 3, 1, 1)
 
 
 def _mean(terms: Tensor) -> Tensor:
