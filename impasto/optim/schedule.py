@@ -23,7 +23,7 @@ ONE_SIZE: dict[Quality, int] = {"draft": 20, "normal": 200, "best": 500}
 """Iterations of a run at one size."""
 COARSEST_SIZE: dict[Quality, int] = {"draft": 20, "normal": 60, "best": 200}
 """Iterations at the coarsest of several sizes, which starts from the first image and is fast."""
-FINER_SIZE: dict[Quality, int] = {"draft": 3, "normal": 36, "best": 300}
+FINER_SIZE: dict[Quality, int] = {"draft": 3, "normal": 32, "best": 300}
 """Iterations at each of the finer sizes, which continue the image of the size before."""
 FULL_STEPS_SIZE = 1024
 """Longer side in pixels up to which a finer size has all of its iterations; twice the size has half of them, because
@@ -211,7 +211,7 @@ def steps_of_sizes(quality: Quality, sizes: Sequence[int]) -> list[int]:
     """Return the iterations at each of some sizes, given as longer sides in pixels from coarse to fine.
 
     >>> steps_of_sizes("normal", [512]), steps_of_sizes("normal", [128, 512, 2048, 8192])
-    ([200], [60, 36, 18, 8])
+    ([200], [60, 32, 16, 8])
     """
     if len(sizes) == 1:
         return [ONE_SIZE[quality]]
