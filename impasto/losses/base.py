@@ -30,6 +30,10 @@ class FeatureLoss(ABC):
     """Whether the statistic is the features in float32, times a function of the guide, and the distance is a mean over
     positions of a function of them at one position. The distances of tiles then combine by an average."""
 
+    is_slow_for_many_channels: ClassVar[bool] = False
+    """Whether the time grows faster than the square of the channels. Then the loss network, which is narrow, also
+    computes the coarse scales, instead of `Backbone.coarse`."""
+
     @abstractmethod
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Compute the statistic of features.

@@ -33,6 +33,7 @@ class BuresLoss(FeatureLoss):
     """
 
     is_spatial_mean = True
+    is_slow_for_many_channels = True  # decomposes a matrix of the channels
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the raw first and second moments, `(B, C + 1, C)`."""

@@ -35,6 +35,8 @@ class SlicedWassersteinLoss(FeatureLoss):
     (docs/measurements/large-forms.md).
     """
 
+    is_slow_for_many_channels = True  # a multiple of them is sorted
+
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the sorted projections of the feature vectors, `(B, K, N)`."""
         columns = guided_columns(guide, features)

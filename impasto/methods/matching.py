@@ -16,6 +16,7 @@ from impasto.backbones.receptive_field import margins
 from impasto.backbones.tile_workers import TileWorkers
 from impasto.config import SETTINGS
 from impasto.devices import PRECISION_NAMES, pick_device, pick_dtype
+from impasto.losses import LOSSES
 from impasto.methods.optimizing import PixelMethod, PolishSettings, chosen_tile, load_network, loss_networks
 from impasto.methods.tiles import TileSettings
 from impasto.objectives.matching import ObjectiveSettings, check_layer_weights, layers_of
@@ -180,7 +181,8 @@ class Matching(PixelMethod):
     @cached_property
     def coarse_networks(self) -> list[Backbone | None]:
         """Networks of the coarse loss scales, for each of `networks`; None where it is that one."""
-        names = [BACKBONES[name].coarse for name in loss_networks(self.config)]
+        is_slow = LOSSES[self.config.style_loss].is_slow_for_many_channels
+        names = [None if is_slow else BACKBONES[name].coarse for name in loss_networks(self.config)]
         return [load_network(self.config, name, self.config.pooling) if name else None for name in names]
 
 

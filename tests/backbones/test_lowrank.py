@@ -222,7 +222,18 @@ def test_invalid_ranks_are_an_error(settings: dict[str, object], message: str) -
 # Coarse scales.
 
 
-def test_coarse_scales_of_lite_are_computed_by_it_and_the_output_size_by_lite(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "settings", "expected"),
+    [
+        ("gatys", {"size": 512, "steps": 3}, {"Lite": {512}, "LowRank": {128, 256}}),
+        ("gatys", {"size": 256, "steps": 2}, {"Lite": {256}, "LowRank": {128}}),
+        ("gatys", {"size": 256, "loss_scales": 1, "steps": 1}, {"Lite": {256}, "LowRank": set()}),
+        ("bures", {"size": 256, "steps": 2}, {"Lite": {128, 256}, "LowRank": set()}),  # slow for many channels
+    ],
+)
+def test_the_coarse_scales_of_lite_are_computed_by_it_unless_the_loss_is_slow_for_many_channels(
+    method: str, settings: dict[str, int], expected: dict[str, set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: dict[str, set[int]] = {"Lite": set(), "LowRank": set()}
     original = DistilledBackbone._features
 
@@ -231,9 +242,5 @@ def test_coarse_scales_of_lite_are_computed_by_it_and_the_output_size_by_lite(mo
         return original(self, image, layers)
 
     monkeypatch.setattr(DistilledBackbone, "_features", features)
-    stylize("chelsea", "mosaic", method="gatys", size=512, steps=3)
-    assert sizes == {"Lite": {512}, "LowRank": {128, 256}}
-
-    sizes["LowRank"].clear()
-    stylize("chelsea", "mosaic", method="gatys", size=256, loss_scales=1, steps=1)
-    assert not sizes["LowRank"]
+    stylize("chelsea", "mosaic", method=method, **settings)  # type: ignore[arg-type]
+    assert sizes == expected
