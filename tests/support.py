@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from impasto.backbones import Backbone
+from impasto.backbones.chain import Chain, Convolution, Layer, Pool
+from impasto.backbones.narrow_vgg import LAYERS, RELUS
 from impasto.config import check_settings
 from impasto.images import load_image, resize
 from impasto.losses import FeatureLoss
@@ -308,3 +310,18 @@ def _run_code(code: str, words: list[str], environment: dict[str, str], outputs:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.argv = ["-c", *words]
     exec(code, {"__name__": "__main__"})
+
+
+def wide_chain(width: int = 8, seed: int = 0) -> Chain:
+    """Return a teacher: random convolutions with the layer names of VGG-19 and `width` channels each."""
+    generator = torch.Generator().manual_seed(seed)
+    layers: list[Layer] = []
+    below = 3
+    for name in LAYERS:
+        if name in RELUS:
+            weight = torch.randn(width, below, 3, 3, generator=generator) * (2 / (9 * below)) ** 0.5
+            layers.append(Convolution(name, weight, torch.randn(width, generator=generator) * 0.1))
+            below = width
+        else:
+            layers.append(Pool(name))
+    return Chain(layers, pooling="max", device=torch.device("cpu"), dtype=torch.float32)

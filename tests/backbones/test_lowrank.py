@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from support import noise, write_pictures
+from support import noise, wide_chain, write_pictures
 from torch import Tensor
 
 from impasto import stylize
 from impasto.backbones import BACKBONES, load_backbone
-from impasto.backbones.chain import Chain, Convolution, Layer, Pool
+from impasto.backbones.chain import Chain, Convolution
 from impasto.backbones.distilled import DistilledBackbone
 from impasto.backbones.lite import Lite
 from impasto.backbones.lowrank import FILE, LEVELS, LowRank, from_int8, to_int8
-from impasto.backbones.narrow_vgg import LAYERS, RELUS, NarrowVGG
+from impasto.backbones.narrow_vgg import RELUS, NarrowVGG
 from impasto.features.moments import second_moment
 from impasto.images import load_image
 from impasto.training import train
@@ -29,21 +29,6 @@ CPU = torch.device("cpu")
 WIDTH = 8
 WIDTHS = (WIDTH,) * len(RELUS)
 FULL_RANKS = ((0, 0), *((WIDTH, WIDTH),) * (len(RELUS) - 1))
-
-
-def wide_chain() -> Chain:
-    """Return a teacher: random convolutions with the layer names of VGG-19."""
-    generator = torch.Generator().manual_seed(0)
-    layers: list[Layer] = []
-    below = 3
-    for name in LAYERS:
-        if name in RELUS:
-            weight = torch.randn(WIDTH, below, 3, 3, generator=generator) * (2 / (9 * below)) ** 0.5
-            layers.append(Convolution(name, weight, torch.randn(WIDTH, generator=generator) * 0.1))
-            below = WIDTH
-        else:
-            layers.append(Pool(name))
-    return Chain(layers, pooling="max", device=CPU, dtype=torch.float32)
 
 
 # The bundled file.
@@ -120,7 +105,7 @@ def test_a_channel_of_zeros_stays_zero() -> None:
 
 
 def test_a_student_of_full_rank_becomes_the_teacher() -> None:
-    teacher, student = wide_chain(), Student(WIDTHS, FULL_RANKS)
+    teacher, student = wide_chain(WIDTH), Student(WIDTHS, FULL_RANKS)
     pixels = noise(24, 3, 48, 48) - 0.5
     channels = fit_student(student, teacher, pixels, torch.Generator().manual_seed(0))
     expected, actual = teacher(pixels, RELUS), student(pixels)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from support import noise, write_pictures
+from support import noise, wide_chain, write_pictures
 from torch import Tensor
 
 from impasto.backbones import BACKBONES, load_backbone
@@ -28,21 +28,6 @@ from impasto.training.recipes.lite import LiteRecipe, LiteRecipeConfig
 
 NARROW = (8,) * len(RELUS)
 CPU = torch.device("cpu")
-
-
-def wide_chain(width: int = 8, seed: int = 0) -> Chain:
-    """Return a teacher: random convolutions with the layer names of VGG-19 and `width` channels each."""
-    generator = torch.Generator().manual_seed(seed)
-    layers: list[Layer] = []
-    below = 3
-    for name in LAYERS:
-        if name in RELUS:
-            weight = torch.randn(width, below, 3, 3, generator=generator) * (2 / (9 * below)) ** 0.5
-            layers.append(Convolution(name, weight, torch.randn(width, generator=generator) * 0.1))
-            below = width
-        else:
-            layers.append(Pool(name))
-    return Chain(layers, pooling="max", device=CPU, dtype=torch.float32)
 
 
 def multiply_adds(widths: list[int], counts: tuple[int, ...]) -> float:
