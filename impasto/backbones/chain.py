@@ -438,9 +438,9 @@ def _unpool_pairs(gradient: Tensor, x: Tensor, dim: int) -> Tensor:
 def _to(layer: Layer, device: torch.device, dtype: torch.dtype) -> Layer:
     if isinstance(layer, Pool):
         return layer
-    reduce, weight, expand = (
-        None if each is None else each.to(device, dtype).contiguous(memory_format=torch.channels_last).detach()
-        for each in (layer.reduce, layer.weight, layer.expand)
-    )
-    assert weight is not None
-    return Convolution(layer.name, weight, layer.bias.to(device, dtype).detach(), reduce, expand)
+
+    def moved(kernel: Tensor) -> Tensor:
+        return kernel.to(device, dtype).contiguous(memory_format=torch.channels_last).detach()
+
+    reduce, expand = (None if kernel is None else moved(kernel) for kernel in (layer.reduce, layer.expand))
+    return Convolution(layer.name, moved(layer.weight), layer.bias.to(device, dtype).detach(), reduce, expand)

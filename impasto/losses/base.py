@@ -31,8 +31,8 @@ class FeatureLoss(ABC):
     positions of a function of them at one position. The distances of tiles then combine by an average."""
 
     is_slow_for_many_channels: ClassVar[bool] = False
-    """Whether the time grows faster than the square of the channels. Then the loss network, which is narrow, also
-    computes the coarse scales, instead of `Backbone.coarse`."""
+    """Whether the loss itself takes much of the time where a layer has 512 channels. Then the loss network, which may
+    be narrow, also computes the coarse scales, instead of `Backbone.coarse`."""
 
     @abstractmethod
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:

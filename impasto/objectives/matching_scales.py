@@ -13,8 +13,8 @@ from impasto.regions.subject import Subject
 
 Shape = tuple[int, int]
 
-COARSE = 256
-"""Longer side in pixels of the largest of the coarser loss scales that `Backbone.coarse` computes."""
+LARGEST_COARSE = 256
+"""Longer side in pixels of the largest loss scale below the output size that `Backbone.coarse` computes."""
 COARSE_WEIGHT = 0.5
 """Weight of the objective at each coarser loss scale, relative to that at the output size."""
 MIDDLE = 0.35
@@ -148,7 +148,7 @@ class MatchingScales:
 
     def _network(self, shape: Shape) -> Backbone:
         """Return the loss network of a size."""
-        is_coarse = max(shape) <= COARSE and not self._is_finest(shape)
+        is_coarse = max(shape) <= LARGEST_COARSE and not self._is_finest(shape)
         return self._coarse if is_coarse and self._coarse is not None else self._backbone
 
     def _is_finest(self, shape: Shape) -> bool:

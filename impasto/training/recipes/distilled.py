@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -38,7 +39,6 @@ from impasto.types import Image
 SHEET, SHEET_STEPS = 192, 60  # longer side in pixels, steps
 SHEET_SAMPLES = ("inkwash", "brushstrokes", "mosaic", "pointillism")
 Width = Annotated[int, Ge(8), Le(512)]
-Rank = Annotated[int, Ge(0), Le(512)]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -59,10 +59,6 @@ class DistillationConfig(TrainingConfig):
     """Decay of the moving average of the weights, which is exported; 0 exports the last weights."""
     widths: tuple[Width, ...] = (64,) * len(RELUS)
     """Channels of the 13 convolutions up to relu5_1; VGG-19 has 64, 128, 256 and twice 512 in its blocks."""
-    ranks_in: tuple[Rank, ...] = (0,) * len(RELUS)
-    """Channels of the input of each 3x3 convolution, which a 1x1 convolution computes; 0: those of the layer below."""
-    ranks_out: tuple[Rank, ...] = (0,) * len(RELUS)
-    """Channels of its output, from which a 1x1 convolution computes those of the layer; 0: no low rank."""
     fit_pictures: Annotated[int, Ge(2), Le(100_000)] = 256
     """Number of images to which the initial weights are fitted, one half of them paintings."""
     feature_weight: Annotated[float, Ge(0)] = 1.0
@@ -95,18 +91,13 @@ class DistillationRecipe(Recipe):
     """Additional scale of the content layer in the exported weights."""
 
     def __init__(self, config: DistillationConfig) -> None:
-        """Check the widths and ranks.
+        """Check the number of widths.
 
         Raises:
-            ValueError: if their number is not that of the convolutions, or an input without an output is of low rank.
+            ValueError: if it is not that of the convolutions.
         """
         super().__init__(config)
-        for name in ("widths", "ranks_in", "ranks_out"):
-            if len(given := getattr(config, name)) != len(RELUS):
-                raise ValueError(f"{name}: give {len(RELUS)}, one per convolution, not {len(given)}")
-        for name, rank_in, rank_out in zip(RELUS, config.ranks_in, config.ranks_out, strict=True):
-            if rank_in and not rank_out:
-                raise ValueError(f"ranks_in: {name} has {rank_in}, but no rank of its output; give one in ranks_out")
+        check_count("widths", config.widths)
 
     @cached_property
     def _teacher(self) -> VGG19Caffe:
@@ -121,7 +112,7 @@ class DistillationRecipe(Recipe):
 
     def network(self) -> Student:
         """Return a student of random weights."""
-        return Student(self.config.widths, list(zip(self.config.ranks_in, self.config.ranks_out, strict=True)))
+        return Student(self.config.widths)
 
     def prepare(self, data: Dataset) -> Student:
         """Return a student with weights fitted to those of the teacher.
@@ -256,6 +247,12 @@ class DistillationRecipe(Recipe):
                     error = torch.cat([error[:first], error[first:] - error[style_of]])
                 grams = grams + error.square().mean((1, 2)) * units[name]
         return {"features": features, "gram": grams}
+
+
+def check_count(name: str, given: Sequence[int]) -> None:
+    """Raise `ValueError` unless a setting has one number for each convolution."""
+    if len(given) != len(RELUS):
+        raise ValueError(f"{name}: give {len(RELUS)}, one per convolution, not {len(given)}")
 
 
 def _normalize(images: Tensor) -> Tensor:

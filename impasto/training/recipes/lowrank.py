@@ -8,9 +8,13 @@ from annotated_types import Ge, Gt, Le
 from pydantic.dataclasses import dataclass
 
 from impasto.backbones.lowrank import LowRank
+from impasto.backbones.narrow_vgg import RELUS
 from impasto.config import SETTINGS
+from impasto.training.distillation import Student
 from impasto.training.recipes.base import RECIPES
-from impasto.training.recipes.distilled import DistillationConfig, DistillationRecipe, Rank, Width
+from impasto.training.recipes.distilled import DistillationConfig, DistillationRecipe, Width, check_count
+
+Rank = Annotated[int, Ge(0), Le(512)]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -35,11 +39,28 @@ class LowRankRecipeConfig(DistillationConfig):
 class LowRankRecipe(DistillationRecipe):
     """VGG-19 in convolutions of low rank for the coarse loss scales, distilled from `vgg19-caffe`.
 
-    The weights follow in closed form from those of the teacher (`impasto.training.distillation`). Those of `--steps`
-    continue from there as for `lite`.
+    The weights follow in closed form from those of the teacher (`impasto.training.distillation`). Optimizer steps, if
+    there are any, continue from them.
     """
 
     summary = "the bundled backbone lowrank for coarse loss scales, distilled from vgg19-caffe"
     Config = LowRankRecipeConfig
     config: LowRankRecipeConfig
     backbone = LowRank
+
+    def __init__(self, config: LowRankRecipeConfig) -> None:
+        """Check the widths and ranks.
+
+        Raises:
+            ValueError: if their number is not that of the convolutions, or an input without an output is of low rank.
+        """
+        super().__init__(config)
+        check_count("ranks_in", config.ranks_in)
+        check_count("ranks_out", config.ranks_out)
+        for name, rank_in, rank_out in zip(RELUS, config.ranks_in, config.ranks_out, strict=True):
+            if rank_in and not rank_out:
+                raise ValueError(f"ranks_in: {name} has {rank_in}, but no rank of its output; give one in ranks_out")
+
+    def network(self) -> Student:
+        """Return a student of random weights."""
+        return Student(self.config.widths, list(zip(self.config.ranks_in, self.config.ranks_out, strict=True)))
