@@ -4,8 +4,8 @@
 
 Each takes about twelve minutes on one core. The files contain the tensors that differ from those of `micro`, the
 settings, and whether photographs were used. `--photos` selects 100; the bundled files were trained with the 500 of
-BSDS500 and one of each class of ImageNet, which are not part of the project. Those of charcoal and mosaic are older, of
-150 steps. `python benchmarks/adapt.py --samples` grades the networks.
+BSDS500 and one of each class of ImageNet, which are not part of the project. That of charcoal is older, of 150 steps.
+`python benchmarks/adapt.py --samples` grades the networks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ STEPS = 1000
 """Training steps for each style."""
 CONTENT_WEIGHT = 0.1
 """Weight of the content loss where `CONTENT_WEIGHTS` has no other one."""
-CONTENT_WEIGHTS = {"brushstrokes": 0.3, "cubist": 0.2, "geometric": 0.2, "inkwash": 0.25, "ukiyoe": 0.15}
+CONTENT_WEIGHTS = {
+    "brushstrokes": 0.3,
+    "cubist": 0.2,
+    "geometric": 0.2,
+    "inkwash": 0.25,
+    "mosaic": 0.2,
+    "ukiyoe": 0.15,
+}
 """Weight of the content loss by the name of the style."""
 
 
