@@ -22,7 +22,7 @@ class VGG(ChainBackbone):
     """Number of convolutions in each of the five blocks."""
     content_layers = ("relu4_2",)
     style_layers = STYLE_LAYERS
-    output_style = 1.3
+    output_style = 1.5
 
     def convolutions(self) -> list[Convolution]:
         """Return the published convolutions, the first one adapted to RGB in [0, 1] minus `mean`."""

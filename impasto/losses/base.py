@@ -30,9 +30,11 @@ class FeatureLoss(ABC):
     """Whether the statistic is the features in float32, times a function of the guide, and the distance is a mean over
     positions of a function of them at one position. The distances of tiles then combine by an average."""
 
-    is_slow_for_many_channels: ClassVar[bool] = False
-    """Whether the loss itself takes much of the time where a layer has 512 channels. Then the loss network, which may
-    be narrow, also computes the coarse scales, instead of `Backbone.coarse`."""
+    largest_coarse: ClassVar[int] = 256
+    """Longer side in pixels of the largest loss scale below the output size that `Backbone.coarse` computes; smaller
+    where the loss itself takes much of the time for the many channels of that network; 0: none."""
+    output_style: ClassVar[float] = 1.0
+    """Factor on the style weight at the output size, as `Backbone.output_style`; the larger of both counts."""
 
     @abstractmethod
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:

@@ -33,7 +33,8 @@ class BuresLoss(FeatureLoss):
     """
 
     is_spatial_mean = True
-    is_slow_for_many_channels = True  # decomposes a matrix of the channels
+    largest_coarse = 0  # it decomposes a matrix of the channels
+    output_style = 1.5
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the raw first and second moments, `(B, C + 1, C)`."""

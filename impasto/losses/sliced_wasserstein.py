@@ -35,7 +35,7 @@ class SlicedWassersteinLoss(FeatureLoss):
     (docs/measurements/large-forms.md).
     """
 
-    is_slow_for_many_channels = True  # a multiple of them is sorted
+    largest_coarse = 192  # the coarsest scale only: it sorts a multiple of the channels
 
     def statistic(self, features: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the sorted projections of the feature vectors, `(B, K, N)`."""

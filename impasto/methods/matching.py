@@ -181,8 +181,8 @@ class Matching(PixelMethod):
     @cached_property
     def coarse_networks(self) -> list[Backbone | None]:
         """Networks of the coarse loss scales, for each of `networks`; None where it is that one."""
-        is_slow = LOSSES[self.config.style_loss].is_slow_for_many_channels
-        names = [None if is_slow else BACKBONES[name].coarse for name in loss_networks(self.config)]
+        has_coarse = LOSSES[self.config.style_loss].largest_coarse > 0
+        names = [BACKBONES[name].coarse if has_coarse else None for name in loss_networks(self.config)]
         return [load_network(self.config, name, self.config.pooling) if name else None for name in names]
 
 

@@ -26,7 +26,7 @@ class SlicedConfig(MatchingConfig):
     """Weight of the style loss: 5 is mild, 50 the default, 500 removes most of the content."""
     style_loss: Annotated[str, OneOf(style_losses)] = "sliced_wasserstein"
     """Loss between the style features; `impasto losses` describes them."""
-    coarse_style: Annotated[float, Gt(0), Le(100)] = 3.0
+    coarse_style: Annotated[float, Gt(0), Le(100)] = 2.0
     """Factor on the style weight at the coarser loss scales: a higher one gives larger forms of the style."""
 
 

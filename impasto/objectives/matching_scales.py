@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from impasto.backbones import Backbone
+from impasto.losses import LOSSES
 from impasto.objectives.balance import strength_factor
 from impasto.objectives.matching import MatchingObjective, ObjectiveSettings
 from impasto.objectives.multiscale import MultiscaleObjective, ScaleObjective, near_scale_shapes
@@ -13,8 +14,6 @@ from impasto.regions.subject import Subject
 
 Shape = tuple[int, int]
 
-LARGEST_COARSE = 256
-"""Longer side in pixels of the largest loss scale below the output size that `Backbone.coarse` computes."""
 COARSE_WEIGHT = 0.5
 """Weight of the objective at each coarser loss scale, relative to that at the output size."""
 MIDDLE = 0.35
@@ -37,7 +36,8 @@ class MatchingScales:
 
     The coarser scales have content terms, too, so that content counts more at the output size than in a loss of one
     size. With a complete VGG, whose style loss decreases to a hundredth, the style weight of the output size is larger
-    for that reason (`Backbone.output_style`); a small network ends at its difference from VGG before.
+    for that reason (`Backbone.output_style`, `FeatureLoss.output_style`); a small network ends at its difference from
+    VGG before.
 
     Args:
         backbone: loss network.
@@ -66,7 +66,7 @@ class MatchingScales:
         style_factor: float = 1.0,
         strength: float | None = None,
     ) -> None:
-        self._backbone, self._coarse = backbone, coarse
+        self._backbone, self._coarse, self._loss = backbone, coarse, LOSSES[settings.style_loss]
         self._subject, self._resized, self._settings = subject, resized, settings
         self._shapes, self._coarse_style, self._near_scales = shapes, coarse_style, near_scales
         self._is_balanced = strength is not None
@@ -120,7 +120,8 @@ class MatchingScales:
     def _weight(self, shape: Shape) -> float:
         """Return the style weight at a size."""
         if self._is_finest(shape):
-            return self._style_weight * (self._backbone.output_style if len(self._shapes) > 1 else 1.0)
+            factor = max(self._backbone.output_style, self._loss.output_style)
+            return self._style_weight * (factor if len(self._shapes) > 1 else 1.0)
         self._unweighted(shape)
         balanced = self._balanced[shape]
         limited = min(self._style_factor * balanced, self._style_weight) if balanced else self._style_weight
@@ -148,7 +149,7 @@ class MatchingScales:
 
     def _network(self, shape: Shape) -> Backbone:
         """Return the loss network of a size."""
-        is_coarse = max(shape) <= LARGEST_COARSE and not self._is_finest(shape)
+        is_coarse = max(shape) <= self._loss.largest_coarse and not self._is_finest(shape)
         return self._coarse if is_coarse and self._coarse is not None else self._backbone
 
     def _is_finest(self, shape: Shape) -> bool:

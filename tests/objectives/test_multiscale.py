@@ -13,6 +13,7 @@ from impasto.backbones import BACKBONES, load_backbone
 from impasto.config import check_settings
 from impasto.cost import CostCounter, without_values
 from impasto.images import resize
+from impasto.losses import LOSSES
 from impasto.methods.gatys import Gatys, GatysConfig
 from impasto.objectives import matching_scales
 from impasto.objectives.matching import MatchingObjective
@@ -99,14 +100,15 @@ def test_the_loss_is_the_sum_over_the_loss_scales_with_balanced_style_weights(
         assert step.losses[content + suffix] == pytest.approx(share * expected[content], rel=1e-3)
 
 
-def test_a_network_can_raise_the_style_weight_of_the_output_size_where_there_are_coarser_scales(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("raising", [BACKBONES["tiny"], LOSSES["gram"]])
+def test_a_network_or_a_loss_can_raise_the_style_weight_of_the_output_size_where_there_are_coarser_scales(
+    monkeypatch: pytest.MonkeyPatch, raising: type[Any]
 ) -> None:
     def losses(loss_scales: int) -> dict[str, float]:
         return run(start="noise", size=128, loss_scales=loss_scales, sizes=[128])[0].losses
 
     one, two = losses(1), losses(2)
-    monkeypatch.setattr(BACKBONES["tiny"], "output_style", 2.0)
+    monkeypatch.setattr(raising, "output_style", 2.0)
     assert losses(1) == one
     raised = {name for name in two if name.startswith("style/") and "@" not in name}
     assert losses(2) == pytest.approx({name: (2 if name in raised else 1) * loss for name, loss in two.items()})
