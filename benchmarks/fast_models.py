@@ -5,7 +5,8 @@
 
 `--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32, at 512, 256 and 128 pixels:
 style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss
-(relu4_2), and CFSD at 512 pixels; `--pairs 2` only the first two. `--large` grades three pairs at 1024, 2048 and 4096
+(relu4_2), and CFSD at 512 pixels; `--pairs 2` only the first two; beside them, a draft of `gatys` whose content loss is
+about that of `micro`. `--large` grades three pairs at 1024, 2048 and 4096
 pixels and reduced to 512, 256 and 128 pixels, in bf16 where the processor supports it; CFSD, which compares all pairs
 of positions, is computed on the output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3, each
 size and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI
@@ -41,6 +42,8 @@ from impasto.types import Image
 
 CPU = torch.device("cpu")
 MODELS = ("micro", "adain", "wct")
+DRAFT = "draft of gatys"
+DRAFT_SETTINGS = {"method": "gatys", "quality": "draft", "strength": 32}
 PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
 MICRO_AST = "layers of MicroAST"
@@ -93,25 +96,27 @@ def _adain(content: Tensor, style: Tensor) -> Tensor:
 def grade_all(sheet: Path | None, pairs: int) -> None:
     """Print the figures of the first pairs at 512 pixels, and save a contact sheet."""
     evaluator = load_chain("vgg19-caffe", torch.float32)
+    columns = (*MODELS, DRAFT)
     rows: list[list[str]] = []
-    figures: dict[str, list[Figures]] = {model: [] for model in MODELS}
+    figures: dict[str, list[Figures]] = {model: [] for model in columns}
     images: list[list[Image | None]] = []
     for content, style in SIX[:pairs]:
         grader = Grader(content, style, 512, evaluator)
         images.append([*pair(content, style, 512)])
         row = [f"{content} x {style}"]
-        for model in MODELS:
-            image = impasto.stylize(picture(content), picture(style), model, size=512).image
+        for model in columns:
+            settings = DRAFT_SETTINGS if model == DRAFT else {"method": model}
+            image = impasto.stylize(picture(content), picture(style), **settings, size=512).image
             cfsd = evaluate(picture(content), picture(style), image, backbone=evaluator, metrics=["cfsd"])["cfsd"]
             figures[model].append((grader.grade(image), cfsd))
             row.append(_summary(*figures[model][-1]))
             images[-1].append(image)
         rows.append(row)
         print(*row, sep=" | ", flush=True)
-    rows.append(["median", *(_summary(*_medians(figures[model])) for model in MODELS)])
-    print(table(["pair", *MODELS], rows))
+    rows.append(["median", *(_summary(*_medians(figures[model])) for model in columns)])
+    print(table(["pair", *columns], rows))
     if sheet is not None:
-        save_image(contact_sheet(images, column_names=["content", "style", *MODELS], cell=384), sheet)
+        save_image(contact_sheet(images, column_names=["content", "style", *columns], cell=384), sheet)
 
 
 def grade_large() -> None:
