@@ -6,9 +6,9 @@
 `--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32, at 512, 256 and 128 pixels:
 style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss
 (relu4_2), and CFSD at 512 pixels; `--pairs 2` only the first two; beside them, a draft of `gatys` whose content loss is
-about that of `micro`. `--large` grades three pairs at 1024, 2048 and 4096
-pixels and reduced to 512, 256 and 128 pixels, in bf16 where the processor supports it; CFSD, which compares all pairs
-of positions, is computed on the output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3, each
+about that of `micro`. `--large` grades three pairs at 1024, 2048 and 4096 pixels and reduced to 512, 256 and 128
+pixels, in bf16 where the processor supports it; CFSD, which compares all pairs of positions, is computed on the output
+reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3, each
 size and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI
 2023) and random weights, in fp32 as published. `--faithful` measures how well twenty images at 512 pixels are
 preserved at strength 0 (PSNR in dB), and with the image itself as the style (PSNR, also against the output at strength
