@@ -4,11 +4,11 @@
 
 For each style and method, a part of a film is stylized by `impasto.stylize_video` and once more frame by frame. The
 table has the warp error (mean squared difference from the frame 1 or 10 before, moved by the flow of the input, times
-10^4) beside that of the input, style share and content of VGG-19 (means over up to 8 frames), frames per second and
-processor seconds per frame of the whole command, decoding, optical flow and encoding included, and the median of the
-processor seconds from one frame to the next, without the first frame and the encoding. `--sheet FOLDER` writes
-a sheet of 12 consecutive frames and a space-time slice through one row for each clip. `--set NAME=VALUE` changes a
-setting.
+10^4) beside that of the input, style share and content of VGG-19 at the output size and at the smaller ones of 512,
+256 and 128 pixels (means over up to 8 frames), frames per second and processor seconds per frame of the whole command,
+decoding, optical flow and encoding included, and the medians of the processor seconds and of the seconds from one frame
+to the next, without the first frame and the encoding. `--sheet FOLDER` writes a sheet of 12 consecutive frames and a
+space-time slice through one row for each clip. `--set NAME=VALUE` changes a setting.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ import torch
 from common import machine, picture, table
 
 from impasto import Stylizer, stylize_video
+from impasto.metrics.reference import SIZES
 from impasto.video import open_clip, write_clip
 from impasto.video.grading import GAPS, grade_clip
 from impasto.video.settings import VideoSettings
 
 METRICS = ("style_share", "content")
+SPEEDS = ("frames/s", "CPU s", "later CPU s", "later s")
 FILM = "video/cutBunny.mp4"
 STYLES = ("starry_night", "mosaic", "vg_wheat_field")
 SHEET, COLUMNS = 12, 4
@@ -51,9 +53,7 @@ def main() -> None:
         *(f"warp error {gap}" for gap in GAPS),
         "style share",
         "content",
-        "frames/s",
-        "CPU s",
-        "later",
+        *SPEEDS,
     ]
     print(f"{machine()}\n\n{table(head, rows)}")
 
@@ -75,15 +75,14 @@ def _measure(folder: Path, style: str, method: str, options: argparse.Namespace)
     if options.alone:
         speeds["frames alone"] = _stylize_alone(content, file, outputs["frames alone"], method, options, settings)
     rows = []
+    metrics = [f"{metric}@{each}" for metric in METRICS for each in _sizes(options.size)]
     for name, speed in speeds.items():
-        grades = grade_clip(content, file, outputs[name], metrics=METRICS)
+        grades = grade_clip(content, file, outputs[name], metrics=metrics)
         row = [style, f"{method}, {name}", *_figures(grades["output"]), *speed]
-        rows += [[style, "input", *_figures(grades["identity"]), "", "", ""], row] if name == "clip" else [row]
+        rows += [[style, "input", *_figures(grades["identity"]), *[""] * len(SPEEDS)], row] if name == "clip" else [row]
         if options.sheet is not None:
             _draw(outputs[name], options.sheet / f"{style}-{method}-{name.replace(' ', '-')}")
-    print(
-        table(["style", "method", "1", "10", "style share", "content", "frames/s", "CPU s", "later"], rows), flush=True
-    )
+    print(table(["style", "method", "1", "10", "style share", "content", *SPEEDS], rows), flush=True)
     return rows
 
 
@@ -108,22 +107,29 @@ class _Clock:
 
     def __init__(self) -> None:
         self._wall, self._processor = time.perf_counter(), time.process_time()
-        self._laps: list[float] = []
+        self._laps: list[tuple[float, float]] = []
 
     def lap(self, step: object = None) -> None:
         """Note that a frame is finished."""
-        self._laps.append(time.process_time())
+        self._laps.append((time.process_time(), time.perf_counter()))
 
     def per_frame(self, frames: int) -> list[str]:
-        """Return the frames per second, the processor seconds per frame, and those from one frame to the next."""
+        """Return the speeds of `SPEEDS`."""
         wall, processor = time.perf_counter() - self._wall, time.process_time() - self._processor
-        later = f"{np.median(np.diff(self._laps)):.3f}" if len(self._laps) > 1 else ""
-        return [f"{frames / wall:.2f}", f"{processor / frames:.3f}", later]
+        later = np.median(np.diff(self._laps, axis=0), axis=0) if len(self._laps) > 1 else (np.nan, np.nan)
+        return [f"{frames / wall:.2f}", *(f"{each:.3f}" for each in (processor / frames, *later))]
 
 
 def _figures(grades: dict[str, float]) -> list[str]:
     errors = [f"{1e4 * grades[f'warp_error@{gap}']:.2f}" for gap in GAPS]
-    return [*errors, f"{100 * grades['style_share']:.1f} %", f"{grades['content']:.2f}"]
+    shares, contents = ([value for name, value in grades.items() if name.startswith(f"{each}@")] for each in METRICS)
+    share, content = " / ".join(f"{100 * each:.1f}" for each in shares), " / ".join(f"{each:.2f}" for each in contents)
+    return [*errors, f"{share} %", content]
+
+
+def _sizes(size: int) -> list[int]:
+    """Return the longer sides at which an output is graded, in pixels."""
+    return [size, *(each for each in SIZES if each < size)]
 
 
 def _draw(path: Path, target: Path) -> None:

@@ -169,9 +169,16 @@ class Matching(PixelMethod):
         )
 
     def _loss_sizes(self, subject: Subject) -> list[int]:
-        """Return the longer sides of the loss scales in pixels, that of the output first."""
-        shape = self.final_shape(self.config, subject.content)
-        return loss_scale_sizes(shape, self.config.loss_scales, subject.shortest_side(self.config.style_scale))
+        """Return the longer sides of the loss scales in pixels, that of the output first.
+
+        An output with an anchor, such as the frame before, has the forms of that one already. It does without the scale
+        at half its size, which takes most of the time of the coarser ones (docs/measurements/video.md).
+        """
+        shape, count = self.final_shape(self.config, subject.content), self.config.loss_scales
+        sizes = loss_scale_sizes(shape, count, subject.shortest_side(self.config.style_scale))
+        if subject.anchors and count is None and len(sizes) > 2:
+            del sizes[1]
+        return sizes
 
     @cached_property
     def networks(self) -> list[Backbone]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from impasto.objectives.matching_scales import COARSE_WEIGHT, MIDDLE
 from impasto.objectives.multiscale import MultiscaleObjective, ScaleObjective, loss_scale_sizes, near_scale_shapes
 from impasto.optim.descent import evaluate
 from impasto.optim.schedule import fitted_shape
-from impasto.regions.subject import Subject, single_region
+from impasto.regions.subject import Anchor, Subject, single_region
 from impasto.types import Step, losses_by_kind
 
 QUICK = {"backbone": "tiny", "device": "cpu", "precision": "fp32", "steps": 1}
@@ -98,6 +99,24 @@ def test_the_loss_is_the_sum_over_the_loss_scales_with_balanced_style_weights(
             assert step.losses[f"style/{layer}{suffix}"] == pytest.approx(scale * expected[f"style/{layer}"], rel=1e-3)
         content = next(name for name in expected if name.startswith("content/"))
         assert step.losses[content + suffix] == pytest.approx(share * expected[content], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("size", "loss_scales", "coarser"),
+    [
+        (384, None, ["96"]),
+        (960, None, ["240", "120"]),
+        (384, 3, ["192", "96"]),  # the scales that a user asked for
+        (256, None, ["128"]),
+    ],
+)
+def test_an_image_with_an_anchor_has_the_forms_of_half_its_size_already(
+    size: int, loss_scales: int | None, coarser: list[str]
+) -> None:
+    anchored = replace(subject(), anchors=(Anchor(sample("woodcut", size=48), torch.ones(1, 1, 1, 1), 1.0),))
+    settings = {**QUICK, "size": size, "sizes": [size], "steps": 1, "loss_scales": loss_scales}
+    (step,) = run_method("gatys", anchored, **settings)
+    assert [name.partition("@")[2] for name in step.losses if "/relu1_1" in name] == ["", *coarser]
 
 
 @pytest.mark.parametrize("raising", [BACKBONES["tiny"], LOSSES["gram"]])
