@@ -5,15 +5,15 @@
 
 `--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32, at 512, 256 and 128 pixels:
 style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss
-(relu4_2), and CFSD at 512 pixels; `--pairs 2` only the first two; beside them, a draft of `gatys` whose content loss is
-about that of `micro`. `--large` grades three pairs at 1024, 2048 and 4096 pixels and reduced to 512, 256 and 128
-pixels, in bf16 where the processor supports it; CFSD, which compares all pairs of positions, is computed on the output
-reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3, each
-size and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI
-2023) and random weights, in fp32 as published. `--faithful` measures how well twenty images at 512 pixels are
-preserved at strength 0 (PSNR in dB), and with the image itself as the style (PSNR, also against the output at strength
-0, and SSIM). `--tiles` stylizes noise of 2048x1536 pixels with and without tiles, in fp32, and 8192x8192 pixels with
-`micro`: it prints the largest difference, and the memory in addition to the input and the output.
+(relu4_2), and CFSD at 512 pixels, then the processor seconds; `--pairs 2` only the first two. Beside them are two short
+optimizations whose content loss is at most about that of `micro`. `--large` grades three pairs at 1024, 2048 and 4096
+pixels and reduced to 512, 256 and 128 pixels, in bf16 where the processor supports it; CFSD, which compares all pairs
+of positions, is computed on the output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3, each size
+and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI 2023) and
+random weights, in fp32 as published. `--faithful` measures how well twenty images at 512 pixels are preserved at
+strength 0 (PSNR in dB), and with the image itself as the style (PSNR, also against the output at strength 0, and SSIM).
+`--tiles` stylizes noise of 2048x1536 pixels with and without tiles, in fp32, and 8192x8192 pixels with `micro`: it
+prints the largest difference, and the memory in addition to the input and the output.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,13 +43,23 @@ from impasto.types import Image
 
 CPU = torch.device("cpu")
 MODELS = ("micro", "adain", "wct")
-DRAFT = "draft of gatys"
-DRAFT_SETTINGS = {"method": "gatys", "quality": "draft", "strength": 32}
+FEW_STEPS: dict[str, dict[str, Any]] = {
+    "micro, then 4 steps": {
+        "method": "gatys",
+        "start": "micro",
+        "sizes": (512,),
+        "loss_scales": 1,
+        "steps": 5,
+        "strength": 32,
+    },
+    "draft": {"method": "gatys", "quality": "draft", "strength": 32},
+}
+"""Settings of two short optimizations; the first image counts as one of the steps."""
 PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
 MICRO_AST = "layers of MicroAST"
-Figures = tuple[Grades, float]
-"""Grades and CFSD."""
+Figures = tuple[Grades, float, float]
+"""Grades, CFSD and processor seconds."""
 
 
 class MicroAst(nn.Module):
@@ -96,7 +107,7 @@ def _adain(content: Tensor, style: Tensor) -> Tensor:
 def grade_all(sheet: Path | None, pairs: int) -> None:
     """Print the figures of the first pairs at 512 pixels, and save a contact sheet."""
     evaluator = load_chain("vgg19-caffe", torch.float32)
-    columns = (*MODELS, DRAFT)
+    columns = {**{model: {"method": model} for model in MODELS}, **FEW_STEPS}
     rows: list[list[str]] = []
     figures: dict[str, list[Figures]] = {model: [] for model in columns}
     images: list[list[Image | None]] = []
@@ -104,11 +115,10 @@ def grade_all(sheet: Path | None, pairs: int) -> None:
         grader = Grader(content, style, 512, evaluator)
         images.append([*pair(content, style, 512)])
         row = [f"{content} x {style}"]
-        for model in columns:
-            settings = DRAFT_SETTINGS if model == DRAFT else {"method": model}
-            image = impasto.stylize(picture(content), picture(style), **settings, size=512).image
+        for model, settings in columns.items():
+            image, seconds = _stylized(content, style, **settings, size=512)
             cfsd = evaluate(picture(content), picture(style), image, backbone=evaluator, metrics=["cfsd"])["cfsd"]
-            figures[model].append((grader.grade(image), cfsd))
+            figures[model].append((grader.grade(image), cfsd, seconds))
             row.append(_summary(*figures[model][-1]))
             images[-1].append(image)
         rows.append(row)
@@ -130,21 +140,28 @@ def grade_large() -> None:
             grader = Grader(content, style, size, evaluator)
             for model in MODELS:
                 pictures, name = (picture(content), picture(style)), f"cfsd@{LONGER_SIDES[0]}"
-                image = impasto.stylize(*pictures, model, size=size).image
+                image, seconds = _stylized(content, style, method=model, size=size)
                 cfsd = evaluate(*pictures, image, backbone=exact, metrics=[name])[name]
-                figures[model].append((grader.grade(image), cfsd))
+                figures[model].append((grader.grade(image), cfsd, seconds))
         rows.append([size, *(_summary(*_medians(figures[model])) for model in MODELS)])
         print(*rows[-1], flush=True)
     print(table(["longer side", *MODELS], rows))
 
 
-def _summary(grades: Grades, cfsd: float) -> str:
-    return f"{grades}, {cfsd:.2e}"
+def _stylized(content: str, style: str, **settings: Any) -> tuple[Image, float]:
+    """Return the output of a pair, and its processor seconds."""
+    began = time.process_time()
+    image = impasto.stylize(picture(content), picture(style), **settings).image
+    return image, time.process_time() - began
+
+
+def _summary(grades: Grades, cfsd: float, seconds: float) -> str:
+    return f"{grades}, {cfsd:.2e}, {seconds:.1f} s"
 
 
 def _medians(figures: list[Figures]) -> Figures:
-    grades, cfsd = zip(*figures, strict=True)
-    return median_grades(grades), statistics.median(cfsd)
+    grades, cfsd, seconds = zip(*figures, strict=True)
+    return median_grades(grades), statistics.median(cfsd), statistics.median(seconds)
 
 
 def faithful() -> None:
