@@ -33,7 +33,8 @@ def second_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:
 
     Products of bf16 features are exact and are summed in fp32; only the sum over each block of at most 512 positions
     is rounded to bf16. With at least 16 blocks the relative error stays below 1e-3, and no fp32 copy of the features
-    is needed, which would take more time than the product itself.
+    is needed, which would take more time than the product itself. A map with no more positions than channels has an
+    fp32 copy: it is smaller than a sum over a block.
 
     Args:
         features: `(B, C, H, W)`.
@@ -116,6 +117,8 @@ class _SecondMomentBF16(torch.autograd.Function):
         ctx.save_for_backward(features)
         batch, channels, height, width = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        if height * width <= channels:
+            return rows.float().mT @ rows.float() / (height * width)
         length = max(1, min(BLOCK_POSITIONS, height * width // BLOCKS))
         covered = height * width // length * length  # positions in full blocks
         blocks = rows[:, :covered].reshape(-1, length, channels)  # (B*blocks, length, C)

@@ -49,6 +49,12 @@ def test_the_relative_error_of_bf16_moments_is_below_1e_3_and_2e_3_on_small_maps
     assert difference(moment, in_float64(maps)) < (1e-3 if positions > 2048 else 2e-3)
 
 
+@pytest.mark.parametrize("shape", [(2, 64, 5, 7), (1, 512, 9, 16), (1, 24, 4, 6)], ids=str)
+def test_bf16_moments_of_no_more_positions_than_channels_are_as_exact_as_in_fp32(shape: tuple[int, ...]) -> None:
+    maps = features(shape).bfloat16()
+    assert difference(second_moment(maps), in_float64(maps)) < 1e-6
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_fp32_moments_agree_with_float64(shape: tuple[int, ...]) -> None:
     maps = features(shape)
