@@ -40,6 +40,8 @@ DIVERGED = 3.0
 
 LossFunction = Callable[[Image], dict[str, Tensor]]
 """Returns named scalar losses of an image `(1, 3, H, W)`; their sum is minimized."""
+Evaluated = Callable[[LossFunction, Image], tuple[Losses, Tensor]]
+"""Returns the losses of an image and their gradient."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -112,7 +114,7 @@ def descend(
     """Yield one step per iteration, from `start` `(1, 3, H, W)` on; the image of each is in [0, 1].
 
     Args:
-        objective: named scalar losses of an image; each step evaluates it once.
+        objective: named scalar losses of an image; each step evaluates it once, the last of `steps` without a gradient.
         start: first image.
         optimizer: lbfgs, adam or rmsprop.
         lr: step length; None takes that of `DEFAULT_LR`.
@@ -153,18 +155,19 @@ class _Descent(Stateful):
             yield _step(at_step(objective, self._best["index"]), safeguard.best, began=began, **self._best)
         for i in range(self._index, (LIMIT if count is None else count) + 1):
             self._index, now = i, at_step(objective, i)
+            evaluated = _evaluate_last if i == count else evaluate
             if is_resumed:  # the step was checked before
-                losses, *gradient = evaluate(now, safeguard.image)
+                losses, *gradient = evaluated(now, safeguard.image)
                 is_resumed = False
             else:
-                losses, *gradient = safeguard.evaluate(now)
+                losses, *gradient = safeguard.evaluate(now, evaluated)
             point: dict[str, Any] = {"index": i, "losses": losses, "evaluations": i + safeguard.restarts}
             step = _step(now, safeguard.image, began=began, **point)
             if not self._best or step.loss < sum(self._best["losses"].values()):
                 self._best = point
             yield replace(step, state=self.state_dict)
             del step  # with its image, which may take hundreds of MB
-            if count is None and self._convergence.reached(sum(losses.values())):
+            if i == count or (count is None and self._convergence.reached(sum(losses.values()))):
                 return
             safeguard.move(gradient.pop())
 
@@ -181,13 +184,13 @@ class _Safeguard(Stateful):
         self.best, self._best_loss, self._floor = start, math.inf, -1.0  # a negative floor: nothing is evaluated yet
         self._lr, self._make_update = lr, make_update
 
-    def evaluate(self, objective: LossFunction) -> tuple[Losses, Tensor]:
+    def evaluate(self, objective: LossFunction, evaluated: Evaluated) -> tuple[Losses, Tensor]:
         """Return the losses and the gradient of the image, which is the best one again where the loss diverged."""
-        losses, gradient = evaluate(objective, self.image)
+        losses, gradient = evaluated(objective, self.image)
         if self._has_diverged(sum(losses.values()), gradient):
             del gradient  # it may take hundreds of MB
             self._restart()
-            losses, gradient = evaluate(objective, self.image)
+            losses, gradient = evaluated(objective, self.image)
         if (loss := sum(losses.values())) < self._best_loss:
             self.best, self._best_loss = self.image, loss
         return losses, gradient
@@ -222,6 +225,15 @@ def evaluate(objective: LossFunction, image: Image) -> tuple[Losses, Tensor]:
     values = torch.stack(list(terms.values()))
     (gradient,) = torch.autograd.grad(values.sum(), pixels)
     return dict(zip(terms, values.cpu().tolist(), strict=True)), gradient.contiguous()
+
+
+@large_blocks(kept=True)
+@torch.no_grad()
+def _evaluate_last(objective: LossFunction, image: Image) -> tuple[Losses, Tensor]:
+    """Return the losses of the last image, in a third of the time, and an empty gradient: no step follows."""
+    terms = objective(image)
+    values = torch.stack(list(terms.values()))
+    return dict(zip(terms, values.cpu().tolist(), strict=True)), image.new_empty(0)
 
 
 def _step(objective: LossFunction, image: Image, *, index: int, losses: Losses, evaluations: int, began: float) -> Step:

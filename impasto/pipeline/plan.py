@@ -30,8 +30,8 @@ from impasto.pipeline.trial import (
 )
 from impasto.regions.subject import Subject
 
-TRIAL_STEPS = 6
-"""Iterations of each stage that a trial measures; `strotss` samples its positions again once in them."""
+TRIAL_STEPS = 7
+"""Iterations of each stage that a trial measures; `strotss` samples its positions again once before the last one."""
 SMALLEST_TRIAL = 256
 """Longer side of the first trial in pixels; each next one is twice as large."""
 LONGEST_TRIAL = 4.0
@@ -49,11 +49,15 @@ class StagePlan:
     seconds_per_step: float
     seconds_before: float
     """Seconds before the first step, for the targets of the objective."""
+    seconds_saved: float = 0.0
+    """Seconds that the last step takes less than the others, because it has no gradient."""
 
     @property
     def seconds(self) -> float | None:
         """Expected seconds; None where the number of steps is not known."""
-        return None if self.steps is None else self.seconds_before + self.steps * self.seconds_per_step
+        if self.steps is None:
+            return None
+        return self.seconds_before + self.steps * self.seconds_per_step - self.seconds_saved
 
 
 @dataclass(frozen=True)
@@ -165,14 +169,16 @@ def _stage_plans(
     traffic = counted if trial is method or counted is None else count_trial(trial, reduced, PEAK_STEPS)
     for i, stage in enumerate(method.schedule(subject).stages):
         nearest = _nearest(stage, stages)
-        before = step = _pixels(stage) / _pixels(stages[nearest])
+        before = step = last = _pixels(stage) / _pixels(stages[nearest])
         if counted is not None and traffic is not None:
             before = counted.stages[i].before / max(traffic.stages[nearest].before, 1)
             step = counted.stages[i].step / max(traffic.stages[nearest].step, 1)
-        first, each = seconds[nearest].before * before, seconds[nearest].step * step
+            last = counted.stages[i].last / max(traffic.stages[nearest].last, 1)
+        measured = seconds[nearest]
+        first, each, end = measured.before * before, measured.step * step, measured.last * last
         if stage.steps == 1:
-            each = first
-        yield StagePlan(stage.shape, stage.steps, each, max(0.0, first - each))
+            each = end = first
+        yield StagePlan(stage.shape, stage.steps, each, max(0.0, first - each), max(0.0, each - end))
 
 
 def _measured(method: Method, subject: Subject, reduced: Subject) -> tuple[Method, list[StageCost]]:

@@ -20,8 +20,9 @@ from impasto.methods.feed_forward import FeedForward
 from impasto.regions.subject import Subject
 from impasto.types import Step
 
-PEAK_STEPS = 3
-"""Iterations that reach the peak of the memory: the third one has the best image of the two before beside its own."""
+PEAK_STEPS = 4
+"""Iterations that reach the peak of the memory: the third one has the best image of the two before beside its own, and
+a gradient, unlike the last one."""
 
 GAPS = {"cpu": 1.5, "cuda": 1.15, "mps": 1.15, "xpu": 1.15}
 """Memory that a device takes for tensors, relative to their own: there are gaps between them. Measured by
@@ -37,7 +38,9 @@ class StageCost:
     before: float
     """Cost before and of the first step."""
     step: float
-    """Mean cost of the other steps; 0 where there is only one."""
+    """Mean cost of the other steps but the last; 0 where there is only one."""
+    last: float
+    """Cost of the last step, which has no gradient; 0 where there is only one."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,11 @@ def stage_costs(steps: Iterator[Step], clock: Callable[[], float]) -> list[Stage
 
 def _stage_cost(marks: Sequence[float]) -> StageCost:
     differences = [after - before for before, after in itertools.pairwise(marks)]
-    settled = differences[1:] or differences  # the second evaluation still prepares kernels
-    return StageCost(marks[1] - marks[0], fmean(settled) if settled else 0.0)
+    first, *others = differences
+    if not others:
+        return StageCost(first, 0.0, 0.0)
+    settled = others[1:-1] or others[:1]  # the second evaluation still prepares kernels
+    return StageCost(first, fmean(settled), others[-1])
 
 
 def with_size(config: Any, size: int) -> Any:

@@ -128,6 +128,23 @@ def test_the_number_of_steps_is_exact(settings: dict[str, Any], steps: int) -> N
 
 
 @EACH
+@pytest.mark.parametrize(("steps", "fail_at"), [(1, ()), (5, ()), (5, (5,)), (5, (3,))])
+def test_only_the_last_step_has_no_gradient(settings: dict[str, Any], steps: int, fail_at: tuple[int, ...]) -> None:
+    quadratic, found = Quadratic(random_image(1), fail_at), []
+
+    def objective(image: Tensor) -> dict[str, Tensor]:
+        found.append(image.requires_grad)
+        return quadratic(image)
+
+    iterates = run(objective, random_image(), **settings, steps=steps)
+    without = 1 + (fail_at == (steps,))  # a last step that is taken back is evaluated twice
+    assert found == [True] * (steps + len(fail_at) - without) + [False] * without
+    longer = run(Quadratic(random_image(1), fail_at), random_image(), **settings, steps=steps + 3)[:steps]
+    assert losses(iterates) == losses(longer)
+    assert torch.equal(iterates[-1].image(), longer[-1].image())
+
+
+@EACH
 def test_without_steps_it_stops_when_it_has_converged(settings: dict[str, Any]) -> None:
     target = 3 * random_image(1) - 1  # outside the bounds, so that the loss does not converge to 0
     iterates = run(Quadratic(target), random_image(), **settings)

@@ -31,7 +31,7 @@ from impasto.methods.matching import Matching
 from impasto.pipeline import memory
 from impasto.pipeline.plan import Plan, StagePlan
 from impasto.pipeline.stylizer import Stylizer
-from impasto.pipeline.trial import GAPS, PEAK_STEPS, count_trial
+from impasto.pipeline.trial import GAPS, PEAK_STEPS, StageCost, count_trial
 from impasto.regions.subject import single_region
 from impasto.studio.history import History
 from impasto.studio.queue import JobQueue
@@ -81,6 +81,18 @@ def test_an_image_of_one_pass_is_not_counted_where_memory_is_free(method: str, m
     monkeypatch.delattr(memory, "count_trial")
     preview = METHODS[method](configure(method, {"size": 768, "precision": "fp32"}))
     memory.check_memory(method, preview, single_region(noise(1, 3, 96, 64), [noise(1, 3, 64, 64)]))
+
+
+def test_the_last_step_of_a_stage_is_planned_without_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = METHODS["gatys"](configure("gatys", {"size": 256, "loss_scales": 1, "steps": 9, "precision": "fp32"}))
+    counted = count_trial(method, single_region(noise(1, 3, 48, 64), [noise(1, 3, 48, 64)]), PEAK_STEPS)
+    assert counted is not None
+    (stage,) = counted.stages
+    assert 0 < stage.last < 0.6 * stage.step < 0.6 * stage.before
+    monkeypatch.setattr("impasto.pipeline.plan.stage_costs", lambda steps, clock: [StageCost(3.0, 2.0, 0.5)])
+    for steps, seconds in ((1, 3.0), (2, 3.5), (5, 3 + 3 * 2 + 0.5)):
+        plan = impasto.plan("woodcut", "mosaic", backbone="tiny", size=32, steps=steps)
+        assert plan.seconds == pytest.approx(seconds)
 
 
 def test_a_run_that_stops_when_converged_has_a_time_per_step_only() -> None:
