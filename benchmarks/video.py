@@ -26,6 +26,7 @@ import torch
 from common import machine, picture, table
 
 from impasto import Stylizer, stylize_video
+from impasto.allocator import keep_freed_memory
 from impasto.metrics.reference import SIZES
 from impasto.video import open_clip, write_clip
 from impasto.video.grading import GAPS, grade_clip
@@ -43,6 +44,7 @@ def main() -> None:
     options = _parse()
     rows: list[list[object]] = []
     torch.set_num_threads(options.threads or torch.get_num_threads())
+    keep_freed_memory(of_any_size=True)  # as the command does
     with tempfile.TemporaryDirectory() as folder:
         for style in options.styles:
             for method in options.method:
