@@ -5,15 +5,15 @@
 
 `--grade` stylizes six pairs at 512 pixels and grades the saved image with VGG-19 in fp32, at 512, 256 and 128 pixels:
 style share (style loss with Gram matrices of relu1_1 to relu5_1, relative to that of the content image), content loss
-(relu4_2), and CFSD at 512 pixels, then the processor seconds; `--pairs 2` only the first two. Beside them are two short
-optimizations whose content loss is at most about that of `micro`. `--large` grades three pairs at 1024, 2048 and 4096
-pixels and reduced to 512, 256 and 128 pixels, in bf16 where the processor supports it; CFSD, which compares all pairs
-of positions, is computed on the output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3, each size
-and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI 2023) and
-random weights, in fp32 as published. `--faithful` measures how well twenty images at 512 pixels are preserved at
-strength 0 (PSNR in dB), and with the image itself as the style (PSNR, also against the output at strength 0, and SSIM).
-`--tiles` stylizes noise of 2048x1536 pixels with and without tiles, in fp32, and 8192x8192 pixels with `micro`: it
-prints the largest difference, and the memory in addition to the input and the output.
+(relu4_2), and CFSD at 512 pixels, then the processor seconds; `--pairs 2` only the first two. Beside them are three
+short optimizations whose content loss is at most about that of `micro`. `--large` grades three pairs at 1024, 2048 and
+4096 pixels and reduced to 512, 256 and 128 pixels, in bf16 where the processor supports it; CFSD, which compares all
+pairs of positions, is computed on the output reduced to 512 pixels. `--cost` stylizes noise of the proportions 4:3,
+each size and model in a process of its own, and for comparison a network with the layers of MicroAST (Wang et al., AAAI
+2023) and random weights, in fp32 as published. `--faithful` measures how well twenty images at 512 pixels are preserved
+at strength 0 (PSNR in dB), and with the image itself as the style (PSNR, also against the output at strength 0, and
+SSIM). `--tiles` stylizes noise of 2048x1536 pixels with and without tiles, in fp32, and 8192x8192 pixels with `micro`:
+it prints the largest difference, and the memory in addition to the input and the output.
 """
 
 from __future__ import annotations
@@ -52,9 +52,19 @@ FEW_STEPS: dict[str, dict[str, Any]] = {
         "steps": 5,
         "strength": 32,
     },
+    "micro, then 4 shallow steps": {
+        "method": "gatys",
+        "start": "micro",
+        "sizes": (512,),
+        "loss_scales": 1,
+        "steps": 5,
+        "style_layers": ("relu1_1", "relu2_1", "relu3_1"),
+        "content_layers": ("relu3_1",),
+        "style_weight": 60.0,
+    },
     "draft": {"method": "gatys", "quality": "draft", "strength": 32},
 }
-"""Settings of two short optimizations; the first image counts as one of the steps."""
+"""Settings of three short optimizations; the first image counts as one of the steps."""
 PICTURES = 20
 LONGER_SIDES = (512, 1024, 2048, 4096)
 MICRO_AST = "layers of MicroAST"
