@@ -105,7 +105,7 @@ def code_of(page: Path) -> str:
 def commands_of(page: Path) -> list[list[str]]:
     """The words of every command `impasto ...` in the shell blocks of a page."""
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
-    lines = [line for language, block in blocks if language == "sh" for line in block.splitlines()]
+    lines = [line for language, block in blocks if language == "sh" for line in block.replace("\\\n", " ").splitlines()]
     found = [re.match(r"(?:\w+=\S+ )*impasto (.+)", line) for line in lines]
     return [shlex.split(match[1], comments=True) for match in found if match]
 
