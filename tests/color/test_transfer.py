@@ -289,8 +289,9 @@ def test_the_losses_are_those_of_the_saved_image(choice: Colors) -> None:
 
 
 def test_the_losses_of_the_choice_luminance_ignore_the_chroma() -> None:
+    """In fp32: their luminance differs by rounding errors, which bf16 may round to other pixels."""
     steps: list[Step] = []
-    result = stylize(gray(1), color="luminance", on_step=steps.append)
+    result = stylize(gray(1), color="luminance", precision="fp32", on_step=steps.append)
     colored = take_chroma(result.image, resize(picture(4), (result.image.shape[-2], result.image.shape[-1])))
     assert saturation(colored) > 0.2
     assert steps[-1].losses_of(colored) == pytest.approx(steps[-1].losses_of(result.image), rel=1e-4)
