@@ -294,8 +294,9 @@ def _reordered(weight: Tensor, *_: Any) -> Tensor:
 
 
 def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int], *_: Any) -> Tensor:
-    """Return the output of a fused 3x3 convolution of stride 1."""
-    height, width = (side + 2 * border - 2 for side, border in zip(x.shape[-2:], padding, strict=True))
+    """Return the output of a fused convolution of stride 1."""
+    sides = zip(x.shape[-2:], weight.shape[-2:], padding, strict=True)
+    height, width = (side + 2 * border - kernel + 1 for side, kernel, border in sides)
     shape = (len(x), len(weight), height, width)
     return torch.empty(shape, dtype=x.dtype, device=META, memory_format=torch.channels_last)
 

@@ -71,6 +71,14 @@ def test_the_counted_peak_is_that_of_the_tensors_of_the_method(method: str) -> N
         assert counted == pytest.approx(measured, rel=0.02), precision
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_default_networks_are_counted(precision: str) -> None:
+    style = load_image(resolve("mosaic"), size=100)
+    settings: dict[str, Any] = {"backbone": "lite", "size": 128, "loss_scales": 2, "precision": precision}
+    counted, measured = peaks("gatys", single_region(noise(1, 3, 120, 160), [style]), **settings)
+    assert counted == pytest.approx(measured, rel=0.02)
+
+
 def test_masks_several_styles_pyramids_and_near_scales_are_counted() -> None:
     left = torch.zeros(1, 1, 90, 120)
     left[..., :60] = 1
