@@ -263,8 +263,17 @@ class ChainBackbone(Backbone):
         """
         return partial(self._encode_layer, layer)
 
+    def encode_reflected(self, image: Image, layers: Sequence[str]) -> Features:
+        """Compute the features of an image as `encode` does, but with reflected borders and without a gradient.
+
+        Args:
+            image: `(B, 3, H, W)` in [0, 1].
+            layers: names of the layers.
+        """
+        return self.chain.encode(image - self._mean.to(image.dtype), layers)
+
     def _encode_layer(self, layer: str, image: Image) -> Tensor:
-        return self.chain.encode(image - self._mean.to(image.dtype), layer).float()
+        return self.encode_reflected(image, [layer])[layer].float()
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -153,28 +153,31 @@ class Chain:
         return {name: fields[name] for name in names}
 
     @torch.no_grad()
-    def encode(self, pixels: Tensor, name: str) -> Tensor:
-        """Compute the activations `(B, C, h, w)` of one layer with reflected borders, and without a gradient.
+    def encode(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Compute the activations `(B, C, h, w)` of some layers with reflected borders, and without a gradient.
 
         A border of zeros is an edge around the image, which a decoder paints as a frame.
 
         Args:
             pixels: normalized pixels `(B, 3, H, W)`.
-            name: name of the layer.
+            names: names of the layers.
 
         Raises:
-            ValueError: for an image that is too small for the layer.
+            ValueError: for an image that is too small for a layer.
         """
+        activations = {}
         x = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
         is_fused = self._fused and not torch.compiler.is_exporting()
-        for layer in self._layers_up_to([name], pixels):
+        for layer in self._layers_up_to(names, pixels):
             if isinstance(layer, Pool):
                 x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
             elif is_fused:
                 x = self.packed(layer).relu(pad_reflect(x), padding=0)
             else:
                 x = layer(pad_reflect(x), padding=0)
-        return x
+            if layer.name in names:
+                activations[layer.name] = x
+        return activations
 
     def _layers_up_to(self, names: Sequence[str], pixels: Tensor) -> list[Layer]:
         """Return the layers up to the deepest of `names`, or raise `ValueError` if the image is too small for it."""

@@ -159,7 +159,9 @@ def test_the_encoder_mirrors_the_borders_of_every_convolution(
         else:
             padding = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
             x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), padding), complete_weight(layer), layer.bias))
-    encoded = some_chain(dtype).encode(pixels.requires_grad_(), "c2")
+    activations = some_chain(dtype).encode(pixels.requires_grad_(), ["a1", "c2"])
+    encoded = activations["c2"]
+    assert list(activations) == ["a1", "c2"]
     assert difference(encoded, x) < bound
     assert not encoded.requires_grad
 
