@@ -36,9 +36,9 @@ from impasto.networks.micro import Code, Micro
 from impasto.networks.weights_io import save_weights
 from impasto.samples import resolve
 from impasto.training.augmentation import random_shift
+from impasto.training.checkerboard import checkerboard
 from impasto.training.content_crops import ContentCrops, photo_contents, sample_contents
 from impasto.training.loop import update_average
-from impasto.training.recipes.micro import checkerboard
 from impasto.training.scaled_loss import ScaledLoss
 from impasto.types import Image, Step, is_stopped_by
 from impasto.weights import sha256_of

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Le
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, input_nois
 from impasto.networks.micro import Micro
 from impasto.networks.weights_io import save_weights
 from impasto.training.augmentation import random_shift
+from impasto.training.checkerboard import checkerboard
 from impasto.training.datasets import Batch
 from impasto.training.perceptual import sample_pairs
 from impasto.training.recipes.base import RECIPES, FeedForwardRecipe, FeedForwardTrainingConfig
@@ -79,23 +79,3 @@ class MicroRecipe(FeedForwardRecipe):
     def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
         """Write `micro.safetensors`."""
         return save_weights(network, folder / "micro.safetensors", {"license": "MIT", **metadata})
-
-
-def checkerboard(images: Image) -> Tensor:
-    """Measure checkerboard artifacts with a period of two pixels.
-
-    The details that a blur of three pixels removes, without slopes, are averaged for each of the four pixels of a 2x2
-    block over windows of 16 pixels. Strokes and noise differ from block to block and average out.
-
-    Args:
-        images: `(B, 3, H, W)`, at least 18 pixels per side.
-
-    Returns:
-        Mean square of the averages, 0-d.
-    """
-    rows = images[..., :-2, :] + 2 * images[..., 1:-1, :] + images[..., 2:, :]
-    blurred = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16  # contains no checkerboard
-    details = images[..., 1:-1, 1:-1] - blurred
-    height, width = (side // 2 * 2 for side in details.shape[-2:])
-    phases = F.pixel_unshuffle(details[..., :height, :width], 2)  # (B, 12, h, w)
-    return F.avg_pool2d(phases, 8).square().mean()
