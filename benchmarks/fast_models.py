@@ -42,7 +42,7 @@ from impasto.samples import CONTENTS, STYLES, resolve
 from impasto.types import Image
 
 CPU = torch.device("cpu")
-MODELS = ("micro", "adain", "wct")
+MODELS = ("micro", "unrolled", "adain", "wct")
 FEW_STEPS: dict[str, dict[str, Any]] = {
     "micro, then 4 steps": {
         "method": "gatys",

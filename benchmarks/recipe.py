@@ -25,7 +25,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "measurements"
 def main() -> None:
     """Train, and print the recorded and the repeated losses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=["lite", "micro", "adain", "wct", "johnson"])
+    parser.add_argument("recipe", choices=["lite", "micro", "unrolled", "adain", "wct", "johnson"])
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--paintings", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)

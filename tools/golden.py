@@ -100,7 +100,7 @@ for backbone in ("tiny", "lite"):
     for method in ("gatys", "bures", "sliced", "mrf", "strotss", "nnst"):
         stylized(f"{method}/{backbone}", method, backbone=backbone, **SHORT)
 stylized("gpdm", "gpdm", **SHORT)
-for method in ("micro", "adain", "wct"):
+for method in ("micro", "unrolled", "adain", "wct"):
     stylized(method, method, size=96)
     stylized(f"{method}/tiles", method, size=96, tile=64)
     stylized(f"{method}/two-styles", method, style=TWO, style_mix=[0.7, 0.3], size=64)
@@ -229,6 +229,7 @@ def trained(recipe: str, **settings: Any) -> None:
 trained("adain")
 trained("johnson", style="mosaic")
 trained("micro")
+trained("unrolled")
 trained("wct")
 if find("vgg19-caffe") is not None:
     trained("lite", fit_pictures=2, widths=[8, 8, 16, 16, 16, 16, 16, 16, 32, 32, 32, 32, 32])

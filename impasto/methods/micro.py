@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ from impasto.devices import pick_device
 from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
 from impasto.networks.adapted_styles import AdaptedStyle, StyleImage, adapted_styles, check_adapted
-from impasto.networks.micro import Micro
+from impasto.networks.micro import MICRO_FILE, Micro
 from impasto.networks.sample_networks import BASE, sample_network_of, sample_networks
 from impasto.networks.weights_io import load_weights, read_metadata
 from impasto.regions.subject import Subject
@@ -43,7 +42,7 @@ class MicroMethod(FeedForward):
     """
 
     summary = "One pass of a very small network for any style image and any size (after Wang et al. 2023)"
-    bundled: ClassVar[Path] = Path(str(files("impasto"))) / "assets" / "weights" / "micro.safetensors"
+    bundled: ClassVar[Path] = MICRO_FILE
     Config = MicroConfig
     config: MicroConfig
     adapted_colors: ClassVar[tuple[Colors, ...]] = ("style", "luminance", "histogram")

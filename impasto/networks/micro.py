@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +16,8 @@ from impasto.types import Image
 HALF, QUARTER, EIGHTH = 24, 48, 64
 """Channels at half, a quarter and an eighth of the image's resolution."""
 CODE_SIZE = 96
+MICRO_FILE = Path(str(files("impasto"))) / "assets" / "weights" / "micro.safetensors"
+"""Path of the bundled weights for any style, trained by `impasto train micro`."""
 
 Code = tuple[Tensor]
 """Code of a style, `(B, CODE_SIZE)`."""

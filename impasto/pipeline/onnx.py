@@ -28,7 +28,8 @@ from impasto.networks.statistics import measure_untiled
 from impasto.types import Image
 
 ANY_STYLE = ("adain", "micro")
-"""Methods whose network takes a style image. `wct` is missing because ONNX has no eigenvalue decomposition."""
+"""Methods whose network takes a style image, except `wct` and `unrolled`: ONNX has no eigenvalue decomposition and no
+gradient of a max pooling."""
 MIN_SIDE, MAX_SIDE = 16, 32768
 """Limits of the height and width of the inputs of an exported model, in pixels."""
 MIN_HALF = 256

@@ -19,6 +19,7 @@ REFERENCE = {
     "mrf": 160.0,
     "gpdm": 79.0,
     "micro": 0.4,
+    "unrolled": 1.5,
     "adain": 0.5,
     "wct": 1.9,
     "johnson": 0.5,

@@ -27,6 +27,7 @@ TECHNIQUES = {
     "gatys": Technique("Classic", "Rich texture and colors of the style; the original method.", True),
     "micro": Technique("Instant", "Finished in a moment, with any style.", True),
     "nnst": Technique("Brushwork", "Large, crisp strokes; far from the photo.", True),
+    "unrolled": Technique("Quick, closer", "Finished in a moment; closer to the style than Instant."),
     "adain": Technique("Quick", "Finished in a moment, with more texture than Instant."),
     "wct": Technique("Quick, colorful", "Finished in a moment; the colors and textures of the style."),
     "johnson": Technique("Instant, trained", "Finished in a moment; only for styles that it was trained for."),
@@ -65,6 +66,7 @@ SETTINGS = {
     "tv_weight": ("Smoothing", "Removes specks. 0 is off."),
     "loss_scales": ("Loss scales", "Number of sizes at which the loss is computed. Empty: automatic."),
     "coarse_style": ("Large forms", "Above 1, the style changes larger forms of the photo."),
+    "reductions": ("Refining steps", "Sizes of the steps after the first pass: 4 is a quarter, 1 the full size."),
     "near_scales": ("Extra scales", "More scales near the output size: better, but two to three times slower."),
 }
 """Label and hint of each setting."""

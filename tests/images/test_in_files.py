@@ -49,6 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "micro": {},
     "adain": {"strength": 40},
     "wct": {"layers": ["relu2_1", "relu1_1"]},
+    "unrolled": {"reductions": [2, 1]},
     "johnson": {"style_scale": 1.2, "strength": 30},
 }
 

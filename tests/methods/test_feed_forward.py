@@ -24,9 +24,9 @@ from impasto.networks.weights_io import load_weights, save_weights
 from impasto.regions.subject import single_region
 from impasto.samples import resolve
 from impasto.training import train
-from impasto.training.recipes.micro import checkerboard
+from impasto.training.checkerboard import checkerboard
 
-ANY_STYLE = ("adain", "micro", "wct")
+ANY_STYLE = ("adain", "micro", "unrolled", "wct")
 FP32 = {"precision": "fp32", "device": "cpu"}
 
 
@@ -60,7 +60,12 @@ def test_tiles_give_the_output_of_a_single_pass(name: str) -> None:
     code = code_of(net, blobs(128, 160, seed=1))
     single_pass, tiled = (apply_network(net, content, code, None, tile)[0] for tile in (0, side))
     assert single_pass.std() > 0.02
-    assert (single_pass - tiled).abs().max() < 1e-4
+    difference = (single_pass - tiled).abs()
+    if name == "unrolled":  # a rounding error can change which pixel of a max pooling receives the gradient
+        assert difference.mean() < 1e-4
+        assert difference.max() < 0.02
+    else:
+        assert difference.max() < 1e-4
 
 
 @pytest.mark.parametrize("name", ANY_STYLE)
@@ -82,6 +87,7 @@ def test_bf16_gives_nearly_the_output_of_fp32_in_tiles_too(name: str) -> None:
         ("wct", {"preset": "paper"}, 0.01),
         ("johnson", {}, 0.01),
         ("micro", {}, 0.25),  # its strokes differ in color
+        ("unrolled", {}, 0.25),
     ],
 )
 def test_no_frame_is_painted_along_the_border(
@@ -226,7 +232,7 @@ def test_a_run_can_start_from_the_output_of_a_feed_forward_method() -> None:
     started = impasto.stylize("woodcut", "mosaic", size=96, steps=1, lr=1e-6, start="micro", **FP32)
     stylized = impasto.stylize("woodcut", "mosaic", "micro", weights="micro", size=96, **FP32)
     assert (started.image - stylized.image).abs().max() < 1e-3
-    message = r"^start: 'gatys' is not a feed-forward .* adain, johnson, micro, wct$"
+    message = r"^start: 'gatys' is not a feed-forward .* adain, johnson, micro, unrolled, wct$"
     with pytest.raises(ValueError, match=message):
         impasto.stylize("woodcut", "mosaic", size=96, start="gatys")
 
@@ -275,7 +281,7 @@ def test_a_recipe_trains_and_the_method_stylizes_with_the_exported_weights(
         **paintings,
         steps=3,
         batch=2,
-        crop=32,
+        crop=48 if recipe == "unrolled" else 32,
         seed=1,
         precision="fp32",
         device="cpu",
@@ -288,7 +294,7 @@ def test_a_recipe_trains_and_the_method_stylizes_with_the_exported_weights(
 
 @pytest.mark.parametrize(
     ("method", "size", "tile"),
-    [("micro", 64, 0), ("adain", 64, 0), ("wct", 64, 0), ("johnson", 64, 0), ("micro", 128, 96)],
+    [*((name, 64, 0) for name in (*ANY_STYLE, "johnson")), ("micro", 128, 96)],
 )
 def test_the_passes_of_an_image_are_replayed_for_another_one(method: str, size: int, tile: int) -> None:
     """The output of the same image is the same; that of another one depends on its pixels only."""

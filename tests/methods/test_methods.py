@@ -99,7 +99,7 @@ def test_a_stylizer_loads_its_network_once_and_the_same_seed_gives_the_same_imag
     stylizer = Stylizer("mosaic", **settings)
     assert loaded == []
     results = [stylizer.stylize(content) for content in ("woodcut", "inkwash", "woodcut")]
-    has_network = method in ("adain", "wct") or "backbone" in METHODS[method].Config.__dataclass_fields__
+    has_network = method in ("adain", "unrolled", "wct") or "backbone" in METHODS[method].Config.__dataclass_fields__
     assert len(loaded) == has_network
     alone = impasto.stylize("inkwash", "mosaic", **settings)
     assert alone.settings.get("backbone") in ("lite", None)

@@ -18,6 +18,7 @@ from impasto.networks.decoder import Decoder
 from impasto.networks.johnson import Johnson
 from impasto.networks.micro import Micro
 from impasto.networks.sample_networks import sample_networks
+from impasto.networks.unrolled import LearnedStep
 from impasto.networks.wct import LAYERS
 from impasto.networks.weights_io import backbone_of, load_weights, read_metadata
 from impasto.training.recipes import RECIPES
@@ -32,10 +33,12 @@ def network_of(file: Path) -> nn.Module:
         return Micro()
     if method == "johnson":
         return Johnson()
-    widths = load_chain(backbone_of(file)).widths
+    encoder = load_chain(backbone_of(file))
+    if method == "unrolled":
+        return LearnedStep(encoder)
     if method == "adain":
-        return Decoder(LAYER, widths)
-    return nn.ModuleDict({layer: Decoder(layer, widths) for layer in LAYERS})
+        return Decoder(LAYER, encoder.widths)
+    return nn.ModuleDict({layer: Decoder(layer, encoder.widths) for layer in LAYERS})
 
 
 DISTILLED = ("lite", "lowrank")
@@ -45,7 +48,7 @@ DISTILLED = ("lite", "lowrank")
 @pytest.mark.parametrize("file", BUNDLED, ids=lambda file: file.stem)
 def test_a_bundled_file_names_its_license_recipe_and_settings(file: Path) -> None:
     metadata = read_metadata(file)
-    assert metadata["license"] == ("CC BY 4.0" if file.stem in DISTILLED else "MIT")
+    assert metadata["license"] == ("CC BY 4.0" if file.stem in (*DISTILLED, "unrolled") else "MIT")
     assert metadata["recipe"] == file.stem.partition("-")[0]
     assert {"settings", "steps", "losses", "pictures", "impasto", "torch"} <= set(metadata)
     settings = json.loads(metadata["settings"])

@@ -70,7 +70,7 @@ def test_every_method_has_a_plan_with_the_stages_of_its_run(method: str) -> None
     assert plan.problem is None
 
 
-@pytest.mark.parametrize("method", ["micro", "adain", "wct", "johnson"])
+@pytest.mark.parametrize("method", ["micro", "adain", "unrolled", "wct", "johnson"])
 def test_an_image_of_one_pass_is_not_counted_where_memory_is_free(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda device: 8 * 1024 * memory.MIB)
     run = METHODS[method](configure(method, {"size": 64, "precision": "fp32"}))

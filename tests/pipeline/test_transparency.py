@@ -218,7 +218,7 @@ def test_areas_without_a_region_keep_the_content_also_in_one_pass(tmp_path: Path
         gray[8 : 20 + 10 * i, 8:24] = 255
         PIL.Image.fromarray(gray).save(tmp_path / f"{i}.png")
         masks.append(tmp_path / f"{i}.png")
-    for name in ("micro", "adain", "wct", "johnson"):
+    for name in ("micro", "adain", "unrolled", "wct", "johnson"):
         output = run(name, image, ["brushstrokes", "mosaic"], mask=masks, size=0).image
         assert torch.allclose(output[..., 32:], image[..., 32:], atol=1e-5)
 

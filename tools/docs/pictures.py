@@ -77,13 +77,14 @@ def methods() -> None:
     """Save one pair of images stylized by every method; `johnson` has a network for this style image."""
     content, style, size = "astronaut", "brushstrokes", 384
     cells: dict[str, Image] = {name: load_image(resolve(name), size=size) for name in (content, style)}
-    for name in ("gatys", "bures", "sliced", "mrf", "strotss", "nnst", "gpdm", "micro", "adain", "wct", "johnson"):
+    optimizing = ("gatys", "bures", "sliced", "mrf", "strotss", "nnst", "gpdm")
+    for name in (*optimizing, "micro", "unrolled", "adain", "wct", "johnson"):
         cells[name] = stylize(content, style, name, size=size).image
         print(name, flush=True)
     for name, settings in VARIANTS.items():
         cells[name] = stylize(content, style, size=size, **settings).image
     names, images = list(cells), list(cells.values())
-    width = 5
+    width = 4
     bands = [
         contact_sheet([images[first : first + width]], column_names=names[first : first + width], cell=280)
         for first in range(0, len(images), width)
