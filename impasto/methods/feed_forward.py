@@ -53,6 +53,14 @@ def _add_noise(noise: Tensor, piece: Image, top: int, left: int) -> Image:
     return add_input_noise(piece, noise, top, left)
 
 
+def _add_content(content: Image, noise: Tensor, piece: Image, top: int, left: int) -> Image:
+    """Return a piece of an image with the same piece of the content image, with noise, as further channels."""
+    height, width = piece.shape[-2:]
+    own = content[..., top : top + height, left : left + width]
+    own = F.pad(own, (0, width - own.shape[-1], 0, height - own.shape[-2]), mode="replicate")
+    return torch.cat([piece, add_input_noise(own, noise, top, left)], 1)
+
+
 class Pass(NamedTuple):
     """What the output of one pass of a network depends on, apart from the surroundings of each pixel."""
 
@@ -164,6 +172,7 @@ def stylize_cascade(
     *,
     fade_noise: bool = True,
     blend: bool = False,
+    refine: bool = False,
 ) -> Image:
     """Stylize a subject with a cascade of networks, of which the first receives noise in addition to the content image.
 
@@ -172,10 +181,11 @@ def stylize_cascade(
         networks: each network takes the output of the one before it as its content image.
         subject: content image and regions with their style images, at their own sizes, on the CPU.
         passes: record of the passes.
-        fade_noise: below a strength of 50, reduce the noise in proportion to it; unnecessary for a network that was
-            trained to remove it.
+        fade_noise: reduce the noise in proportion to a strength below 50; not for networks trained to remove it.
         blend: at a strength below 50, mix the output with the content image instead of their codes; for networks that
             do not reproduce an image with its own code.
+        refine: the networks after the first one refine its output: they also receive the content image with noise, as
+            three more channels, and the codes are those of the content image and the styles.
 
     Returns:
         The stylized image `(1, 3, H, W)`, on the CPU.
@@ -187,9 +197,10 @@ def stylize_cascade(
         preprocess: Preprocess = functools.partial(_add_noise, min(1.0, fraction) * noise if fade_noise else noise)
         for network in networks:
             of_code = max(1.0, fraction) if blend else fraction
-            encode = functools.partial(_encode_region, network, image, region, of_code, config.tile)
+            encoded = content if refine else image
+            encode = functools.partial(_encode_region, network, encoded, region, of_code, config.tile)
             image = passes.apply(network, image, encode, region.support, config.tile, preprocess)
-            preprocess = _unchanged
+            preprocess = functools.partial(_add_content, content, noise) if refine else _unchanged
         return torch.lerp(content, image, fraction, out=image) if blend and fraction < 1 else image
 
     return blend_regions(config, subject, [stylize] * len(subject.regions))

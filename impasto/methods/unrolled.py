@@ -14,9 +14,9 @@ from impasto.backbones import load_chain
 from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import METHODS
-from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Passes, stylize_cascade
+from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Network, Passes, stylize_cascade
 from impasto.networks.micro import MICRO_FILE, Micro
-from impasto.networks.unrolled import REDUCTIONS, LearnedStep, Unrolled
+from impasto.networks.unrolled import REDUCTIONS, LearnedStep, ReducedStep
 from impasto.networks.weights_io import backbone_of, load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Image
@@ -54,11 +54,11 @@ class UnrolledMethod(FeedForward):
 
     def stylize(self, subject: Subject, passes: Passes) -> Image:
         """Return the stylized image; the input noise follows the setting `seed`."""
-        return stylize_cascade(self.config, [self.network], subject, passes, fade_noise=False)
+        return stylize_cascade(self.config, self.networks, subject, passes, fade_noise=False, refine=True)
 
     @cached_property
-    def network(self) -> Unrolled:
-        """Return the networks with their weights, on the device of the settings."""
+    def networks(self) -> list[Network]:
+        """Return `micro` and one network per step with their weights, on the device of the settings."""
         config, device = self.config, pick_device(self.config.device)
         file = Path(config.weights or self.bundled)
         micro = Micro()
@@ -66,4 +66,5 @@ class UnrolledMethod(FeedForward):
         encoder = load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device))
         step = LearnedStep(encoder)
         load_weights(step, file)
-        return Unrolled(micro.to(device).eval(), step.to(device).eval(), config.reductions)
+        step = step.to(device).eval()
+        return [micro.to(device).eval(), *(ReducedStep(step, factor) for factor in config.reductions)]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from impasto.backbones import ChainBackbone
 from impasto.backbones.chain import Convolution
 from impasto.features.moments import second_moment
-from impasto.networks.micro import Micro, unshuffle
+from impasto.networks.micro import unshuffle
 from impasto.networks.padding import PaddedConvolution
 from impasto.networks.statistics import Measure, measure_untiled
 from impasto.types import Features, Image
@@ -32,10 +32,10 @@ FIRST_STEP = 4e-4
 WIDTH = 24
 """Channels of the last layers, at half of the resolution."""
 REACH = 36
-"""Radius of the receptive field of a step in pixels of the reduced image, without `micro`."""
+"""Radius of the receptive field of a step in pixels of the reduced image, a multiple of 4."""
 
 Code = tuple[Tensor, ...]
-"""Code of a style for `micro`, `(B, 96)`, then second moments `(B, C, C)` per layer, for the finest reduction first."""
+"""Second moments `(B, C, C)` of the features of a style, one per layer."""
 
 
 class LearnedStep(nn.Module):
@@ -108,41 +108,33 @@ class LearnedStep(nn.Module):
         return F.conv2d(gradient, self.kernels[name].to(gradient.dtype), padding=1)
 
 
-class Unrolled:
-    """A pass of `micro` and learned steps, each on a reduced image; the changes are enlarged and added.
+class ReducedStep:
+    """A learned step on a reduced image, whose change is enlarged and added: a network of a cascade.
+
+    Its input has six channels: the image before the step, and the content image with noise.
 
     Args:
-        first: the network of `micro`.
-        step: the learned step, which all reductions share.
-        reductions: factor of the reduction for each step: 1, 2 or 4.
+        step: the learned step, which may be shared.
+        factor: factor of the reduction.
     """
 
-    max_untiled_pixels = 2**23
+    max_untiled_pixels = 2**22
     """Pixels of the largest image that is processed without tiles by default."""
 
-    def __init__(self, first: Micro, step: LearnedStep, reductions: Sequence[int] = REDUCTIONS) -> None:
-        self._first, self._step, self._reductions = first, step, tuple(reductions)
-        self._scales = sorted(set(reductions))
-        self.stride = max([Micro.stride, *(4 * factor for factor in reductions)])
+    def __init__(self, step: LearnedStep, factor: int) -> None:
+        self._step, self._factor = step, factor
+        self.stride = 4 * factor
         """Height and width of all images must be multiples of it."""
-        reach = Micro.halo + sum(REACH * factor for factor in reductions)
-        self.halo = reach + -reach % self.stride
+        self.halo = REACH * factor
         """Radius of the receptive field in pixels, apart from the means over the whole image."""
 
     def encode(self, style: Image, measure: Measure = measure_untiled) -> Code:
         """Return the code of a style image `(B, 3, H, W)`."""
-        codes = self._first.encode(style, measure)
-        moments = [each for factor in self._scales for each in self._step.targets(reduced(style, factor), measure)]
-        return (*codes, *moments)
+        return tuple(self._step.targets(reduced(style, self._factor), measure))
 
-    def __call__(self, content: Image, code: Code, measure: Measure = measure_untiled) -> Image:
-        """Return the stylized image `(B, 3, H, W)` for a content image and the code of a style."""
-        image: Image = self._first(content, code[:1], measure).clamp(0, 1)
-        for factor in self._reductions:
-            begin = 1 + self._scales.index(factor) * len(LAYERS)
-            targets = code[begin : begin + len(LAYERS)]
-            image = advance(self._step, image, content, targets, factor, measure)
-        return image
+    def __call__(self, content: Tensor, code: Code, measure: Measure = measure_untiled) -> Image:
+        """Return the image after the step, for `(B, 6, H, W)` and the code of a style."""
+        return advance(self._step, content[:, :3], content[:, 3:], code, self._factor, measure)
 
 
 def advance(

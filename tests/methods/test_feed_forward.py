@@ -27,6 +27,8 @@ from impasto.training import train
 from impasto.training.checkerboard import checkerboard
 
 ANY_STYLE = ("adain", "micro", "unrolled", "wct")
+ONE_IMAGE = ("adain", "micro", "wct")
+"""Those whose networks receive nothing but the content image; tests/networks/test_unrolled.py tests the others."""
 FP32 = {"precision": "fp32", "device": "cpu"}
 
 
@@ -51,7 +53,7 @@ def code_of(network: Network, style: Tensor) -> Code:
         return network.encode(style, measure_untiled)
 
 
-@pytest.mark.parametrize("name", ANY_STYLE)
+@pytest.mark.parametrize("name", ONE_IMAGE)
 @torch.no_grad()
 def test_tiles_give_the_output_of_a_single_pass(name: str) -> None:
     net = network(name)
@@ -60,12 +62,7 @@ def test_tiles_give_the_output_of_a_single_pass(name: str) -> None:
     code = code_of(net, blobs(128, 160, seed=1))
     single_pass, tiled = (apply_network(net, content, code, None, tile)[0] for tile in (0, side))
     assert single_pass.std() > 0.02
-    difference = (single_pass - tiled).abs()
-    if name == "unrolled":  # a rounding error can change which pixel of a max pooling receives the gradient
-        assert difference.mean() < 1e-4
-        assert difference.max() < 0.02
-    else:
-        assert difference.max() < 1e-4
+    assert (single_pass - tiled).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("name", ANY_STYLE)
@@ -146,7 +143,7 @@ def test_masked_means_are_the_same_in_tiles() -> None:
 
 
 @pytest.mark.parametrize("axis", [-2, -1])
-@pytest.mark.parametrize("name", ANY_STYLE)
+@pytest.mark.parametrize("name", ONE_IMAGE)
 @torch.no_grad()
 def test_the_receptive_field_is_within_the_halo(name: str, axis: int) -> None:
     net = network(name)

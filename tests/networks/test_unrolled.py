@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,8 +14,10 @@ from impasto.backbones import ChainBackbone, load_chain
 from impasto.features.moments import second_moment
 from impasto.images import load_image
 from impasto.methods import METHODS
+from impasto.methods.tiles import masked_measure, recording_measure, replay_means
 from impasto.metrics.evaluate import evaluate
-from impasto.networks.unrolled import FIRST_STEP, LAYERS, LearnedStep
+from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, input_noise
+from impasto.networks.unrolled import FIRST_STEP, LAYERS, LearnedStep, ReducedStep
 from impasto.samples import resolve
 
 
@@ -101,7 +105,55 @@ def test_other_reductions_give_one_line(reductions: tuple[int, ...], message: st
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [230, 320])
+def test_tiles_give_nearly_the_output_of_a_single_pass(size: int) -> None:
+    """A rounding error can change which pixel of a max pooling receives the gradient."""
+    content = load_image(resolve("rocket"), size=size)
+    single_pass, tiled = (
+        impasto.stylize(content, "mosaic", "unrolled", size=size, tile=tile, precision="fp32", device="cpu").image
+        for tile in (0, 160)
+    )
+    difference = (single_pass - tiled).abs()
+    assert difference.mean() < 1e-4
+    assert difference.max() < 0.02
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+@torch.no_grad()
+def test_the_receptive_field_of_a_step_is_within_the_halo(encoder: ChainBackbone, factor: int) -> None:
+    learned = METHODS["unrolled"](METHODS["unrolled"].Config(precision="fp32", device="cpu")).networks[1]._step
+    net, side = ReducedStep(learned, factor), 16 * 20 * factor
+    images = torch.rand(1, 6, 32, side, generator=torch.Generator().manual_seed(0))
+    changed, middle = images.clone(), slice(side // 2, side // 2 + 16)
+    changed[..., middle] = 1 - images[..., middle]
+    code = net.encode(images[:, :3].flip(2))
+    measure, means = recording_measure(masked_measure(None))
+    before = net(images, code, measure)
+    positions = ((before - net(changed, code, replay_means(means))).abs().amax((0, 1, 2)) > 1e-6).nonzero()
+    assert len(positions) > 16  # the change has an effect
+    assert positions.min() >= middle.start - net.halo
+    assert positions.max() < middle.stop + net.halo
+
+
+def test_the_steps_receive_the_content_image_with_its_noise_in_tiles_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[int, Tensor] = {}
+    run = ReducedStep.__call__
+
+    def record(self: ReducedStep, content: Tensor, *rest: Any) -> Tensor:
+        seen[tile] = content[:, 3:]
+        return run(self, content, *rest)
+
+    monkeypatch.setattr(ReducedStep, "__call__", record)
+    content = smooth(0, 76)
+    for tile in (0, 64):
+        impasto.stylize(content, "mosaic", "unrolled", size=76, tile=tile, reductions=[1], device="cpu")
+    noisy = add_input_noise(content, input_noise(*NOISE_SIZE, 0))
+    torch.testing.assert_close(seen[0], noisy)
+    last = seen[64][..., -12:, -12:]  # the last tile ends at the corner of the image
+    torch.testing.assert_close(last, noisy[..., -12:, -12:])
+
+
 def test_the_networks_have_fewer_than_600_000_parameters() -> None:
-    network = METHODS["unrolled"](METHODS["unrolled"].Config(device="cpu")).network
-    parts = (network._first, network._step)
+    micro, step, *_ = METHODS["unrolled"](METHODS["unrolled"].Config(device="cpu")).networks
+    parts = (micro, step._step)
     assert sum(weight.numel() for part in parts for weight in part.parameters()) < 610_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -17,7 +18,7 @@ from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, input_noise
 from impasto.networks.micro import MICRO_FILE, Micro
-from impasto.networks.unrolled import REDUCTIONS, LearnedStep, Unrolled, advance, reduced
+from impasto.networks.unrolled import REDUCTIONS, LearnedStep, advance, reduced
 from impasto.networks.weights_io import load_weights, save_weights
 from impasto.training.augmentation import random_shift
 from impasto.training.checkerboard import checkerboard
@@ -138,22 +139,26 @@ class UnrolledRecipe(FeedForwardRecipe):
             contents, styles = contents.clamp(0, 1), styles.clamp(0, 1)
         side = contents.shape[-1]
         noisy = contents + torch.cat([input_noise(side, side, seed) for seed in seeds.tolist()]).to(contents.device)
-        image = self._micro(noisy, self._micro.encode(styles)).clamp(0, 1)
-        for reduction in stage.reductions[:-1]:
-            targets = network.targets(reduced(styles, reduction))
-            image = advance(network, image, noisy, targets, reduction)
+        image = self._advanced(network, noisy, styles, stage.reductions[:-1])
         images = image, noisy, contents, styles
         last = stage.reductions[-1]
         if last == 1 and stage.enlarged > 1:
             return tuple(_pieces(each, self.config.crop, seeds) for each in images)  # type: ignore[return-value]
         return tuple(reduced(each, last) for each in images)  # type: ignore[return-value]
 
+    def _advanced(self, network: LearnedStep, noisy: Image, styles: Image, reductions: Sequence[int]) -> Image:
+        """Return the output of `micro` after some steps, for content images with noise."""
+        image: Image = self._micro(noisy, self._micro.encode(styles)).clamp(0, 1)
+        for reduction in reductions:
+            image = advance(network, image, noisy, network.targets(reduced(styles, reduction)), reduction)
+        return image
+
     def sheet(self, network: nn.Module) -> Image:
         """Return a sample content image with the sample styles."""
         assert isinstance(network, LearnedStep)
-        unrolled, noise = Unrolled(self._micro, network, REDUCTIONS), input_noise(*NOISE_SIZE, 0)
+        noise = input_noise(*NOISE_SIZE, 0)
         return self.sample_sheet(
-            lambda content, style: unrolled(add_input_noise(content, noise), unrolled.encode(style))
+            lambda content, style: self._advanced(network, add_input_noise(content, noise), style, REDUCTIONS)
         )
 
     def export(self, network: nn.Module, folder: Path, metadata: dict[str, str]) -> Path:
