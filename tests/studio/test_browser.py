@@ -776,7 +776,7 @@ def test_three_techniques_are_shown_and_the_others_are_folded(visit: Visit) -> N
     for each in page.locator("#techniques .card").all():
         each.scroll_into_view_if_needed()
         each.locator("img").evaluate("each => each.decode()")  # fails without a picture
-    assert page.locator("#more-techniques .card:visible").count() == 8
+    assert page.locator("#more-techniques .card:visible").count() == 9
     bare = (
         "fields => fields.flatMap(each => [...each.childNodes]).filter(each => each.nodeType === Node.TEXT_NODE).length"
     )
