@@ -1,4 +1,4 @@
-"""Define the network of the method `unrolled`: a pass of `micro`, then learned steps toward the style.
+"""Define the learned step of the method `unrolled`, which follows a pass of `micro`.
 
 A step of an optimization computes the gradient of the style loss. Here the shallow layers of a frozen encoder say how
 far the image is from the style, and a backward pass with kernels of its own turns that into a change of the pixels.
