@@ -170,7 +170,7 @@ class Chain:
         is_fused = self._fused and not torch.compiler.is_exporting()
         for layer in self._layers_up_to(names, pixels):
             if isinstance(layer, Pool):
-                x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+                x = max_pool(x)[0] if is_fused and self.pooling == "max" else self._pool(x)
             elif is_fused:
                 x = self.packed(layer).relu(pad_reflect(x), padding=0)
             else:
@@ -191,13 +191,13 @@ class Chain:
     def _autograd(self, x: Tensor, layers: Sequence[Layer], names: Sequence[str]) -> dict[str, Tensor]:
         activations = {}
         for layer in layers:
-            if isinstance(layer, Convolution):
-                x = layer(x)
-            else:
-                x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+            x = layer(x) if isinstance(layer, Convolution) else self._pool(x)
             if layer.name in names:
                 activations[layer.name] = x
         return activations
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
 
     def packed(self, layer: Convolution) -> _PackedConvolution:
         """Return the weights of a layer in the memory layout of oneDNN."""
@@ -268,11 +268,15 @@ class _PackedConvolution:
         return first.input_gradient(gradient, addend)
 
 
+_Maps = tuple[torch.Size, int]
+"""Size of the input of a convolution, `(B, C, H, W)`, and width of the border of zeros that it adds."""
+
+
 class _PackedKernel:
     """A kernel, and the flipped kernel of its gradient, in the memory layout of oneDNN.
 
-    The layout depends on the size of the maps. A kernel packed for another size would be packed again in every step,
-    which takes ten times as long as the convolution of a small image.
+    The layout depends on the size of the maps and on their border of zeros. A kernel packed for others would be packed
+    again in every step, which takes ten times as long as the convolution of a small image.
     """
 
     _geometry = ((1, 1), (1, 1), 1)  # stride, dilation, groups
@@ -281,36 +285,37 @@ class _PackedKernel:
     def __init__(self, weight: Tensor) -> None:
         self._weight = weight
         self._border = weight.shape[-1] // 2
-        self._kernels: dict[torch.Size, Tensor] = {}
-        self._flipped: dict[torch.Size, Tensor] = {}
+        self._kernels: dict[_Maps, Tensor] = {}
+        self._flipped: dict[_Maps, Tensor] = {}
 
     def __call__(self, x: Tensor, bias: Tensor | None, padding: int, activation: str) -> Tensor:
         """Return the convolution and its activation, computed in one pass; a 1x1 kernel needs no padding."""
-        if x.shape not in self._kernels:
-            self._pack(self._kernels, x.shape, self._weight.to(x.device))
+        maps = x.shape, padding * self._border
+        if maps not in self._kernels:
+            self._pack(self._kernels, maps, self._weight.to(x.device))
         run = torch.ops.mkldnn._convolution_pointwise
-        sides = (padding * self._border,) * 2
-        kernel = self._kernels[x.shape]
+        kernel, sides = self._kernels[maps], (maps[1],) * 2
         return run(x, kernel, bias, sides, *self._geometry, activation, [], "")  # type: ignore[no-any-return]
 
     def input_gradient(self, gradient: Tensor, addend: Tensor | None) -> Tensor:
         """Return the gradient of the input for the gradient of the output, plus `addend`, in one pass."""
-        if gradient.shape not in self._flipped:
+        maps = gradient.shape, self._border
+        if maps not in self._flipped:
             flipped = self._weight.flip(2, 3).transpose(0, 1).contiguous()  # (C_in, C_out, k, k)
-            self._pack(self._flipped, gradient.shape, flipped.to(gradient.device))
+            self._pack(self._flipped, maps, flipped.to(gradient.device))
         run = torch.ops.mkldnn._convolution_pointwise
-        kernel, sides = self._flipped[gradient.shape], (self._border,) * 2
+        kernel, sides = self._flipped[maps], (self._border,) * 2
         if addend is None:
             return run(gradient, kernel, None, sides, *self._geometry, "none", [], "")  # type: ignore[no-any-return]
         add: tuple[Any, ...] = ("add", 1.0, None, [], None)
         return run.binary(gradient, addend, kernel, None, sides, *self._geometry, *add)  # type: ignore[no-any-return]
 
-    def _pack(self, packed: dict[torch.Size, Tensor], size: torch.Size, weight: Tensor) -> None:
-        """Pack a weight for a size of maps, and delete the oldest packed weight if there are too many."""
+    def _pack(self, packed: dict[_Maps, Tensor], maps: _Maps, weight: Tensor) -> None:
+        """Pack a weight for some maps, and delete the oldest packed weight if there are too many."""
         if len(packed) == self._max_sizes:
             del packed[next(iter(packed))]
-        pack = torch.ops.mkldnn._reorder_convolution_weight
-        packed[size] = pack(weight, (self._border,) * 2, *self._geometry, list(size))
+        (size, border), pack = maps, torch.ops.mkldnn._reorder_convolution_weight
+        packed[maps] = pack(weight, (border,) * 2, *self._geometry, list(size))
 
 
 class _FusedChain(torch.autograd.Function):

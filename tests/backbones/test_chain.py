@@ -166,6 +166,15 @@ def test_the_encoder_mirrors_the_borders_of_every_convolution(
     assert not encoded.requires_grad
 
 
+def test_a_kernel_is_packed_for_the_border_of_its_maps() -> None:
+    """OneDNN would pack a kernel for another border again whenever it is used, in many times the time of its use."""
+    chain, pixels = some_chain(), some_pixels()
+    (kernel,) = chain.packed(next(each for each in chain.layers if isinstance(each, Convolution)))._kernels
+    chain.encode(pixels, ["a1"])
+    chain(F.pad(pixels, (1, 1, 1, 1)), ["a1"])
+    assert [(size[-2:], border) for size, border in kernel._kernels] == [((15, 20), 0), ((15, 20), 1)]
+
+
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("names", [["c2"], ["a2", "b1"], list(NAMES)])
 def test_bf16_is_near_float64(pooling: str, names: list[str]) -> None:
