@@ -46,7 +46,8 @@ def second_moment(features: Tensor, guide: Tensor | None = None) -> Tensor:
     if guide is not None:
         features = features * guide.sqrt().to(features.dtype)
     compute = _SecondMomentBF16 if features.dtype is torch.bfloat16 else _SecondMoment
-    return compute.apply(features)  # type: ignore[no-any-return, no-untyped-call]
+    with without_autocast(features):  # it would round the factors and the product of fp32 maps to bf16
+        return compute.apply(features)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def covariance(moments: Tensor) -> Tensor:
@@ -68,6 +69,12 @@ def both_moments(features: Tensor, guide: Tensor | None = None) -> Tensor:
         `(B, C + 1, C)`, float32 (float64 for float64).
     """
     return torch.cat([first_moment(features, guide)[:, None], second_moment(features, guide)], dim=1)
+
+
+def without_autocast(tensor: Tensor) -> torch.autocast:
+    """Return a context in which matrix products have the precision of their factors, on the device of a tensor."""
+    kind = tensor.device.type
+    return torch.autocast("cpu" if kind == "meta" else kind, enabled=False)  # no autocast for tensors without values
 
 
 class _FirstMoment(torch.autograd.Function):

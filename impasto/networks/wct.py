@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.features.matrix_power import symmetric_power
-from impasto.features.moments import both_moments, covariance
+from impasto.features.moments import both_moments, covariance, without_autocast
 from impasto.networks.decoder import Decoder, Encoder
 from impasto.networks.statistics import Measure, measure_untiled
 from impasto.types import Image
@@ -60,14 +60,14 @@ class WCT(nn.Module):
     def encode(self, style: Image, measure: Measure = measure_untiled) -> Code:
         """Return the code of a style image `(B, 3, H, W)`."""
         moments = measure(self._encoder(style), _fp32_moments)
-        with _without_autocast(style):
+        with without_autocast(style):
             return moments[:, 0], covariance(moments)
 
     def forward(self, content: Image, code: Code, measure: Measure = measure_untiled) -> Image:
         """Return the stylized image `(B, 3, H, W)`, not clamped, for a content image and the code of a style."""
         features = self._encoder(content)  # (B, C, h, w)
         moments = measure(features, _fp32_moments)
-        with _without_autocast(content):
+        with without_autocast(content):
             mean, source = moments[:, 0], covariance(moments)
             target_mean, target = code
             transform = optimal_transform if self._transform == "optimal" else whitening_transform
@@ -80,14 +80,8 @@ class WCT(nn.Module):
 
 def _fp32_moments(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """Return `both_moments` of features in fp32: whitening enlarges the rounding errors of bf16, in tiles others."""
-    with _without_autocast(features):
+    with without_autocast(features):
         return both_moments(features.float(), guide)
-
-
-def _without_autocast(tensor: Tensor) -> torch.autocast:
-    """Return a context in which matrix products have the precision of their factors."""
-    kind = tensor.device.type
-    return torch.autocast("cpu" if kind == "meta" else kind, enabled=False)  # no autocast for tensors without values
 
 
 def whitening_transform(source: Tensor, target: Tensor) -> Tensor:

@@ -55,6 +55,15 @@ def test_bf16_moments_of_no_more_positions_than_channels_are_as_exact_as_in_fp32
     assert difference(second_moment(maps), in_float64(maps)) < 1e-6
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("shape", [(2, 64, 5, 7), (2, 64, 37, 61)], ids=str)
+def test_moments_are_as_exact_under_autocast(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    maps = features(shape).to(dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        moment = second_moment(maps)
+    torch.testing.assert_close(moment, second_moment(maps), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_fp32_moments_agree_with_float64(shape: tuple[int, ...]) -> None:
     maps = features(shape)
