@@ -142,6 +142,7 @@ def test_gaps_are_counted_beside_blocks_of_networks_and_not_beside_those_of_a_la
     for size in (200, 4000):
         settings = {"backbone": "tiny", "size": size, "steps": 3, "tile": 256, "loss_scales": 1}
         method, peaks = METHODS["gatys"](configure("gatys", settings)), []
+        count_trial(method, subject, PEAK_STEPS)  # measures what is cached
         for gaps in (1.0, 2.0):
             monkeypatch.setitem(GAPS, "cpu", gaps)
             with torch_defaults():
