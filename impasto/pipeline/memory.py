@@ -26,6 +26,8 @@ LARGEST_COST = 2**15
 """Bytes per pixel of the output and of the styles that no method needs. What would fit even so is not counted."""
 LARGEST_ONE_PASS_COST = 5 * 2**10
 """The same for a method that computes its output in one pass: previews are not counted, which would take longer."""
+LARGEST_WEIGHTS = 2**27
+"""Bytes that the weights of no method need, with their copies in the memory layouts for maps of several sizes."""
 TILE = 512
 """Side in pixels of the tiles that are proposed where they are larger, or disabled."""
 SHORT_HISTORY = 3
@@ -233,7 +235,8 @@ def _largest_cost(method: Method, subject: Subject) -> int:
     per_pixel = LARGEST_ONE_PASS_COST if isinstance(method, FeedForward) else LARGEST_COST
     gaps, workers = GAPS[pick_device(config.device).type], method.local_workers
     tensors = int(gaps * per_pixel) * sum(height * width for height, width in shapes)
-    return (1 + workers) * tensors + workers * WORKER_MEMORY  # no tile needs more than the whole image
+    each = LARGEST_WEIGHTS + tensors  # no tile needs more than the whole image
+    return (1 + workers) * each + workers * WORKER_MEMORY
 
 
 def gib(mib: float) -> str:
