@@ -184,8 +184,7 @@ def stylize_cascade(
         fade_noise: reduce the noise in proportion to a strength below 50; not for networks trained to remove it.
         blend: at a strength below 50, mix the output with the content image instead of their codes; for networks that
             do not reproduce an image with its own code.
-        refine: the networks after the first one refine its output: they also receive the content image with noise, as
-            three more channels, and the codes are those of the content image and the styles.
+        refine: later networks have the content image with noise as three more channels, and encode the given images.
 
     Returns:
         The stylized image `(1, 3, H, W)`, on the CPU.
@@ -195,10 +194,11 @@ def stylize_cascade(
     def stylize(content: Image, region: Region) -> Image:
         fraction, image = style_fraction(config.strength) * region.strength, content
         preprocess: Preprocess = functools.partial(_add_noise, min(1.0, fraction) * noise if fade_noise else noise)
+        known: dict[int, Code] = {}
         for network in networks:
-            of_code = max(1.0, fraction) if blend else fraction
-            encoded = content if refine else image
+            of_code, encoded = max(1.0, fraction) if blend else fraction, content if refine else image
             encode = functools.partial(_encode_region, network, encoded, region, of_code, config.tile)
+            encode = functools.partial(_once, known, id(network), encode) if refine else encode
             image = passes.apply(network, image, encode, region.support, config.tile, preprocess)
             preprocess = functools.partial(_add_content, content, noise) if refine else _unchanged
         return torch.lerp(content, image, fraction, out=image) if blend and fraction < 1 else image
@@ -298,6 +298,13 @@ def apply_network(
         stylized[..., top:bottom, left:right] = core.clamp_(0, 1)
         release_pages()
     return stylized, tuple(known)
+
+
+def _once(known: dict[int, Code], key: int, encode: Callable[[], Code]) -> Code:
+    """Return the known code of a network that occurs repeatedly, or compute it."""
+    if key not in known:
+        known[key] = encode()
+    return known[key]
 
 
 def _encode_region(network: Network, content: Image, region: Region, fraction: float, tile: int | None) -> Code:

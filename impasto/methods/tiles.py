@@ -64,7 +64,7 @@ class Tile:
 
     def crop_core(self, features: Tensor) -> Tensor:
         """Return the core of features that were computed from the tile, at any resolution."""
-        pixels = (self.bottom - self.top) // features.shape[-2]  # pixels per position, along one side
+        pixels = _stride(self.bottom - self.top, features.shape[-2])
         top, left, bottom, right = (each // pixels for each in self.core)
         y, x = self.top // pixels, self.left // pixels
         return features[..., top - y : bottom - y, left - x : right - x]
@@ -180,6 +180,23 @@ class _UnknownMeanError(Exception):
         self.features, self.mean = features, mean
 
 
+def _stride(pixels: int, positions: int) -> int:
+    """Return the pixels per position along one side, a power of two; those of an incomplete position have none.
+
+    >>> _stride(96, 12), _stride(100, 6)
+    (8, 16)
+    """
+    return 1 << max(1, pixels // positions).bit_length() - 1
+
+
 def _resize_mask(mask: Tensor, features: Tensor) -> Tensor:
     """Return the mask at the resolution of the features."""
-    return F.adaptive_avg_pool2d(mask.float(), (features.shape[-2], features.shape[-1]))
+    size = features.shape[-2], features.shape[-1]
+    height, width = map(_complete, mask.shape[-2:], size)
+    return F.adaptive_avg_pool2d(mask[..., :height, :width].float(), size)
+
+
+def _complete(pixels: int, positions: int) -> int:
+    """Return the number of pixels along one side without those of an incomplete last position."""
+    stride = _stride(pixels, positions)
+    return positions * stride if 0 <= pixels - positions * stride < stride else pixels

@@ -16,7 +16,7 @@ from impasto.devices import pick_device, pick_dtype
 from impasto.methods.base import METHODS
 from impasto.methods.feed_forward import FeedForward, FeedForwardConfig, Network, Passes, stylize_cascade
 from impasto.networks.micro import MICRO_FILE, Micro
-from impasto.networks.unrolled import REDUCTIONS, LearnedStep, ReducedStep
+from impasto.networks.unrolled import REDUCTIONS, LearnedSteps, ReducedStep
 from impasto.networks.weights_io import backbone_of, load_weights
 from impasto.regions.subject import Subject
 from impasto.types import Image
@@ -58,13 +58,22 @@ class UnrolledMethod(FeedForward):
 
     @cached_property
     def networks(self) -> list[Network]:
-        """Return `micro` and one network per step with their weights, on the device of the settings."""
-        config, device = self.config, pick_device(self.config.device)
-        file = Path(config.weights or self.bundled)
+        """Return `micro` and one network per step."""
+        learned = {factor: ReducedStep(self.steps, factor) for factor in set(self.config.reductions)}
+        return [self.micro, *(learned[factor] for factor in self.config.reductions)]
+
+    @cached_property
+    def micro(self) -> Micro:
+        """Return the network of the first pass with its weights, on the device of the settings."""
         micro = Micro()
         load_weights(micro, MICRO_FILE)
-        encoder = load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device))
-        step = LearnedStep(encoder)
-        load_weights(step, file)
-        step = step.to(device).eval()
-        return [micro.to(device).eval(), *(ReducedStep(step, factor) for factor in config.reductions)]
+        return micro.to(pick_device(self.config.device)).eval()
+
+    @cached_property
+    def steps(self) -> LearnedSteps:
+        """Return the learned steps with their weights, on the device of the settings."""
+        config, device = self.config, pick_device(self.config.device)
+        file = Path(config.weights or self.bundled)
+        steps = LearnedSteps(load_chain(backbone_of(file), device=device, dtype=pick_dtype(config.precision, device)))
+        load_weights(steps, file)
+        return steps.to(device).eval()

@@ -18,7 +18,7 @@ from impasto.networks.decoder import Decoder
 from impasto.networks.johnson import Johnson
 from impasto.networks.micro import Micro
 from impasto.networks.sample_networks import sample_networks
-from impasto.networks.unrolled import LearnedStep
+from impasto.networks.unrolled import LearnedSteps
 from impasto.networks.wct import LAYERS
 from impasto.networks.weights_io import backbone_of, load_weights, read_metadata
 from impasto.training.recipes import RECIPES
@@ -35,7 +35,7 @@ def network_of(file: Path) -> nn.Module:
         return Johnson()
     encoder = load_chain(backbone_of(file))
     if method == "unrolled":
-        return LearnedStep(encoder)
+        return LearnedSteps(encoder)
     if method == "adain":
         return Decoder(LAYER, encoder.widths)
     return nn.ModuleDict({layer: Decoder(layer, encoder.widths) for layer in LAYERS})

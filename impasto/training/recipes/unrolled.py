@@ -1,4 +1,4 @@
-"""Train the learned step of the method `unrolled`."""
+"""Train the learned steps of the method `unrolled`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from impasto.config import SETTINGS
 from impasto.devices import pick_device, pick_dtype
 from impasto.networks.input_noise import NOISE_SIZE, add_input_noise, input_noise
 from impasto.networks.micro import MICRO_FILE, Micro
-from impasto.networks.unrolled import REDUCTIONS, LearnedStep, advance, reduced
+from impasto.networks.unrolled import REDUCTIONS, LearnedSteps, advance, reduced
 from impasto.networks.weights_io import load_weights, save_weights
 from impasto.training.augmentation import random_shift
 from impasto.training.checkerboard import checkerboard
@@ -38,25 +38,17 @@ class TrainedStep(NamedTuple):
 
 
 STAGES = (
-    *(
-        TrainedStep(1, (1,)),
-        TrainedStep(2, (4,)),
-        TrainedStep(1, (2, 2, 1)),
-        TrainedStep(2, (4, 4, 2, 1)),
-        TrainedStep(1, (1,)),
-        TrainedStep(2, (4, 4)),
-    ),
-    *(
-        TrainedStep(1, (2, 2, 1)),
-        TrainedStep(2, (4, 4, 2, 1)),
-        TrainedStep(1, (1, 1)),
-        TrainedStep(2, (4, 4, 2)),
-        TrainedStep(1, (2,)),
-    ),
-    *(TrainedStep(2, (4, 4, 2, 1)), TrainedStep(1, (2, 2))),
+    TrainedStep(2, (4,)),
+    TrainedStep(1, (4, 2, 1)),
+    TrainedStep(2, (4, 2)),
+    TrainedStep(2, (4, 2, 1)),
+    TrainedStep(2, (4, 2, 1, 4)),
+    TrainedStep(2, (4, 2, 1, 4, 2, 1)),
+    TrainedStep(2, (4, 2, 1, 4, 2)),
+    TrainedStep(1, (4, 2, 1, 4, 2, 1)),
 )
-"""Stages, one for each step of the training in turn: a sequence of steps at the training crop, and at twice its size,
-where four steps of the method fit."""
+"""Stages, one for each step of the training in turn: the beginning of the default steps of the method, at the training
+crop and at twice its size."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -85,14 +77,14 @@ class UnrolledRecipeConfig(FeedForwardTrainingConfig):
 
 @RECIPES.add("unrolled")
 class UnrolledRecipe(FeedForwardRecipe):
-    """The learned step of `unrolled`, trained on pairs of a photograph and a painting; `micro` stays as it is.
+    """The learned steps of `unrolled`, trained on pairs of a photograph and a painting; `micro` stays as it is.
 
     Every step of the training takes one step of a sequence, with the steps before it as they are now, and compares its
     output at its own size. So no gradient passes through more than one step, and the step learns from images as it
     will meet them. At the end of the longest sequence, a quarter of the image is enough.
     """
 
-    summary = "the learned gradient step of the method unrolled, for any style image"
+    summary = "the learned gradient steps of the method unrolled, for any style image"
     Config = UnrolledRecipeConfig
     config: UnrolledRecipeConfig
     stride = 16
@@ -108,19 +100,20 @@ class UnrolledRecipe(FeedForwardRecipe):
         load_weights(micro, MICRO_FILE)
         return micro.to(pick_device(self.config.device)).eval().requires_grad_(False)
 
-    def network(self) -> LearnedStep:
-        """Return a step along the exact gradient of the style loss."""
-        return LearnedStep(self._encoder)
+    def network(self) -> LearnedSteps:
+        """Return steps along the exact gradient of the style loss."""
+        return LearnedSteps(self._encoder)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the perceptual loss, the pixel loss and the checkerboard loss of one step of a sequence."""
-        assert isinstance(network, LearnedStep)
+        assert isinstance(network, LearnedSteps)
         contents, styles, same = sample_pairs(batch)
         stage = STAGES[step % len(STAGES)]
         with torch.no_grad():
             image, noisy, contents, styles = self._before(network, stage, contents, styles, batch["seed"])
-            targets = network.targets(styles)
-        outputs = network(image, noisy, targets)
+            learned = network.at(stage.reductions[-1])
+            targets = learned.targets(styles)
+        outputs = learned(image, noisy, targets)
         with torch.autocast(contents.device.type, enabled=False):
             shifted_outputs, shifted_contents = random_shift([outputs, contents], batch["seed"], 8)
             terms = self.perceptual_loss(shifted_contents, styles, shifted_outputs)
@@ -130,7 +123,7 @@ class UnrolledRecipe(FeedForwardRecipe):
             return terms
 
     def _before(
-        self, network: LearnedStep, stage: TrainedStep, contents: Image, styles: Image, seeds: Tensor
+        self, network: LearnedSteps, stage: TrainedStep, contents: Image, styles: Image, seeds: Tensor
     ) -> tuple[Image, Image, Image, Image]:
         """Return the image before the step, the content image with and without noise, and the style image."""
         factor = float(stage.enlarged)
@@ -146,16 +139,17 @@ class UnrolledRecipe(FeedForwardRecipe):
             return tuple(_pieces(each, self.config.crop, seeds) for each in images)  # type: ignore[return-value]
         return tuple(reduced(each, last) for each in images)  # type: ignore[return-value]
 
-    def _advanced(self, network: LearnedStep, noisy: Image, styles: Image, reductions: Sequence[int]) -> Image:
+    def _advanced(self, network: LearnedSteps, noisy: Image, styles: Image, reductions: Sequence[int]) -> Image:
         """Return the output of `micro` after some steps, for content images with noise."""
         image: Image = self._micro(noisy, self._micro.encode(styles)).clamp(0, 1)
         for reduction in reductions:
-            image = advance(network, image, noisy, network.targets(reduced(styles, reduction)), reduction)
+            learned = network.at(reduction)
+            image = advance(learned, image, noisy, learned.targets(reduced(styles, reduction)), reduction)
         return image
 
     def sheet(self, network: nn.Module) -> Image:
         """Return a sample content image with the sample styles."""
-        assert isinstance(network, LearnedStep)
+        assert isinstance(network, LearnedSteps)
         noise = input_noise(*NOISE_SIZE, 0)
         return self.sample_sheet(
             lambda content, style: self._advanced(network, add_input_noise(content, noise), style, REDUCTIONS)
