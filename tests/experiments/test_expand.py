@@ -14,6 +14,7 @@ from impasto.backbones import BACKBONES
 from impasto.experiments.bundled import FOLDER, bundled, find_experiment
 from impasto.experiments.expand import Experiment, read_experiment
 from impasto.images import save_image
+from impasto.methods import METHODS
 
 GRID = """\
 name: trial
@@ -301,6 +302,11 @@ def test_ten_experiments_are_bundled() -> None:
     assert list(bundled()) == expected.split()
     with pytest.raises(ValueError, match="choose from backbones, convergence"):
         find_experiment("backbone")
+
+
+def test_speed_quality_compares_every_method_for_any_style() -> None:
+    experiment = read_experiment(find_experiment("speed-quality"))
+    assert {task.method for task in experiment.tasks} == set(METHODS) - {"johnson"}
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.yaml"))])
